@@ -1,0 +1,8 @@
+# tools/dist_train.sh configs/tvtsv2/vit-b16_pretrain.py 8
+# The paper trains on up to 80 V100, 12 clips per GPU and data set. Not reproduced here.
+_base_ = [
+    '../_base_/models/tvtsv2_vit-b16.py', '../_base_/datasets/yt-temporal_webvid.py',
+    '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
+]
+# A Hugging Face folder's weights of openai/clip-vit-base-patch16.
+load_from = 'data/clip/clip-vit-base-patch16/model.safetensors'

@@ -1,0 +1,72 @@
+"""Parameter groups as the recipe wants them: two learning rates, no decay on biases and norms."""
+
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+from tvtsv2_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class TrainableParamsConstructor:
+    """Build the optimiser over the trainable parameters only.
+
+    mmengine's default constructor gives frozen parameters to the optimiser too, and where a key is
+    named its rules for biases and norms no longer hold; hence this one.
+
+    Args:
+        optim_wrapper_cfg: with ``optimizer`` (type, lr, weight_decay, ...).
+        paramwise_cfg: ``lr_mult``: {part of a parameter's name: factor of the learning rate}. The
+            longest part that a name contains counts; a name without any has factor 1.
+
+    Raises:
+        ValueError: a key of ``lr_mult`` is in no parameter's name, or nothing is trainable.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
+        paramwise_cfg = dict(paramwise_cfg or {})
+        self.lr_mult: dict[str, float] = dict(paramwise_cfg.pop('lr_mult', {}))
+        if paramwise_cfg:
+            raise ValueError(f'paramwise_cfg knows only lr_mult, not {", ".join(paramwise_cfg)}')
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Group the parameters of a model (bare or wrapped) and build the optimiser wrapper."""
+        model = getattr(model, 'module', model)
+        undecayed = _norm_parameters(model)
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        unused = set(self.lr_mult)
+        for name, parameter in model.named_parameters():
+            keys = sorted((key for key in self.lr_mult if key in name), key=len)
+            unused.difference_update(keys)
+            if not parameter.requires_grad:
+                continue
+            factor = self.lr_mult[keys[-1]] if keys else 1.0
+            decayed = not (name.endswith('bias') or name in undecayed)
+            groups.setdefault((factor, decayed), []).append(parameter)
+        if unused:
+            raise ValueError('optim_wrapper.paramwise_cfg.lr_mult names what no parameter is '
+                             f'called: {", ".join(sorted(unused))}')
+        if not groups:
+            raise ValueError('no parameter of the model is trainable')
+
+        config = dict(self.optim_wrapper_cfg)
+        optimizer = dict(config.pop('optimizer'))
+        optimizer['params'] = [
+            dict(params=parameters, lr=optimizer['lr'] * factor) |
+            ({} if decayed else dict(weight_decay=0.0))
+            for (factor, decayed), parameters in groups.items()
+        ]
+        config.setdefault('type', 'OptimWrapper')
+        return OPTIM_WRAPPERS.build(
+            config, default_args=dict(optimizer=OPTIMIZERS.build(optimizer)))
+
+
+def _norm_parameters(model: nn.Module) -> set[str]:
+    return {
+        f'{prefix}.{name}'
+        for prefix, module in model.named_modules() if isinstance(module, NORMS)
+        for name, _ in module.named_parameters(recurse=False)
+    }

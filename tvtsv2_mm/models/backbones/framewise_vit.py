@@ -1,0 +1,35 @@
+"""The baseline: a CLIP that reads each frame alone and averages."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from tvtsv2_mm.registry import MODELS
+
+from .space_time_vit import SpaceTimeViT
+
+
+@MODELS.register_module()
+class FramewiseViT(SpaceTimeViT):
+    """CLIP's ViT on every frame; the clip is the mean of the l2-normalised frame embeddings.
+
+    It has the parameters of :class:`SpaceTimeViT` less those that are new in time, and the same
+    interface, so that every protocol can be run with it to show what time adds. Arguments are
+    those of SpaceTimeViT; the number of frames is not limited.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(time_attention=False, **kwargs)
+
+    def forward(self, video: Tensor, kept_patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Encode frames and average; shapes as in :meth:`SpaceTimeViT.forward`.
+
+        The tokens of all frames (their class tokens too, where SpaceTimeViT returns its one) come
+        one frame after the other.
+        """
+        self._check_video(video)
+        batch, frames = video.shape[:2]
+        if kept_patches is not None:
+            kept_patches = kept_patches.repeat_interleave(frames, dim=0)
+        embeds, tokens = super().forward(video.flatten(0, 1).unsqueeze(1), kept_patches)
+        clip_embeds = F.normalize(embeds, dim=-1).view(batch, frames, -1).mean(dim=1)
+        return clip_embeds, tokens.reshape(batch, -1, tokens.shape[-1])

@@ -1,0 +1,8 @@
+from .contrastive_head import VideoTextContrastiveHead
+from .linear_probe_head import LinearProbeHead
+from .transcript_sorting_head import TranscriptSortingHead
+from .zero_shot_head import ZeroShotHead
+
+__all__ = [
+    'LinearProbeHead', 'TranscriptSortingHead', 'VideoTextContrastiveHead', 'ZeroShotHead'
+]

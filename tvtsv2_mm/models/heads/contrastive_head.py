@@ -1,0 +1,41 @@
+"""Video-text contrast (VTC), the first term of TVTSv2's objective."""
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from tvtsv2_mm.models.losses import global_contrastive_loss
+from tvtsv2_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class VideoTextContrastiveHead(BaseModule):
+    """Contrast each video with the mean of its K transcripts over the global batch.
+
+    Args:
+        temperature: divides the cosine similarities; fixed at 0.05 in the release.
+        gradient: 'exact' or 'release' (1 / world size of it); see
+            :func:`~tvtsv2_mm.models.losses.global_contrastive_loss`.
+        loss_weight: weight of the loss.
+    """
+
+    def __init__(self,
+                 *,
+                 temperature: float = 0.05,
+                 gradient: str = 'exact',
+                 loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.gradient = gradient
+        self.loss_weight = loss_weight
+
+    def loss(self, video_embeds: Tensor, text_embeds: Tensor) -> dict[str, Tensor]:
+        """Compute the loss from (B, E) and (B, K, E), both before l2-normalisation.
+
+        Returns:
+            ``loss_contrastive``: scalar.
+        """
+        loss = global_contrastive_loss(
+            F.normalize(video_embeds, dim=-1), F.normalize(text_embeds.mean(dim=1), dim=-1),
+            self.temperature, self.gradient)
+        return dict(loss_contrastive=self.loss_weight * loss)

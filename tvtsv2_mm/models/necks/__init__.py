@@ -1,0 +1,3 @@
+from .text_encoder import PartiallyFrozenTextEncoder
+
+__all__ = ['PartiallyFrozenTextEncoder']

@@ -1,0 +1,151 @@
+"""The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmaction.structures import ActionDataSample
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from tvtsv2_mm.checkpoints import to_own_layout
+from tvtsv2_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class VideoTextModel(BaseModel):
+    """TVTSv2 from its parts, each given by config.
+
+    Shapes: B clips, T frames, K texts of a clip, L tokens, E embedding width.
+
+    Args:
+        backbone: video encoder.
+        neck: text encoder; may be left out where no text is read (linear probe).
+        contrastive_head: video-text contrast, for training.
+        sorting_head: transcript sorting; used where a sample has more than one text.
+        cls_head: classes of a video: ZeroShotHead or LinearProbeHead.
+        data_preprocessor: batches to the device.
+        init_cfg: mmengine's initialisation config. ``dict(type='Pretrained', checkpoint=...)``
+            takes every checkpoint layout that :mod:`tvtsv2_mm.checkpoints` knows.
+    """
+
+    def __init__(self,
+                 *,
+                 backbone: dict,
+                 neck: dict | None = None,
+                 contrastive_head: dict | None = None,
+                 sorting_head: dict | None = None,
+                 cls_head: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = neck and MODELS.build(neck)
+        self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
+        self.sorting_head = sorting_head and MODELS.build(sorting_head)
+        self.cls_head = cls_head and MODELS.build(cls_head)
+
+    def forward(self,
+                inputs: Mapping[str, Tensor],
+                data_samples: Sequence[ActionDataSample] | None = None,
+                mode: str = 'tensor') -> dict[str, Tensor] | list[ActionDataSample]:
+        """Run the model.
+
+        Args:
+            inputs: ``video`` (B, T, 3, H, W), normalised; optionally ``tokens`` (B, K, L), or a
+                list of B tensors (K_i, L) where the numbers differ (prediction only);
+                optionally ``kept_patches`` (B, P').
+            data_samples: B samples.
+            mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self._forward(inputs)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not {mode!r}")
+
+    def encode_video(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, E) and tokens (B, N, E) of the clips, not l2-normalised."""
+        return self.backbone(inputs['video'], inputs.get('kept_patches'))
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Embed texts: (..., L) -> (..., E), not l2-normalised."""
+        if self.neck is None:
+            raise ValueError('texts cannot be encoded: the model config has no neck')
+        return self.neck(tokens.flatten(0, -2)).unflatten(0, tokens.shape[:-1])
+
+    def loss(self, inputs: Mapping[str, Tensor],
+             data_samples: Sequence[ActionDataSample]) -> dict[str, Tensor]:
+        """Losses of every head that has something to learn from the batch."""
+        video_embeds, video_tokens = self.encode_video(inputs)
+        losses = {}
+        if self.contrastive_head is not None:
+            text_embeds = self.encode_text(inputs['tokens'])
+            losses.update(self.contrastive_head.loss(video_embeds, text_embeds))
+            if self.sorting_head is not None:
+                if text_embeds.shape[1] > 1:
+                    losses.update(self.sorting_head.loss(video_tokens, text_embeds))
+                else:
+                    losses['loss_contrastive'] = (
+                        losses['loss_contrastive'] + self.sorting_head.idle())
+        if hasattr(self.cls_head, 'loss'):
+            losses.update(self.cls_head.loss(video_embeds, data_samples))
+        if not losses:
+            raise ValueError('nothing to train: give the model a contrastive_head or a cls_head '
+                             'that learns')
+        return losses
+
+    def predict(self, inputs: Mapping[str, Tensor],
+                data_samples: Sequence[ActionDataSample]) -> Sequence[ActionDataSample]:
+        """Write what evaluation reads into the data samples.
+
+        ``video_embed`` (E,) and, where there are texts, ``text_embeds`` (K, E), both l2-normalised;
+        ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
+        and ``pred_label`` where there is a cls_head.
+        """
+        video_embeds, video_tokens = self.encode_video(inputs)
+        for sample, embed in zip(data_samples, F.normalize(video_embeds.float(), dim=-1),
+                                 strict=True):
+            sample.video_embed = embed
+        if 'tokens' in inputs:
+            self._predict_texts(inputs['tokens'], video_tokens, data_samples)
+        if self.cls_head is not None:
+            scores = self.cls_head.predict(video_embeds, self.encode_text).float()
+            for sample, score in zip(data_samples, scores, strict=True):
+                sample.set_pred_score(score).set_pred_label(score.argmax().item())
+        return data_samples
+
+    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], video_tokens: Tensor,
+                       data_samples: Sequence[ActionDataSample]) -> None:
+        counts = [len(own) for own in tokens]
+        text_embeds = self.encode_text(torch.cat(list(tokens))).split(counts)
+        for sample, own in zip(data_samples, text_embeds, strict=True):
+            sample.text_embeds = F.normalize(own.float(), dim=-1)
+        if self.sorting_head is not None and set(counts) == {self.sorting_head.num_transcripts}:
+            order_logits = self.sorting_head(video_tokens, torch.stack(text_embeds)).float()
+            for sample, logits in zip(data_samples, order_logits, strict=True):
+                sample.order_logits = logits
+
+    def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
+        video_embeds, video_tokens = self.encode_video(inputs)
+        outputs = dict(video_embeds=video_embeds, video_tokens=video_tokens)
+        if 'tokens' in inputs:
+            outputs['text_embeds'] = self.encode_text(inputs['tokens'])
+            if self.sorting_head is not None and inputs['tokens'].shape[1] > 1:
+                outputs['order_logits'] = self.sorting_head(video_tokens, outputs['text_embeds'])
+        return outputs
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args) -> None:
+        """Accept foreign layouts wherever weights are loaded (load_from, init_cfg, torch).
+
+        mmengine only warns of keys and sizes that do not match; here they are errors.
+        """
+        given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
+                 if key.startswith(prefix)}
+        own = {key: value for key, value in self.state_dict().items()}
+        converted = to_own_layout(given, own)
+        state_dict.update({prefix + key: value for key, value in converted.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
