@@ -45,7 +45,8 @@ def build_model(metadata: Mapping[str, str]) -> VideoTextModel:
     """Build the model whose sizes a golden file's metadata gives; no text block is frozen."""
     kind = metadata.get('kind')
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {sorted(KINDS)} in the file's metadata, not {kind!r}")
+        raise ValueError(
+            f"kind must be one of {sorted(KINDS)} in the file's metadata, not {kind!r}")
 
     def size(key: str) -> int:
         if key not in metadata:

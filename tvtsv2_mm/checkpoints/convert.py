@@ -147,5 +147,8 @@ def _whole_groups(missing: list[str], own: Iterable[str], patterns: tuple[str, .
 
 
 def _summary(keys: list[str]) -> str:
-    """Names with block numbers left out, each once."""
-    return ', '.join(dict.fromkeys(re.sub(r'\.\d+\.', '.*.', key) for key in keys))
+    """The first names of the keys, block numbers left out, each once."""
+    stems = (re.sub(r'\.\d+\.', '.*.', key).split('.') for key in keys)
+    return ', '.join(dict.fromkeys(
+        '.'.join(stem[:1] if stem[0] in ('neck', 'sorting_head', 'cls_head') else stem[:4])
+        for stem in stems))

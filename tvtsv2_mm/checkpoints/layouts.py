@@ -32,8 +32,9 @@ class Layout:
 
 TEXT = 'neck.clip.text_model'
 TEXT_BLOCK = f'{TEXT}.encoder.layers.{{i}}'
-# Everything that TVTSv2 adds to a CLIP, less what is named by `new` of every layout: the heads.
-TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.', 'backbone.resblocks.{i}.timeattn.')
+# What TVTSv2 adds to a CLIP.
+TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
+        'backbone.resblocks.{i}.timeattn.')
 HEADS = ('sorting_head.', 'cls_head.')
 
 
@@ -43,7 +44,7 @@ def _qkv(stem: str, kind: str) -> tuple[str, str, str]:
 
 def _clip_text_rules(block: str, token: str, position: str, norm: str,
                      projection: str) -> tuple[tuple, ...]:
-    """The text tower as OpenAI's CLIP names it (open_clip and the release too, by other prefixes)."""
+    """The text tower as OpenAI's CLIP names it; the release differs in the prefixes."""
     return (
         (f'{token}.weight', f'{TEXT}.embeddings.token_embedding.weight'),
         (position, f'{TEXT}.embeddings.position_embedding.weight'),

@@ -1,7 +1,6 @@
 from .backbones import FramewiseViT, SpaceTimeViT
 from .data_preprocessor import VideoTextDataPreprocessor
-from .heads import (LinearProbeHead, TranscriptSortingHead, VideoTextContrastiveHead,
-                    ZeroShotHead)
+from .heads import LinearProbeHead, TranscriptSortingHead, VideoTextContrastiveHead, ZeroShotHead
 from .necks import PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 

@@ -145,7 +145,6 @@ class VideoTextModel(BaseModel):
         """
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        own = {key: value for key, value in self.state_dict().items()}
-        converted = to_own_layout(given, own)
+        converted = to_own_layout(given, self.state_dict())
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,60 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
+
+WEIGHTS = {'a': torch.arange(3.0), 'b.c': torch.ones(2, 2)}
+
+
+@pytest.mark.parametrize('wrapped', [True, False])
+def test_torch_file(tmp_path, wrapped):
+    path = tmp_path / 'weights.pth'
+    torch.save(dict(state_dict=WEIGHTS, epoch=3) if wrapped else WEIGHTS, path)
+    torch.testing.assert_close(read_state_dict(path), WEIGHTS)
+
+
+def test_safetensors(tmp_path):
+    path = tmp_path / 'weights.safetensors'
+    save_file(WEIGHTS, path)
+    torch.testing.assert_close(read_state_dict(path), WEIGHTS)
+
+
+class Malicious:
+
+    def __reduce__(self):
+        return print, ('this must never be run', )
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path, capsys):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(pickle.dumps(dict(state_dict=Malicious())))
+    with pytest.raises(CheckpointError, match='cannot be read as a checkpoint'):
+        read_state_dict(path)
+    torch.save(dict(state_dict=Malicious()), path)
+    with pytest.raises(CheckpointError, match='cannot be read as a checkpoint'):
+        read_state_dict(path)
+    assert 'never' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint'])
+@pytest.mark.parametrize('name', ['weights.pth', 'weights.safetensors'])
+def test_damaged_file(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=name):
+        read_state_dict(path)
+
+
+def test_no_state_dict(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save([1, 2], path)
+    with pytest.raises(CheckpointError, match='holds no state dict'):
+        read_state_dict(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint file'):
+        read_state_dict(tmp_path / 'none.pth')

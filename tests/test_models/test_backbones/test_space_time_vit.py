@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from tvtsv2_mm.models import SpaceTimeViT
+
+SIZES = dict(image_size=32, patch_size=8, width=48, layers=2, heads=3, embed_dim=16, num_frames=4)
+
+
+@pytest.mark.parametrize(('token_output', 'count'), [('all_normed', 1 + 4 * 5),
+                                                     ('patches_raw', 4 * 5)])
+def test_shapes(token_output, count):
+    model = SpaceTimeViT(**SIZES, token_output=token_output)
+    kept = torch.stack([torch.randperm(16)[:5] for _ in range(2)])
+    embeds, tokens = model(torch.randn(2, 4, 3, 32, 32), kept)
+    assert embeds.shape == (2, 16)
+    assert tokens.shape == (2, count, 16)
+
+
+def test_masked_patches_are_never_seen():
+    """What stands in a dropped patch, NaN even, changes nothing."""
+    model = SpaceTimeViT(**SIZES)
+    video = torch.randn(1, 4, 3, 32, 32)
+    kept = torch.tensor([[1, 2, 7, 12]])
+    expected, _ = model(video, kept)
+    spoiled = torch.full_like(video, torch.nan)
+    for patch in kept[0].tolist():
+        rows, columns = patch // 4 * 8, patch % 4 * 8
+        part = (..., slice(rows, rows + 8), slice(columns, columns + 8))
+        spoiled[part] = video[part]
+    torch.testing.assert_close(model(spoiled, kept)[0], expected)
+
+
+def test_masked_patches_are_not_projected(monkeypatch):
+    """The patch projection gets the kept patches only."""
+    model = SpaceTimeViT(**SIZES)
+    model.resblocks = torch.nn.ModuleList()
+    seen = []
+    linear = torch.Tensor.__matmul__
+
+    def record(self, other):
+        seen.append(tuple(self.shape))
+        return linear(self, other)
+
+    monkeypatch.setattr(torch.Tensor, '__matmul__', record)
+    model(torch.randn(2, 4, 3, 32, 32), torch.zeros(2, 3, dtype=torch.long))
+    assert seen[0] == (2, 3, 4, 3 * 8 * 8)
+
+
+def test_keeping_all_patches_is_no_mask():
+    model = SpaceTimeViT(**SIZES)
+    video = torch.randn(2, 4, 3, 32, 32)
+    kept = torch.arange(16).expand(2, -1)
+    torch.testing.assert_close(model(video, kept), model(video), atol=1e-6, rtol=1e-5)
+
+
+def test_patch_projection_is_the_convolution():
+    model = SpaceTimeViT(**SIZES)
+    video = torch.randn(2, 4, 3, 32, 32)
+    expected = model.conv1(video.flatten(0, 1)).flatten(2).transpose(1, 2).view(2, 4, 16, 48)
+    expected = expected + model.positional_embedding[1:] + model.temporal_embedding[:, None]
+    out = model._embed(video, None)[:, 1:].view(2, 4, 16, 48)
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_starts_without_time():
+    """At the start, each block is CLIP's: shuffled frames give the same clip embedding."""
+    model = SpaceTimeViT(**SIZES)
+    torch.nn.init.zeros_(model.temporal_embedding)
+    video = torch.randn(1, 4, 3, 32, 32)
+    torch.testing.assert_close(
+        model(video)[0], model(video[:, [2, 0, 3, 1]])[0], atol=1e-5, rtol=1e-4)
+    torch.nn.init.normal_(model.temporal_embedding)
+    difference = functional.l1_loss(model(video)[0], model(video[:, [2, 0, 3, 1]])[0])
+    assert difference > 1e-3
+
+
+@pytest.mark.parametrize(('shape', 'message'), [
+    ((1, 4, 3, 40, 40), 'image_size=32, but the frames are 40 x 40'),
+    ((1, 5, 3, 32, 32), '5 frames does not fit backbone.num_frames=4'),
+    ((4, 3, 32, 32), 'expects'),
+    ((1, 3, 4, 32, 32), 'expects'),
+])
+def test_wrong_input(shape, message):
+    with pytest.raises(ValueError, match=message):
+        SpaceTimeViT(**SIZES)(torch.randn(shape))
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(patch_size=7), 'multiple of patch_size'),
+    (dict(token_output='all'), 'token_output'),
+    (dict(activation='relu'), 'activation'),
+    (dict(heads=5), 'multiple of heads'),
+])
+def test_bad_arguments(change, message):
+    with pytest.raises(ValueError, match=message):
+        SpaceTimeViT(**(SIZES | change))
+
+
+def test_frozen():
+    assert not any(p.requires_grad for p in SpaceTimeViT(**SIZES, frozen=True).parameters())

@@ -1,0 +1,93 @@
+import pytest
+import torch
+from mmaction.structures import ActionDataSample
+
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.models import VideoTextModel
+from tvtsv2_mm.registry import MODELS
+
+
+def samples(count: int) -> list[ActionDataSample]:
+    return [ActionDataSample() for _ in range(count)]
+
+
+def test_built_by_name(model_cfg):
+    assert isinstance(MODELS.build(dict(type='VideoTextModel', **model_cfg)), VideoTextModel)
+
+
+def test_loss(model, inputs):
+    losses = model(inputs, samples(2), mode='loss')
+    assert set(losses) == {'loss_contrastive', 'loss_sorting', 'acc_sorting'}
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None]
+    assert without
+    assert all(name.startswith('neck.clip.text_model.encoder.layers.') for name in without)
+
+
+def test_one_caption_has_no_sorting_but_reaches_every_parameter(model, inputs):
+    inputs['tokens'] = inputs['tokens'][:, :1]
+    losses = model(inputs, samples(2), mode='loss')
+    assert set(losses) == {'loss_contrastive'}
+    losses['loss_contrastive'].backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def test_predict_equals_tensor(model, inputs):
+    outputs = model(inputs, mode='tensor')
+    predicted = model(inputs, samples(2), mode='predict')
+    for b, sample in enumerate(predicted):
+        video, texts = outputs['video_embeds'][b], outputs['text_embeds'][b]
+        torch.testing.assert_close(sample.video_embed, video / video.norm())
+        torch.testing.assert_close(sample.text_embeds, texts / texts.norm(dim=-1, keepdim=True))
+        torch.testing.assert_close(sample.order_logits, outputs['order_logits'][b])
+
+
+@torch.no_grad()
+def test_predict_with_differing_numbers_of_captions(model, inputs):
+    whole = model(inputs, samples(2), mode='predict')
+    inputs['tokens'] = [inputs['tokens'][0], inputs['tokens'][1, :1]]
+    ragged = model(inputs, samples(2), mode='predict')
+    assert [len(sample.text_embeds) for sample in ragged] == [3, 1]
+    torch.testing.assert_close(ragged[1].text_embeds, whole[1].text_embeds[:1])
+    assert 'order_logits' not in ragged[0]
+
+
+@torch.no_grad()
+def test_predict_classes(model_cfg, inputs):
+    del model_cfg['neck'], model_cfg['contrastive_head'], model_cfg['sorting_head']
+    model = VideoTextModel(
+        **model_cfg, cls_head=dict(type='LinearProbeHead', num_classes=4, embed_dim=32))
+    sample = model(dict(video=inputs['video']), samples(2), mode='predict')[0]
+    assert sample.pred_score.shape == (4, )
+    assert sample.pred_label.item() == sample.pred_score.argmax()
+
+
+def test_errors(model, model_cfg, inputs):
+    with pytest.raises(ValueError, match="not 'train'"):
+        model(inputs, mode='train')
+    with pytest.raises(ValueError, match='nothing to train'):
+        VideoTextModel(backbone=model_cfg['backbone'])(inputs, samples(2), mode='loss')
+    with pytest.raises(ValueError, match='no neck'):
+        VideoTextModel(backbone=model_cfg['backbone']).encode_text(inputs['tokens'])
+
+
+def test_own_weights_into_a_linear_probe(model, model_cfg):
+    probe = VideoTextModel(
+        backbone=model_cfg['backbone'],
+        cls_head=dict(type='LinearProbeHead', num_classes=4, embed_dim=32))
+    probe.load_state_dict(model.state_dict())
+    torch.testing.assert_close(probe.backbone.state_dict(), model.backbone.state_dict())
+
+
+def test_wrong_size_is_an_error_by_every_way(model, model_cfg, tmp_path):
+    model_cfg['backbone']['patch_size'] = 16
+    other = VideoTextModel(**model_cfg)
+    with pytest.raises(CheckpointError, match=r'conv1.weight: \(48, 3, 8, 8\) in the checkpoint'):
+        other.load_state_dict(model.state_dict())
+    path = tmp_path / 'weights.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    other = VideoTextModel(
+        **model_cfg, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    with pytest.raises(CheckpointError, match='sizes differ'):
+        other.init_weights()
