@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
@@ -56,5 +57,13 @@ def test_no_state_dict(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no checkpoint file'):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         read_state_dict(tmp_path / 'none.pth')
+
+
+def test_load_from_reads_safetensors(tmp_path):
+    path = tmp_path / 'weights.safetensors'
+    save_file({'weight': torch.ones(2, 2), 'bias': torch.ones(2)}, path)
+    layer = torch.nn.Linear(2, 2)
+    load_checkpoint(layer, str(path))
+    assert layer.weight.sum() == 4

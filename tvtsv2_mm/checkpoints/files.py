@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
+from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor
 
 from .convert import CheckpointError
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_safetensors(filename: str, map_location: Any = None) -> dict[str, Tensor]:
+    """Teach mmengine's ``load_from`` and ``init_cfg`` to read safetensors files."""
+    if not Path(filename).is_file():
+        raise FileNotFoundError(f'there is no checkpoint {filename}')
+    return load_file(filename, device=str(map_location or 'cpu'))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -21,13 +30,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged, or holds something else.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint file {path}')
     try:
-        if path.suffix == '.safetensors':
-            return load_file(path)
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    except FileNotFoundError:
+        raise
     except Exception as error:
         raise CheckpointError(f'{path} cannot be read as a checkpoint: {error}') from error
     if isinstance(checkpoint, Mapping):
