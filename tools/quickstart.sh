@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Install what is missing, then run the main job on the embedded data, from any folder:
+#   tools/quickstart.sh [--no-venv] [arguments of tools/quickstart.py, such as --smoke]
+# --no-venv takes the active environment instead of .venv.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
+setup_env "$@"
+
+exec python "$ROOT/tools/quickstart.py" "${ARGS[@]}"

@@ -1,0 +1,80 @@
+"""Train a model from a config, with MMAction2's arguments."""
+
+import argparse
+
+from mmengine.config import Config, ConfigDict
+
+from tvtsv2_mm.apis.launch import (
+    add_launch_arguments,
+    apply_launch_arguments,
+    build_runner,
+    check_file,
+    load_config,
+    parse_launch_arguments,
+    use_mixed_precision,
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from this checkpoint; without a value, from the latest one '
+                        'in the work folder')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument('--no-validate', action='store_true',
+                        help='do not evaluate during training')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rates to the batch size of this run')
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument('--diff-rank-seed', action='store_true',
+                        help='give every process its own seed')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='deterministic algorithms (slower)')
+    add_launch_arguments(parser)
+    return parser
+
+
+def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the arguments of training into the config.
+
+    Raises:
+        FileNotFoundError: ``--resume`` names a checkpoint that does not exist.
+        ValueError: the config does not have what an argument needs.
+    """
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        use_mixed_precision(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else check_file(args.resume, 'checkpoint')
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
+                             f'config, and {args.config} has none')
+        cfg.auto_scale_lr.enable = True
+    randomness = dict(seed=args.seed, diff_rank_seed=args.diff_rank_seed or None,
+                      deterministic=args.deterministic or None)
+    given = {key: value for key, value in randomness.items() if value is not None}
+    if given:
+        cfg.randomness = ConfigDict(cfg.get('randomness') or {}, **given)
+
+
+def main() -> None:
+    """Train."""
+    parser = build_parser()
+    args = parse_launch_arguments(parser)
+    try:
+        cfg = load_config(args.config)
+        apply_train_arguments(cfg, args)
+        apply_launch_arguments(cfg, args)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,127 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner."""
+
+import argparse
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool around a Runner has, named as in MMAction2."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints; by default what the '
+                        'config says, else work_dirs/<name of the config>')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='overrides of the config, the last word: a.b=1 c="[1,2]" d="(3,4)"; '
+                        'no blanks inside a value')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='who started this process; tools/dist_*.sh and slurm_*.sh set it')
+    # torch's launchers pass either spelling, and the launcher's environment wins over both.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def parse_launch_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line and tell mmengine the local rank."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(path: str) -> Config:
+    """Read a config file.
+
+    Raises:
+        FileNotFoundError: the file, or one that it is based on, does not exist.
+        ValueError: the file is no config file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'there is no config {path}{_similar_configs(file)}; paths are relative to the folder '
+            f'that you are in ({Path.cwd()})')
+    if file.suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise ValueError(f'a config ends in .py, .json, .yaml or .yml, but this is {path}')
+    return Config.fromfile(path)
+
+
+def check_file(path: str, what: str) -> str:
+    """Return the path of a file that is given by the user and must be there.
+
+    URLs and other places with a scheme are left to mmengine.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if '://' not in path and not Path(path).expanduser().is_file():
+        raise FileNotFoundError(f'there is no {what} {path}')
+    return path
+
+
+def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the shared arguments into the config, and make it fit the machine.
+
+    Call it last: ``--cfg-options`` has the last word.
+    """
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+        _distribute_on_cpu(cfg)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner that a config asks for."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Turn on mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
+
+    Raises:
+        ValueError: the config has an optimiser wrapper of another kind.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind == 'BFloat16OptimWrapper':
+        return
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp cannot change an optim_wrapper of type {kind!r}: leave --amp out, '
+                         'or use an OptimWrapper')
+    if get_device() == 'cpu':
+        wrapper.type = 'BFloat16OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+    else:
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Without a GPU there is no NCCL, and DDP must not be given a device."""
+    dist_cfg = cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict())
+    if dist_cfg.get('backend', 'nccl') == 'nccl':
+        dist_cfg.backend = 'gloo'
+    wrapper = cfg.get('model_wrapper_cfg')
+    if wrapper is None:
+        # What mmengine uses when a config says nothing, but for the device.
+        wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
+                       find_unused_parameters=cfg.get('find_unused_parameters', False))
+    if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+        cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def _similar_configs(file: Path) -> str:
+    """Name up to three configs beside the missing one, closest names first."""
+    names = sorted(other.name for other in file.parent.glob('*.py')) if file.parent.is_dir() else []
+    close = get_close_matches(file.name, names, n=3)
+    return f' (beside it: {", ".join(close)})' if close else ''

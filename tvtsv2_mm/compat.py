@@ -1,0 +1,207 @@
+"""The few mends that the pinned OpenMMLab releases need with today's torch and transformers.
+
+Each mend is one function: it says what is broken, and returns whether it was applied. None touches
+a package that is missing or that does not have the fault, and none swallows an error that it does
+not know. ``apply()`` runs them all, once or many times. When the packages are mended, delete the
+function.
+"""
+
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# A torch.library.Library forgets what it declared when it is collected.
+_torchvision_library: torch.library.Library | None = None
+
+
+def apply() -> dict[str, bool]:
+    """Run every mend.
+
+    Returns:
+        dict[str, bool]: for each mend by its name, whether it changed something this time.
+    """
+    mends = (declare_torchvision_ops, stand_in_for_drn, leave_out_vindlu, name_package_to_mmengine,
+             load_checkpoints_safely, start_gloo_without_gpu)
+    return {mend.__name__: mend() for mend in mends}
+
+
+def declare_torchvision_ops() -> bool:
+    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
+
+    Its compiled operators cannot be loaded there, and the import stops at the first one that it
+    describes ("operator torchvision::nms does not exist"). With the schemas declared it goes on;
+    calling the operators still fails, as it must.
+
+    Not applied: no torchvision; a CUDA build of torch (there the same error means a damaged
+    installation); an import that works.
+    """
+    global _torchvision_library
+    if find_spec('torchvision') is None or torch.version.cuda is not None:
+        return False
+    try:
+        importlib.import_module('torchvision')
+    except RuntimeError as error:
+        if 'operator torchvision::' not in str(error) or _torchvision_library is not None:
+            raise
+    else:
+        return False
+    _torchvision_library = torch.library.Library('torchvision', 'FRAGMENT')
+    for name in ('nms', 'qnms'):
+        _torchvision_library.define(
+            f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    importlib.import_module('torchvision')
+    return True
+
+
+def stand_in_for_drn() -> bool:
+    """Stand in for ``mmaction/models/localizers/drn``, which the wheel of mmaction2 1.2.0 lacks.
+
+    ``mmaction.models`` imports it and fails without it. A config that names DRN gets the
+    registry's own error.
+
+    Not applied: no mmaction2; a mmaction2 that has the file; a module that is already loaded.
+    """
+    name = 'mmaction.models.localizers.drn.drn'
+    folder = _package_folder('mmaction')
+    if folder is None or name in sys.modules:
+        return False
+    if (folder / 'models/localizers/drn/drn.py').exists():
+        return False
+    module = types.ModuleType(name, stand_in_for_drn.__doc__)
+    module.DRN = None
+    sys.modules[name] = module
+    return True
+
+
+def leave_out_vindlu() -> bool:
+    """Send mmaction2 down its own "transformers is not installed" path for the VindLU models.
+
+    They import names that transformers 5 no longer has, and ``mmaction.models`` fails with them.
+
+    Not applied: no mmaction2 or transformers; transformers 4; a mmaction2 without those imports.
+    """
+    folder = _package_folder('mmaction')
+    if folder is None or find_spec('transformers') is None:
+        return False
+    if int(version('transformers').split('.')[0]) < 5:
+        return False
+    source = folder / 'models/multimodal/vindlu/modeling_bert.py'
+    if not source.exists() or 'find_pruneable_heads_and_indices' not in source.read_text('utf-8'):
+        return False
+    dependency = importlib.import_module('mmaction.utils.dependency')
+    changed = dependency.WITH_MULTIMODAL
+    dependency.WITH_MULTIMODAL = False
+    return changed
+
+
+def name_package_to_mmengine() -> bool:
+    """Let ``_base_ = 'tvtsv2_mm::...'`` work: mmengine knows only its own list of packages.
+
+    Not applied: no mmengine; a mmengine that has no such list or has this package on it.
+    """
+    if find_spec('mmengine') is None:
+        return False
+    packages = getattr(importlib.import_module('mmengine.config.utils'), 'MODULE2PACKAGE', None)
+    if packages is None or 'tvtsv2_mm' in packages:
+        return False
+    packages['tvtsv2_mm'] = 'tvtsv2_mm'
+    return True
+
+
+def load_checkpoints_safely() -> bool:
+    """Load mmengine's own checkpoints with ``weights_only=True``.
+
+    Beside tensors they hold mmengine's log buffers and numpy values, which torch refuses since
+    2.6 unless they are allowed by name; files from the net mmengine loads as any pickle.
+    The allow list holds for these loads alone and for nothing else in the process.
+
+    Not applied: no mmengine; a loader that somebody else has put in place.
+    """
+    if find_spec('mmengine') is None:
+        return False
+    checkpoint = importlib.import_module('mmengine.runner.checkpoint')
+    if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
+        return False
+    checkpoint.CheckpointLoader.register_scheme('', loader=_load_local_file, force=True)
+    checkpoint.load_url = partial(_load_with_allow_list, checkpoint.load_url)
+    return True
+
+
+def start_gloo_without_gpu() -> bool:
+    """Let ``launcher='pytorch'`` with ``backend='gloo'`` start on a machine without a GPU.
+
+    mmengine selects a CUDA device first, whatever the backend, and fails.
+
+    Not applied: no mmengine. The mend itself steps aside for other backends and where mmengine
+    finds an accelerator.
+    """
+    if find_spec('mmengine') is None:
+        return False
+    utils = importlib.import_module('mmengine.dist.utils')
+    original = utils._init_dist_pytorch
+    if isinstance(original, partial) and original.func is _init_dist_pytorch:
+        return False
+    utils._init_dist_pytorch = partial(_init_dist_pytorch, original)
+    return True
+
+
+def _package_folder(name: str) -> Path | None:
+    """The folder of an installed package, without importing it."""
+    spec = find_spec(name)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+
+
+def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
+    from mmengine.device import get_device
+    if backend != 'gloo' or get_device() != 'cpu':
+        original(backend, **kwargs)
+        return
+    kwargs.pop('init_backend', None)  # who else may start the group, such as deepspeed; not here
+    torch.distributed.init_process_group(backend=backend, **kwargs)
+
+
+def _load_local_file(filename: str, map_location: Any = None) -> Any:
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {filename}')
+    return _load_with_allow_list(torch.load, path, map_location=map_location)
+
+
+def _load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with torch.serialization.safe_globals(_allowed_in_checkpoints()):
+        return load(*args, **kwargs, weights_only=True)
+
+
+def _allowed_in_checkpoints() -> list[Any]:
+    """What mmengine's message hub and schedulers put in a checkpoint beside tensors."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    # numpy 1 and 2 keep these two under different names; a checkpoint of either is readable.
+    rebuilders = [value.__reduce__()[0] for value in (np.zeros(1), np.float64(0))]
+    return [
+        HistoryBuffer,
+        (_history_buffer_method, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(kind)) for kind in (bool, np.int32, np.int64, np.float32, np.float64)},
+        *((rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}')
+          for rebuild in rebuilders for core in ('core', '_core')),
+    ]
+
+
+def _history_buffer_method(owner: Any, name: str) -> Callable[..., Any]:
+    """All of ``getattr`` that a checkpoint of mmengine needs: a buffer pickles its statistics."""
+    from mmengine.logging import HistoryBuffer
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise ValueError(f'the checkpoint asks for the attribute {name!r} of {owner!r}, which no '
+                         'checkpoint needs: do not trust this file')
+    return getattr(HistoryBuffer, name)
