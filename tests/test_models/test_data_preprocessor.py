@@ -1,0 +1,108 @@
+import pytest
+import torch
+from mmaction.structures import ActionDataSample
+from mmengine.dataset import pseudo_collate
+
+from tvtsv2_mm.registry import MODELS
+
+
+def make_sample(num_valid=None, shape=(4, 3, 8, 8), texts=2, patches=3):
+    generator = torch.Generator().manual_seed(texts)
+    sample = ActionDataSample()
+    meta = {'filename': f'video{texts}.mp4'}
+    if num_valid is not None:
+        meta['num_valid_frames'] = num_valid
+    sample.set_metainfo(meta)
+    inputs = {
+        'video': torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
+        'tokens': torch.randint(0, 99, (texts, 5), generator=generator),
+        'kept_patches': torch.arange(patches),
+    }
+    return {'inputs': inputs, 'data_samples': sample}
+
+
+def build(**kwargs):
+    return MODELS.build(dict(type='VideoTextDataPreprocessor', **kwargs))
+
+
+def test_pixels_are_normalised_by_channel():
+    samples = [make_sample(), make_sample()]
+    mean, std = [10.0, 20.0, 30.0], [2.0, 4.0, 8.0]
+    batch = build(mean=mean, std=std)(pseudo_collate(samples))
+    video = batch['inputs']['video']
+    assert video.shape == (2, 4, 3, 8, 8)
+    assert video.dtype == torch.float32
+    assert video.is_contiguous()
+    for channel in range(3):
+        wanted = (samples[1]['inputs']['video'][:, channel].float() - mean[channel]) / std[channel]
+        torch.testing.assert_close(video[1, :, channel], wanted)
+    assert batch['inputs']['tokens'].shape == (2, 2, 5)
+    assert batch['inputs']['kept_patches'].tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert len(batch['data_samples']) == 2
+
+
+def test_default_is_imagenet_in_fractions_of_255():
+    pixels = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    video = build()({'inputs': {'video': [pixels]}})['inputs']['video']
+    wanted = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(video[0, 0, :, 0, 0], wanted)
+
+
+def test_black_frames_are_zero_after_normalisation():
+    batch = build()(pseudo_collate([make_sample(num_valid=1), make_sample(num_valid=4)]))
+    video = batch['inputs']['video']
+    assert (video[0, 1:] == 0).all()
+    assert (video[0, :1] != 0).any()
+    assert (video[1].flatten(1) != 0).any(1).all()
+
+
+def test_channels_last_views_from_the_packing_give_the_same_batch():
+    sample = make_sample()
+    wanted = build()(pseudo_collate([sample]))['inputs']['video']
+    frames = sample['inputs']['video'].permute(0, 2, 3, 1).contiguous()
+    sample['inputs']['video'] = frames.permute(0, 3, 1, 2)
+    video = build()(pseudo_collate([sample]))['inputs']['video']
+    assert video.is_contiguous()
+    torch.testing.assert_close(video, wanted, rtol=0, atol=0)
+
+
+def test_different_numbers_of_texts_stay_a_list():
+    batch = build()(pseudo_collate([make_sample(texts=1), make_sample(texts=3)]))
+    assert [tuple(tokens.shape) for tokens in batch['inputs']['tokens']] == [(1, 5), (3, 5)]
+
+
+def test_samples_without_text_or_mask():
+    sample = make_sample()
+    del sample['inputs']['tokens'], sample['inputs']['kept_patches']
+    assert set(build()(pseudo_collate([sample]))['inputs']) == {'video'}
+
+
+def test_clips_of_different_size_name_the_file():
+    data = pseudo_collate([make_sample(), make_sample(shape=(4, 3, 8, 6), texts=1)])
+    with pytest.raises(ValueError, match=r'video1\.mp4.*\(4, 3, 8, 6\).*video2\.mp4.*CropClip'):
+        build()(data)
+
+
+def test_wrong_channels():
+    with pytest.raises(ValueError, match=r'\(T, 3, H, W\), got \(4, 1, 8, 8\)'):
+        build()(pseudo_collate([make_sample(shape=(4, 1, 8, 8))]))
+
+
+def test_different_numbers_of_kept_patches():
+    with pytest.raises(ValueError, match='RandomTubeMask'):
+        build()(pseudo_collate([make_sample(patches=2), make_sample(patches=3)]))
+
+
+def test_a_pipeline_without_packing():
+    with pytest.raises(ValueError, match='PackVideoText'):
+        build()({'inputs': [torch.zeros(1)]})
+
+
+@pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(mean=[1.0]), 'one number for each'),
+    (dict(std=[1.0, 2.0, 0.0]), 'positive'),
+    (dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]), 'multiply them by 255'),
+])
+def test_wrong_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        build(**kwargs)

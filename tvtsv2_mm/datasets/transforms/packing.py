@@ -1,0 +1,54 @@
+"""Hand a sample over to the model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmaction.structures import ActionDataSample
+from mmcv.transforms import BaseTransform
+
+from tvtsv2_mm.registry import TRANSFORMS
+
+META_KEYS = ('sample_id', 'filename', 'num_valid_frames', 'texts', 'skipped', 'span', 'segments_s',
+             'frame_inds', 'total_frames', 'fps')
+
+
+@TRANSFORMS.register_module()
+class PackVideoText(BaseTransform):
+    """Pack a sample into ``inputs`` (tensors) and ``data_samples`` (labels and where it came from).
+
+    Required Keys:
+
+    - imgs (uint8 (T, H, W, 3))
+    - tokens (int64 (K, L), optional)
+    - kept_patches (int64 (P',), optional)
+    - label or gt_label (int or list of int, optional)
+
+    The result has only ``inputs``: dict(video=uint8 tensor (T, 3, H, W), tokens, kept_patches) and
+    ``data_samples``: an ``ActionDataSample`` with ``gt_label`` where there is a label, and those of
+    ``meta_keys`` that the sample has.
+
+    Args:
+        meta_keys: Keys that travel with the sample as its metainfo.
+    """
+
+    def __init__(self, *, meta_keys: Sequence[str] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack."""
+        # One copy, which drops what the crop left out; the channels move in the view only.
+        imgs = np.array(results['imgs'], order='C')
+        inputs = {'video': torch.from_numpy(imgs).permute(0, 3, 1, 2)}
+        for key in ('tokens', 'kept_patches'):
+            if key in results:
+                inputs[key] = torch.as_tensor(results[key])
+        sample = ActionDataSample()
+        label = results.get('gt_label', results.get('label'))
+        if label is not None:
+            sample.set_gt_label(label)
+        sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
+        return {'inputs': inputs, 'data_samples': sample}
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -1,0 +1,44 @@
+"""Text to CLIP tokens."""
+
+from mmcv.transforms import BaseTransform
+
+from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+
+@TRANSFORMS.register_module()
+class TokenizeText(BaseTransform):
+    """Turn the texts of a sample into CLIP tokens.
+
+    Required Keys:
+
+    - texts (list of K str; from ``SampleTranscriptSegments``), or
+    - captions (list of K str)
+
+    Added Keys:
+
+    - tokens (int64 tensor (K, L))
+    - texts (where there were captions only)
+
+    Args:
+        context_length: L; longer texts are cut, the end token stays last.
+
+    Raises:
+        FileNotFoundError: If CLIP's vocabulary is not installed.
+    """
+
+    def __init__(self, *, context_length: int = 77) -> None:
+        self.tokenizer = ClipTokenizer(context_length=context_length)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``tokens``."""
+        texts = results.get('texts') or results.get('captions')
+        if not texts:
+            raise KeyError('TokenizeText needs the key texts or captions; transcripts become '
+                           'texts in SampleTranscriptSegments')
+        results['texts'] = list(texts)
+        results['tokens'] = self.tokenizer(results['texts'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(context_length={self.tokenizer.context_length})'

@@ -1,0 +1,142 @@
+"""Draw the K consecutive spoken segments that a training sample shows and sorts."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.registry import TRANSFORMS
+
+
+def timed_words(results: dict) -> tuple[list[str], np.ndarray]:
+    """Words of a transcript and the second at which each counts as spoken.
+
+    With word times, that is the middle of the word. A cue (``segments``) may last longer than a
+    whole segment, so a cue is not taken or left as one: its words are spread evenly over it, and
+    the i-th of n words counts at ``start + (i + 0.5) / n * (end - start)``.
+
+    Args:
+        results: With either ``words`` or ``segments``: ``(text, start, end)`` in seconds.
+
+    Returns:
+        The words in the order of the annotation, and their times, float64 (number of words,).
+    """
+    if results.get('words') is not None:
+        words = [str(text).strip() for text, _, _ in results['words']]
+        times = [(start + end) / 2 for _, start, end in results['words']]
+        return words, np.asarray(times, dtype=np.float64)
+    if results.get('segments') is not None:
+        words, times = [], []
+        for text, start, end in results['segments']:
+            cue_words = str(text).split()
+            words += cue_words
+            times += [start + (i + 0.5) / len(cue_words) * (end - start)
+                      for i in range(len(cue_words))]
+        return words, np.asarray(times, dtype=np.float64)
+    raise KeyError('SampleTranscriptSegments needs the key words or segments: use it with a '
+                   'dataset of transcripts (TranscriptVideoDataset)')
+
+
+@TRANSFORMS.register_module()
+class SampleTranscriptSegments(BaseTransform):
+    """Draw K consecutive segments of speech, all of one random length, with gaps between them.
+
+    The length s is a random whole number of seconds; K segments and their gaps span
+    ``K * s + (K - 1) * gap_seconds``; where the span starts is random. Lengths whose span is longer
+    than the video are left out of the draw. The transcript of a segment is the words whose middle
+    lies in ``[start, end)`` (see :func:`timed_words` for transcripts timed by cues). A draw that
+    leaves a segment without a word is drawn again.
+
+    The transcripts stay in the order of time, 0 .. K-1: the sorting head has no position embedding
+    for them, so their order tells it nothing, and the target is ``arange(K)``.
+
+    Nothing is decoded before this transform has found a usable draw; put it before ``OpenVideo``.
+
+    Required Keys:
+
+    - words or segments
+    - duration (seconds)
+    - rng
+    - filename
+
+    Added Keys:
+
+    - texts (list of K str)
+    - segments_s (list of K pairs, seconds)
+    - span (pair: start of the first segment, end of the last one, seconds)
+
+    Args:
+        num_segments: K.
+        segment_seconds: Shortest and longest length of a segment, whole seconds, both included.
+        gap_seconds: Silence (for the model) between two segments.
+        max_draws: Draws before the sample is given up.
+
+    Raises:
+        UnusableSampleError: If the video is too short, has fewer words than K, or every one of
+            ``max_draws`` draws had a segment without a word.
+    """
+
+    def __init__(self, *, num_segments: int = 4, segment_seconds: tuple[int, int] = (3, 5),
+                 gap_seconds: float = 1.0, max_draws: int = 10) -> None:
+        if num_segments < 1:
+            raise ValueError(f'num_segments must be at least 1, got {num_segments}')
+        if (len(segment_seconds) != 2 or any(int(s) != s for s in segment_seconds)
+                or not 1 <= segment_seconds[0] <= segment_seconds[1]):
+            raise ValueError('segment_seconds must be two whole numbers (shortest, longest), '
+                             f'1 <= shortest <= longest, got {segment_seconds}')
+        if gap_seconds < 0:
+            raise ValueError(f'gap_seconds must not be negative, got {gap_seconds}')
+        if max_draws < 1:
+            raise ValueError(f'max_draws must be at least 1, got {max_draws}')
+        self.num_segments = num_segments
+        self.segment_seconds = (int(segment_seconds[0]), int(segment_seconds[1]))
+        self.gap_seconds = float(gap_seconds)
+        self.max_draws = max_draws
+
+    def span_seconds(self, length: int) -> float:
+        """Seconds from the start of the first to the end of the last segment of ``length`` s.
+
+        Examples:
+            >>> SampleTranscriptSegments().span_seconds(5)
+            23.0
+        """
+        return self.num_segments * length + (self.num_segments - 1) * self.gap_seconds
+
+    def transform(self, results: dict) -> dict:
+        """Add ``texts``, ``segments_s`` and ``span``."""
+        path, duration, rng = results['filename'], results['duration'], results['rng']
+        shortest, longest = self.segment_seconds
+        lengths = [s for s in range(shortest, longest + 1) if self.span_seconds(s) <= duration]
+        if not lengths:
+            raise UnusableSampleError(
+                path, f'its {duration:.1f} s are less than the {self.span_seconds(shortest):g} s '
+                f'that {self.num_segments} segments of {shortest} s with gaps of '
+                f'{self.gap_seconds:g} s take')
+        words, times = timed_words(results)
+        if len(words) < self.num_segments:
+            raise UnusableSampleError(
+                path, f'its transcript has {len(words)} words, fewer than the '
+                f'{self.num_segments} segments to draw')
+        for _ in range(self.max_draws):
+            length = int(rng.choice(lengths))
+            start = float(rng.uniform(0, duration - self.span_seconds(length)))
+            segments = self._segments(start, length)
+            texts = [' '.join(words[i] for i in np.flatnonzero((times >= a) & (times < b)))
+                     for a, b in segments]
+            if all(texts):
+                results['texts'] = texts
+                results['segments_s'] = segments
+                results['span'] = (segments[0][0], segments[-1][1])
+                return results
+        raise UnusableSampleError(
+            path, f'in {self.max_draws} draws of {self.num_segments} segments of '
+            f'{lengths[0]}-{lengths[-1]} s one always had no words '
+            f'({len(words)} words in {duration:.1f} s)')
+
+    def _segments(self, start: float, length: int) -> list[tuple[float, float]]:
+        starts = [start + k * (length + self.gap_seconds) for k in range(self.num_segments)]
+        return [(s, s + length) for s in starts]
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(num_segments={self.num_segments}, '
+                f'segment_seconds={self.segment_seconds}, gap_seconds={self.gap_seconds}, '
+                f'max_draws={self.max_draws})')

@@ -1,0 +1,57 @@
+"""Choose the patches that the video encoder sees."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from tvtsv2_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomTubeMask(BaseTransform):
+    """Keep a random part of the patch positions, the same ones in every frame of the clip (tubes).
+
+    Of P patches of a frame ``int(P * (1 - ratio))`` are kept: 98 of 196 for ViT-B/16 at 0.5, 76 of
+    256 for ViT-H/14 at 0.7. The model never computes the others; the class token always stays.
+
+    Required Keys:
+
+    - imgs (T, H, W, 3): its size gives P
+    - rng
+
+    Added Keys:
+
+    - kept_patches (int64 (P',), sorted, row by row from the top left)
+
+    Args:
+        patch_size: Side of a patch in pixels; the backbone's.
+        ratio: Share of patches to drop, 0 <= ratio < 1.
+
+    Raises:
+        ValueError: If the picture cannot be cut into whole patches, or no patch would be kept.
+    """
+
+    def __init__(self, *, patch_size: int = 16, ratio: float = 0.5) -> None:
+        if patch_size < 1:
+            raise ValueError(f'patch_size must be at least 1 pixel, got {patch_size}')
+        if not 0 <= ratio < 1:
+            raise ValueError(f'ratio must be in [0, 1), got {ratio}')
+        self.patch_size = patch_size
+        self.ratio = ratio
+
+    def transform(self, results: dict) -> dict:
+        """Add ``kept_patches``."""
+        height, width = results['imgs'].shape[1:3]
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(f'frames of {height}x{width} pixels cannot be cut into whole patches '
+                             f'of {self.patch_size} pixels; crop to a multiple of the patch size')
+        num_patches = (height // self.patch_size) * (width // self.patch_size)
+        # 1 - 0.7 is a little more than 0.3: the same floating point as the release, then int().
+        num_kept = int(num_patches * (1 - self.ratio))
+        if num_kept == 0:
+            raise ValueError(f'ratio={self.ratio} keeps none of the {num_patches} patches')
+        kept = results['rng'].permutation(num_patches)[:num_kept]
+        results['kept_patches'] = np.sort(kept)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(patch_size={self.patch_size}, ratio={self.ratio})'

@@ -1,0 +1,1 @@
+"""Parts around the training loop: hooks, samplers, optimiser constructors."""

@@ -1,0 +1,132 @@
+"""CLIP's byte pair tokens from an installed vocabulary: no network, no download."""
+
+import functools
+import gzip
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import CLIPTokenizer
+
+VOCAB_SIZE = 49408
+START_TOKEN = VOCAB_SIZE - 2
+END_TOKEN = VOCAB_SIZE - 1
+
+_VOCAB_FILE = 'bpe_simple_vocab_16e6.txt.gz'
+_SPECIAL = ('<|startoftext|>', '<|endoftext|>')
+# The file goes on with merges that CLIP does not use: 49408 = 2 * 256 bytes + merges + 2 special.
+_NUM_MERGES = VOCAB_SIZE - 2 * 256 - 2
+
+
+def find_vocab_file() -> Path:
+    """Where open_clip_torch keeps CLIP's vocabulary; does not import it.
+
+    Raises:
+        FileNotFoundError: If open_clip_torch is not installed, or lacks the file.
+    """
+    spec = importlib.util.find_spec('open_clip')
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            f"CLIP's vocabulary {_VOCAB_FILE} comes with the package open_clip_torch, which is not "
+            'installed: pip install open_clip_torch')
+    path = Path(spec.origin).parent / _VOCAB_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"CLIP's vocabulary is not at {path}; reinstall it: "
+            'pip install --force-reinstall --no-deps open_clip_torch')
+    return path
+
+
+def _bytes_to_characters() -> list[str]:
+    """One printable character for each byte, in the order of CLIP's vocabulary."""
+    printable = [*range(ord('!'), ord('~') + 1), *range(ord('¡'), ord('¬') + 1),
+                 *range(ord('®'), ord('ÿ') + 1)]
+    num_others = 256 - len(printable)
+    return [chr(b) for b in printable] + [chr(256 + n) for n in range(num_others)]
+
+
+@functools.cache
+def build_clip_tokenizer() -> CLIPTokenizer:
+    """transformers' CLIP tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
+
+    Raises:
+        FileNotFoundError: If the vocabulary is not installed.
+        RuntimeError: If the result is not CLIP's tokenizer of 49408 tokens.
+    """
+    path = find_vocab_file()
+    with gzip.open(path, 'rt', encoding='utf-8') as file:
+        lines = file.read().split('\n')
+    merges = [tuple(line.split()) for line in lines[1:1 + _NUM_MERGES]]
+    characters = _bytes_to_characters()
+    names = [*characters, *(c + '</w>' for c in characters), *map(''.join, merges), *_SPECIAL]
+    tokenizer = CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges)
+    check_clip_tokenizer(tokenizer, str(path))
+    return tokenizer
+
+
+def check_clip_tokenizer(tokenizer: CLIPTokenizer, source: str) -> None:
+    """Refuse a tokenizer that is not CLIP's: a wrong one trains without a word of complaint.
+
+    Raises:
+        RuntimeError: If its size or its special tokens are not CLIP's.
+    """
+    found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
+    if found != (VOCAB_SIZE, START_TOKEN, END_TOKEN):
+        raise RuntimeError(
+            f'the vocabulary from {source} gives (size, start, end) = {found}, '
+            f"CLIP's are {(VOCAB_SIZE, START_TOKEN, END_TOKEN)}; reinstall open_clip_torch and "
+            'transformers at the versions in requirements/')
+
+
+class ClipTokenizer:
+    """Texts to CLIP tokens: start token, text, end token, zeros.
+
+    Equal to open_clip's tokenizer, except that html entities and broken unicode are not mended.
+
+    Args:
+        context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
+
+    Raises:
+        FileNotFoundError: If the vocabulary is not installed.
+        RuntimeError: If the vocabulary is not CLIP's.
+    """
+
+    def __init__(self, context_length: int = 77) -> None:
+        if context_length < 2:
+            raise ValueError('context_length must be at least 2 (start and end token), '
+                             f'got {context_length}')
+        self.context_length = context_length
+        self._backend = build_clip_tokenizer().backend_tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Tokenize.
+
+        Args:
+            texts: N texts (a single string is refused: it would count as N characters).
+
+        Returns:
+            int64 tensor (N, L).
+        """
+        if isinstance(texts, str):
+            raise TypeError(f'expected a list of texts, got one string: [{texts!r}] is meant?')
+        tokens = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        for row, text in zip(tokens, texts, strict=True):
+            ids = self._encode(text)
+            row[:len(ids)] = torch.tensor(ids)
+        return tokens
+
+    def _encode(self, text: str) -> list[int]:
+        for name in _SPECIAL:  # spoken or written, they are no marks of ours
+            text = text.replace(name, ' ')
+        # One text at a time: encode_batch starts threads, which do not survive a fork.
+        ids = self._backend.encode(text).ids
+        if len(ids) > self.context_length:
+            ids = [*ids[:self.context_length - 1], END_TOKEN]
+        return ids
+
+    def __getstate__(self) -> dict:
+        return {'context_length': self.context_length}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
