@@ -121,8 +121,8 @@ class SpaceTimeViT(BaseModule):
         """Project the kept patches and add the positions: (B, T, 3, H, W) -> (B, 1 + T*P', D)."""
         batch, frames = video.shape[:2]
         grid, side = self.grid, self.patch_size
-        # A view: rows and columns of the patch grid, and of the pixels inside a patch.
-        patches = video.view(batch, frames, 3, grid, side, grid, side)
+        # Rows and columns of the patch grid, and of the pixels inside a patch.
+        patches = video.reshape(batch, frames, 3, grid, side, grid, side)
         spatial = self.positional_embedding[1:]
         if kept_patches is None:
             patches = patches.permute(0, 3, 5, 1, 2, 4, 6).flatten(1, 2)  # (B, P, T, 3, p, p)
