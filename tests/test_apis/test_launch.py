@@ -1,0 +1,117 @@
+import argparse
+
+import pytest
+from mmengine.config import Config
+
+from tvtsv2_mm.apis import launch
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+
+
+def arguments(*words):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    launch.add_launch_arguments(parser)
+    return parser.parse_args(['configs/some.py', *words])
+
+
+class TestLoadConfig:
+    def test_a_wrong_path_names_its_neighbours(self, tmp_path):
+        (tmp_path / 'tiny_pretrain.py').write_text('a = 1')
+        with pytest.raises(FileNotFoundError, match=r'tiny_pretrian\.py.*tiny_pretrain\.py'):
+            launch.load_config(str(tmp_path / 'tiny_pretrian.py'))
+
+    def test_a_folder_that_does_not_exist(self):
+        with pytest.raises(FileNotFoundError, match='there is no config no/where'):
+            launch.load_config('no/where.py')
+
+    def test_a_file_of_another_kind(self, tmp_path):
+        (tmp_path / 'weights.pth').write_text('')
+        with pytest.raises(ValueError, match=r'ends in \.py'):
+            launch.load_config(str(tmp_path / 'weights.pth'))
+
+    def test_a_config(self, tmp_path):
+        (tmp_path / 'some.py').write_text('a = 1')
+        assert launch.load_config(str(tmp_path / 'some.py')).a == 1
+
+
+def test_check_file(tmp_path):
+    (tmp_path / 'x.pth').write_text('')
+    assert launch.check_file(f'{tmp_path}/x.pth', 'checkpoint') == f'{tmp_path}/x.pth'
+    assert launch.check_file('s3://bucket/x.pth', 'checkpoint') == 's3://bucket/x.pth'
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint y\.pth'):
+        launch.check_file('y.pth', 'checkpoint')
+
+
+class TestApplyLaunchArguments:
+    @pytest.mark.parametrize(('config', 'words', 'expected'), [
+        ({}, [], 'work_dirs/some'),
+        ({'work_dir': 'of_config'}, [], 'of_config'),
+        ({'work_dir': 'of_config'}, ['--work-dir', 'of_user'], 'of_user'),
+        ({}, ['--work-dir', 'of_user', '--cfg-options', 'work_dir=of_option'], 'of_option'),
+    ])
+    def test_work_dir(self, config, words, expected):
+        cfg = Config(config)
+        launch.apply_launch_arguments(cfg, arguments(*words))
+        assert cfg.work_dir == expected
+
+    def test_options_reach_nested_keys(self):
+        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1.0))))
+        launch.apply_launch_arguments(cfg, arguments(
+            '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', 'sizes="[(1,2),(3,4)]"'))
+        assert cfg.optim_wrapper.optimizer.lr == 0.5
+        assert cfg.sizes == [(1, 2), (3, 4)]
+
+    def test_processes_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=5)),
+                          find_unused_parameters=True))
+        launch.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.env_cfg.dist_cfg == dict(backend='gloo', timeout=5)
+        assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', device_ids=None,
+                                             broadcast_buffers=False, find_unused_parameters=True)
+
+    def test_processes_on_a_cpu_keep_what_the_config_says(self, on_cpu):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='mpi')),
+                          model_wrapper_cfg=dict(static_graph=True)))
+        launch.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.env_cfg.dist_cfg.backend == 'mpi'
+        assert cfg.model_wrapper_cfg == dict(static_graph=True, device_ids=None)
+
+    @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
+    def test_a_gpu_changes_nothing(self, on_gpu, launcher):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
+        launch.apply_launch_arguments(cfg, arguments('--launcher', launcher))
+        assert cfg.env_cfg.dist_cfg.backend == 'nccl'
+        assert 'model_wrapper_cfg' not in cfg
+
+
+class TestMixedPrecision:
+    def test_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic',
+                                             optimizer=dict(type='SGD'))))
+        launch.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD'))
+
+    def test_on_a_gpu(self, on_gpu):
+        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'))))
+        launch.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+        assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+    def test_bfloat16_stays(self, on_gpu):
+        cfg = Config(dict(optim_wrapper=dict(type='BFloat16OptimWrapper')))
+        launch.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
+
+    def test_a_wrapper_of_another_kind(self, on_cpu):
+        cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
+        with pytest.raises(ValueError, match='ApexOptimWrapper'):
+            launch.use_mixed_precision(cfg)

@@ -1,0 +1,228 @@
+import builtins
+import importlib
+import os
+import pickle
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from tvtsv2_mm import compat
+
+
+class Malicious:
+    def __init__(self, function, *args):
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_a_second_apply_changes_nothing():
+    loader = CheckpointLoader._schemes['']
+    assert set(compat.apply().values()) == {False}
+    assert CheckpointLoader._schemes[''] is loader
+
+
+def test_mmaction_models_import_and_the_tools_of_torchvision_still_fail_as_they_must():
+    import mmaction.models  # noqa: F401
+    import torchvision
+    boxes, scores = torch.rand(2, 4), torch.rand(2)
+    if compat._torchvision_library is None:
+        torchvision.ops.nms(boxes, scores, 0.5)
+    else:
+        with pytest.raises((NotImplementedError, RuntimeError)):
+            torchvision.ops.nms(boxes, scores, 0.5)
+
+
+class TestDeclareTorchvisionOps:
+    def test_not_where_the_import_works(self):
+        # This process has mended it or had no need to.
+        assert compat.declare_torchvision_ops() is False
+
+    def test_not_beside_a_cuda_build_of_torch(self, monkeypatch):
+        monkeypatch.setattr(torch.version, 'cuda', '13.0')
+        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
+        assert compat.declare_torchvision_ops() is False
+
+    def test_not_without_torchvision(self, monkeypatch):
+        monkeypatch.setattr(compat, 'find_spec', lambda name: None)
+        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
+        assert compat.declare_torchvision_ops() is False
+
+    def test_other_errors_of_torchvision_are_not_silenced(self, monkeypatch):
+        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
+        monkeypatch.setattr(torch.version, 'cuda', None)
+        with pytest.raises(RuntimeError, match='damaged'):
+            compat.declare_torchvision_ops()
+
+    @staticmethod
+    def fail_to_import(name):
+        raise RuntimeError('damaged')
+
+
+class TestMmaction:
+    """On made-up packages: what is installed has its mends already."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(compat, '_package_folder', lambda name: tmp_path)
+        monkeypatch.delitem(sys.modules, self.DRN, raising=False)
+        yield tmp_path
+        sys.modules.pop(self.DRN, None)
+
+    @pytest.fixture
+    def flag(self, monkeypatch):
+        dependency = types.SimpleNamespace(WITH_MULTIMODAL=True)
+        monkeypatch.setattr(importlib, 'import_module', lambda name: dependency)
+        return dependency
+
+    DRN = 'mmaction.models.localizers.drn.drn'
+    VINDLU = 'models/multimodal/vindlu/modeling_bert.py'
+
+    @staticmethod
+    def write(path, text=''):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+
+    def test_drn_is_stood_in_for_where_the_file_is_missing(self, folder):
+        assert compat.stand_in_for_drn() is True
+        assert sys.modules[self.DRN].DRN is None
+        assert compat.stand_in_for_drn() is False
+
+    def test_drn_is_left_alone_where_mmaction_has_it(self, folder):
+        self.write(folder / 'models/localizers/drn/drn.py')
+        assert compat.stand_in_for_drn() is False
+        assert self.DRN not in sys.modules
+
+    @pytest.mark.parametrize(('transformers', 'source', 'left_out'), [
+        ('5.23.0', 'from transformers import find_pruneable_heads_and_indices', True),
+        ('4.57.1', 'from transformers import find_pruneable_heads_and_indices', False),
+        ('5.23.0', 'mended = True', False),
+    ])
+    def test_vindlu_is_left_out_only_where_it_cannot_be_imported(
+            self, folder, flag, monkeypatch, transformers, source, left_out):
+        monkeypatch.setattr(compat, 'version', lambda name: transformers)
+        self.write(folder / self.VINDLU, source)
+        assert compat.leave_out_vindlu() is left_out
+        assert flag.WITH_MULTIMODAL is not left_out
+
+    def test_vindlu_without_its_files_is_left_alone(self, folder, flag):
+        assert compat.leave_out_vindlu() is False
+        assert flag.WITH_MULTIMODAL is True
+
+
+def test_nothing_is_touched_where_the_packages_are_missing(monkeypatch):
+    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
+    monkeypatch.setattr(importlib, 'import_module', TestDeclareTorchvisionOps.fail_to_import)
+    assert set(compat.apply().values()) == {False}
+
+
+def test_mmengine_knows_the_package_by_name():
+    from mmengine.config.utils import MODULE2PACKAGE
+    assert MODULE2PACKAGE['tvtsv2_mm'] == 'tvtsv2_mm'
+
+
+class TestCheckpoints:
+    @staticmethod
+    def save(path, content):
+        torch.save(content, path)
+        return str(path)
+
+    def load(self, path):
+        return CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+
+    def test_what_mmengine_writes_is_read(self, tmp_path):
+        history = HistoryBuffer([1.0, 3.0], [1, 1])
+        content = {
+            'state_dict': {'weight': torch.ones(2)},
+            'message_hub': {
+                'log_scalars': {'train/loss': history},
+                'runtime_info': {'lr': np.float64(0.1), 'last': np.float32(2), 'steps': np.int64(3),
+                                 'best': np.bool_(True), 'row': np.arange(3), 'cfg': 'a = 1'},
+            },
+        }
+        with pytest.raises(pickle.UnpicklingError):
+            torch.load(self.save(tmp_path / 'own.pth', content), weights_only=True)
+        loaded = self.load(str(tmp_path / 'own.pth'))
+        assert loaded['message_hub']['log_scalars']['train/loss'].mean() == 2.0
+        runtime_info = loaded['message_hub']['runtime_info']
+        assert runtime_info['lr'] == 0.1 and runtime_info['steps'] == 3 and runtime_info['best']
+        assert runtime_info['row'].tolist() == [0, 1, 2]
+
+    @pytest.mark.parametrize('function', [os.system, subprocess.check_output, builtins.print])
+    def test_a_malicious_file_is_refused(self, tmp_path, function, capfd):
+        path = self.save(tmp_path / 'bad.pth', {'state_dict': Malicious(function, 'echo struck')})
+        with pytest.raises(pickle.UnpicklingError):
+            self.load(path)
+        assert 'struck' not in capfd.readouterr().out
+
+    @pytest.mark.parametrize(('owner', 'name'), [
+        (HistoryBuffer, '__init__'), (HistoryBuffer, 'mean.__globals__'), (np.ndarray, 'tofile'),
+        (np.dtype, 'mean'),
+    ])
+    def test_getattr_reaches_nothing_but_statistics(self, tmp_path, owner, name):
+        path = self.save(tmp_path / 'bad.pth', {'state_dict': Malicious(getattr, owner, name)})
+        with pytest.raises((pickle.UnpicklingError, ValueError), match='attribute'):
+            self.load(path)
+
+    def test_the_environment_cannot_turn_it_off(self, tmp_path, monkeypatch):
+        monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+        path = self.save(tmp_path / 'bad.pth', {'state_dict': Malicious(os.getcwd)})
+        with pytest.raises(pickle.UnpicklingError):
+            self.load(path)
+
+    def test_urls_too(self, tmp_path, monkeypatch):
+        path = self.save(tmp_path / 'bad.pth', {'state_dict': Malicious(os.getcwd)})
+        with pytest.raises(pickle.UnpicklingError):
+            mmengine_checkpoint.load_url(f'file://{path}', model_dir=str(tmp_path / 'cache'))
+
+    def test_the_allow_list_is_for_these_loads_alone(self, tmp_path):
+        path = self.save(tmp_path / 'own.pth', {'history': HistoryBuffer([1.0], [1])})
+        self.load(path)
+        with pytest.raises(pickle.UnpicklingError):
+            torch.load(path, weights_only=True)
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+            self.load(str(tmp_path / 'nowhere.pth'))
+
+    def test_a_loader_of_somebody_else_stays(self, monkeypatch):
+        def loader(filename, map_location):
+            return {}
+
+        monkeypatch.setitem(CheckpointLoader._schemes, '', loader)
+        assert compat.load_checkpoints_safely() is False
+        assert CheckpointLoader._schemes[''] is loader
+
+
+class TestGloo:
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr(torch.distributed, 'init_process_group',
+                            lambda **kwargs: calls.append(('torch', kwargs)))
+        return calls
+
+    @staticmethod
+    def original(backend, **kwargs):
+        raise AssertionError(f'mmengine: {backend}')
+
+    def test_gloo_on_a_cpu_starts_the_group_itself(self, calls, monkeypatch):
+        monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+        compat._init_dist_pytorch(self.original, 'gloo', init_backend='torch', world_size=1)
+        assert calls == [('torch', {'backend': 'gloo', 'world_size': 1})]
+
+    @pytest.mark.parametrize(('backend', 'device'), [('nccl', 'cuda'), ('gloo', 'cuda'),
+                                                     ('nccl', 'cpu')])
+    def test_everything_else_is_mmengines(self, calls, monkeypatch, backend, device):
+        monkeypatch.setattr('mmengine.device.get_device', lambda: device)
+        with pytest.raises(AssertionError, match=f'mmengine: {backend}'):
+            compat._init_dist_pytorch(self.original, backend)
+        assert calls == []
