@@ -1,0 +1,71 @@
+import json
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tvtsv2_mm.evaluation.retrieval import (
+    dual_softmax,
+    rank_queries,
+    text_to_video,
+    video_to_text,
+)
+
+GOLDEN = Path(__file__).parents[1] / 'data' / 'golden'
+NAMES = {'R1': 'R1', 'R5': 'R5', 'R10': 'R10', 'R50': 'R50', 'MdR': 'MedR', 'MnR': 'MeanR'}
+
+
+@pytest.mark.parametrize('case', ['square_50', 'square_200', 'five_captions'])
+def test_equal_to_the_release(case):
+    similarity = np.load(GOLDEN / 'retrieval_similarities.npz')[case]
+    expected = json.loads((GOLDEN / 'retrieval_expected.json').read_text())[case]
+    owners = np.arange(len(similarity)) // (len(similarity) // similarity.shape[1])
+    for direction, function in (('t2v', text_to_video), ('v2t', video_to_text)):
+        metrics = function(similarity, owners)
+        for own, other in NAMES.items():
+            assert metrics[own] == pytest.approx(expected[direction][other], abs=1e-9)
+
+
+@pytest.mark.parametrize('captions', [1, 3])
+def test_equal_similarities_give_chance(captions):
+    owners = np.repeat(np.arange(20), captions)
+    similarity = np.zeros((20 * captions, 20))
+    metrics = text_to_video(similarity, owners)
+    assert metrics['R1'] == pytest.approx(5)
+    assert metrics['R10'] == pytest.approx(50)
+    assert metrics['MnR'] == pytest.approx(10.5)
+    back = video_to_text(similarity, owners)
+    # One of the `captions` right texts among all is first.
+    assert back['R1'] == pytest.approx(5)
+
+
+def test_ties_equal_brute_force():
+    """Against the mean over every order of the candidates."""
+    rng = np.random.default_rng(0)
+    similarity = rng.integers(0, 3, (40, 5)).astype(float)
+    right = rng.random((40, 5)) < 0.4
+    right[np.arange(40), rng.integers(0, 5, 40)] = True
+    ranks = rank_queries(similarity, right)
+    for query in range(40):
+        firsts = []
+        for order in permutations(range(5)):
+            listed = sorted(order, key=lambda c: -similarity[query, c])
+            firsts.append(next(i for i, c in enumerate(listed, 1) if right[query, c]))
+        assert ranks.expected[query] == pytest.approx(np.mean(firsts))
+        one = rank_queries(similarity[query:query + 1], right[query:query + 1])
+        for k in (1, 2, 3, 5):
+            assert one.recall(k) == pytest.approx(np.mean(np.array(firsts) <= k))
+
+
+def test_dual_softmax():
+    similarity = np.array([[0.9, 0.8], [0.8, 0.1]])
+    expected = similarity * np.exp(similarity / 0.5) / np.exp(similarity / 0.5).sum(axis=0)
+    np.testing.assert_allclose(dual_softmax(similarity, 0.5), expected)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='finite'):
+        rank_queries(np.array([[np.nan]]), np.array([[True]]))
+    with pytest.raises(ValueError, match='right candidate'):
+        rank_queries(np.zeros((1, 2)), np.zeros((1, 2), bool))

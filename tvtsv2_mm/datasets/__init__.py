@@ -1,0 +1,13 @@
+from . import transforms
+from .caption_video_dataset import CaptionVideoDataset
+from .labeled_video_dataset import LabeledVideoDataset
+from .transcript_video_dataset import TranscriptVideoDataset
+from .video_text_dataset import VideoTextDataset
+
+__all__ = [
+    'CaptionVideoDataset',
+    'LabeledVideoDataset',
+    'TranscriptVideoDataset',
+    'VideoTextDataset',
+    'transforms',
+]

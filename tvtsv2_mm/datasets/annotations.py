@@ -1,0 +1,148 @@
+"""The two annotation formats, JSON lines: what is said when, and captions of a video.
+
+tools/data/README.md shows them. A line that does not fit is an error that names file and line.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+TRANSCRIPT_KEYS = frozenset({'path', 'duration', 'words', 'segments', 'id', 'meta'})
+CAPTION_KEYS = frozenset(
+    {'path', 'captions', 'duration', 'start', 'end', 'answer', 'id', 'meta'})
+
+
+class AnnotationError(ValueError):
+    """An annotation file does not have its format; the message names file, line and key."""
+
+
+def load_transcripts(path: str | Path) -> list[dict]:
+    """Read records of "video + what is said when".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: a line does not fit.
+    """
+    return list(_read_records(path, check_transcript))
+
+
+def load_captions(path: str | Path) -> list[dict]:
+    """Read records of "video + captions"; errors as in :func:`load_transcripts`."""
+    return list(_read_records(path, check_caption))
+
+
+def load_labels(path: str | Path) -> list[tuple[str, int]]:
+    """Read MMAction2's text list, ``path label`` a line; errors as in :func:`load_transcripts`."""
+    records = []
+    for where, line in _lines(path):
+        name, _, label = line.rpartition(' ')
+        if not name or not label.isdecimal():
+            raise AnnotationError(f'{where}: expected "path label" with a label of 0, 1, 2, ..., '
+                                  f'found {line!r}')
+        records.append((name.strip(), int(label)))
+    return records
+
+
+def check_transcript(record: dict) -> None:
+    """Check one record of the transcript format.
+
+    Raises:
+        AnnotationError: it does not fit (without file and line).
+    """
+    _check_keys(record, TRANSCRIPT_KEYS)
+    _check_path(record)
+    _check_seconds(record, 'duration', required=True)
+    given = [key for key in ('words', 'segments') if key in record]
+    if len(given) != 1:
+        raise AnnotationError('exactly one of "words" and "segments" is needed, found '
+                              + (' and '.join(given) or 'none'))
+    _check_timed_texts(record[given[0]], given[0])
+
+
+def check_caption(record: dict) -> None:
+    """Check one record of the caption format; raises like :func:`check_transcript`."""
+    _check_keys(record, CAPTION_KEYS)
+    _check_path(record)
+    captions = record.get('captions')
+    if (not isinstance(captions, list) or not captions
+            or not all(isinstance(text, str) and text.strip() for text in captions)):
+        raise AnnotationError('"captions" must be a list of one or more texts, not empty ones')
+    for key in ('duration', 'start', 'end'):
+        _check_seconds(record, key)
+    if 'end' in record and record['end'] <= record.get('start', 0):
+        raise AnnotationError(f'"end" ({record["end"]}) must be later than "start" '
+                              f'({record.get("start", 0)})')
+    answer = record.get('answer', 0)
+    if type(answer) is not int or not 0 <= answer < len(captions):
+        raise AnnotationError(f'"answer" must be the index of a caption, 0..{len(captions) - 1}, '
+                              f'not {answer!r}')
+
+
+def _read_records(path: str | Path, check: Callable[[dict], None]) -> Iterator[dict]:
+    for where, line in _lines(path):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise AnnotationError(f'{where}: not a JSON object ({error})') from error
+        if not isinstance(record, dict):
+            raise AnnotationError(f'{where}: a JSON object is needed, found {line[:40]!r}')
+        try:
+            check(record)
+        except AnnotationError as error:
+            raise AnnotationError(f'{where}: {error}') from None
+        yield record
+
+
+def _lines(path: str | Path) -> Iterator[tuple[str, str]]:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no annotation file {path} (ann_file); tools/data/'
+                                'README.md says how annotation files are made')
+    empty = True
+    with path.open(encoding='utf-8') as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                empty = False
+                yield f'{path}, line {number}', line.strip()
+    if empty:
+        raise AnnotationError(f'{path} is empty')
+
+
+def _check_keys(record: dict, known: frozenset[str]) -> None:
+    unknown = sorted(record.keys() - known)
+    if unknown:
+        raise AnnotationError(f'unknown key {", ".join(map(repr, unknown))}; known are '
+                              f'{", ".join(sorted(known))} (own data belongs under "meta")')
+
+
+def _check_path(record: dict) -> None:
+    if not isinstance(record.get('path'), str) or not record['path']:
+        raise AnnotationError('"path" (of the video) is missing or no text')
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _check_seconds(record: dict, key: str, required: bool = False) -> None:
+    if (required or key in record) and not _is_seconds(record.get(key)):
+        raise AnnotationError(f'"{key}" must be seconds, 0 or more, not {record.get(key)!r}')
+
+
+def _check_timed_texts(entries: Any, key: str) -> None:
+    if not isinstance(entries, list):
+        raise AnnotationError(f'"{key}" must be a list of [text, start, end]')
+    previous = 0.0
+    for number, entry in enumerate(entries):
+        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)
+                and _is_seconds(entry[1]) and _is_seconds(entry[2])):
+            raise AnnotationError(f'"{key}" {number} must be [text, start, end] in seconds, '
+                                  f'not {entry!r}')
+        if entry[2] < entry[1]:
+            raise AnnotationError(f'"{key}" {number} ends before it starts: {entry!r}')
+        if entry[1] < previous:
+            raise AnnotationError(f'"{key}" must be sorted by start; {number} ({entry!r}) starts '
+                                  f'before the one in front of it ({previous})')
+        previous = entry[1]

@@ -1,0 +1,3 @@
+from .metrics import MultipleChoiceAccuracy, RetrievalMetric, SortingAccuracy, TopKAccuracy
+
+__all__ = ['MultipleChoiceAccuracy', 'RetrievalMetric', 'SortingAccuracy', 'TopKAccuracy']

@@ -1,0 +1,47 @@
+"""Recognition accuracy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from tvtsv2_mm.registry import METRICS
+
+from ._records import read, read_label
+from .multiple_choice_accuracy import expected_hit
+
+
+@METRICS.register_module()
+class TopKAccuracy(BaseMetric):
+    """Share of videos, in per cent, whose class is among the k most likely, and the class mean.
+
+    MMAction2's AccMetric breaks ties by the class index; here equal scores give chance.
+
+    Args:
+        topk: the values of k.
+        collect_device: as in mmengine.
+        prefix: as in mmengine.
+    """
+
+    def __init__(self,
+                 *,
+                 topk: Sequence[int] = (1, 5),
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
+        super().__init__(collect_device, prefix)
+        self.topk = tuple(topk)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Judge each video of a batch."""
+        for sample in data_samples:
+            scores = read(sample, 'pred_score', 'TopKAccuracy', 'the model needs a cls_head')
+            label = read_label(sample, 'TopKAccuracy')
+            self.results.append((label, [expected_hit(scores, label, k) for k in self.topk]))
+
+    def compute_metrics(self, results: list[tuple[int, list[float]]]) -> dict[str, float]:
+        """Average over the videos, and of top 1 over the classes."""
+        labels = np.array([label for label, _ in results])
+        hits = np.array([hits for _, hits in results])
+        metrics = {f'acc/top{k}': 100 * float(hits[:, i].mean()) for i, k in enumerate(self.topk)}
+        by_class = [hits[labels == label, 0].mean() for label in np.unique(labels)]
+        return metrics | {f'acc/mean_class_top{self.topk[0]}': 100 * float(np.mean(by_class))}

@@ -1,0 +1,107 @@
+"""Ranks and retrieval metrics from a similarity matrix: pure functions on numpy arrays.
+
+Ties do not flatter: a rank among equal similarities is the expected one over all orders of the
+tied, and R@k the expected share, so that equal similarities everywhere give chance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RECALLS = (1, 5, 10, 50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """Where the right answers of Q queries stand.
+
+    Attributes:
+        better: (Q,) wrong answers that are more similar than the best right one.
+        tied: (Q,) wrong answers that are as similar.
+        right: (Q,) right answers that share the highest similarity of the right ones, 1 or more.
+    """
+
+    better: np.ndarray
+    tied: np.ndarray
+    right: np.ndarray
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(Q,) expected rank of the first right answer, counted from 1."""
+        return self.better + (self.tied + self.right + 1) / (self.right + 1)
+
+    def recall(self, k: int) -> float:
+        """Expected share of queries with a right answer among the first k."""
+        places = np.clip(k - self.better, 0, None)
+        return float((1 - _all_wrong(self.tied, self.right, places)).mean())
+
+
+def _all_wrong(tied: np.ndarray, right: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Probability that the first ``places`` of shuffled ``tied`` + ``right`` are all tied ones."""
+    probability = np.ones(len(tied))
+    for place in range(int(np.minimum(places, tied + 1).max(initial=0))):
+        left = np.clip(tied - place, 0, None)
+        total = np.maximum(tied + right - place, 1)
+        probability = np.where(place < places, probability * left / total, probability)
+    return probability
+
+
+def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
+    """Rank the candidates of each query.
+
+    Args:
+        similarity: (Q, C), higher is nearer.
+        right: (Q, C) bool, the right candidates of each query, one or more.
+
+    Raises:
+        ValueError: a similarity is not finite, or a query has no right candidate.
+    """
+    if not np.isfinite(similarity).all():
+        raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
+    if not right.any(axis=1).all():
+        raise ValueError('every query needs a right candidate')
+    best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
+    equal = similarity == best
+    return Ranks(
+        better=(similarity > best).sum(axis=1),
+        tied=(equal & ~right).sum(axis=1),
+        right=(equal & right).sum(axis=1))
+
+
+def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+    """Search videos by text.
+
+    Args:
+        similarity: (M, N) of M texts and N videos.
+        owners: (M,) the index of each text's video.
+
+    Returns:
+        R1, R5, R10, R50 (per cent), MdR, MnR (median and mean rank, counted from 1).
+    """
+    return _summary(rank_queries(similarity, owners[:, None] == np.arange(similarity.shape[1])))
+
+
+def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+    """Search texts by video; of a video's own texts the best one counts. As text_to_video."""
+    right = owners == np.arange(similarity.shape[1])[:, None]
+    return _summary(rank_queries(similarity.T, right))
+
+
+def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    """Dual softmax (DSL): weight each similarity by a softmax over the other queries.
+
+    It uses all queries of the test set at once, so its figures are not comparable with raw ones.
+
+    Args:
+        similarity: (Q, C), the queries in the first dimension.
+        temperature: of the softmax over the queries.
+    """
+    logits = similarity / temperature
+    weights = np.exp(logits - logits.max(axis=0, keepdims=True))
+    return similarity * (weights / weights.sum(axis=0, keepdims=True))
+
+
+def _summary(ranks: Ranks) -> dict[str, float]:
+    expected = ranks.expected
+    return {f'R{k}': 100 * ranks.recall(k) for k in RECALLS} | {
+        'MdR': float(np.median(expected)), 'MnR': float(expected.mean())}
