@@ -1,53 +1,36 @@
 """One small interface over decord: frames of a video by index, at the size that is wanted."""
 
-import os
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
 
+import decord
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
-from tvtsv2_mm.datasets.video_header import read_video_header
-
-# At a damaged end of a file decord tries this often for a frame; its own 10240 looks like a hang.
-os.environ.setdefault('DECORD_EOF_RETRY_MAX', '64')
-
-import decord
+from tvtsv2_mm.datasets.sequential_reader import SequentialVideoReader
+from tvtsv2_mm.datasets.video_header import VideoHeader, read_video_header
 
 decord.logging.set_level(decord.logging.FATAL)
 
 # decord replaces a frame that it cannot decode by a neighbour and says nothing. One is let pass:
-# the last frame of many AVI files is an empty packet.
+# the last packet of many files is empty.
 _MAX_REPLACED_FRAMES = 1
+
+# Without an index in the file decord's seeks miss: in the MPEG files of the GRID corpus by 12
+# frames, in AVI files without time stamps (HMDB51) by up to a group of frames.
+_WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif'}
 
 # What decord's messages mean; the first that matches is told.
 _REASONS = (
-    ('cannot find video stream', 'decord has no decoder for its codec {codec}'),
-    ('broken metadata', 'decord cannot count the frames of this kind of file ({codec})'),
-    ('Cannot create buffer source', 'its stream has no usable picture format ({codec})'),
-    ('Error sending packet|avcodec_send_packet', 'its stream is damaged: a packet cannot be '
-                                                 'decoded'),
-    ('corrupted and recovered', 'its stream is damaged: some of the wanted frames cannot be '
-                                'decoded'),
-    ('Error getting frame|Failed to seek', 'its stream is damaged: the wanted frames cannot be '
-                                           'reached'),
+    ('avcodec_send_packet', 'its stream is damaged: a packet cannot be decoded'),
+    ('corrupted and recovered', 'its stream is damaged: some of the wanted frames are lost'),
+    ('Unable to handle EOF', 'its stream is damaged: its last frames are lost'),
+    ('Error getting frame', 'its stream is damaged: the wanted frames cannot be reached'),
 )
 
 
-def size_for_short_side(height: int, width: int, short_side: int | None) -> tuple[int, int]:
-    """Height and width that bring the shorter side to ``short_side`` and keep the shape.
-
-    Examples:
-        >>> size_for_short_side(256, 340, 268)
-        (268, 356)
-        >>> size_for_short_side(256, 340, None)
-        (256, 340)
-    """
-    if short_side is None:
-        return height, width
-    scale = short_side / min(height, width)
-    return max(round(height * scale), short_side), max(round(width * scale), short_side)
+class NotIndexableError(Exception):
+    """decord cannot find the frames of this file by their index."""
 
 
 class VideoReader:
@@ -58,6 +41,7 @@ class VideoReader:
 
     Args:
         path: A video file.
+        header: Its header.
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
         num_threads: Decoding threads. The default of one lets loader workers be the parallelism.
 
@@ -69,56 +53,51 @@ class VideoReader:
         size: (height, width) of the frames given out.
 
     Raises:
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
+        NotIndexableError: If decord cannot be trusted with this file; take
+            :class:`SequentialVideoReader`, or :func:`open_video`, which does.
     """
 
-    def __init__(self, path: str, *, short_side: int | None = None, num_threads: int = 1) -> None:
+    def __init__(self, path: str, *, header: VideoHeader, short_side: int | None = None,
+                 num_threads: int = 1) -> None:
+        if header.container in _WITHOUT_INDEX:
+            raise NotIndexableError(f'{path}: {header.container} files have no index of frames')
         self.path = path
-        header = read_video_header(path)
-        self._codec = header.codec
-        self.size = size_for_short_side(header.height, header.width, short_side)
+        self.size = header.size_for_short_side(short_side)
+        # decord is not told a size it would have anyway: scaling to the same size costs as well.
         height, width = (-1, -1) if short_side is None else self.size
         try:
             self._reader = decord.VideoReader(
                 path, ctx=decord.cpu(0), width=width, height=height, num_threads=num_threads,
                 fault_tol=_MAX_REPLACED_FRAMES)
-            self.fps = float(self._reader.get_avg_fps())
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
-        except Exception as error:
-            raise self._unreadable(error) from error
-        self._set_times(stamps.astype(np.float64), header.stream_start)
-
-    def _set_times(self, stamps: np.ndarray, stream_start: float) -> None:
-        """Times of the frames from decord's (N, 2) starts and ends, which begin at the stream's."""
-        starts, ends = stamps.T
-        self._decord_indices = np.arange(len(stamps))
+            self.fps = float(self._reader.get_avg_fps())
+        except (decord.DECORDError, RuntimeError, AssertionError) as error:
+            raise NotIndexableError(f'{path}: {error}') from error
+        starts, ends = stamps.astype(np.float64).T
         if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
-            # No usable time stamps (AVI): the frames are equally long.
-            if self.fps <= 0:
-                raise UnreadableVideoError(self.path, 'it has neither time stamps nor a frame rate')
-            starts = np.arange(len(stamps)) / self.fps
-            ends = starts + 1 / self.fps
-        hidden = int(np.searchsorted(starts, -1e-4))
-        if hidden:
-            self._skip_hidden_frames(hidden)
-        if len(self._decord_indices) == 0:
-            raise UnreadableVideoError(self.path, 'all its frames are hidden by an edit list')
+            raise NotIndexableError(f'{path}: no time stamps')
+        num_hidden = int(np.searchsorted(starts, -1e-4))
+        self._decord_indices = self._shown_indices(num_hidden)
         self.num_frames = len(self._decord_indices)
-        self.frame_starts = starts[hidden:] + stream_start
-        self.duration = float(ends[-1] + stream_start)
+        self.frame_starts = starts[num_hidden:] + header.stream_start
+        self.duration = float(ends[-1] + header.stream_start)
 
-    def _skip_hidden_frames(self, hidden: int) -> None:
-        """Leave out the frames before time 0 (a stream cut without encoding it again).
+    def _shown_indices(self, num_hidden: int) -> np.ndarray:
+        """decord's indices of the frames that are shown.
 
-        decord counts their packets, but its decoder never gives their pictures. So inside the first
-        group the k-th shown frame has decord's index k; from the second key frame on, which decord
-        seeks to by packet, it has index ``hidden + k``.
+        A stream that was cut without encoding it again starts with frames that an edit list hides.
+        decord counts their packets, but its decoder never gives their pictures. So up to the second
+        key frame the k-th shown frame has decord's index k; from there on, where decord seeks by
+        packet, it has index ``num_hidden + k``.
         """
-        keys = self._reader.get_key_indices()
-        second_key = keys[1] if len(keys) > 1 else len(self._decord_indices)
-        shown_in_first_group = np.arange(max(second_key - hidden, 0))
-        later = np.arange(max(second_key, hidden), len(self._decord_indices))
-        self._decord_indices = np.concatenate([shown_in_first_group, later])
+        num_packets = len(self._reader)
+        if num_hidden == 0:
+            return np.arange(num_packets)
+        second_key = next((k for k in self._reader.get_key_indices() if k > 0), num_packets)
+        if num_hidden >= min(second_key, num_packets):
+            raise NotIndexableError(f'{self.path}: {num_hidden} hidden frames, more than a group')
+        return np.concatenate([np.arange(second_key - num_hidden),
+                               np.arange(second_key, num_packets)])
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decode frames.
@@ -135,86 +114,36 @@ class VideoReader:
         try:
             batch = self._reader.get_batch(self._decord_indices[np.asarray(indices)])
         except decord.DECORDError as error:
-            raise self._unreadable(error) from error
+            raise UnreadableVideoError(self.path, _reason(str(error))) from error
         return batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
 
     def close(self) -> None:
         """Free the decoder and its thread."""
         self._reader = None
 
-    def _unreadable(self, error: Exception) -> UnreadableVideoError:
-        message = str(error)
-        for pattern, reason in _REASONS:
-            if re.search(pattern, message):
-                return UnreadableVideoError(self.path, reason.format(codec=self._codec))
-        lines = message.strip().splitlines() or [type(error).__name__]
-        return UnreadableVideoError(self.path, f'decord cannot read it ({lines[0][-200:]})')
+
+def _reason(message: str) -> str:
+    for pattern, reason in _REASONS:
+        if re.search(pattern, message):
+            return reason
+    return f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'
 
 
-class DecodedVideo:
-    """A video whose frames are all in memory; the same interface as :class:`VideoReader`.
-
-    Args:
-        reader: An open reader; all its frames are decoded, and it is closed.
-    """
-
-    def __init__(self, reader: VideoReader) -> None:
-        self.path = reader.path
-        self.num_frames = reader.num_frames
-        self.fps = reader.fps
-        self.frame_starts = reader.frame_starts
-        self.duration = reader.duration
-        self.size = reader.size
-        self._frames = reader.get_frames(np.arange(reader.num_frames))
-        self._frames.flags.writeable = False
-        reader.close()
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that the frames take."""
-        return self._frames.nbytes
-
-    def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Copies of frames, uint8 (len(indices), H, W, 3)."""
-        return self._frames[np.asarray(indices)]
-
-    def close(self) -> None:
-        """Nothing to free: the cache owns the frames."""
-
-
-class VideoCache:
-    """Whole decoded videos, the least recently used ones dropped when the memory is used up.
-
-    For data sets of small videos that are read again and again. Each loader worker has its own.
+def open_video(path: str, *, short_side: int | None = None,
+               num_threads: int = 1) -> VideoReader | SequentialVideoReader:
+    """Open a video with decord, or where decord would not find its frames with PyAV.
 
     Args:
-        max_bytes: Memory for the frames of all videos together.
+        path: A video file.
+        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        num_threads: Decoding threads.
+
+    Raises:
+        UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.num_bytes = 0
-        self._videos: OrderedDict[str, DecodedVideo] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._videos)
-
-    def get(self, path: str) -> DecodedVideo | None:
-        """The decoded video, if it is here."""
-        video = self._videos.get(path)
-        if video is not None:
-            self._videos.move_to_end(path)
-        return video
-
-    def fits(self, reader: VideoReader) -> bool:
-        """Whether the whole video could be kept at all."""
-        height, width = reader.size
-        return reader.num_frames * height * width * 3 <= self.max_bytes
-
-    def put(self, video: DecodedVideo) -> None:
-        """Keep a video, and drop others to make room."""
-        self._videos[video.path] = video
-        self.num_bytes += video.num_bytes
-        while self.num_bytes > self.max_bytes:
-            _, dropped = self._videos.popitem(last=False)
-            self.num_bytes -= dropped.num_bytes
+    header = read_video_header(path)
+    try:
+        return VideoReader(path, header=header, short_side=short_side, num_threads=num_threads)
+    except NotIndexableError:
+        return SequentialVideoReader(path, header=header, short_side=short_side,
+                                     num_threads=num_threads)

@@ -4,7 +4,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.datasets.video_reader import DecodedVideo, VideoCache, VideoReader
+from tvtsv2_mm.datasets.video_cache import VideoCache
+from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.registry import TRANSFORMS
 
 SHORT_CLIP_POLICIES = ('repeat_last', 'black', 'error')
@@ -29,8 +30,8 @@ class OpenVideo(BaseTransform):
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
             release takes int(1.2 * crop size): 268 for 224.
         num_threads: Decoding threads of one video; loader workers are the better parallelism.
-        cache_mb: Megabytes, in each loader worker, for keeping whole decoded videos in memory. For
-            small data sets of small videos; 0 keeps none.
+        cache_mb: Megabytes of 2**20 bytes, in each loader worker, for keeping whole decoded videos
+            in memory. For small data sets of small videos; 0 keeps none.
 
     Raises:
         UnreadableVideoError: If the file cannot be read as a video.
@@ -51,23 +52,18 @@ class OpenVideo(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add the reader and what it knows."""
-        video = self._open(results['filename'])
+        path = results['filename']
+        video = self._cache.get(path) if self._cache is not None else None
+        if video is None:
+            video = open_video(path, short_side=self.short_side, num_threads=self.num_threads)
+            if self._cache is not None:
+                video = self._cache.keep(video)
         results['video_reader'] = video
         results['total_frames'] = video.num_frames
         results['fps'] = video.fps
         if results.get('duration') is None:
             results['duration'] = video.duration
         return results
-
-    def _open(self, path: str) -> VideoReader | DecodedVideo:
-        if self._cache is not None and (video := self._cache.get(path)) is not None:
-            return video
-        reader = VideoReader(path, short_side=self.short_side, num_threads=self.num_threads)
-        if self._cache is None or not self._cache.fits(reader):
-            return reader
-        video = DecodedVideo(reader)
-        self._cache.put(video)
-        return video
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(short_side={self.short_side}, '
