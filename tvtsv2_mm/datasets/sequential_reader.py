@@ -71,7 +71,8 @@ class SequentialVideoReader:
                     frames[num_found] = self._pixels(frame)
                     num_found += 1
                     if num_found == len(wanted):
-                        return frames if len(wanted) == len(places) else frames[places]
+                        in_order = np.array_equal(places, np.arange(len(wanted)))
+                        return frames if in_order else frames[places]
         raise UnreadableVideoError(self.path, 'its stream is damaged: it ends early')
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
