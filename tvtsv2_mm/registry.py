@@ -1,30 +1,37 @@
 """Registries of this package: children of MMAction2's, scope ``tvtsv2_mm``.
 
 ``locations`` lets a Runner find every part by its name: no ``custom_imports`` of single modules.
+There is a child of each registry that a Runner builds from, also where this package registers
+nothing yet, for mmengine warns of a scope that lacks one.
 """
 
-from mmaction.registry import DATA_SAMPLERS as MMACTION_DATA_SAMPLERS
-from mmaction.registry import DATASETS as MMACTION_DATASETS
-from mmaction.registry import HOOKS as MMACTION_HOOKS
-from mmaction.registry import METRICS as MMACTION_METRICS
-from mmaction.registry import MODELS as MMACTION_MODELS
-from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMACTION_OPTIM_WRAPPER_CONSTRUCTORS
-from mmaction.registry import OPTIM_WRAPPERS as MMACTION_OPTIM_WRAPPERS
-from mmaction.registry import TRANSFORMS as MMACTION_TRANSFORMS
+from mmaction import registry as mmaction
 from mmengine.registry import Registry
 
 
-def _child(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope='tvtsv2_mm', locations=list(locations))
+def _child(parent: Registry, location: str) -> Registry:
+    return Registry(
+        parent.name, parent=parent, scope='tvtsv2_mm', locations=[f'tvtsv2_mm.{location}'])
 
 
-MODELS = _child('model', MMACTION_MODELS, 'tvtsv2_mm.models')
-DATASETS = _child('dataset', MMACTION_DATASETS, 'tvtsv2_mm.datasets')
-TRANSFORMS = _child('transform', MMACTION_TRANSFORMS, 'tvtsv2_mm.datasets.transforms')
-DATA_SAMPLERS = _child('data sampler', MMACTION_DATA_SAMPLERS, 'tvtsv2_mm.engine.samplers')
-HOOKS = _child('hook', MMACTION_HOOKS, 'tvtsv2_mm.engine.hooks')
-OPTIM_WRAPPERS = _child('optim_wrapper', MMACTION_OPTIM_WRAPPERS, 'tvtsv2_mm.engine.optimizers')
-OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer wrapper constructor',
-                                    MMACTION_OPTIM_WRAPPER_CONSTRUCTORS,
-                                    'tvtsv2_mm.engine.optimizers')
-METRICS = _child('metric', MMACTION_METRICS, 'tvtsv2_mm.evaluation')
+MODELS = _child(mmaction.MODELS, 'models')
+DATASETS = _child(mmaction.DATASETS, 'datasets')
+TRANSFORMS = _child(mmaction.TRANSFORMS, 'datasets.transforms')
+METRICS = _child(mmaction.METRICS, 'evaluation')
+
+DATA_SAMPLERS = _child(mmaction.DATA_SAMPLERS, 'engine.samplers')
+HOOKS = _child(mmaction.HOOKS, 'engine.hooks')
+OPTIM_WRAPPERS = _child(mmaction.OPTIM_WRAPPERS, 'engine.optimizers')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(mmaction.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers')
+
+EVALUATOR = _child(mmaction.EVALUATOR, 'engine')
+LOG_PROCESSORS = _child(mmaction.LOG_PROCESSORS, 'engine')
+LOOPS = _child(mmaction.LOOPS, 'engine')
+MODEL_WRAPPERS = _child(mmaction.MODEL_WRAPPERS, 'engine')
+OPTIMIZERS = _child(mmaction.OPTIMIZERS, 'engine')
+PARAM_SCHEDULERS = _child(mmaction.PARAM_SCHEDULERS, 'engine')
+RUNNERS = _child(mmaction.RUNNERS, 'engine')
+RUNNER_CONSTRUCTORS = _child(mmaction.RUNNER_CONSTRUCTORS, 'engine')
+VISBACKENDS = _child(mmaction.VISBACKENDS, 'engine')
+VISUALIZERS = _child(mmaction.VISUALIZERS, 'engine')
+WEIGHT_INITIALIZERS = _child(mmaction.WEIGHT_INITIALIZERS, 'engine')
