@@ -10,55 +10,76 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 setup_env() {
-    local arg no_venv= stamp pins=()
+    local arg no_venv= python stamp pins=()
     ARGS=()
     for arg; do
         if [ "$arg" = --no-venv ]; then no_venv=1; else ARGS+=("$arg"); fi
     done
+
     if [ -n "$no_venv" ]; then
         # What the environment has and the package accepts stays as it is: no pins.
-        PYTHON=$(command -v python || command -v python3) || fail 'there is no python on the PATH'
-        check_python "$PYTHON"
+        python=$(find_python python python3)
     else
-        PYTHON=$ROOT/.venv/bin/python
         pins=(-c "$ROOT/requirements/constraints.txt")
-        if [ ! -x "$PYTHON" ]; then
-            local base
-            base=$(command -v python3.11 || command -v python3) || fail 'there is no python3 on the PATH'
-            check_python "$base"
-            say "making $ROOT/.venv with $("$base" --version)"
-            "$base" -m venv "$ROOT/.venv" || fail "$base cannot make a virtual environment" \
-                '(on Debian and Ubuntu: apt install python3-venv)'
+        python=$ROOT/.venv/bin/python
+        if [ ! -x "$python" ]; then
+            make_venv "$(find_python python3.11 python3)"
+        elif ! is_supported "$python"; then
+            fail "$python is $("$python" --version), which is not supported: delete $ROOT/.venv"
         fi
-        check_python "$PYTHON"
     fi
 
     # Any change of what is installed, or of what `mim` finds by name, installs again.
-    stamp=$("$PYTHON" -c 'import sys; print(sys.prefix)')/.tvtsv2_mm_installed
-    if [ "$(fingerprint)" != "$(cat "$stamp" 2> /dev/null)" ]; then
+    stamp=$("$python" -c 'import sys; print(sys.prefix)')/.tvtsv2_mm_installed
+    if [ "$(fingerprint "$python")" != "$(cat "$stamp" 2> /dev/null)" ]; then
         say 'installing what is missing (the first time takes a few minutes)'
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check "${pins[@]}" \
+        "$python" -m pip --version > /dev/null 2>&1 || "$python" -m ensurepip ||
+            fail "$python has no pip"
+        install "$python" "${pins[@]}" \
             -r "$ROOT/requirements/build.txt" -r "$ROOT/requirements/mminstall.txt" \
             -r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/optional.txt" \
-            -r "$ROOT/requirements/tests.txt" || fail 'pip could not install the requirements'
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check \
-            --no-deps --no-build-isolation -e "$ROOT" || fail 'pip could not install tvtsv2_mm'
-        fingerprint > "$stamp"
+            -r "$ROOT/requirements/tests.txt"
+        install "$python" --no-deps --no-build-isolation -e "$ROOT"
+        fingerprint "$python" > "$stamp"
     fi
-    PATH=$(dirname "$PYTHON"):$PATH
+    PATH=$(dirname "$python"):$PATH
     export PATH
 }
 
-fingerprint() {
-    (cd "$ROOT" && pwd && "$PYTHON" --version &&
-        find configs tools -name '*.py' | sort &&
-        cat setup.py pyproject.toml model-index.yml configs/*/metafile.yml requirements/*.txt) | cksum
+# The first of the named programs that is there and of a supported version.
+find_python() {
+    local name found=
+    for name; do
+        if is_supported "$name"; then
+            command -v "$name"
+            return
+        fi
+        found+="$name: $("$name" --version 2> /dev/null || echo none); "
+    done
+    fail "Python 3.11 or 3.12 is needed (${found%; }): install Python 3.11"
 }
 
-check_python() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' ||
-        fail "$("$1" --version) ($1) is not supported: install Python 3.11" \
-            '(tried; 3.12 resolves to the same packages)'
+is_supported() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' > /dev/null 2>&1
+}
+
+make_venv() {
+    [ -n "$1" ] || exit 1
+    say "making $ROOT/.venv with $("$1" --version)"
+    "$1" -m venv "$ROOT/.venv" ||
+        fail "$1 cannot make a virtual environment (on Debian: apt install python3-venv)"
+}
+
+# install PYTHON [arguments of pip install]
+install() {
+    "$1" -m pip install -qq --disable-pip-version-check "${@:2}" ||
+        fail "pip could not install ${*:2}"
+}
+
+fingerprint() {
+    (cd "$ROOT" && pwd && "$1" --version &&
+        find configs tools -name '*.py' | sort &&
+        cat setup.py pyproject.toml model-index.yml configs/*/metafile.yml requirements/*.txt) | cksum
 }
 
 say() { echo "== $*"; }
