@@ -1,6 +1,12 @@
+import runpy
 import socket
+import sys
+from pathlib import Path
 
 import pytest
+from mmengine.runner import Runner
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -8,3 +14,21 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Call a tool as a command line would; return the Runner that it made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    runners = []
+    from_cfg = Runner.from_cfg
+    monkeypatch.setattr(Runner, 'from_cfg',
+                        lambda cfg: runners.append(from_cfg(cfg)) or runners[-1])
+
+    def call(tool, *words):
+        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, words)])
+        runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
+        return runners[-1]
+
+    return call

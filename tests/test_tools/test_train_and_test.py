@@ -1,5 +1,4 @@
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -7,29 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MessageHub
-from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Call a tool as a command line would; return the Runner that it made."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    runners = []
-    from_cfg = Runner.from_cfg
-    monkeypatch.setattr(Runner, 'from_cfg',
-                        lambda cfg: runners.append(from_cfg(cfg)) or runners[-1])
-
-    def call(tool, *words):
-        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, words)])
-        runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
-        return runners[-1]
-
-    return call
 
 
 def refusal(run, capsys, *words):
