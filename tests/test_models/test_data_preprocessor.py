@@ -22,7 +22,7 @@ def make_sample(num_valid=None, shape=(4, 3, 8, 8), texts=2, patches=3):
 
 
 def build(**kwargs):
-    return MODELS.build(dict(type='VideoTextDataPreprocessor', **kwargs))
+    return MODELS.get('VideoTextDataPreprocessor')(**kwargs)
 
 
 def test_pixels_are_normalised_by_channel():

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from tvtsv2_mm.datasets.transforms import RandomTubeMask
+
+
+def kept(size=(224, 224), seed=0, **kwargs):
+    imgs = np.zeros((2, *size, 3), np.uint8)
+    results = RandomTubeMask(**kwargs).transform(
+        dict(imgs=imgs, rng=np.random.default_rng(seed)))
+    return results['kept_patches']
+
+
+@pytest.mark.parametrize(('patch_size', 'ratio', 'number'), [
+    (16, 0.5, 98), (14, 0.7, 76), (32, 0.0, 49), (16, 0.9, 19),
+])
+def test_number_of_the_method(patch_size, ratio, number):
+    patches = kept(patch_size=patch_size, ratio=ratio)
+    assert patches.shape == (number,)
+    assert patches.dtype == np.int64
+    assert (np.diff(patches) > 0).all()
+    assert patches[0] >= 0
+    assert patches[-1] < (224 // patch_size) ** 2
+
+
+def test_every_patch_is_kept_equally_often():
+    counts = np.zeros(12)
+    for seed in range(600):
+        counts[kept(size=(48, 64), seed=seed)] += 1
+    assert counts.sum() == 600 * 6
+    assert np.abs(counts / 600 - 0.5).max() < 0.08
+
+
+@pytest.mark.parametrize(('size', 'kwargs', 'message'), [
+    ((224, 230), {}, '224x230 pixels cannot be cut into whole patches of 16'),
+    ((16, 16), {}, 'keeps none of the 1 patches'),
+])
+def test_pictures_that_do_not_fit(size, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        kept(size=size, **kwargs)
+
+
+@pytest.mark.parametrize('kwargs', [dict(patch_size=0), dict(ratio=1.0), dict(ratio=-0.1)])
+def test_wrong_arguments(kwargs):
+    with pytest.raises(ValueError, match=next(iter(kwargs))):
+        RandomTubeMask(**kwargs)

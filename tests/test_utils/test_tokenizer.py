@@ -1,0 +1,86 @@
+import copy
+from importlib.util import find_spec
+
+import open_clip
+import pytest
+import torch
+from transformers import CLIPTokenizer
+
+from tvtsv2_mm.utils import tokenizer as module
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_clip_tokenizer, find_vocab_file
+
+TEXTS = [
+    'a person juggling', 'Hello, World!', "it's what we've   done, isn't it?", '',
+    'UPPER lower 12345 3.14', 'supercalifragilisticexpialidocious', '"quotes" (and) [brackets]',
+    'new\nline and\ttab', '...!!!---', 'a' * 300, 'word ' * 100,
+]
+
+
+@pytest.fixture(scope='module')
+def tokenizer():
+    return ClipTokenizer()
+
+
+def test_equal_to_open_clips_own(tokenizer):
+    wanted = open_clip.get_tokenizer('ViT-B-32')(TEXTS)
+    tokens = tokenizer(TEXTS)
+    assert tokens.dtype == torch.int64
+    for text, found, expected in zip(TEXTS, tokens, wanted, strict=True):
+        assert found.tolist() == expected.tolist(), text
+
+
+@pytest.mark.parametrize('context_length', [2, 5, 77])
+def test_a_long_text_is_cut_and_keeps_its_end_token(context_length):
+    tokens = ClipTokenizer(context_length)(['word ' * 100])
+    assert tokens.shape == (1, context_length)
+    assert tokens[0, 0] == 49406
+    assert tokens[0, -1] == 49407
+    assert (tokens == 49407).sum() == 1
+
+
+def test_a_text_that_just_fits_is_not_cut():
+    assert ClipTokenizer(4)(['a dog']).tolist() == [[49406, 320, 1929, 49407]]
+
+
+def test_marks_in_a_text_are_no_marks_of_ours(tokenizer):
+    tokens = tokenizer(['a <|endoftext|> dog <|startoftext|>'])
+    assert tokens.tolist() == tokenizer(['a dog']).tolist()
+
+
+def test_one_string_is_refused(tokenizer):
+    with pytest.raises(TypeError, match='list of texts'):
+        tokenizer('a dog')
+
+
+def test_no_text_at_all(tokenizer):
+    assert tokenizer([]).shape == (0, 77)
+
+
+def test_a_copy_for_another_process(tokenizer):
+    sent = copy.deepcopy(ClipTokenizer(7))
+    assert sent(['a dog']).tolist() == tokenizer(['a dog'])[:, :7].tolist()
+
+
+def test_too_short_a_context():
+    with pytest.raises(ValueError, match='at least 2'):
+        ClipTokenizer(1)
+
+
+def test_without_open_clip_torch(monkeypatch):
+    monkeypatch.setattr(module.importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(FileNotFoundError, match='pip install open_clip_torch'):
+        find_vocab_file()
+
+
+def test_open_clip_torch_without_its_vocabulary(monkeypatch, tmp_path):
+    spec = find_spec('open_clip')
+    spec.origin = str(tmp_path / '__init__.py')
+    monkeypatch.setattr(module.importlib.util, 'find_spec', lambda name: spec)
+    with pytest.raises(FileNotFoundError, match=f'not at {tmp_path}'):
+        find_vocab_file()
+
+
+def test_a_tokenizer_that_is_not_clips():
+    empty = CLIPTokenizer()  # what transformers makes of a name that it cannot download
+    with pytest.raises(RuntimeError, match=r'CLIP.s are \(49408, 49406, 49407\)'):
+        check_clip_tokenizer(empty, 'somewhere')
