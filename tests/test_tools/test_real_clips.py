@@ -43,7 +43,9 @@ def options(tmp_path):
 
 def test_pretrain_and_evaluate(run, options, tmp_path):
     runner = run('train', CONFIG, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1',
-                 'default_hooks.checkpoint.interval=1', *options)
+                 'default_hooks.checkpoint.interval=1',
+                 'visualizer.vis_backends.0.type=TensorboardVisBackend', *options)
+    assert list(tmp_path.glob('out/*/vis_data/events.out.tfevents.*'))
     # One batch with transcripts, one with a caption.
     assert runner.iter == 2
     history = MessageHub.get_current_instance()
@@ -63,3 +65,30 @@ def test_a_missing_video_stops_evaluation(run, options, tmp_path):
         json.dumps({'path': 'nowhere.mp4', 'captions': ['nothing']}))
     with pytest.raises(RuntimeError, match=r'nowhere\.mp4'):
         run('train', CONFIG, '--cfg-options', *options)
+
+
+@pytest.fixture
+def broken_captions(options, tmp_path):
+    """One of four captioned videos cannot be read; three epochs see it about three times."""
+    (tmp_path / 'broken.mp4').write_bytes(b'no video')
+    (tmp_path / 'whole.jsonl').write_text((tmp_path / 'captions.jsonl').read_text())
+    with (tmp_path / 'captions.jsonl').open('a') as file:
+        file.write('\n' + json.dumps(
+            {'path': str(tmp_path / 'broken.mp4'), 'captions': ['nothing']}))
+    (tmp_path / 'spoken.jsonl').write_text(4 * (json.dumps(
+        {'path': 'grid_swwp2s.mpg', 'duration': 2.98, 'words': SPOKEN}) + '\n'))
+    return [*options, 'train_cfg.max_epochs=2', 'val_dataloader.dataset.ann_file=whole.jsonl',
+            'custom_hooks.0.min_samples=8']
+
+
+def test_a_corrupt_video_is_skipped_and_reported(run, broken_captions, tmp_path):
+    run('train', CONFIG, '--work-dir', 'out', '--cfg-options', *broken_captions,
+        'custom_hooks.0.max_share=0.9')
+    log = next(tmp_path.glob('out/*/*.log')).read_text()
+    assert log.count('broken.mp4') >= 2
+
+
+def test_too_many_corrupt_videos_stop_the_run(run, broken_captions):
+    with pytest.raises(RuntimeError, match='skipped'):
+        run('train', CONFIG, '--cfg-options', *broken_captions,
+            'custom_hooks.0.max_share=0.01')
