@@ -1,0 +1,29 @@
+"""Convert a csv of WebVid into the caption format."""
+
+import argparse
+
+from tvtsv2_mm.datasets.converters import convert_webvid
+from tvtsv2_mm.datasets.converters.report import run
+from tvtsv2_mm.datasets.converters.webvid import LAYOUT
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='csv file')
+    parser.add_argument('output', help='annotation file to write, .jsonl')
+    parser.add_argument('--videos', help='folder of the videos; rows without a file are dropped '
+                                         '(default: all rows are taken)')
+    parser.add_argument('--layout', default=LAYOUT,
+                        help='path of a video from the columns of its row (default: %(default)s)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert and report."""
+    args = parse_args()
+    run(lambda: convert_webvid(args.source, args.output, videos=args.videos, layout=args.layout))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,29 @@
+"""Convert YT-Temporal-180M's json into the transcript format."""
+
+import argparse
+
+from tvtsv2_mm.datasets.converters import convert_yt_temporal
+from tvtsv2_mm.datasets.converters.report import run
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('sources', nargs='+',
+                        help='.json (a video each), .jsonl, .jsonl.gz, or folders of them')
+    parser.add_argument('output', help='annotation file to write, .jsonl')
+    parser.add_argument('--videos', required=True,
+                        help='folder of the videos, in any layout; they are found by their id')
+    parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert and report."""
+    args = parse_args()
+    run(lambda: convert_yt_temporal(args.sources, args.output, videos=args.videos,
+                                    workers=args.workers))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,139 @@
+"""Run a converter over all its records; count what was written, and say of each drop why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from tvtsv2_mm.datasets.annotations import AnnotationError
+
+# Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
+_RECORDS_PER_PROCESS = 256
+
+
+class DropRecord(Exception):
+    """This record cannot be converted. The message is the reason, the same for equal causes."""
+
+
+@dataclass(kw_only=True)
+class ConversionReport:
+    """What became of the records.
+
+    Attributes:
+        output: The annotation file.
+        dropped_list: A tab-separated file: each dropped record and its reason.
+        num_read: Records of the source.
+        num_written: Lines of the annotation file.
+        reasons: How many were dropped for which reason.
+    """
+
+    output: Path
+    dropped_list: Path
+    num_read: int = 0
+    num_written: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> str:
+        """The report as lines of text."""
+        lines = [f'read {self.num_read}, wrote {self.num_written}, '
+                 f'dropped {self.reasons.total()}']
+        lines += [f'  {count} x {reason}' for reason, count in self.reasons.most_common()]
+        if self.reasons:
+            lines.append(f'each dropped one with its reason: {self.dropped_list}')
+        if self.num_written:
+            lines.append(f'annotations: {self.output}')
+        return '\n'.join(lines)
+
+
+def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], dict],
+            output: str | Path, *, check: Callable[[dict], None],
+            workers: int = 1) -> ConversionReport:
+    """Write an annotation file.
+
+    The file appears under its name only when it is complete, and not at all if every record was
+    dropped. A video's second record is dropped.
+
+    Args:
+        records: Pairs of a name (for the report) and a record of the source.
+        to_annotation: Makes an annotation of one record, or raises ``DropRecord``. With several
+            workers it must be picklable.
+        output: The annotation file (JSON lines). The dropped ones are listed beside it in
+            ``<output>.dropped.tsv``.
+        check: ``check_transcript`` or ``check_caption``; what does not fit is dropped.
+        workers: Processes. The output does not depend on their number.
+
+    Returns:
+        The counts.
+    """
+    if workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f'{output.name}.part')
+    report = ConversionReport(
+        output=output, dropped_list=output.with_name(f'{output.name}.dropped.tsv'))
+    seen: set[str] = set()
+    make = partial(_make, to_annotation=to_annotation, check=check)
+    with (unfinished.open('w', encoding='utf-8') as written,
+          report.dropped_list.open('w', encoding='utf-8') as dropped):
+        for name, annotation, reason in _outcomes(records, make, workers):
+            report.num_read += 1
+            if annotation is not None and annotation['path'] in seen:
+                annotation, reason = None, 'its video has a record already'
+            if annotation is None:
+                report.reasons[reason] += 1
+                dropped.write(f'{name}\t{reason}\n')
+                continue
+            seen.add(annotation['path'])
+            report.num_written += 1
+            written.write(dumps(annotation, ensure_ascii=False) + '\n')
+    if report.num_written:
+        unfinished.replace(output)
+    else:
+        unfinished.unlink()
+    if not report.reasons:
+        report.dropped_list.unlink()
+    return report
+
+
+def run(conversion: Callable[[], ConversionReport]) -> None:
+    """Run a conversion as a script does: print the report, end with an error if nothing came out.
+
+    Raises:
+        SystemExit: If the input is wrong as a whole, or every record was dropped.
+    """
+    try:
+        report = conversion()
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    print(report.summary())
+    if not report.num_written:
+        raise SystemExit('error: nothing was written')
+
+
+def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
+          check: Callable[[dict], None]) -> tuple[str, dict | None, str]:
+    name, record = item
+    try:
+        annotation = to_annotation(record)
+        check(annotation)
+    except (DropRecord, AnnotationError) as error:
+        return name, None, str(error)
+    return name, annotation, ''
+
+
+def _outcomes(records: Iterable[tuple[str, Any]], make: Callable,
+              workers: int) -> Iterator[tuple[str, dict | None, str]]:
+    if workers == 1:
+        yield from map(make, records)
+        return
+    records = iter(records)
+    with ProcessPoolExecutor(workers) as pool:
+        # In portions: the pool would read the whole source into memory.
+        while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
+            yield from pool.map(make, portion, chunksize=16)

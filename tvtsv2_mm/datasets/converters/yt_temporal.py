@@ -1,0 +1,118 @@
+"""YT-Temporal-180M to the transcript format."""
+
+import gzip
+import html
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ftfy
+
+from tvtsv2_mm.datasets.annotations import check_transcript
+from tvtsv2_mm.datasets.converters.report import ConversionReport, DropRecord, convert
+from tvtsv2_mm.datasets.converters.timing import from_starts, tidy
+from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
+from tvtsv2_mm.datasets.converters.word_alignment import transfer_times
+
+
+def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
+                        videos: str | Path, workers: int = 1) -> ConversionReport:
+    """Convert YT-Temporal's json, one object a video: ``info``, ``subtitles`` and ``denoised``.
+
+    ``subtitles`` (``{"word", "time"}``, raw speech recognition) has the times, ``denoised``
+    (``cleanasr``) the better text; they are aligned here, once (see ``word_alignment``). Where
+    there is no ``denoised`` the raw words are taken, and the record's ``meta`` says so.
+
+    Args:
+        sources: ``.json`` files (a video each), ``.jsonl`` or ``.jsonl.gz`` files (a video a line),
+            or folders, in which all of these are taken.
+        output: The annotation file.
+        videos: Folder of the videos, in any layout: they are found by ``info.id``.
+        workers: Processes.
+
+    Raises:
+        FileNotFoundError: If a source, or the folder of videos, is missing or empty.
+    """
+    files = list(_files(sources))
+    return convert(_records(files), partial(to_annotation, videos=VideoIndex(videos)), output,
+                   check=check_transcript, workers=workers)
+
+
+def to_annotation(text: str, videos: VideoIndex) -> dict:
+    """Make an annotation of the json text of one video.
+
+    Raises:
+        DropRecord: If it cannot be used.
+    """
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DropRecord('it is not valid JSON') from error
+    if not isinstance(record, dict) or not isinstance(record.get('info'), dict):
+        raise DropRecord('it has no "info"')
+    name = record['info'].get('id')
+    if not isinstance(name, str) or not name:
+        raise DropRecord('its "info" has no "id"')
+    path = videos.find(name)
+    duration = record['info'].get('duration')
+    if not isinstance(duration, int | float) or duration <= 0:
+        duration = probe_duration(videos.root / path)
+    raw = _raw_words(record.get('subtitles'), float(duration))
+    cleaned = _cleaned_words(record.get('denoised'))
+    words = tidy(transfer_times(raw, cleaned) if cleaned else raw)
+    text_kind = 'denoised' if cleaned else 'raw'
+    return {'path': path, 'duration': duration, 'words': words, 'id': name,
+            'meta': {'source': 'YT-Temporal-180M', 'text': text_kind}}
+
+
+def _raw_words(subtitles: Any, duration: float) -> list[tuple[str, float, float]]:
+    words = []
+    for entry in subtitles if isinstance(subtitles, list) else []:
+        if not isinstance(entry, dict) or not isinstance(entry.get('word'), str):
+            raise DropRecord('its "subtitles" are not a list of words with times')
+        time = entry.get('time')
+        if not isinstance(time, int | float):
+            raise DropRecord('its "subtitles" are not a list of words with times')
+        # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
+        word = html.unescape(ftfy.fix_text(entry['word'])).strip()
+        if any(map(str.isalnum, word)):
+            words.append((float(time), word))
+    if not words:
+        raise DropRecord('its "subtitles" have no word')
+    words.sort(key=lambda timed: timed[0])
+    starts = [start for start, _ in words]
+    return from_starts([word for _, word in words], starts, max(duration, starts[-1]))
+
+
+def _cleaned_words(denoised: Any) -> list[str]:
+    spans = denoised if isinstance(denoised, list) else []
+    texts = [span.get('cleanasr') for span in spans if isinstance(span, dict)]
+    return ftfy.fix_text(' '.join(filter(None, texts))).split()
+
+
+def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
+    for source in map(Path, sources):
+        if source.is_dir():
+            found = sorted(path for path in source.rglob('*') if path.name.endswith(
+                ('.json', '.jsonl', '.jsonl.gz')))
+            if not found:
+                raise FileNotFoundError(f'there is no .json, .jsonl or .jsonl.gz file in {source}')
+            yield from found
+        elif source.is_file():
+            yield source
+        else:
+            raise FileNotFoundError(f'there is no file or folder {source}')
+
+
+def _records(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for path in files:
+        if path.suffix == '.json':
+            yield str(path), path.read_text(encoding='utf-8', errors='replace')
+            continue
+        opened = gzip.open if path.suffix == '.gz' else open
+        with opened(path, 'rt', encoding='utf-8', errors='replace') as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f'{path}, line {number}', line
