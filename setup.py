@@ -30,12 +30,16 @@ class BuildWithMim(build_py):
 
     def run(self) -> None:
         """Build, then add ``.mim``."""
+        if self.editable_mode:
+            library = self.get_finalized_command('install').install_lib
+        else:
+            library = self.build_lib
+            # build/ outlives a build in the checkout: what was deleted since must not come back.
+            shutil.rmtree(Path(library, 'tvtsv2_mm'), ignore_errors=True)
         super().run()
-        library = self.get_finalized_command('install').install_lib if self.editable_mode \
-            else self.build_lib
         mim = Path(library, 'tvtsv2_mm', '.mim')
         for folder in ('configs', 'tools'):
-            shutil.copytree(ROOT / folder, mim / folder, dirs_exist_ok=True,
+            shutil.copytree(ROOT / folder, mim / folder,
                             ignore=shutil.ignore_patterns('__pycache__'))
         shutil.copy2(ROOT / 'model-index.yml', mim)
         if self.editable_mode:

@@ -31,7 +31,7 @@ def python(*words, cwd, path=None):
     environment = dict(os.environ, OMP_NUM_THREADS='1')
     environment.pop('PYTHONPATH', None)
     if path is not None:
-        environment['PYTHONPATH'] = str(path)
+        environment['PYTHONPATH'] = path
     done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, env=environment, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -66,6 +66,9 @@ def installed(tmp_path_factory):
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter='data')
     [source] = (path for path in folder.glob('tvtsv2_mm-*') if path.is_dir())
+    left_over = source / 'build' / 'lib' / 'tvtsv2_mm' / '.mim' / 'configs' / 'deleted.py'
+    left_over.parent.mkdir(parents=True)
+    left_over.touch()
     return unpacked_wheel(source, 'build_wheel')
 
 
@@ -121,9 +124,9 @@ def look_up(site_packages, folder):
     """Look for package, models and configs in another process, from another folder."""
     config = folder / 'users_config.py'
     config.write_text("_base_ = 'tvtsv2_mm::tvtsv2/vit-b16_pretrain.py'\nwork_dir = 'mine'\n")
-    # What a .pth file in site-packages does.
-    code = f'import site; site.addsitedir({str(site_packages)!r})\n{LOOK_UP}'
-    found = json.loads(python('-c', code, config, cwd=folder, path=site_packages))
+    # A .pth file adds its lines behind the folder that it lies in.
+    path = [str(site_packages), *(file.read_text().strip() for file in site_packages.glob('*.pth'))]
+    found = json.loads(python('-c', LOOK_UP, config, cwd=folder, path=os.pathsep.join(path)))
     assert found['model'] == 'VideoTextModel'
     assert found['work_dir'] == 'mine'
     assert 'tvtsv2_vit-h_pretrain' in found['models']
