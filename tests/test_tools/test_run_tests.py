@@ -1,0 +1,116 @@
+"""run_tests.sh, quickstart.sh and .ci/run, with a Python that only writes down what it is asked."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PYTHON = """#!/bin/bash
+case "$*" in
+    *version_info*) exit "${UNSUPPORTED:-0}" ;;
+    *sys.prefix*) echo "$PREFIX"; exit ;;
+    --version) echo "Python 3.x"; exit ;;
+esac
+printf '%s\\n' "$*" >> "$PREFIX/calls"
+case "$*" in
+    "-m venv "*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
+    "-m pip install "*) exit "${PIP:-0}" ;;
+    "-m ruff "*) exit "${RUFF:-0}" ;;
+    "-m pytest"*) exit "${PYTEST:-0}" ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with a blank in its name, and the parts of a checkout that the scripts read."""
+    folder = tmp_path / 'check out'
+    for name in ('tools', 'configs', 'requirements', '.ci'):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ('setup.py', 'pyproject.toml', 'model-index.yml'):
+        shutil.copy(ROOT / name, folder)
+    for name in ('python', 'python3', 'python3.11'):
+        program = tmp_path / 'bin' / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(PYTHON)
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def run(checkout, tmp_path):
+    """Run a script from another folder; return its exit status, last line and calls of Python."""
+
+    def call(script, *words, **settings):
+        calls = tmp_path / 'calls'
+        calls.unlink(missing_ok=True)
+        environment = dict(os.environ, PATH=f'{tmp_path}/bin:/usr/bin:/bin', PREFIX=str(tmp_path),
+                           **settings)
+        done = subprocess.run(['bash', checkout / script, *words], cwd=tmp_path, env=environment,
+                              text=True, capture_output=True, check=False)
+        lines = (done.stdout + done.stderr).splitlines()
+        return (done.returncode, lines[-1] if lines else '',
+                calls.read_text().splitlines() if calls.exists() else [])
+
+    return call
+
+
+@pytest.mark.parametrize('script', ['tools/run_tests.sh', '.ci/run'])
+def test_first_and_second_run(run, checkout, script):
+    status, last_line, calls = run(script, '-k', 'a and b')
+    assert (status, last_line) == (0, 'PASSED: ruff and all tests')
+    assert calls[0] == f'-m venv {checkout}/.venv'
+    assert f'-c {checkout}/requirements/constraints.txt' in ''.join(calls)
+    assert calls[-2:] == ['-m ruff check .', '-m pytest -k a and b']
+    assert run(script) == (0, last_line, ['-m ruff check .', '-m pytest'])
+
+
+@pytest.mark.parametrize(('settings', 'failed'), [
+    (dict(PYTEST='1'), 'pytest'), (dict(RUFF='1'), 'ruff'),
+    (dict(PYTEST='5', RUFF='2'), 'ruff pytest'),
+])
+def test_a_failure_is_the_last_line_and_the_exit_status(run, settings, failed):
+    for script in ('tools/run_tests.sh', '.ci/run'):
+        status, last_line, _ = run(script, **settings)
+        assert (status, last_line) == (1, f'FAILED: {failed}')
+
+
+def test_the_active_environment_is_taken_without_pins(run, checkout):
+    status, _, calls = run('tools/run_tests.sh', '-x', '--no-venv')
+    assert status == 0
+    assert not (checkout / '.venv').exists()
+    assert 'constraints' not in ''.join(calls)
+    assert calls[-1] == '-m pytest -x'
+
+
+def test_a_change_of_the_requirements_installs_again(run, checkout):
+    run('tools/run_tests.sh')
+    with (checkout / 'requirements' / 'runtime.txt').open('a') as file:
+        file.write('more\n')
+    _, _, calls = run('tools/run_tests.sh')
+    assert sum('pip install' in call for call in calls) == 2
+
+
+def test_a_failed_installation_is_tried_again(run):
+    status, last_line, _ = run('tools/run_tests.sh', PIP='1')
+    assert status == 1
+    assert last_line.startswith('error: pip could not install')
+    _, _, calls = run('tools/run_tests.sh')
+    assert any('pip install' in call for call in calls)
+
+
+def test_an_unsupported_python_is_named(run):
+    status, last_line, calls = run('tools/run_tests.sh', UNSUPPORTED='1')
+    assert (status, calls) == (1, [])
+    assert last_line == ('error: Python 3.11 or 3.12 is needed (python3.11: Python 3.x; python3: '
+                         'Python 3.x): install Python 3.11')
+
+
+def test_quickstart_passes_its_arguments_on(run, checkout):
+    status, _, calls = run('tools/quickstart.sh', '--no-venv', '--smoke')
+    assert status == 0
+    assert calls[-1] == f'{checkout}/tools/quickstart.py --smoke'
