@@ -4,9 +4,12 @@ import pytest
 
 from tvtsv2_mm.datasets.annotations import (
     AnnotationError,
+    check_transcript,
+    find_records,
     load_captions,
     load_labels,
     load_transcripts,
+    read_record,
 )
 
 TRANSCRIPT = {'path': 'a.mp4', 'duration': 9.5, 'words': [['so', 0.1, 0.3], ['it', 0.3, 0.5]]}
@@ -33,6 +36,15 @@ def test_transcripts(tmp_path):
     (dict(segments=[]), 'exactly one of "words" and "segments" is needed, found words and seg'),
     (dict(words=[['so', 0.5, 0.3]]), 'ends before it starts'),
     (dict(words=[['so', 0.5, 0.6], ['it', 0.1, 0.2]]), 'sorted by start; 1'),
+    (dict(words=[['so', 0.1, 0.2], ['it', 0.5, 0.4]]), '1 ends before it starts'),
+    (dict(words=[['so', 0.1, 0.2, 0.9], ['it', 0.5, 0.6]]), r'"words" 0 must be'),
+    (dict(words=[['so', 0.1, 0.2], [3, 0.5, 0.6]]), r'"words" 1 must be'),
+    (dict(words=[['so', 0.1, 0.2], [' ', 0.5, 0.6]]), r'"words" 1 .* not empty'),
+    (dict(words=[['so', 0.1, True]]), r'"words" 0 must be'),
+    (dict(words=[['so', 0.1, '0.2']]), r'"words" 0 must be'),
+    (dict(words=[{'word': 'so'}]), r'"words" 0 must be'),
+    (dict(id=3), '"id" must be a text'),
+    (dict(meta='en'), '"meta" must be an object'),
     (dict(words=[['so', 0.5]]), r'"words" 0 must be \[text, start, end\]'),
     (dict(words=[['so', -1, 2]]), r'"words" 0 must be \[text, start, end\]'),
     (dict(words={}), '"words" must be a list'),
@@ -75,3 +87,39 @@ def test_missing_and_empty_file(tmp_path):
         load_captions(tmp_path / 'none.jsonl')
     with pytest.raises(AnnotationError, match='is empty'):
         load_captions(write(tmp_path, ''))
+
+
+@pytest.mark.parametrize('number', ['NaN', 'Infinity', '1e999'])
+def test_times_are_finite(tmp_path, number):
+    line = json.dumps({'path': 'a.mp4', 'duration': 9, 'words': [['so', 0.1, 'X']]})
+    line = line.replace('"X"', number)
+    with pytest.raises(AnnotationError, match=r'list\.jsonl, line 1: '):
+        load_transcripts(write(tmp_path, line))
+
+
+def test_encodings(tmp_path):
+    path = tmp_path / 'list.jsonl'
+    line = json.dumps({'path': 'ä.mp4', 'captions': ['grün']}, ensure_ascii=False)
+    path.write_bytes(b'\xef\xbb\xbf' + line.encode() + b'\r\n')
+    assert load_captions(path) == [{'path': 'ä.mp4', 'captions': ['grün']}]
+    path.write_bytes(b'\n' + line.encode('latin-1'))
+    with pytest.raises(AnnotationError, match='line 2: not UTF-8'):
+        load_captions(path)
+
+
+def test_records_are_read_from_their_place(tmp_path):
+    segments = {'path': 'ö.mp4', 'duration': 5, 'segments': [['hello there', 0, 2]]}
+    path = tmp_path / 'list.jsonl'
+    path.write_bytes(b'\n'.join(
+        [json.dumps(TRANSCRIPT).encode(), b'', json.dumps(segments, ensure_ascii=False).encode()]))
+    places = find_records(path, check_transcript)
+    assert [read_record(path, place, check_transcript) for place in places] == [
+        TRANSCRIPT, segments]
+
+
+def test_unchecked_lines_are_checked_when_they_are_read(tmp_path):
+    path = write(tmp_path, TRANSCRIPT, '', {'path': 'b.mp4'})
+    first, second = find_records(path, None)
+    assert read_record(path, first, check_transcript) == TRANSCRIPT
+    with pytest.raises(AnnotationError, match=r'list\.jsonl, line 3: "duration"'):
+        read_record(path, second, check_transcript)

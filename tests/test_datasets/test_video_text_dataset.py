@@ -1,8 +1,14 @@
 import json
+import pickle
+from functools import partial
 
+import numpy as np
 import pytest
+from mmengine.dataset import worker_init_fn
+from torch.utils.data import DataLoader
 
 from tvtsv2_mm.datasets import CaptionVideoDataset, LabeledVideoDataset, TranscriptVideoDataset
+from tvtsv2_mm.datasets.annotations import AnnotationError
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 
 
@@ -26,13 +32,14 @@ def captions(tmp_path):
     return str(path)
 
 
-def test_test_mode_gives_all_captions_and_raises(captions):
+def test_test_mode_gives_all_captions_and_raises(captions, tmp_path):
+    (tmp_path / 'videos').mkdir()
     dataset = CaptionVideoDataset(
-        captions, data_prefix=dict(video='videos'), test_mode=True,
+        captions, data_root=str(tmp_path), data_prefix=dict(video='videos'), test_mode=True,
         pipeline=[give_up_on('3.mp4')])
     assert len(dataset) == 5
     assert dataset[1]['captions'] == ['1 one', '1 two', '1 three']
-    assert dataset[1]['filename'] == 'videos/1.mp4'
+    assert dataset[1]['filename'] == str(tmp_path / 'videos' / '1.mp4')
     with pytest.raises(UnusableSampleError, match=r'videos/3\.mp4: it is not wanted'):
         dataset[3]
 
@@ -74,6 +81,7 @@ def test_other_errors_are_not_swallowed(captions):
 
 
 def test_transcripts(tmp_path):
+    (tmp_path / 'v').mkdir()
     path = tmp_path / 'transcripts.jsonl'
     path.write_text(json.dumps(
         {'path': 'a.mp4', 'duration': 9.5, 'words': [['so', 0.1, 0.3]], 'id': 'first'}))
@@ -102,3 +110,105 @@ def test_labels_and_answers(tmp_path):
 def test_missing_annotation_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='no annotation file'):
         CaptionVideoDataset(str(tmp_path / 'none.jsonl'), pipeline=[])
+
+
+def test_a_missing_folder_of_videos(captions, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no folder .*none of the videos'):
+        CaptionVideoDataset(captions, data_prefix=dict(video=str(tmp_path / 'none')))
+    with pytest.raises(ValueError, match=r'dict\(video=FOLDER\), got .*videos'):
+        CaptionVideoDataset(captions, data_prefix=dict(videos=str(tmp_path)))
+
+
+def test_training_takes_the_right_caption_of_a_choice(tmp_path):
+    path = tmp_path / 'choice.jsonl'
+    path.write_text(json.dumps({'path': 'a.mp4', 'captions': ['x', 'y', 'z'], 'answer': 1}))
+    dataset = CaptionVideoDataset(str(path), pipeline=[lambda results: results])
+    for _ in range(10):
+        assert dataset[0]['captions'] == ['y']
+    assert 'gt_label' not in dataset[0]
+
+
+def test_parts_of_a_video_are_samples_of_their_own(tmp_path):
+    path = tmp_path / 'parts.jsonl'
+    records = [dict(start=2.0, end=7.5), dict(start=2.0), dict(end=7.5), {}, dict(end=3, id='me')]
+    path.write_text('\n'.join(
+        json.dumps({'path': 'a.mp4', 'captions': ['x']} | part) for part in records))
+    dataset = CaptionVideoDataset(str(path), pipeline=[lambda results: results])
+    assert [sample['sample_id'] for sample in dataset] == [
+        'a.mp4#t=2.0,7.5', 'a.mp4#t=2.0', 'a.mp4#t=,7.5', 'a.mp4', 'me']
+    assert (dataset[0]['start'], dataset[0]['end'], dataset[0]['filename']) == (2.0, 7.5, 'a.mp4')
+
+
+def test_a_bad_line_stops_the_building_or_the_reading(tmp_path):
+    path = tmp_path / 'captions.jsonl'
+    path.write_text('{"path": "a.mp4", "captions": ["x"]}\n{"path": "b.mp4"}')
+    with pytest.raises(AnnotationError, match=r'captions\.jsonl, line 2: "captions"'):
+        CaptionVideoDataset(str(path))
+    dataset = CaptionVideoDataset(str(path), check_all=False, pipeline=[lambda results: results])
+    assert dataset[0]['captions'] == ['x']
+    with pytest.raises(AnnotationError, match=r'captions\.jsonl, line 2: "captions"'):
+        dataset[1]
+
+
+@pytest.mark.parametrize('test_mode', [True, False])
+def test_what_a_transform_drops_is_never_dropped_in_silence(captions, test_mode):
+    def drop(results):
+        return None if results['sample_id'] == '3.mp4' else results
+
+    dataset = CaptionVideoDataset(captions, pipeline=[drop], test_mode=test_mode)
+    if test_mode:
+        with pytest.raises(UnusableSampleError, match=r'3\.mp4: a transform .* returned None'):
+            dataset[3]
+    else:
+        assert dataset[3]['skipped'][0]['path'] == '3.mp4'
+
+
+def test_transforms_are_found_by_name_in_any_scope(captions):
+    dataset = CaptionVideoDataset(captions, pipeline=[dict(type='SampleClipFrames', num_frames=5)])
+    assert dataset.pipeline.transforms[0].num_frames == 5
+
+
+@pytest.mark.parametrize('options', [
+    dict(serialize_data=False), dict(lazy_init=True), dict(indices=[0, 1, 2, 3, 4])])
+def test_the_options_of_base_dataset(captions, options):
+    keep = [lambda results: results['captions']]
+    usual = CaptionVideoDataset(captions, pipeline=keep, test_mode=True)
+    other = CaptionVideoDataset(captions, pipeline=keep, test_mode=True, **options)
+    assert [other[i] for i in range(5)] == [usual[i] for i in range(5)]
+    assert usual.get_subset([3, 1])[0] == usual[3]
+    assert usual.get_data_info(2)['sample_idx'] == 2
+
+
+def test_texts_do_not_stay_in_memory(tmp_path):
+    path = tmp_path / 'captions.jsonl'
+    path.write_text('\n'.join(
+        json.dumps({'path': f'{i}.mp4', 'captions': ['a very long caption ' * 500]})
+        for i in range(20)))
+    dataset = CaptionVideoDataset(str(path))
+    assert len(pickle.dumps(dataset)) < 10_000 < path.stat().st_size
+
+
+def draw(results: dict) -> dict:
+    return results['sample_id'], results['rng'].random()
+
+
+def epoch(dataset, num_workers: int) -> list[float]:
+    np.random.seed(5)
+    loader = DataLoader(dataset, num_workers=num_workers, collate_fn=list, worker_init_fn=partial(
+        worker_init_fn, num_workers=num_workers, rank=0, seed=5))
+    return [number for batch in loader for _, number in batch]
+
+
+def test_epochs_draw_differently(captions):
+    dataset = CaptionVideoDataset(captions, pipeline=[draw])
+    first, second = epoch(dataset, 2), epoch(dataset, 2)
+    assert len({*first, *second}) == 10
+
+
+def test_ranks_draw_differently(captions, monkeypatch):
+    numbers = []
+    for rank in (0, 1, 0):
+        monkeypatch.setattr('tvtsv2_mm.datasets.video_text_dataset.get_rank', lambda r=rank: r)
+        numbers.append(epoch(CaptionVideoDataset(captions, pipeline=[draw]), 0))
+    assert numbers[0] == numbers[2]
+    assert not set(numbers[0]) & set(numbers[1])

@@ -1,33 +1,53 @@
 """Videos with captions."""
 
-from tvtsv2_mm.datasets.annotations import load_captions
-from tvtsv2_mm.datasets.video_text_dataset import VideoTextDataset
+from tvtsv2_mm.datasets.annotations import Check, check_caption
+from tvtsv2_mm.datasets.json_lines_video_dataset import JsonLinesVideoDataset
 from tvtsv2_mm.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CaptionVideoDataset(VideoTextDataset):
+class CaptionVideoDataset(JsonLinesVideoDataset):
     """Captioned videos (WebVid, retrieval benchmarks, multiple choice), from the caption format.
 
-    Adds to the pipeline's keys: captions (in training one of them, drawn anew each time; in test
-    mode all, so that a video with many captions is decoded and encoded once), start and end
-    (seconds, where the captions mean a part of the video), gt_label (where the record has an
-    ``answer``). Arguments are those of VideoTextDataset.
+    Adds to the pipeline's keys: captions, start and end (seconds, where the captions mean a part of
+    the video). In training there is one caption, drawn anew each time, or the right one where the
+    record has an ``answer``. In test mode there are all, so that a video with many captions is
+    decoded and encoded once, and gt_label (the ``answer``, if any). Arguments are those of
+    JsonLinesVideoDataset.
     """
 
-    def load_data_list(self) -> list[dict]:
-        """Read the annotation file."""
-        data_list = []
-        for record in load_captions(self.ann_file):
-            info = self._video(record['path'], record.get('id'))
-            info |= {key: record[key] for key in ('captions', 'start', 'end') if key in record}
-            if 'answer' in record:
-                info['gt_label'] = record['answer']
-            data_list.append(info)
-        return data_list
+    @property
+    def check(self) -> Check:
+        """Checks a record."""
+        return check_caption
+
+    def sample_of(self, record: dict) -> dict:
+        """Keys of the pipeline that come from a record."""
+        part = {key: record[key] for key in ('start', 'end') if key in record}
+        name = record.get('id') or record['path'] + _fragment(**part)
+        sample = self._video(record['path'], name) | part
+        sample['captions'] = record['captions']
+        if 'answer' in record:
+            sample['gt_label'] = record['answer']
+        return sample
 
     def _draw(self, results: dict) -> dict:
         if not self.test_mode:
             captions = results['captions']
-            results['captions'] = [captions[results['rng'].integers(len(captions))]]
+            drawn = results.pop('gt_label', None)
+            if drawn is None:
+                drawn = results['rng'].integers(len(captions))
+            results['captions'] = [captions[drawn]]
         return results
+
+
+def _fragment(start: float | None = None, end: float | None = None) -> str:
+    """Media fragment (as in URLs) of a part: parts of one video are samples of their own.
+
+    Examples:
+        >>> _fragment(start=2.0, end=7.5)
+        '#t=2.0,7.5'
+    """
+    if start is None and end is None:
+        return ''
+    return f'#t={"" if start is None else start}' + ('' if end is None else f',{end}')

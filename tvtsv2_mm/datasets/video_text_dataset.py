@@ -1,12 +1,16 @@
 """What all data sets share: randomness, and samples that cannot be used."""
 
 import os.path as osp
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.dist import get_rank
+from torch.utils.data import get_worker_info
 
-from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
+from tvtsv2_mm.registry import TRANSFORMS
 
 
 class VideoTextDataset(BaseDataset):
@@ -30,7 +34,8 @@ class VideoTextDataset(BaseDataset):
         kwargs: the other arguments of mmengine's BaseDataset.
 
     Raises:
-        FileNotFoundError: there is no annotation file.
+        FileNotFoundError: there is no annotation file, or no folder of the videos.
+        ValueError: ``data_prefix`` has another key.
         AnnotationError: a line of it does not fit.
         RuntimeError: ``max_refetch`` samples in a row could not be used.
     """
@@ -44,14 +49,27 @@ class VideoTextDataset(BaseDataset):
                  test_mode: bool = False,
                  max_refetch: int = 100,
                  **kwargs: Any) -> None:
+        prefix = dict(video='') | dict(data_prefix or {})
+        if set(prefix) != {'video'}:
+            raise ValueError(f'data_prefix must be dict(video=FOLDER), got {dict(data_prefix)}')
+        self._rank = get_rank()
         super().__init__(
             ann_file,
             data_root=data_root,
-            data_prefix=dict(video='') | dict(data_prefix or {}),
-            pipeline=pipeline or [],
+            data_prefix=prefix,
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step
+                      for step in pipeline or []],
             test_mode=test_mode,
             max_refetch=max_refetch,
             **kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotation file and look for the folder of the videos."""
+        super().full_init()
+        folder = self.data_prefix['video']
+        if folder and '://' not in folder and not osp.isdir(folder):
+            raise FileNotFoundError(f'there is no folder {folder} of the videos '
+                                    "(data_root and data_prefix['video'])")
 
     def __getitem__(self, idx: int) -> dict:
         """Return the idx-th sample, or in training one in its place."""
@@ -59,8 +77,7 @@ class VideoTextDataset(BaseDataset):
             self.full_init()
         if self.test_mode:
             return self._prepare(idx, np.random.default_rng(idx), [])
-        # mmengine gives each worker its own seed of numpy's global generator.
-        rng = np.random.default_rng(np.random.randint(2**31))
+        rng = self._training_rng()
         skipped: list[dict] = []
         while len(skipped) <= self.max_refetch:
             try:
@@ -72,10 +89,25 @@ class VideoTextDataset(BaseDataset):
             f'{self.ann_file}: {len(skipped)} samples in a row could not be used; the last one: '
             f'{skipped[-1]["path"]}: {skipped[-1]["reason"]}')
 
+    def _training_rng(self) -> np.random.Generator:
+        """A generator of its own for each sample that is drawn.
+
+        mmengine seeds numpy's global generator by rank and worker, but in workers the same way in
+        every epoch, and without workers the same way on every rank. torch's seed of a worker
+        changes with the epoch.
+        """
+        worker = get_worker_info()
+        return np.random.default_rng(
+            (np.random.randint(2**31), worker.seed if worker else 0, self._rank))
+
     def _prepare(self, idx: int, rng: np.random.Generator, skipped: list[dict]) -> dict:
         results = self.get_data_info(idx)
         results.update(rng=rng, skipped=skipped)
-        return self.pipeline(self._draw(results))
+        filename = results['filename']
+        packed = self.pipeline(self._draw(results))
+        if packed is None:
+            raise UnusableSampleError(filename, 'a transform of the pipeline returned None')
+        return packed
 
     def _draw(self, results: dict) -> dict:
         """Draw from what the annotation offers; a subclass may."""
