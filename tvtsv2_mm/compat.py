@@ -130,7 +130,7 @@ def load_checkpoints_safely() -> bool:
     checkpoint = importlib.import_module('mmengine.runner.checkpoint')
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
-    checkpoint.CheckpointLoader.register_scheme('', loader=_load_local_file, force=True)
+    checkpoint.CheckpointLoader.register_scheme('', loader=load_from_local, force=True)
     checkpoint.load_url = partial(_load_with_allow_list, checkpoint.load_url)
     return True
 
@@ -168,7 +168,8 @@ def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: An
     torch.distributed.init_process_group(backend=backend, **kwargs)
 
 
-def _load_local_file(filename: str, map_location: Any = None) -> Any:
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Load a file safely; mmengine logs the end of the name: "by local backend"."""
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {filename}')
