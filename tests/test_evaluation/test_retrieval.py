@@ -64,6 +64,13 @@ def test_dual_softmax():
     np.testing.assert_allclose(dual_softmax(similarity, 0.5), expected)
 
 
+def test_dual_softmax_keeps_far_similarities_apart():
+    """float32 would make the weights of both wrong videos zero."""
+    similarity = np.array([[0.01, 0.02, 0.95], [0.99, 0.98, 0.1]], np.float32)
+    weighted = dual_softmax(similarity, 0.005)
+    assert 0 < weighted[0, 0] < weighted[0, 1] < weighted[0, 2]
+
+
 def test_errors():
     with pytest.raises(ValueError, match='finite'):
         rank_queries(np.array([[np.nan]]), np.array([[True]]))

@@ -91,14 +91,18 @@ def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarra
     """Dual softmax (DSL): weight each similarity by a softmax over the other queries.
 
     It uses all queries of the test set at once, so its figures are not comparable with raw ones.
+    Made for similarities above zero: a small weight brings a negative one closer to zero, and up.
 
     Args:
         similarity: (Q, C), the queries in the first dimension.
         temperature: of the softmax over the queries.
     """
-    logits = similarity / temperature
-    weights = np.exp(logits - logits.max(axis=0, keepdims=True))
-    return similarity * (weights / weights.sum(axis=0, keepdims=True))
+    # In float64: float32 would make far similarities zero, and so equal.
+    weights = similarity.astype(np.float64)
+    weights -= weights.max(axis=0, keepdims=True)
+    np.exp(np.divide(weights, temperature, out=weights), out=weights)
+    weights /= weights.sum(axis=0, keepdims=True)
+    return np.multiply(weights, similarity, out=weights)
 
 
 def _summary(ranks: Ranks) -> dict[str, float]:

@@ -1,8 +1,13 @@
+from itertools import permutations
+from math import factorial
+
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from scipy.optimize import linear_sum_assignment
 
+from tests.helpers import run_ranks
 from tvtsv2_mm.evaluation import (
     MultipleChoiceAccuracy,
     RetrievalMetric,
@@ -64,6 +69,42 @@ def test_an_indifferent_sorting_head_gets_chance():
     metrics = evaluate(SortingAccuracy(), [dict(order_logits=torch.zeros(4, 4))] * 3)
     assert metrics['sorting/per_transcript'] == pytest.approx(25)
     assert metrics['sorting/per_video'] == pytest.approx(100 / 4**4)
+    assert metrics['sorting/best_order'] == pytest.approx(100 / 24)
+
+
+@pytest.mark.parametrize('num', [2, 4, 6])
+def test_a_sorting_head_that_ignores_the_texts_gets_chance(num):
+    """All texts get the same logits; all orders are then equally likely, rounding or not."""
+    torch.manual_seed(0)
+    samples = [dict(order_logits=torch.randn(num).expand(num, num)) for _ in range(20)]
+    metrics = evaluate(SortingAccuracy(), samples)
+    assert metrics['sorting/per_transcript'] == pytest.approx(100 / num)
+    assert metrics['sorting/best_order'] == pytest.approx(100 / factorial(num))
+
+
+def test_the_best_order_is_the_best_assignment():
+    torch.manual_seed(0)
+    samples = [dict(order_logits=torch.randn(5, 5) + 1.2 * torch.eye(5)) for _ in range(60)]
+    hits = []
+    for sample in samples:
+        logits = sample['order_logits'].double().numpy()
+        _, positions = linear_sum_assignment(logits, maximize=True)
+        hits.append(positions.tolist() == [0, 1, 2, 3, 4])
+        order = max(permutations(range(5)), key=lambda o: logits[np.arange(5), o].sum())
+        assert list(order) == positions.tolist()
+    expected = 100 * np.mean(hits)
+    assert 20 < expected < 80
+    assert evaluate(SortingAccuracy(), samples)['sorting/best_order'] == pytest.approx(expected)
+
+
+def test_too_many_transcripts_for_the_best_order():
+    metrics = evaluate(SortingAccuracy(), [dict(order_logits=torch.eye(8))])
+    assert metrics == {'sorting/per_transcript': 100, 'sorting/per_video': 100}
+
+
+def test_order_logits_of_another_shape():
+    with pytest.raises(ValueError, match=r'a\.mp4 must be \(K, K\), and are \(3, 4\)'):
+        SortingAccuracy().process({}, [dict(sample_id='a.mp4', order_logits=torch.ones(3, 4))])
 
 
 def test_multiple_choice():
@@ -110,3 +151,65 @@ def test_scores_that_are_no_numbers(scores):
 def test_a_label_beyond_the_classes():
     with pytest.raises(ValueError, match='label 3 does not fit 2'):
         TopKAccuracy().process({}, [dict(pred_score=torch.zeros(2), gt_label=torch.tensor([3]))])
+
+
+def test_several_labels():
+    with pytest.raises(ValueError, match=r'one gt_label a sample, and a\.mp4 has 2'):
+        TopKAccuracy().process({}, [dict(sample_id='a.mp4', pred_score=torch.zeros(3),
+                                         gt_label=torch.tensor([0, 1]))])
+
+
+@pytest.mark.parametrize(('metric', 'sample'), [
+    (RetrievalMetric(), dict(video_embed=embed(1.0), text_embeds=embed(1.0)[None])),
+    (SortingAccuracy(), dict(order_logits=torch.eye(2))),
+    (MultipleChoiceAccuracy(),
+     dict(video_embed=embed(1.0), text_embeds=torch.ones(2, 1), gt_label=torch.tensor([0]))),
+    (TopKAccuracy(), dict(pred_score=torch.zeros(3), gt_label=torch.tensor([0])))])
+def test_a_sample_that_is_missing(metric, sample):
+    metric.process({}, [sample, sample])
+    with pytest.raises(ValueError, match=f'{type(metric).__name__} got 2 of the 3 samples'):
+        metric.evaluate(3)
+
+
+def test_retrieval_of_the_same_video_twice():
+    one = dict(sample_id='a.mp4', video_embed=torch.ones(1), text_embeds=torch.ones(1, 1))
+    with pytest.raises(ValueError, match=r"2 samples are named 'a\.mp4'"):
+        evaluate(RetrievalMetric(), [one, one])
+
+
+def test_retrieval_of_a_video_without_texts():
+    with pytest.raises(ValueError, match=r'a\.mp4 has no text'):
+        RetrievalMetric().process({}, [
+            dict(sample_id='a.mp4', video_embed=torch.ones(2), text_embeds=torch.ones(0, 2))])
+
+
+def test_equal_embeddings_give_chance():
+    """A collapsed model: float32 embeddings, all the same."""
+    torch.manual_seed(0)
+    video = torch.nn.functional.normalize(torch.randn(32), dim=0)
+    samples = [dict(sample_id=str(i), video_embed=video, text_embeds=video.expand(2, 32))
+               for i in range(40)]
+    metrics = evaluate(RetrievalMetric(dsl=True), samples)
+    for prefix in ('', 'dsl/'):
+        assert metrics[f'{prefix}t2v/R1'] == pytest.approx(100 / 40)
+        assert metrics[f'{prefix}t2v/MdR'] == pytest.approx(20.5)
+        assert metrics[f'{prefix}v2t/R1'] == pytest.approx(100 / 40)
+
+
+def ranked(size: int) -> list[dict]:
+    generator = torch.Generator().manual_seed(0)
+    return [dict(sample_id=str(i), video_embed=torch.randn(8, generator=generator),
+                 text_embeds=torch.randn(1 + i % 3, 8, generator=generator)) for i in range(size)]
+
+
+def check_ranks(rank: int, world_size: int, expected: dict) -> None:
+    samples = ranked(11)
+    metric = RetrievalMetric()
+    # As mmengine's DefaultSampler deals them out: strided, the first ones again at the end.
+    for index in range(rank, 12, world_size):
+        metric.process({}, [samples[index % 11]])
+    assert metric.evaluate(11) == expected
+
+
+def test_two_ranks_with_an_odd_number_of_samples():
+    run_ranks(2, check_ranks, evaluate(RetrievalMetric(), ranked(11)))

@@ -1,10 +1,43 @@
-"""What the metrics read of a data sample."""
+"""What the metrics share: reading data samples, and seeing that none is missing."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
+
+
+class SampleMetric(BaseMetric):
+    """Base of the metrics that keep one record of each sample, and need all samples."""
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Compute the metrics of a data set of ``size`` samples."""
+        self._size = size
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the metrics of all records, in the order of the data set.
+
+        Raises:
+            ValueError: samples are missing.
+        """
+        if len(results) != self._size:
+            raise ValueError(
+                f'{type(self).__name__} got {len(results)} of the {self._size} samples of the data '
+                'set; evaluation leaves out none: see that the test loader has no drop_last, and '
+                'that process() got the outputs of every batch')
+        return self.summarize(results)
+
+    @abstractmethod
+    def summarize(self, results: list) -> dict[str, float]:
+        """Compute the metrics of all records."""
+
+
+def name_of(sample: Mapping[str, Any]) -> str:
+    """Name of a sample for messages."""
+    return sample.get('sample_id', 'a sample')
 
 
 def read(sample: Mapping[str, Any], key: str, metric: str, remedy: str) -> np.ndarray:
@@ -12,15 +45,26 @@ def read(sample: Mapping[str, Any], key: str, metric: str, remedy: str) -> np.nd
 
     Raises:
         KeyError: the sample lacks it; says which sample, which metric, and what to do.
+        ValueError: it is not finite.
     """
     if sample.get(key) is None:
         raise KeyError(f'{metric} needs {key!r} of every data sample, and '
-                       f'{sample.get("sample_id", "a sample")} has none: {remedy}')
+                       f'{name_of(sample)} has none: {remedy}')
     value = sample[key]
-    return value.float().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    value = value.float().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if not np.isfinite(value).all():
+        raise ValueError(f'{key} of {name_of(sample)} must be finite, but holds NaN or infinity')
+    return value
 
 
 def read_label(sample: Mapping[str, Any], metric: str) -> int:
-    """Read the one label of a data sample."""
-    label = read(sample, 'gt_label', metric, 'the annotation must give it (label or answer)')
-    return int(label.reshape(-1)[0])
+    """Read the label of a data sample.
+
+    Raises:
+        ValueError: it has several.
+    """
+    labels = read(sample, 'gt_label', metric, 'the annotation must give it (label or answer)')
+    if labels.size != 1:
+        raise ValueError(f'{metric} takes one gt_label a sample, and {name_of(sample)} has '
+                         f'{labels.size}')
+    return int(labels.reshape(-1)[0])

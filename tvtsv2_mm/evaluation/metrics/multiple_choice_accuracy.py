@@ -3,34 +3,37 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import read, read_label
+from ._records import SampleMetric, read, read_label
 
 REMEDY = 'the pipeline needs TokenizeText, and the model a neck'
 
 
 @METRICS.register_module()
-class MultipleChoiceAccuracy(BaseMetric):
+class MultipleChoiceAccuracy(SampleMetric):
     """Share of videos, in per cent, whose nearest candidate (highest cosine) is the right one.
 
     Reads ``video_embed`` (E,), ``text_embeds`` (n, E) and ``gt_label``. Candidates that are
     equally near count by the expected value.
     """
 
+    default_prefix = 'multiple_choice'
+
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Judge each video of a batch."""
         for sample in data_samples:
             video = read(sample, 'video_embed', 'MultipleChoiceAccuracy', REMEDY)
-            scores = read(sample, 'text_embeds', 'MultipleChoiceAccuracy', REMEDY) @ video
+            texts = read(sample, 'text_embeds', 'MultipleChoiceAccuracy', REMEDY)
+            # Not a matrix product, in which equal candidates may come out unequal.
+            scores = (texts * video).sum(axis=1)
             self.results.append(
                 expected_hit(scores, read_label(sample, 'MultipleChoiceAccuracy'), 1))
 
-    def compute_metrics(self, results: list[float]) -> dict[str, float]:
+    def summarize(self, results: list[float]) -> dict[str, float]:
         """Average over the videos."""
-        return {'multiple_choice/top1': 100 * float(np.mean(results))}
+        return {'top1': 100 * float(np.mean(results))}
 
 
 def expected_hit(scores: np.ndarray, label: int, k: int) -> float:

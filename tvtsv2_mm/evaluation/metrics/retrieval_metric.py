@@ -1,20 +1,20 @@
 """Text-to-video and video-to-text retrieval."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from tvtsv2_mm.evaluation.retrieval import dual_softmax, text_to_video, video_to_text
 from tvtsv2_mm.registry import METRICS
 
-from ._records import read
+from ._records import SampleMetric, name_of, read
 
 REMEDY = 'the pipeline needs TokenizeText, and the model a neck'
 
 
 @METRICS.register_module()
-class RetrievalMetric(BaseMetric):
+class RetrievalMetric(SampleMetric):
     """Recall at 1, 5, 10, 50 (per cent), median and mean rank, both ways.
 
     Reads ``video_embed`` (E,) and ``text_embeds`` (n, E) of each video; a video may have several
@@ -28,6 +28,8 @@ class RetrievalMetric(BaseMetric):
         collect_device: as in mmengine.
         prefix: as in mmengine.
     """
+
+    default_prefix = ''
 
     def __init__(self,
                  *,
@@ -44,15 +46,25 @@ class RetrievalMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the embeddings of a batch."""
         for sample in data_samples:
-            self.results.append(
-                (read(sample, 'video_embed', 'RetrievalMetric', REMEDY),
-                 read(sample, 'text_embeds', 'RetrievalMetric', REMEDY)))
+            video = read(sample, 'video_embed', 'RetrievalMetric', REMEDY)
+            texts = read(sample, 'text_embeds', 'RetrievalMetric', REMEDY)
+            if len(texts) == 0:
+                raise ValueError(f'RetrievalMetric: {name_of(sample)} has no text')
+            self.results.append((sample.get('sample_id'), video, texts))
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Compute both directions over all videos."""
-        videos = np.stack([video for video, _ in results])
-        texts = np.concatenate([own for _, own in results])
-        owners = np.repeat(np.arange(len(results)), [len(own) for _, own in results])
+    def summarize(self, results: list[tuple]) -> dict[str, float]:
+        """Compute both directions over all videos.
+
+        Raises:
+            ValueError: two samples are the same, so that each would be a wrong answer of the other.
+        """
+        names, videos, texts = zip(*results, strict=True)
+        for name, count in Counter(filter(None, names)).most_common(1):
+            if count > 1:
+                raise ValueError(f'RetrievalMetric: {count} samples are named {name!r}; put all '
+                                 'captions of a video on one line, or give each line an "id"')
+        owners = np.repeat(np.arange(len(results)), [len(own) for own in texts])
+        videos, texts = np.stack(videos), np.concatenate(texts)
         similarity = texts @ videos.T
         metrics = _both_ways(similarity, similarity, owners, '')
         if self.dsl:

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import read, read_label
+from ._records import SampleMetric, read, read_label
 from .multiple_choice_accuracy import expected_hit
 
 
 @METRICS.register_module()
-class TopKAccuracy(BaseMetric):
+class TopKAccuracy(SampleMetric):
     """Share of videos, in per cent, whose class is among the k most likely, and the class mean.
 
     MMAction2's AccMetric breaks ties by the class index; here equal scores give chance.
@@ -22,6 +21,8 @@ class TopKAccuracy(BaseMetric):
         collect_device: as in mmengine.
         prefix: as in mmengine.
     """
+
+    default_prefix = 'acc'
 
     def __init__(self,
                  *,
@@ -38,10 +39,10 @@ class TopKAccuracy(BaseMetric):
             label = read_label(sample, 'TopKAccuracy')
             self.results.append((label, [expected_hit(scores, label, k) for k in self.topk]))
 
-    def compute_metrics(self, results: list[tuple[int, list[float]]]) -> dict[str, float]:
+    def summarize(self, results: list[tuple[int, list[float]]]) -> dict[str, float]:
         """Average over the videos, and of top 1 over the classes."""
         labels = np.array([label for label, _ in results])
         hits = np.array([hits for _, hits in results])
-        metrics = {f'acc/top{k}': 100 * float(hits[:, i].mean()) for i, k in enumerate(self.topk)}
+        metrics = {f'top{k}': 100 * float(hits[:, i].mean()) for i, k in enumerate(self.topk)}
         by_class = [hits[labels == label, 0].mean() for label in np.unique(labels)]
-        return metrics | {f'acc/mean_class_top{self.topk[0]}': 100 * float(np.mean(by_class))}
+        return metrics | {f'mean_class_top{self.topk[0]}': 100 * float(np.mean(by_class))}
