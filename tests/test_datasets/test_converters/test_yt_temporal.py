@@ -49,6 +49,13 @@ def test_without_a_cleaned_text_or_a_duration(source, videos, tmp_path):
     assert annotation['meta']['text'] == 'raw'
 
 
+def test_mistaken_encodings_are_mended(source, videos, tmp_path):
+    put(source, one=record('one', subtitles=[{'word': 'cafÃ©', 'time': 0.5}],
+                           denoised=[{'cleanasr': 'CafÃ©.'}]))
+    report = convert_yt_temporal([source], tmp_path / 'a.jsonl', videos=videos('one.mp4'))
+    assert load_transcripts(report.output)[0]['words'] == [['Café.', 0.5, 1.5]]
+
+
 def test_lines_and_compressed_lines(source, videos, tmp_path):
     (source / 'x.jsonl').write_text(json.dumps(record('one')) + '\n\n')
     with gzip.open(source / 'y.jsonl.gz', 'wt') as file:
@@ -76,6 +83,20 @@ def test_what_cannot_be_used_is_dropped_with_its_reason(source, videos, tmp_path
         [source], tmp_path / 'a.jsonl', videos=videos('one.mp4', 'three.mp4'))
     assert report.num_written == 1
     assert report.reasons == {reason: 1, 'it is not valid JSON': 1}
+
+
+def test_a_damaged_archive_gives_what_can_be_read(source, videos, tmp_path):
+    lines = ''.join(json.dumps(record(f'v{i}', noise=list(range(i, i + 99)))) + '\n'
+                    for i in range(200))
+    (source / 'x.jsonl.gz').write_bytes(gzip.compress(lines.encode())[:-2000])
+    put(source, y=record('last'))
+    report = convert_yt_temporal(
+        [source], tmp_path / 'a.jsonl',
+        videos=videos('last.mp4', *(f'v{i}.mp4' for i in range(200))))
+    assert 1 < report.num_written < 201
+    assert load_transcripts(report.output)[-1]['id'] == 'last'
+    assert report.reasons == {'the rest of its file cannot be read': 1}
+    assert f', after line {report.num_written - 1}\t' in report.dropped_list.read_text()
 
 
 def test_missing_sources(source, videos, tmp_path):

@@ -127,13 +127,26 @@ def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
     return name, annotation, ''
 
 
+_make_in_worker: Callable[[tuple[str, Any]], tuple[str, dict | None, str]]
+
+
+def _set_up_worker(make: Callable) -> None:
+    global _make_in_worker
+    _make_in_worker = make
+
+
+def _work(item: tuple[str, Any]) -> tuple[str, dict | None, str]:
+    return _make_in_worker(item)
+
+
 def _outcomes(records: Iterable[tuple[str, Any]], make: Callable,
               workers: int) -> Iterator[tuple[str, dict | None, str]]:
     if workers == 1:
         yield from map(make, records)
         return
     records = iter(records)
-    with ProcessPoolExecutor(workers) as pool:
+    # What all records need (an index of millions of videos) goes to a process once.
+    with ProcessPoolExecutor(workers, initializer=_set_up_worker, initargs=(make, )) as pool:
         # In portions: the pool would read the whole source into memory.
         while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
-            yield from pool.map(make, portion, chunksize=16)
+            yield from pool.map(_work, portion, chunksize=16)

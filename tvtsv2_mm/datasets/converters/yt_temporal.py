@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -40,12 +41,14 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
                    check=check_transcript, workers=workers)
 
 
-def to_annotation(text: str, videos: VideoIndex) -> dict:
-    """Make an annotation of the json text of one video.
+def to_annotation(text: str | None, videos: VideoIndex) -> dict:
+    """Make an annotation of the json text of one video; None stands for what cannot be read.
 
     Raises:
         DropRecord: If it cannot be used.
     """
+    if text is None:
+        raise DropRecord('the rest of its file cannot be read')
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
@@ -76,7 +79,7 @@ def _raw_words(subtitles: Any, duration: float) -> list[tuple[str, float, float]
         if not isinstance(time, int | float):
             raise DropRecord('its "subtitles" are not a list of words with times')
         # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
-        word = html.unescape(ftfy.fix_text(entry['word'])).strip()
+        word = html.unescape(_mended(entry['word'])).strip()
         if any(map(str.isalnum, word)):
             words.append((float(time), word))
     if not words:
@@ -89,7 +92,12 @@ def _raw_words(subtitles: Any, duration: float) -> list[tuple[str, float, float]
 def _cleaned_words(denoised: Any) -> list[str]:
     spans = denoised if isinstance(denoised, list) else []
     texts = [span.get('cleanasr') for span in spans if isinstance(span, dict)]
-    return ftfy.fix_text(' '.join(filter(None, texts))).split()
+    return _mended(' '.join(filter(None, texts))).split()
+
+
+def _mended(text: str) -> str:
+    """Text whose encoding was mistaken, as it was meant ("cafÃ©" is "café")."""
+    return text if text.isascii() else ftfy.fix_text(text)
 
 
 def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
@@ -106,13 +114,17 @@ def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
             raise FileNotFoundError(f'there is no file or folder {source}')
 
 
-def _records(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
+def _records(files: Iterable[Path]) -> Iterator[tuple[str, str | None]]:
     for path in files:
-        if path.suffix == '.json':
-            yield str(path), path.read_text(encoding='utf-8', errors='replace')
-            continue
         opened = gzip.open if path.suffix == '.gz' else open
-        with opened(path, 'rt', encoding='utf-8', errors='replace') as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield f'{path}, line {number}', line
+        number = 0
+        try:
+            with opened(path, 'rt', encoding='utf-8', errors='replace') as file:
+                if path.suffix == '.json':
+                    yield str(path), file.read()
+                    continue
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield f'{path}, line {number}', line
+        except (OSError, EOFError, zlib.error):
+            yield f'{path}, after line {number}', None
