@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError
 
@@ -81,17 +81,16 @@ def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], d
     make = partial(_make, to_annotation=to_annotation, check=check)
     with (unfinished.open('w', encoding='utf-8') as written,
           report.dropped_list.open('w', encoding='utf-8') as dropped):
-        for name, annotation, reason in _outcomes(records, make, workers):
+        for made in _make_all(records, make, workers):
             report.num_read += 1
-            if annotation is not None and annotation['path'] in seen:
-                annotation, reason = None, 'its video has a record already'
-            if annotation is None:
+            reason = 'its video has a record already' if made.path in seen else made.reason
+            if reason:
                 report.reasons[reason] += 1
-                dropped.write(f'{name}\t{reason}\n')
+                dropped.write(f'{made.name}\t{reason}\n')
                 continue
-            seen.add(annotation['path'])
+            seen.add(made.path)
             report.num_written += 1
-            written.write(dumps(annotation, ensure_ascii=False) + '\n')
+            written.write(made.line + '\n')
     if report.num_written:
         unfinished.replace(output)
     else:
@@ -116,37 +115,51 @@ def run(conversion: Callable[[], ConversionReport]) -> None:
         raise SystemExit('error: nothing was written')
 
 
+class _Made(NamedTuple):
+    """What became of a record: a line of the annotation file, or the reason why there is none."""
+
+    name: str
+    path: str = ''
+    line: str = ''
+    reason: str = ''
+
+
 def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
-          check: Callable[[dict], None]) -> tuple[str, dict | None, str]:
+          check: Callable[[dict], None]) -> _Made:
     name, record = item
     try:
         annotation = to_annotation(record)
         check(annotation)
     except (DropRecord, AnnotationError) as error:
-        return name, None, str(error)
-    return name, annotation, ''
+        return _Made(name, reason=str(error))
+    return _Made(name, annotation['path'], dumps(annotation, ensure_ascii=False))
 
 
-_make_in_worker: Callable[[tuple[str, Any]], tuple[str, dict | None, str]]
+_make_in_worker: Callable[[tuple[str, Any]], _Made]
 
 
-def _set_up_worker(make: Callable) -> None:
+def _set_up_worker(make: Callable[[tuple[str, Any]], _Made]) -> None:
     global _make_in_worker
     _make_in_worker = make
 
 
-def _work(item: tuple[str, Any]) -> tuple[str, dict | None, str]:
+def _work(item: tuple[str, Any]) -> _Made:
     return _make_in_worker(item)
 
 
-def _outcomes(records: Iterable[tuple[str, Any]], make: Callable,
-              workers: int) -> Iterator[tuple[str, dict | None, str]]:
+def _make_all(records: Iterable[tuple[str, Any]], make: Callable[[tuple[str, Any]], _Made],
+              workers: int) -> Iterator[_Made]:
     if workers == 1:
         yield from map(make, records)
         return
     records = iter(records)
     # What all records need (an index of millions of videos) goes to a process once.
     with ProcessPoolExecutor(workers, initializer=_set_up_worker, initargs=(make, )) as pool:
-        # In portions: the pool would read the whole source into memory.
+        # In portions, since the pool would read the whole source into memory; the next one is
+        # under way while one is written.
+        waiting: Iterator[_Made] = iter(())
         while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
-            yield from pool.map(_work, portion, chunksize=16)
+            started = pool.map(_work, portion, chunksize=16)
+            yield from waiting
+            waiting = started
+        yield from waiting
