@@ -36,9 +36,9 @@ def transfer_times(raw: Sequence[TimedText], cleaned: Sequence[str]) -> list[Tim
         ImportError: If rapidfuzz is not installed.
 
     Examples:
-        >>> transfer_times([('gona', 0.0, 0.4), ('pan', 0.5, 0.7), ('cakes', 0.7, 1.0)],
-        ...                ['Gonna', 'pancakes!'])
-        [('Gonna', 0.0, 0.4), ('pancakes!', 0.4, 1.0)]
+        >>> transfer_times([('so', 0.0, 0.4), ('pan', 0.5, 0.7), ('cakes', 0.7, 1.0)],
+        ...                ['So,', 'pancakes!'])
+        [('So,', 0.0, 0.4), ('pancakes!', 0.5, 1.0)]
     """
     try:
         from rapidfuzz.distance import Levenshtein
