@@ -82,14 +82,14 @@ def draw_story(rng: np.random.Generator, *, num_events: int, event_seconds: tupl
         rng (np.random.Generator): Source of all randomness.
         num_events (int): How many events.
         event_seconds (tuple[float, float]): Shortest and longest event in seconds.
-        num_things (int | None): How many different shapes take turns; None draws 1, 2 or one per
-            event.
+        num_things (int | None): How many different shapes take turns; None draws one or two (a
+            fifth of the videos each) or one per event (the others).
 
     Returns:
         list[Event]: In order of time. Up to six events all move differently.
     """
     if num_things is None:
-        num_things = int(rng.choice([1, 2, num_events]))
+        num_things = int(rng.choice([1, 2, num_events], p=[0.2, 0.2, 0.6]))
     chosen = rng.permutation(len(THINGS))[:max(1, min(num_things, num_events))]
     turns = [THINGS[chosen[i % len(chosen)]] for i in range(num_events)]
     motions = np.concatenate([rng.permutation(len(MOTIONS))

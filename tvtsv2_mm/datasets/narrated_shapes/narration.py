@@ -15,20 +15,23 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def describe(rng: np.random.Generator, event: Event, *, seen_before: bool = False) -> str:
-    """One spoken sentence about an event; a shape that was just there may be called "it"."""
-    name = f'{event.colour} {event.shape}'
-    if seen_before and rng.random() < 0.4:
+    """What is said about an event: the motion twice, as who watches something happen does.
+
+    A shape that was just there may be called "it".
+    """
+    name = f'{_pick(rng, ("a", "the"))} {event.colour} {event.shape}'
+    if seen_before and rng.random() < 0.3:
         name = _pick(rng, ('it', f'the {event.shape}'))
-    else:
-        name = f'{_pick(rng, ("a", "the"))} {name}'
-    phrases = event.motion.finite if rng.random() < 0.7 else event.motion.continuous
-    return f'{name} {_pick(rng, phrases)}'
+    motion = event.motion
+    if rng.random() < 0.5:
+        return f'{name} {_pick(rng, motion.finite)} it is {_pick(rng, motion.continuous)}'
+    return f'something {_pick(rng, motion.continuous)} {name} {_pick(rng, motion.finite)}'
 
 
 def _disfluent(rng: np.random.Generator, sentence: str, *, filler_rate: float) -> list[str]:
     """The words of a sentence as they come out of a mouth: openings and fillers among them."""
     words = []
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         words += _pick(rng, OPENINGS).split()
     for word in sentence.split():
         if rng.random() < filler_rate:

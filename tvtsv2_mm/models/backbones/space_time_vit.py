@@ -29,6 +29,9 @@ class SpaceTimeViT(BaseModule):
             the class token included (OpenAI-type). 'patches_raw': proj(x) of the patch tokens,
             without ln_post (OpenCLIP-type).
         time_attention: False leaves out everything that is new in time (see FramewiseViT).
+        temporal_std: standard deviation of the temporal position table at the start; None for the
+            release's, ``width ** -0.5``. A narrow model whose patches outweigh that learns what
+            came when far sooner with more.
         frozen: True takes all parameters out of training (linear probe).
         init_cfg: mmengine's initialisation config.
     """
@@ -45,6 +48,7 @@ class SpaceTimeViT(BaseModule):
                  activation: str = 'quick_gelu',
                  token_output: str = 'all_normed',
                  time_attention: bool = True,
+                 temporal_std: float | None = None,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -65,7 +69,8 @@ class SpaceTimeViT(BaseModule):
         self.class_embedding = nn.Parameter(scale * torch.randn(width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(1 + self.grid**2, width))
         if time_attention:
-            self.temporal_embedding = nn.Parameter(scale * torch.randn(num_frames, width))
+            temporal_scale = scale if temporal_std is None else temporal_std
+            self.temporal_embedding = nn.Parameter(temporal_scale * torch.randn(num_frames, width))
         self.time_attention = time_attention
         self.ln_pre = nn.LayerNorm(width)
         self.resblocks = nn.ModuleList(
