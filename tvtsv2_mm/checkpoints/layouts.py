@@ -106,7 +106,10 @@ OPENAI = Layout(
         *_clip_text_rules('transformer.resblocks.{i}', 'token_embedding', 'positional_embedding',
                           'ln_final', 'text_projection'),
     ),
-    dropped=('logit_scale', 'attn_mask', 'input_resolution', 'context_length', 'vocab_size'),
+    # The sizes are tensors in OpenAI's archives; the masks are attributes or buffers in some.
+    dropped=('logit_scale', 'attn_mask', 'transformer.resblocks.{i}.attn_mask',
+             'visual.transformer.resblocks.{i}.attn_mask', 'input_resolution',
+             'visual.input_resolution', 'context_length', 'vocab_size'),
     new=(*TIME, *HEADS))
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
