@@ -111,8 +111,9 @@ def convert_checkpoint(source: str | Path,
         model, _ = model_config(
             convert_names(bare, detect_layout(bare))[0],
             Hints(heads=1, text_heads=1, sorting_heads=1))
+    parts = {key: value for key, value in model.items() if key != 'data_preprocessor'}
     with torch.device('meta'):  # names and sizes; nothing is allocated
-        own = MODELS.build(model).state_dict()
+        own = MODELS.build(parts).state_dict()
     converted = to_own_layout(given, own, interpolate_positions=interpolate_positions)
     del given
     # What is new has no values yet.

@@ -21,7 +21,10 @@ from tvtsv2_mm import compat
 
 from .convert import CheckpointError
 
-_NEVER_NEEDED = ('builtins', 'nt', 'os', 'posix', 'runpy', 'socket', 'subprocess', 'sys')
+# Modules and functions that only an attack asks for.
+_NEVER_NEEDED = ('nt', 'os', 'posix', 'runpy', 'socket', 'subprocess', 'sys', 'builtins.compile',
+                 'builtins.eval', 'builtins.exec', 'builtins.open', 'builtins.print',
+                 'builtins.__import__')
 _SCRIPT_NAMES = '__torch__.'
 # What TorchScript writes around lists; each returns its argument.
 _SCRIPT_FUNCTIONS = tuple(
@@ -139,7 +142,7 @@ def _refusal(path: Path, names: Sequence[str], error: Exception) -> str:
     if not found:
         return f'{message}: {error}'
     message += f': besides tensors it holds {", ".join(found)}'
-    harmful = [name for name in found if name.split('.')[0] in _NEVER_NEEDED]
+    harmful = [name for name in found if {name, name.split('.')[0]} & {*_NEVER_NEEDED}]
     if harmful:
         return f'{message}. No checkpoint needs {", ".join(harmful)}: do not trust this file'
     options = ' '.join(f'--stand-in {name}' for name in found)
