@@ -111,6 +111,11 @@ def test_positions_for_another_config(own, tmp_path):
     assert not any(name.startswith('sorting_head') for name in written)  # the config has none
 
 
+def test_files_are_as_readable_as_others(own, tmp_path):
+    convert_checkpoint(own[1], tmp_path / 'x.safetensors')
+    assert (tmp_path / 'x.safetensors').stat().st_mode == own[1].stat().st_mode
+
+
 def test_dtype(own, tmp_path):
     convert_checkpoint(own[1], tmp_path / 'x.safetensors', dtype='bfloat16')
     assert {tensor.dtype for tensor in load_file(tmp_path / 'x.safetensors').values()} == {

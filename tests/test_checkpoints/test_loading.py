@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from mmengine.runner import load_checkpoint, save_checkpoint
+from mmengine.runner import Runner, load_checkpoint, save_checkpoint
 from safetensors.torch import save_file
 
 from tests.clip_models import embed, make_hugging_face, make_model, make_open_clip, randomize
@@ -109,6 +109,24 @@ def test_load_from_and_init_cfg_give_the_foreign_embeddings(written, monkeypatch
     model.init_cfg = dict(type='Pretrained', checkpoint=str(path))
     model.init_weights()
     torch.testing.assert_close(embed(model), expected, atol=1e-5, rtol=0)
+
+
+def test_the_runner_loads_a_folder_with_averaged_weights(tmp_path):
+    """mmengine's EMA hook looks for `state_dict`, which these files do not have."""
+    torch.manual_seed(0)
+    foreign = make_hugging_face('quick_gelu')
+    randomize(foreign)
+    foreign.save_pretrained(tmp_path / 'clip')
+    runner = Runner(
+        model=make_model(), work_dir=str(tmp_path / 'work'), load_from=str(tmp_path / 'clip'),
+        custom_hooks=[dict(type='EMAHook')], default_scope='tvtsv2_mm',
+        experiment_name='folder', log_level='WARNING')
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    averaged = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook').ema_model
+    expected = embed(foreign)
+    torch.testing.assert_close(embed(runner.model), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(embed(averaged.module), expected, atol=1e-5, rtol=0)
 
 
 def test_release_and_own_checkpoints(tmp_path):

@@ -174,7 +174,10 @@ def _write(weights: dict[str, Tensor], target: Path) -> None:
     unfinished = target.with_name(f'.{target.name}.{os.getpid()}')
     try:
         if target.suffix == '.safetensors':
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
             save_file(weights, unfinished, metadata=dict(format='pt'))
+            unfinished.chmod(mode)  # safetensors lets nobody but the owner read
         else:
             torch.save(dict(state_dict=weights), unfinished)
         unfinished.replace(target)

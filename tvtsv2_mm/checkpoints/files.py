@@ -26,11 +26,16 @@ FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_
 def load_from_disk(filename: str, map_location: Any = None) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
 
+    Returns:
+        What a torch file holds; bare weights as ``state_dict``, where mmengine's hooks (EMA) look
+        for them.
+
     Raises:
         FileNotFoundError: there is no such file or folder, or the folder has no known weights.
         CheckpointError: it is damaged, or needs more than ``weights_only=True`` allows.
     """
-    return _load(Path(filename).expanduser(), map_location or 'cpu', mmap=False, stand_ins=())
+    loaded = _load(Path(filename).expanduser(), map_location or 'cpu', mmap=False, stand_ins=())
+    return dict(state_dict=loaded) if _is_state_dict(loaded) else loaded
 
 
 def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
@@ -52,10 +57,13 @@ def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[
     checkpoint = _load(Path(path).expanduser(), 'cpu', mmap=True, stand_ins=tuple(stand_ins))
     if isinstance(checkpoint, Mapping):
         checkpoint = checkpoint.get('state_dict', checkpoint)
-    if not isinstance(checkpoint, Mapping) or not all(
-            isinstance(value, Tensor) for value in checkpoint.values()):
+    if not _is_state_dict(checkpoint):
         raise CheckpointError(f'{path} holds no state dict (names and tensors)')
     return dict(checkpoint)
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(x, Tensor) for x in value.values())
 
 
 def weights_file(folder: Path) -> Path:
