@@ -60,7 +60,9 @@ def to_own_layout(given: Mapping[str, Tensor],
         for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
                              ('not used by the model', unused)) if names
     ]
-    if not interpolate_positions and any(line.split(':')[0] in RESIZERS for line in resized):
+    # Not where the patches or the width differ as well: then it is another model.
+    if resized and not interpolate_positions and all(
+            line.split(':')[0] in RESIZERS for line in resized):
         problems.append('(position tables are resized on request: interpolate_positions=True of '
                         'the model, --interpolate-positions of tools/convert_checkpoint.py)')
     if problems:
