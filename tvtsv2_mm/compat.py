@@ -131,7 +131,7 @@ def load_checkpoints_safely() -> bool:
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
     checkpoint.CheckpointLoader.register_scheme('', loader=load_from_local, force=True)
-    checkpoint.load_url = partial(_load_with_allow_list, checkpoint.load_url)
+    checkpoint.load_url = partial(load_with_allow_list, checkpoint.load_url)
     return True
 
 
@@ -173,15 +173,16 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {filename}')
-    return _load_with_allow_list(torch.load, path, map_location=map_location)
+    return load_with_allow_list(torch.load, path, map_location=map_location)
 
 
-def _load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with torch.serialization.safe_globals(_allowed_in_checkpoints()):
+def load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call ``load`` with ``weights_only=True`` and the allow list of mmengine's checkpoints."""
+    with torch.serialization.safe_globals(allowed_in_checkpoints()):
         return load(*args, **kwargs, weights_only=True)
 
 
-def _allowed_in_checkpoints() -> list[Any]:
+def allowed_in_checkpoints() -> list[Any]:
     """What mmengine's message hub and schedulers put in a checkpoint beside tensors."""
     import numpy as np
     from mmengine.logging import HistoryBuffer

@@ -46,6 +46,7 @@ class TestLoadConfig:
 def test_check_file(tmp_path):
     (tmp_path / 'x.pth').write_text('')
     assert launch.check_file(f'{tmp_path}/x.pth', 'checkpoint') == f'{tmp_path}/x.pth'
+    assert launch.check_file(str(tmp_path), 'checkpoint') == str(tmp_path)
     assert launch.check_file('s3://bucket/x.pth', 'checkpoint') == 's3://bucket/x.pth'
     with pytest.raises(FileNotFoundError, match=r'there is no checkpoint y\.pth'):
         launch.check_file('y.pth', 'checkpoint')

@@ -51,14 +51,14 @@ def load_config(path: str) -> Config:
 
 
 def check_file(path: str, what: str) -> str:
-    """Return the path of a file that is given by the user and must be there.
+    """Return the path of a file or folder that is given by the user and must be there.
 
     URLs and other places with a scheme are left to mmengine.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file or folder.
     """
-    if '://' not in path and not Path(path).expanduser().is_file():
+    if '://' not in path and not Path(path).expanduser().exists():
         raise FileNotFoundError(f'there is no {what} {path}')
     return path
 

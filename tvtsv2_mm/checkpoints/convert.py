@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from .layouts import LAYOUTS, Layout, Names
+from .positions import RESIZERS
 
 # Parts of a model that a config may leave out: their weights are then not needed.
 OPTIONAL_PARTS = ('neck.', 'sorting_head.', 'cls_head.')
@@ -17,13 +18,18 @@ class CheckpointError(ValueError):
     """A checkpoint does not fit: its layout is unknown, or keys or sizes differ."""
 
 
-def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_own_layout(given: Mapping[str, Tensor],
+                  own: Mapping[str, Tensor],
+                  *,
+                  interpolate_positions: bool = False) -> dict[str, Tensor]:
     """Convert a state dict of any known layout for a model.
 
     Args:
         given: names and tensors of the checkpoint; 'module.' before all names is taken off.
         own: the model's present state dict, for its names and sizes; what the checkpoint's layout
             does not have (named ``new`` in the layout's table) keeps these values.
+        interpolate_positions: resize the tables of spatial and temporal positions to ``own``'s
+            number of patches and frames, where they differ.
 
     Returns:
         A state dict with exactly the names of ``own``.
@@ -32,10 +38,10 @@ def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
         CheckpointError: unknown layout; missing or unused keys; sizes that differ. All of them are
             listed.
     """
-    if given and all(key.startswith('module.') for key in given):
-        given = {key.removeprefix('module.'): value for key, value in given.items()}
+    given = without_wrapper(given)
     layout = detect_layout(given)
     converted, unused = convert_names(given, layout)
+    resized_positions = _resize_positions(converted, own) if interpolate_positions else []
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
@@ -54,6 +60,11 @@ def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
         for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
                              ('not used by the model', unused)) if names
     ]
+    # Not where the patches or the width differ as well: then it is another model.
+    if resized and not interpolate_positions and all(
+            line.split(':')[0] in RESIZERS for line in resized):
+        problems.append('(position tables are resized on request: interpolate_positions=True of '
+                        'the model, --interpolate-positions of tools/convert_checkpoint.py)')
     if problems:
         raise CheckpointError(
             f'the checkpoint (layout: {layout.name}) does not fit the model config.\n'
@@ -63,8 +74,32 @@ def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
         report += f'; new, kept at their initial values: {_summary(new)}'
     if unneeded:
         report += f'; not needed by this model: {_summary(unneeded)}'
+    report += ''.join(f'; resized {line}' for line in resized_positions)
     print_log(report, logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
+
+
+def without_wrapper(given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take the 'module.' of a DDP model off, where all names have it."""
+    if not given or not all(key.startswith('module.') for key in given):
+        return given
+    return {key.removeprefix('module.'): value for key, value in given.items()}
+
+
+def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Resize in place the position tables whose number of rows alone differs; say which."""
+    done = []
+    for key, resize in RESIZERS.items():
+        if key not in converted or key not in own:
+            continue
+        table, rows = converted[key], len(own[key])
+        if len(table) != rows and table.shape[1:] == own[key].shape[1:]:
+            try:
+                converted[key] = resize(table, rows)
+            except ValueError as error:
+                raise CheckpointError(f'{key} cannot be resized: {error}') from error
+            done.append(f'{key} from {len(table)} to {rows} rows')
+    return done
 
 
 def detect_layout(given: Mapping[str, Tensor]) -> Layout:

@@ -1,44 +1,114 @@
-"""Read checkpoint files without trusting them."""
+"""Read checkpoint files and folders without trusting them.
 
-from collections.abc import Mapping
+mmengine's loader learns them here, so that ``load_from``, ``init_cfg`` and the command lines take
+every kind: torch files, TorchScript archives, safetensors, and folders as they come from the hub.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from .convert import CheckpointError
+from .untrusted import load_torch_file
+
+# The weights of a folder from the hub, the first that is there.
+FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
+                'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
 
 
-@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def load_safetensors(filename: str, map_location: Any = None) -> dict[str, Tensor]:
-    """Teach mmengine's ``load_from`` and ``init_cfg`` to read safetensors files."""
-    if not Path(filename).is_file():
-        raise FileNotFoundError(f'there is no checkpoint {filename}')
-    return load_file(filename, device=str(map_location or 'cpu'))
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_disk(filename: str, map_location: Any = None) -> Any:
+    """Load a checkpoint of any kind: a file, an index of shards, or a folder.
+
+    Returns:
+        What a torch file holds; bare weights as ``state_dict``, where mmengine's hooks (EMA) look
+        for them.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, or the folder has no known weights.
+        CheckpointError: it is damaged, or needs more than ``weights_only=True`` allows.
+    """
+    loaded = _load(Path(filename).expanduser(), map_location or 'cpu', mmap=False, stand_ins=())
+    return dict(state_dict=loaded) if _is_state_dict(loaded) else loaded
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint file on the CPU.
+def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint on the CPU; they stay on disk until they are used.
 
     Args:
-        path: a `.safetensors` file, or a torch file that holds a state dict, bare or under the key
-            `state_dict`. Torch files are read with ``weights_only=True``.
+        path: a ``.safetensors`` file, a torch file that holds a state dict, bare or under the key
+            ``state_dict``, a TorchScript archive, an index of shards (``*.index.json``), or a
+            folder with one of ``FOLDER_FILES``. The files must not change while the weights are
+            in use.
+        stand_ins: names of classes in a torch file to be replaced by inert stand-ins; see
+            :func:`.untrusted.load_torch_file`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, or holds something else.
+        CheckpointError: the file is damaged, holds something else, or needs more than
+            ``weights_only=True`` allows.
     """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint: {error}') from error
+    checkpoint = _load(Path(path).expanduser(), 'cpu', mmap=True, stand_ins=tuple(stand_ins))
     if isinstance(checkpoint, Mapping):
         checkpoint = checkpoint.get('state_dict', checkpoint)
-    if not isinstance(checkpoint, Mapping) or not all(
-            isinstance(value, Tensor) for value in checkpoint.values()):
+    if not _is_state_dict(checkpoint):
         raise CheckpointError(f'{path} holds no state dict (names and tensors)')
     return dict(checkpoint)
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(x, Tensor) for x in value.values())
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights in a folder as it comes from the hub.
+
+    Raises:
+        FileNotFoundError: none of ``FOLDER_FILES`` is there.
+    """
+    for name in FOLDER_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f'there is no checkpoint in the folder {folder}: it has none of {", ".join(FOLDER_FILES)}')
+
+
+def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
+    if path.is_dir():
+        path = weights_file(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
+    if path.name.endswith('.index.json'):
+        return _load_shards(path, map_location, mmap=mmap, stand_ins=stand_ins)
+    if path.suffix == '.safetensors':
+        try:
+            return load_file(path, device=str(map_location))
+        except SafetensorError as error:
+            raise CheckpointError(f'{path} cannot be read as a checkpoint: {error}') from error
+    return load_torch_file(path, map_location=map_location, mmap=mmap, stand_ins=stand_ins)
+
+
+def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Tensor]:
+    try:
+        places = json.loads(index.read_text('utf-8'))['weight_map']
+        shards = sorted(set(places.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
+    weights: dict[str, Tensor] = {}
+    for shard in shards:
+        if Path(shard).name != shard:
+            raise CheckpointError(f'{index} names a file outside its folder: {shard}')
+        given = _load(index.parent / shard, map_location, **options)
+        expected = {key for key, place in places.items() if place == shard}
+        if set(given) != expected:
+            raise CheckpointError(
+                f'{index.parent / shard} does not hold what {index.name} says of it: '
+                f'{", ".join(sorted(expected.symmetric_difference(given))[:8])}')
+        weights.update(given)
+    return weights

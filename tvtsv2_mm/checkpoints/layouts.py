@@ -16,7 +16,8 @@ class Layout:
 
     Attributes:
         name: as errors and logs call it.
-        marker: a key that every checkpoint of this layout has and no other one.
+        marker: a key that every checkpoint of this layout has, and none of the layouts behind it
+            in ``LAYOUTS``.
         rules: (foreign, ours) or (foreign, ours, 'T').
         dropped: foreign keys (patterns) that mean nothing here.
         new: prefixes of our keys that such a checkpoint does not have; they keep their initial
@@ -92,21 +93,41 @@ RELEASE = Layout(
     ),
     new=HEADS)
 
+_OPENAI_VIDEO_RULES = (
+    *_clip_video_rules('visual'),
+    ('visual.transformer.resblocks.{i}.attn.in_proj_weight',
+     'backbone.resblocks.{i}.attn.qkv.weight'),
+    ('visual.transformer.resblocks.{i}.attn.in_proj_bias',
+     'backbone.resblocks.{i}.attn.qkv.bias'),
+    ('visual.transformer.resblocks.{i}.attn.out_proj.{*}',
+     'backbone.resblocks.{i}.attn.proj.{*}'),
+)
+# The sizes are tensors in OpenAI's archives; the masks are attributes or buffers in some.
+_OPENAI_DROPPED = ('logit_scale', 'attn_mask', 'transformer.resblocks.{i}.attn_mask',
+                   'visual.transformer.resblocks.{i}.attn_mask', 'input_resolution',
+                   'visual.input_resolution', 'context_length', 'vocab_size')
+
 OPENAI = Layout(
     name='OpenAI CLIP / OpenCLIP',
     marker='visual.class_embedding',
     rules=(
-        *_clip_video_rules('visual'),
-        ('visual.transformer.resblocks.{i}.attn.in_proj_weight',
-         'backbone.resblocks.{i}.attn.qkv.weight'),
-        ('visual.transformer.resblocks.{i}.attn.in_proj_bias',
-         'backbone.resblocks.{i}.attn.qkv.bias'),
-        ('visual.transformer.resblocks.{i}.attn.out_proj.{*}',
-         'backbone.resblocks.{i}.attn.proj.{*}'),
+        *_OPENAI_VIDEO_RULES,
         *_clip_text_rules('transformer.resblocks.{i}', 'token_embedding', 'positional_embedding',
                           'ln_final', 'text_projection'),
     ),
-    dropped=('logit_scale', 'attn_mask', 'input_resolution', 'context_length', 'vocab_size'),
+    dropped=_OPENAI_DROPPED,
+    new=(*TIME, *HEADS))
+
+# Told from the one above by its text tower, which is a module of its own.
+OPENCLIP_CUSTOM_TEXT = Layout(
+    name='OpenCLIP with custom text',
+    marker='text.token_embedding.weight',
+    rules=(
+        *_OPENAI_VIDEO_RULES,
+        *_clip_text_rules('text.transformer.resblocks.{i}', 'text.token_embedding',
+                          'text.positional_embedding', 'text.ln_final', 'text.text_projection'),
+    ),
+    dropped=(*_OPENAI_DROPPED, 'text.attn_mask'),
     new=(*TIME, *HEADS))
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
@@ -141,4 +162,5 @@ HUGGING_FACE = Layout(
 # Ours: the names as they are. A checkpoint of FramewiseViT has no time; see `new`.
 OWN = Layout(name='tvtsv2_mm', marker='backbone.class_embedding', rules=(), new=(*TIME, *HEADS))
 
-LAYOUTS = (OWN, RELEASE, OPENAI, HUGGING_FACE)
+# In the order of looking for their markers.
+LAYOUTS = (OWN, RELEASE, OPENCLIP_CUSTOM_TEXT, OPENAI, HUGGING_FACE)

@@ -25,6 +25,8 @@ class VideoTextModel(BaseModel):
         sorting_head: transcript sorting; used where a sample has more than one text.
         cls_head: classes of a video: ZeroShotHead or LinearProbeHead.
         data_preprocessor: batches to the device.
+        interpolate_positions: resize the position tables of a checkpoint to this model's number of
+            patches and frames when weights are loaded; otherwise other sizes are an error.
         init_cfg: mmengine's initialisation config. ``dict(type='Pretrained', checkpoint=...)``
             takes every checkpoint layout that :mod:`tvtsv2_mm.checkpoints` knows.
     """
@@ -37,8 +39,10 @@ class VideoTextModel(BaseModel):
                  sorting_head: dict | None = None,
                  cls_head: dict | None = None,
                  data_preprocessor: dict | None = None,
+                 interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
+        self.interpolate_positions = interpolate_positions
         self.backbone = MODELS.build(backbone)
         self.neck = neck and MODELS.build(neck)
         self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
@@ -145,6 +149,7 @@ class VideoTextModel(BaseModel):
         """
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        converted = to_own_layout(given, self.state_dict())
+        converted = to_own_layout(
+            given, self.state_dict(), interpolate_positions=self.interpolate_positions)
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.clip_models import make_hugging_face, make_model
+from tvtsv2_mm.checkpoints import CheckpointError, Hints, model_config, read_hints
+from tvtsv2_mm.registry import MODELS
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
+
+
+def meta_weights(**config):
+    with torch.device('meta'):
+        return dict(MODELS.build(dict(type='VideoTextModel', **config)).state_dict())
+
+
+@pytest.mark.parametrize(('name', 'activation'), [
+    ('vit-b32', None), ('vit-b16', None), ('vit-l14', None), ('vit-h14', None), ('tiny', None)])
+def test_the_weights_of_each_config_give_that_config(name, activation):
+    config = Config.fromfile(CONFIGS / f'tvtsv2_{name}.py').model.to_dict()
+    parts = {key: config[key] for key in ('backbone', 'neck', 'sorting_head')}
+    heads = Hints(heads=3, text_heads=3, sorting_heads=4) if name == 'tiny' else None
+    found, assumed = model_config(meta_weights(**parts), heads)
+    assert any('activation' in line for line in assumed)
+    for part, values in parts.items():
+        values.pop('loss_weight', None)
+        assert values.items() <= found[part].items()
+
+
+def test_without_time_text_and_sorting_but_with_a_probe():
+    weights = meta_weights(
+        backbone=dict(type='FramewiseViT', width=64, heads=1, layers=1, image_size=32),
+        cls_head=dict(type='LinearProbeHead', num_classes=7))
+    found, _ = model_config(weights)
+    assert found['backbone']['type'] == 'FramewiseViT'
+    assert 'neck' not in found and 'sorting_head' not in found
+    assert found['cls_head'] == dict(type='LinearProbeHead', num_classes=7, embed_dim=512)
+    assert {key: value.shape for key, value in meta_weights(
+        **{key: value for key, value in found.items() if key != 'type'}).items()} == {
+            key: value.shape for key, value in weights.items()}
+
+
+def test_heads_that_cannot_be_told():
+    weights = meta_weights(
+        backbone=dict(type='SpaceTimeViT', width=96, heads=3, layers=1, image_size=32))
+    with pytest.raises(CheckpointError, match=r'backbone\.heads cannot be told .* width 96'):
+        model_config(weights)
+    with pytest.raises(CheckpointError, match=r'backbone\.heads=5 does not divide the width 96'):
+        model_config(weights, Hints(heads=5))
+    assert model_config(weights, Hints(heads=3))[0]['backbone']['heads'] == 3
+
+
+@pytest.mark.parametrize(('spoil', 'message'), [
+    (lambda w: w.pop('backbone.proj'), r'the checkpoint lacks backbone\.proj'),
+    (lambda w: w.update({'backbone.proj': torch.ones(3)}), r'backbone\.proj has the shape \(3,\)'),
+    (lambda w: w.update({'backbone.positional_embedding': torch.ones(12, 64)}),
+     'for 11 patches, which are no square grid'),
+])
+def test_sizes_that_cannot_be_read(spoil, message):
+    weights = dict(make_model().state_dict())
+    spoil(weights)
+    with pytest.raises(CheckpointError, match=message):
+        model_config(weights)
+
+
+def test_hints_of_hugging_face(tmp_path):
+    make_hugging_face('gelu').config.save_pretrained(tmp_path)
+    expected = Hints(heads=1, text_heads=1, activation='gelu')
+    assert read_hints(tmp_path) == read_hints(tmp_path / 'model.safetensors') == expected
+    assert read_hints(tmp_path / 'of_another.pth') == Hints()
+    assert read_hints(tmp_path) | Hints(heads=4) == Hints(heads=4, text_heads=1, activation='gelu')
+
+
+@pytest.mark.parametrize('quick', [True, False])
+def test_hints_of_open_clip(tmp_path, quick):
+    model = dict(vision_cfg=dict(width=1280, head_width=80), text_cfg=dict(heads=16))
+    (tmp_path / 'open_clip_config.json').write_text(
+        json.dumps(dict(model_cfg=model | dict(quick_gelu=quick), preprocess_cfg=dict())))
+    assert read_hints(tmp_path) == Hints(
+        heads=16, text_heads=16, activation='quick_gelu' if quick else 'gelu')
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ('{', 'is no config of a CLIP'),
+    ('{"model_type": "bert"}', 'is no config of a CLIP'),
+    ('{"vision_config": {"hidden_act": "relu"}, "text_config": {}}', "activation 'relu'"),
+])
+def test_configs_of_others(tmp_path, content, message):
+    (tmp_path / 'config.json').write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        read_hints(tmp_path)
