@@ -95,7 +95,8 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
 
     Args:
         splits: What the official annotation says.
-        videos: Folder of the videos, in any layout; they are found by their name.
+        videos: Folder of the videos. Each is looked for at its official path, then by its name
+            anywhere below, whatever the ending.
         out: Folder to write to.
         classes: Class names in the order of the labels.
         allow_missing: Leave missing videos out, instead of stopping.
@@ -152,14 +153,20 @@ def _find(split: Split, index: VideoIndex) -> tuple[list[str], list[tuple[str, s
     """Lines of the annotation file, and (name, reason) of each missing video."""
     lines, missing = [], []
     for sample in split.samples:
-        stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
         try:
-            lines.append(sample.line(index.find(stem, sample.folder)))
+            lines.append(sample.line(_find_video(sample, index)))
         except DropRecord as error:
             missing.append((sample.name, str(error)))
         except AnnotationError as error:
             raise ValueError(f'{split.name}: {sample.name}: {error}') from None
     return lines, missing
+
+
+def _find_video(sample: Sample, index: VideoIndex) -> str:
+    if (index.root / sample.name).is_file():
+        return sample.name
+    stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
+    return index.find(stem, sample.folder)
 
 
 def _check_missing(report: PreparationReport, videos: str | Path, allow_missing: bool) -> None:

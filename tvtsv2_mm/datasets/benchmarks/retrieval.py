@@ -8,8 +8,8 @@ from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
 MSRVTT_COUNT = 1000
 LSMDC_COUNT = 1000
 
-# Videos of test_data.json, val_data.json and train_data.json. 1003 is the same test without one
-# video that several authors lacked.
+# Videos of test_data.json, val_data.json and train_data.json. Lists of 1003 are in use for the test
+# too.
 DIDEMO_COUNTS = {'test': (1004, 1003), 'val': (1065, ), 'train': (8395, )}
 
 
@@ -29,7 +29,7 @@ def read_didemo(path: str | Path, part: str = 'test') -> list[Split]:
     """Read ``test_data.json``: all descriptions of a video are joined to one paragraph.
 
     Some videos are named with two endings (``x.mov`` and ``x.mp4``) or with none but the dot; they
-    are told apart by the name before it. That gives the 1004 videos of the paper's test, where the
+    are told apart by the name before it. That gives the 1004 videos of the usual test, where the
     full names would give 1037.
 
     Args:
