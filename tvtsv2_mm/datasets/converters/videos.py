@@ -9,7 +9,8 @@ import av
 from tvtsv2_mm.datasets.converters.report import DropRecord
 
 VIDEO_SUFFIXES = frozenset({
-    '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.flv', '.wmv', '.mpg', '.mpeg', '.3gp', '.ts'
+    '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.flv', '.wmv', '.mpg', '.mpeg', '.3gp',
+    '.3g2', '.ts', '.mts', '.m2ts', '.'  # DiDeMo has videos whose names end with the dot
 })
 
 

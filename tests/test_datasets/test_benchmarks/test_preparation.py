@@ -1,0 +1,103 @@
+import hashlib
+import json
+
+import pytest
+
+from tvtsv2_mm.datasets.annotations import load_captions, load_labels
+from tvtsv2_mm.datasets.benchmarks import Sample, Split, prepare
+
+
+def split(*names, part='test.txt', official=()):
+    return Split(name=part, official=official, samples=[
+        Sample(name=name, stems=(name.partition('/')[2].partition('.')[0], ),
+               folder=name.partition('/')[0], label=label) for label, name in enumerate(names)])
+
+
+@pytest.fixture
+def videos(write):
+    for name in ('run/a.avi', 'sit/b.mp4', 'sit/notes.txt'):
+        write(f'videos/{name}')
+    return write('videos/c.mkv').parent
+
+
+def test_annotation_classes_and_counts(videos, tmp_path):
+    report = prepare([split('run/a.avi', 'sit/b.avi', 'any/c.avi')], videos=videos,
+                     out=tmp_path / 'out', classes=['run', 'sit', 'any'])
+    annotations = tmp_path / 'out' / 'annotations'
+    # Found in another folder and with another ending too.
+    assert load_labels(annotations / 'test.txt') == [('run/a.avi', 0), ('sit/b.mp4', 1),
+                                                     ('c.mkv', 2)]
+    assert (tmp_path / 'out' / 'classes.txt').read_text() == 'run\nsit\nany\n'
+    digest = hashlib.sha256((annotations / 'test.txt').read_bytes()).hexdigest()
+    assert json.loads((annotations / 'counts.json').read_text()) == report.counts == {
+        'test.txt': dict(annotated=3, used=3, missing=0, sha256=digest)}
+    assert sorted(path.name for path in annotations.iterdir()) == ['counts.json', 'test.txt']
+
+
+def test_missing_videos_stop_and_are_listed(videos, tmp_path):
+    wanted = split('run/a.avi', 'run/gone.avi')
+    with pytest.raises(ValueError, match=r'1 of 2 videos of test\.txt .*--allow-missing'):
+        prepare([wanted], videos=videos, out=tmp_path)
+    annotations = tmp_path / 'annotations'
+    missing = annotations / 'test.txt.missing.tsv'
+    assert missing.read_text() == 'run/gone.avi\tthere is no video file of its name\n'
+    assert not (annotations / 'test.txt').exists()
+
+    report = prepare([wanted], videos=videos, out=tmp_path, allow_missing=True)
+    assert load_labels(annotations / 'test.txt') == [('run/a.avi', 0)]
+    assert report.counts['test.txt']['missing'] == 1
+    assert str(missing) in report.summary()
+    # A later, complete run takes the list away.
+    prepare([split('run/a.avi')], videos=videos, out=tmp_path)
+    assert not missing.exists()
+
+
+def test_nothing_found_is_an_error_even_when_missing_is_allowed(videos, tmp_path):
+    with pytest.raises(ValueError, match='is that the folder of the videos'):
+        prepare([split('run/gone.avi')], videos=videos, out=tmp_path, allow_missing=True)
+    with pytest.raises(FileNotFoundError, match='no folder'):
+        prepare([split('run/a.avi')], videos=tmp_path / 'nowhere', out=tmp_path)
+
+
+def test_two_videos_of_one_name_are_not_guessed(videos, write, tmp_path):
+    write('videos/walk/a.mp4')
+    with pytest.raises(ValueError, match='1 of 1'):
+        prepare([split('stand/a.avi')], videos=videos, out=tmp_path)
+    assert 'several' in (tmp_path / 'annotations' / 'test.txt.missing.tsv').read_text()
+
+
+def test_the_official_path_comes_first(videos, write, tmp_path):
+    write('videos/run/a.mp4')
+    prepare([split('run/a.avi')], videos=videos, out=tmp_path)
+    assert load_labels(tmp_path / 'annotations' / 'test.txt') == [('run/a.avi', 0)]
+
+
+def test_counts_are_the_official_ones(videos, tmp_path):
+    with pytest.raises(ValueError, match=r'names 1 videos, the official one 1004 or 1003; --allow'):
+        prepare([split('run/a.avi', official=(1004, 1003))], videos=videos, out=tmp_path)
+    assert not (tmp_path / 'annotations').exists()
+    prepare([split('run/a.avi', official=(1004, ))], videos=videos, out=tmp_path,
+            allow_counts=True)
+    with pytest.raises(ValueError, match=r'names run/a\.avi 2 times'):
+        prepare([split('run/a.avi', 'run/a.avi')], videos=videos, out=tmp_path)
+    with pytest.raises(ValueError, match='names no video'):
+        prepare([split()], videos=videos, out=tmp_path)
+
+
+def test_counts_of_other_splits_stay(videos, tmp_path):
+    prepare([split('run/a.avi', part='test_split1.txt')], videos=videos, out=tmp_path)
+    prepare([split('sit/b.avi', part='test_split2.txt')], videos=videos, out=tmp_path)
+    counts = json.loads((tmp_path / 'annotations' / 'counts.json').read_text())
+    assert sorted(counts) == ['test_split1.txt', 'test_split2.txt']
+
+
+def test_captions(videos, tmp_path):
+    wanted = Split(name='test.jsonl', samples=[
+        Sample(name='a', stems=('a', ), annotation={'captions': ['x', 'ü'], 'answer': 1})])
+    prepare([wanted], videos=videos, out=tmp_path)
+    assert load_captions(tmp_path / 'annotations' / 'test.jsonl') == [
+        {'path': 'run/a.avi', 'id': 'a', 'captions': ['x', 'ü'], 'answer': 1}]
+    empty = Split(name='test.jsonl', samples=[
+        Sample(name='a', stems=('a', ), annotation={'captions': ['']})])
+    with pytest.raises(ValueError, match=r'test\.jsonl: a: "captions" must be'):
+        prepare([empty], videos=videos, out=tmp_path)

@@ -1,0 +1,128 @@
+"""The scripts of tools/data/<benchmark>/, on small inputs in the official layout."""
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from tvtsv2_mm.datasets.annotations import load_captions, load_labels
+from tvtsv2_mm.datasets.benchmarks import class_names, official_class_names
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def prepare(monkeypatch, tmp_path):
+    """Call a script as a command line would, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *words):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, words)])
+        [script] = (ROOT / 'tools' / 'data').rglob(f'{name}.py')
+        runpy.run_path(str(script), run_name='__main__')
+
+    return call
+
+
+def write(name, text=''):
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text, encoding='utf-8')
+    return name
+
+
+def test_hmdb51(prepare, capsys):
+    for name in official_class_names('hmdb51'):
+        write(f'splits/{name}_test_split1.txt', f'{name}_0.avi 1 \n{name}_1.avi 2 \n')
+        for number in (0, 1):
+            write(f'data/hmdb51/videos/{name}/{name}_{number}.avi')
+    with pytest.raises(SystemExit, match='names 51 videos, the official one 3570'):
+        prepare('prepare_hmdb51', 'splits')
+    prepare('prepare_hmdb51', 'splits', '--allow-counts')
+    assert 'test_split1.txt: 51 of 51 videos' in capsys.readouterr().out
+    labels = load_labels('data/hmdb51/annotations/test_split1.txt')
+    assert labels[:2] == [('brush_hair/brush_hair_1.avi', 0), ('cartwheel/cartwheel_1.avi', 1)]
+    names = Path('data/hmdb51/classes.txt')
+    assert names.read_text().splitlines() == class_names('hmdb51')
+    prepare('prepare_hmdb51', 'splits', '--allow-counts', '--names', 'official')
+    assert names.read_text().splitlines() == official_class_names('hmdb51')
+
+
+def test_ucf101(prepare):
+    write('splits/classInd.txt', ''.join(
+        f'{i} {name}\n' for i, name in enumerate(official_class_names('ucf101'), 1)))
+    write('splits/trainlist02.txt', 'Archery/v_Archery_g01_c01.avi 3\n')
+    write('splits/testlist02.txt', 'Archery/v_Archery_g09_c01.avi\n')
+    for group in ('01', '09'):
+        write(f'elsewhere/v_Archery_g{group}_c01.mp4')
+    prepare('prepare_ucf101', 'splits', '--split', 2, '--videos', 'elsewhere', '--out', 'made',
+            '--allow-counts')
+    assert load_labels('made/annotations/test_split2.txt') == [('v_Archery_g09_c01.mp4', 2)]
+
+
+def test_kinetics400_without_some_videos(prepare, capsys):
+    write('val.csv', 'label,youtube_id,time_start,time_end,split\n'
+                     'using segway,R6llTwEh07w,56,66,validate\nyoga,gone,1,11,validate\n')
+    write('data/kinetics400/videos/val/using segway/R6llTwEh07w_000056_000066.mp4')
+    with pytest.raises(SystemExit, match=r'1 of 2 videos of val\.txt .*--allow-missing'):
+        prepare('prepare_kinetics400', '--val', 'val.csv', '--allow-counts')
+    prepare('prepare_kinetics400', '--val', 'val.csv', '--allow-counts', '--allow-missing')
+    assert '1 missing: ' in capsys.readouterr().out
+    assert load_labels('data/kinetics400/annotations/val.txt') == [
+        ('val/using segway/R6llTwEh07w_000056_000066.mp4', 375)]
+    missing = Path('data/kinetics400/annotations/val.txt.missing.tsv').read_text()
+    assert missing.startswith('gone_000001_000011\t')
+    with pytest.raises(SystemExit) as stop:
+        prepare('prepare_kinetics400')
+    assert stop.value.code == 2
+
+
+def test_ssv2_mc(prepare, capsys):
+    write('val.jsonl', json.dumps(dict(clip_name='74225.webm', options=['a', 'b'], answer=1)))
+    write('validation.json', json.dumps([dict(id='74225', label='b', template='[B]')]))
+    write('data/ssv2_mc/videos/74225.webm')
+    prepare('prepare_ssv2_mc', 'val.jsonl', '--validation', 'validation.json')
+    out = capsys.readouterr().out
+    assert '1 clips: 1 with 2 candidates' in out
+    assert 'the right candidate is the official label of 1' in out
+    assert load_captions('data/ssv2_mc/annotations/test.jsonl') == [
+        {'path': '74225.webm', 'id': '74225', 'captions': ['a', 'b'], 'answer': 1}]
+
+
+def test_msrvtt_at_full_size(prepare, capsys):
+    numbers = range(9000, 10000)
+    with open(write('test.csv'), 'w', newline='') as file:
+        rows = csv.writer(file)
+        rows.writerow(['key', 'vid_key', 'video_id', 'sentence'])
+        rows.writerows((f'ret{n}', f'msr{n}', f'video{n}', f'sentence, {n}') for n in numbers)
+    for n in numbers:
+        write(f'data/msrvtt/videos/all/video{n}.mp4')
+    prepare('prepare_msrvtt', 'test.csv')
+    assert 'test.jsonl: 1000 of 1000 videos' in capsys.readouterr().out
+    records = load_captions('data/msrvtt/annotations/test.jsonl')
+    assert records[999] == {'path': 'all/video9999.mp4', 'id': 'video9999',
+                            'captions': ['sentence, 9999']}
+
+
+def test_didemo(prepare):
+    write('val_data.json', json.dumps([dict(video='1@N0_2.mts', description='a'),
+                                       dict(video='1@N0_2.mts', description='b'),
+                                       dict(video='3@N0_4.', description='c')]))
+    write('data/didemo/videos/1@N0_2.mts')
+    write('data/didemo/videos/3@N0_4.')
+    prepare('prepare_didemo', 'val_data.json', '--part', 'val', '--allow-counts')
+    records = load_captions('data/didemo/annotations/val.jsonl')
+    assert [(record['path'], record['captions']) for record in records] == [
+        ('1@N0_2.mts', ['a b']), ('3@N0_4.', ['c'])]
+
+
+def test_lsmdc(prepare):
+    clip = '0014_Ist_das_Leben_nicht_schoen_00.54.25.560-00.54.29.820'
+    write('test.csv', f'{clip}\t1\t2\t1\t2\tSomeone sits.\n')
+    write(f'data/lsmdc/videos/{clip[:31]}/{clip}.avi')
+    prepare('prepare_lsmdc', 'test.csv', '--allow-counts')
+    [record] = load_captions('data/lsmdc/annotations/test.jsonl')
+    assert record['path'] == f'0014_Ist_das_Leben_nicht_schoen/{clip}.avi'
+    assert record['captions'] == ['Someone sits.']

@@ -1,0 +1,25 @@
+"""HMDB51: the official split files to data/hmdb51/annotations."""
+
+import argparse
+
+from tvtsv2_mm.datasets.benchmarks import read_hmdb51
+from tvtsv2_mm.datasets.benchmarks.command_line import add_names_option, make_parser, named, run
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__, 'hmdb51')
+    parser.add_argument('annotations', help='folder testTrainMulti_7030_splits')
+    parser.add_argument('--split', type=int, default=1, help='1, 2 or 3 (default: %(default)s)')
+    add_names_option(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, check and write."""
+    args = parse_args()
+    run(lambda: (read_hmdb51(args.annotations, args.split), named('hmdb51', args)), args)
+
+
+if __name__ == '__main__':
+    main()

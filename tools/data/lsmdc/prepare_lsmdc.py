@@ -1,0 +1,23 @@
+"""LSMDC: the list of the 1000 test clips to data/lsmdc/annotations."""
+
+import argparse
+
+from tvtsv2_mm.datasets.benchmarks import read_lsmdc
+from tvtsv2_mm.datasets.benchmarks.command_line import make_parser, run
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__, 'lsmdc')
+    parser.add_argument('annotation', help='LSMDC16_challenge_1000_publictect.csv')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, check and write."""
+    args = parse_args()
+    run(lambda: (read_lsmdc(args.annotation), ()), args)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,23 @@
+from .class_names import class_names, official_class_names
+from .own_csv import read_own_csv
+from .preparation import PreparationReport, Sample, Split, prepare
+from .recognition import read_hmdb51, read_kinetics400, read_ucf101
+from .retrieval import read_didemo, read_lsmdc, read_msrvtt
+from .something_something import read_ssv2_mc
+
+__all__ = [
+    'PreparationReport',
+    'Sample',
+    'Split',
+    'class_names',
+    'official_class_names',
+    'prepare',
+    'read_didemo',
+    'read_hmdb51',
+    'read_kinetics400',
+    'read_lsmdc',
+    'read_msrvtt',
+    'read_own_csv',
+    'read_ssv2_mc',
+    'read_ucf101',
+]

@@ -1,0 +1,207 @@
+"""From the samples that an official annotation names to our annotation files.
+
+A reader of a benchmark makes :class:`Split`; :func:`prepare` checks the counts, looks for the
+videos, says which are missing, and writes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from tvtsv2_mm.datasets.annotations import AnnotationError, check_caption
+from tvtsv2_mm.datasets.converters.report import DropRecord
+from tvtsv2_mm.datasets.converters.videos import VideoIndex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A video of a benchmark, with its class or its captions.
+
+    Attributes:
+        name: Its official name.
+        stems: File names without ending by which the video may be known, the usual one first.
+        folder: Where it usually lies under the folder of the videos.
+        label: Its class, for recognition.
+        annotation: Keys of the caption format without the path, for retrieval and multiple choice.
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    folder: str = ''
+    label: int | None = None
+    annotation: dict | None = None
+
+    def line(self, path: str) -> str:
+        """Line of the annotation file.
+
+        Examples:
+            >>> Sample(name='a.avi', stems=('a',), label=3).line('x/a.mp4')
+            'x/a.mp4 3'
+        """
+        if self.label is not None:
+            return f'{path} {self.label}'
+        record = {'path': path, 'id': self.name} | (self.annotation or {})
+        check_caption(record)
+        return json.dumps(record, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The samples of one annotation file.
+
+    Attributes:
+        name: Of the annotation file, with its ending: 'test_split1.txt' or 'test.jsonl'.
+        samples: In the official order.
+        official: Numbers of videos that count as complete; none given, none is asked for.
+    """
+
+    name: str
+    samples: list[Sample]
+    official: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True)
+class PreparationReport:
+    """What became of the videos.
+
+    Attributes:
+        folder: Of the annotation files.
+        counts: Of each file: ``annotated``, ``used``, ``missing``, and the file's ``sha256``.
+    """
+
+    folder: Path
+    counts: dict[str, dict] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """The report as lines of text."""
+        lines = []
+        for name, count in self.counts.items():
+            lines.append(f'{self.folder / name}: {count["used"]} of {count["annotated"]} videos')
+            if count['missing']:
+                lines.append(f'  {count["missing"]} missing: {missing_list(self.folder, name)}')
+        return '\n'.join(lines)
+
+
+def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
+            classes: Sequence[str] = (), allow_missing: bool = False,
+            allow_counts: bool = False) -> PreparationReport:
+    """Write the annotation files of a benchmark, all or none.
+
+    Writes ``annotations/<split>``, ``annotations/counts.json`` and, of classes, ``classes.txt``.
+    Videos that are missing are listed in ``annotations/<split>.missing.tsv``, each with the reason.
+
+    Args:
+        splits: What the official annotation says.
+        videos: Folder of the videos. Each is looked for at its official path, then by its name
+            anywhere below, whatever the ending.
+        out: Folder to write to.
+        classes: Class names in the order of the labels.
+        allow_missing: Leave missing videos out, instead of stopping.
+        allow_counts: Take an annotation that has another number of videos than the official one.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no video in it.
+        ValueError: A count is not the official one, a video is annotated twice, or videos are
+            missing.
+    """
+    for split in splits:
+        _check(split, allow_counts)
+    index = VideoIndex(videos)
+    folder = Path(out, 'annotations')
+    folder.mkdir(parents=True, exist_ok=True)
+    report = PreparationReport(folder=folder)
+    texts = {}
+    for split in splits:
+        lines, missing = _find(split, index)
+        _write_missing(missing_list(folder, split.name), missing)
+        texts[split.name] = ''.join(f'{line}\n' for line in lines)
+        report.counts[split.name] = dict(
+            annotated=len(split.samples), used=len(lines), missing=len(missing),
+            sha256=sha256(texts[split.name].encode()).hexdigest())
+    _check_missing(report, videos, allow_missing)
+    for name, text in texts.items():
+        _write(folder / name, text)
+    if classes:
+        _write(Path(out, 'classes.txt'), ''.join(f'{name}\n' for name in classes))
+    _write(folder / 'counts.json',
+           json.dumps(_earlier_counts(folder / 'counts.json') | report.counts, indent=2) + '\n')
+    return report
+
+
+def missing_list(folder: Path, split: str) -> Path:
+    """Path of the list of the missing videos of a split."""
+    return folder / f'{split}.missing.tsv'
+
+
+def _check(split: Split, allow_counts: bool) -> None:
+    count = len(split.samples)
+    if not allow_counts and split.official and count not in split.official:
+        raise ValueError(
+            f'{split.name}: the annotation names {count} videos, the official one '
+            f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
+    if not split.samples:
+        raise ValueError(f'{split.name}: the annotation names no video')
+    name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f'{split.name}: the annotation names {name} {times} times')
+
+
+def _find(split: Split, index: VideoIndex) -> tuple[list[str], list[tuple[str, str]]]:
+    """Lines of the annotation file, and (name, reason) of each missing video."""
+    lines, missing = [], []
+    for sample in split.samples:
+        try:
+            lines.append(sample.line(_find_video(sample, index)))
+        except DropRecord as error:
+            missing.append((sample.name, str(error)))
+        except AnnotationError as error:
+            raise ValueError(f'{split.name}: {sample.name}: {error}') from None
+    return lines, missing
+
+
+def _find_video(sample: Sample, index: VideoIndex) -> str:
+    if (index.root / sample.name).is_file():
+        return sample.name
+    stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
+    return index.find(stem, sample.folder)
+
+
+def _check_missing(report: PreparationReport, videos: str | Path, allow_missing: bool) -> None:
+    short = {name: count for name, count in report.counts.items() if count['missing']}
+    empty = [name for name, count in report.counts.items() if not count['used']]
+    if not short or (allow_missing and not empty):
+        return
+    found = '; '.join(f'{count["missing"]} of {count["annotated"]} videos of {name} are not under '
+                      f'{videos} ({missing_list(report.folder, name)} lists them)'
+                      for name, count in short.items())
+    advice = ('is that the folder of the videos?' if empty else
+              '--allow-missing leaves them out, and the figures are then of another test')
+    raise ValueError(f'{found}; {advice}')
+
+
+def _earlier_counts(path: Path) -> dict[str, dict]:
+    """Counts of the splits that were prepared before and are still there."""
+    if not path.is_file():
+        return {}
+    try:
+        counts = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError:
+        raise ValueError(f'{path} is not json; remove it and prepare again') from None
+    return {name: count for name, count in counts.items() if path.with_name(name).is_file()}
+
+
+def _write_missing(path: Path, missing: list[tuple[str, str]]) -> None:
+    if missing:
+        _write(path, ''.join(f'{name}\t{reason}\n' for name, reason in missing))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that appears under its name only when it is complete."""
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(text, encoding='utf-8')
+    part.replace(path)
