@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import Compose
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 VIDEO_SUFFIXES = frozenset((
     '.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
@@ -101,13 +101,16 @@ class ClipSource(Dataset):
     Args:
         videos: paths, addresses (``file://``, and what mmengine.fileio reads) or arrays.
         transforms: of :func:`clip_transforms`.
-        tokens: texts of each video, (K, L) tensors; None for none.
+        texts: K texts of each video, which travel with it as tokens; None for none.
+        tokenizer: of the texts.
     """
 
     def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],
-                 tokens: Sequence[torch.Tensor] | None = None) -> None:
+                 texts: Sequence[Sequence[str]] | None = None,
+                 tokenizer: ClipTokenizer | None = None) -> None:
         self.videos = videos
-        self.tokens = tokens
+        self.texts = texts
+        self.tokenizer = tokenizer
         self.short_side = transforms[0].get('short_side')
         opening, *self._rest = [TRANSFORMS.build(transform) for transform in transforms]
         self._file_pipeline = Compose([opening, *self._rest])
@@ -121,8 +124,9 @@ class ClipSource(Dataset):
         video = self.videos[index]
         name = name_of(video, index)
         results = dict(filename=name, sample_id=name, rng=np.random.default_rng(index))
-        if self.tokens is not None:
-            results['tokens'] = self.tokens[index]
+        if self.texts is not None:
+            texts = self.texts[index]
+            results.update(texts=texts, tokens=self.tokenizer(texts))
         if isinstance(video, np.ndarray):
             reader = ArrayReader(video, name, self.short_side)
             results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,

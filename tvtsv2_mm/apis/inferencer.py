@@ -16,7 +16,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_model
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
 from tvtsv2_mm.apis import pictures
 from tvtsv2_mm.apis.clips import (
@@ -27,7 +27,6 @@ from tvtsv2_mm.apis.clips import (
     clip_transforms,
     iterate_clips,
     list_videos,
-    name_of,
 )
 from tvtsv2_mm.apis.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
@@ -128,10 +127,10 @@ class TVTSv2Inferencer(BaseInferencer):
         self._check(task, labels, prompts, texts, top_k)
         draw = (draw or out_dir is not None) and task != 'features'
         videos = self._inputs_to_list(inputs)
-        tokens = self._transcript_tokens(transcripts, len(videos)) if task == 'sort' else None
+        own_texts = self._transcripts(transcripts, len(videos)) if task == 'sort' else None
         samples: list[ActionDataSample] = []
         failed: list[Failure] = []
-        batches = self.preprocess(videos, batch_size, tokens=tokens, num_workers=num_workers)
+        batches = self.preprocess(videos, batch_size, texts=own_texts, num_workers=num_workers)
         for batch in track(batches, description=task, disable=not self.show_progress):
             if batch.failures and not skip_failed:
                 raise RuntimeError(f'{batch.failures[0].video}: {batch.failures[0].reason}')
@@ -144,7 +143,7 @@ class TVTSv2Inferencer(BaseInferencer):
         elif task == 'zero-shot':
             result['predictions'] = self._labels(samples, labels, prompts, top_k)
         elif task == 'sort':
-            result['predictions'] = self._orders(samples, videos, transcripts)
+            result['predictions'] = self._orders(samples)
         else:
             result |= self._search(samples, texts, top_k)
         result['visualization'] = self.visualize(samples, result['predictions'], task=task,
@@ -152,10 +151,10 @@ class TVTSv2Inferencer(BaseInferencer):
         return self.postprocess(samples, result, return_datasamples)
 
     def preprocess(self, inputs: Sequence[Video], batch_size: int = 1, *,
-                   tokens: Sequence[Tensor] | None = None,
+                   texts: Sequence[Sequence[str]] | None = None,
                    num_workers: int = 0) -> Iterable[ClipBatch]:
         """Decode and collate."""
-        source = ClipSource(inputs, self.pipeline, tokens)
+        source = ClipSource(inputs, self.pipeline, texts, texts and self._tokenizer)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
 
     @torch.inference_mode()
@@ -290,8 +289,12 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError("task 'sort' needs a model with a sorting_head and a neck: take a "
                              'config and a checkpoint that have them')
 
-    def _transcript_tokens(self, transcripts: Sequence, num_videos: int) -> list[Tensor]:
-        texts = _per_video(transcripts, num_videos)
+    def _transcripts(self, transcripts: Sequence, num_videos: int) -> list[list[str]]:
+        if not transcripts or isinstance(transcripts, str):
+            raise ValueError("task 'sort' needs transcripts=[...]: K texts for all videos, or a "
+                             'list of K for each')
+        one_for_all = isinstance(transcripts[0], str)
+        texts = [list(transcripts)] * num_videos if one_for_all else list(map(list, transcripts))
         if len(texts) != num_videos:
             raise ValueError(f'there are transcripts for {len(texts)} videos, but {num_videos} '
                              'videos: give K texts for all, or a list of K for each')
@@ -300,7 +303,7 @@ class TVTSv2Inferencer(BaseInferencer):
             if len(own) != expected:
                 raise ValueError(f"task 'sort': this model sorts {expected} transcripts, got "
                                  f'{len(own)}')
-        return [self._tokenizer(own) for own in texts]
+        return texts
 
     def _features(self, samples: list[ActionDataSample]) -> list[dict]:
         return [dict(video=sample.filename, features=sample.video_embed.numpy())
@@ -335,17 +338,14 @@ class TVTSv2Inferencer(BaseInferencer):
                                     scores=column[best].tolist()))
         return dict(predictions=predictions, similarity=similarity, videos=videos)
 
-    def _orders(self, samples: list[ActionDataSample], videos: Sequence[Video],
-                transcripts: Sequence) -> list[dict]:
-        texts = dict(zip((name_of(video, i) for i, video in enumerate(videos)),
-                         _per_video(transcripts, len(videos)), strict=True))
+    def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
         predictions = []
         for sample in samples:
             logits = sample.order_logits.numpy()
             order = best_order(logits)
             predictions.append(dict(
-                video=sample.filename, order=order,
-                transcripts=[texts[sample.filename][i] for i in order], logits=logits))
+                video=sample.filename, order=order, transcripts=[sample.texts[i] for i in order],
+                logits=logits))
         return predictions
 
 
@@ -365,12 +365,3 @@ def best_order(logits: np.ndarray) -> list[int]:
     places = range(len(logits))
     return list(max(permutations(places), key=lambda order: sum(
         logits[transcript, place] for place, transcript in enumerate(order))))
-
-
-def _per_video(transcripts: Sequence, num_videos: int) -> list[list[str]]:
-    if not transcripts or isinstance(transcripts, str):
-        raise ValueError("task 'sort' needs transcripts=[...]: K texts for all videos, or a list "
-                         'of K for each')
-    if isinstance(transcripts[0], str):
-        return [list(transcripts)] * num_videos
-    return [list(own) for own in transcripts]

@@ -61,7 +61,10 @@ def draw_order(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
             zip(prediction['order'], prediction['transcripts'], strict=True)):
         colour = _COLOURS[given % len(_COLOURS)]
         line.barh(place, 1 / count, left=place / count, color=colour, alpha=0.5)
-        line.text(place / count + 0.005, place, f'[{given}] {_shorten(text)}', va='center',
+        # A long text runs over its bar, but not out of the picture.
+        late = place >= count / 2
+        line.text((place + late) / count + (-0.005 if late else 0.005), place,
+                  f'[{given}] {_shorten(text)}', va='center', ha='right' if late else 'left',
                   fontsize=8)
     line.set_xlim(0, 1)
     line.set_xlabel('time; [n]: n-th as given')

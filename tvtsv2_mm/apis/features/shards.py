@@ -82,9 +82,13 @@ class FeatureStore:
     def begin(self, meta: Mapping[str, Any]) -> None:
         """Write what the features are made with, or compare it with what is there.
 
+        To be called with the folder locked.
+
         Raises:
             ValueError: the folder holds features that were made with something else.
         """
+        for draft in (self.folder / 'parts').glob('.*'):
+            draft.unlink()  # of a run that was killed while it wrote
         path = self.folder / 'meta.json'
         if path.is_file():
             there, meta = _read_json(path), json.loads(_to_json(meta))
