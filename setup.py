@@ -74,6 +74,8 @@ setup(
     package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt']},
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={'optional': requirements('optional'),
+                    'corpus': requirements('corpus'),
+                    'export': requirements('export'),
                     'tests': requirements('optional') + requirements('tests')},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

@@ -195,7 +195,7 @@ def test_direct_requirements_agree_with_the_constraints():
     pins = dict(re.fullmatch(r'([\w.-]+)==([\w.]+)', line).groups()
                 for line in lines if not line.startswith('#'))
     pins = {canonicalize_name(name): version for name, version in pins.items()}
-    for name in ('build', 'mminstall', 'runtime', 'optional', 'tests'):
+    for name in ('build', 'mminstall', 'runtime', 'optional', 'corpus', 'export', 'tests'):
         for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines():
             if line and not line.startswith('#'):
                 direct = Requirement(line)

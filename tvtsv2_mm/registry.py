@@ -24,6 +24,8 @@ HOOKS = _child(mmaction.HOOKS, 'engine.hooks')
 OPTIM_WRAPPERS = _child(mmaction.OPTIM_WRAPPERS, 'engine.optimizers')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(mmaction.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers')
 
+INFERENCERS = _child(mmaction.INFERENCERS, 'apis.inferencer')
+
 EVALUATOR = _child(mmaction.EVALUATOR, 'engine')
 LOG_PROCESSORS = _child(mmaction.LOG_PROCESSORS, 'engine')
 LOOPS = _child(mmaction.LOOPS, 'engine')

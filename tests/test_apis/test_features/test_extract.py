@@ -1,0 +1,201 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.helpers import run_ranks
+from tests.tiny_model import (
+    NAMES,
+    ROOT,
+    VIDEOS,
+    build_tiny_model,
+    embed_clips,
+    read_clip,
+    save_tiny_checkpoint,
+)
+from tvtsv2_mm.apis.clips import ClipSource
+from tvtsv2_mm.apis.features import FeatureStore, load_features
+from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_video_list
+from tvtsv2_mm.apis.features.on_ray import extract_on_ray
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    path = save_tiny_checkpoint(tmp_path_factory.mktemp('weights') / 'tiny.pth')
+    return ExtractionConfig(weights=str(path), device='cpu', batch_size=2)
+
+
+@pytest.fixture(scope='module')
+def expected():
+    clips = [read_clip(name) for name in NAMES]
+    return dict(zip(NAMES, embed_clips(build_tiny_model(), clips), strict=True))
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Nine videos in two folders; one is broken."""
+    folder = tmp_path / 'corpus'
+    for part in ('a', 'b'):
+        shutil.copytree(VIDEOS, folder / part)
+    (folder / 'a' / 'broken.mp4').write_text('no video')
+    (folder / 'notes.txt').write_text('no video either')
+    return folder
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the videos that are decoded in this process."""
+    names = []
+    prepare = ClipSource.__getitem__
+
+    def count(self, index):
+        name, result = prepare(self, index)
+        names.append('/'.join(name.split('/')[-2:]))
+        return name, result
+
+    monkeypatch.setattr(ClipSource, '__getitem__', count)
+    return names
+
+
+def check(folder, expected):
+    found = load_features(folder)
+    assert found.videos == [f'{part}/{name}' for part in 'ab' for name in NAMES]
+    np.testing.assert_allclose(
+        found.features, [expected[name.split('/')[1]] for name in found.videos], atol=1e-5)
+    [failure] = found.failed
+    assert failure.video == 'a/broken.mp4'
+    assert 'cannot be opened' in failure.reason
+    leftovers = [name for _, _, names in os.walk(folder) for name in names
+                 if name.startswith('.') and name != '.lock']
+    assert not leftovers
+
+
+@pytest.mark.parametrize(('format', 'workers', 'part_size'), [
+    ('npy', 0, 2), ('safetensors', 2, 4), ('parquet', 0, 100)])
+def test_features_of_a_folder(corpus, tmp_path, config, expected, format, workers, part_size):
+    if format == 'parquet':
+        pytest.importorskip('pyarrow')
+    config = ExtractionConfig(**vars(config) | dict(num_workers=workers))
+    counts = extract(str(corpus), str(tmp_path / 'out'), config, format=format,
+                     part_size=part_size, show_progress=False)
+    assert counts == (8, 1)
+    check(tmp_path / 'out', expected)
+
+
+def test_a_second_run_decodes_only_what_is_new(corpus, tmp_path, config, expected, decoded):
+    out = str(tmp_path / 'out')
+    shutil.move(corpus / 'b' / 'part_0.mp4', tmp_path / 'later.mp4')
+    assert extract(str(corpus), out, config, part_size=3, show_progress=False) == (7, 1)
+    decoded.clear()
+    extract(str(corpus), out, config, part_size=3, show_progress=False)
+    assert decoded == []
+    shutil.move(tmp_path / 'later.mp4', corpus / 'b' / 'part_0.mp4')
+    assert extract(str(corpus), out, config, part_size=3, show_progress=False) == (8, 1)
+    assert decoded == ['b/part_0.mp4']
+    check(out, expected)
+
+
+def test_failed_videos_are_tried_again_on_request(corpus, tmp_path, config, decoded):
+    out = str(tmp_path / 'out')
+    extract(str(corpus), out, config, show_progress=False)
+    decoded.clear()
+    shutil.copy(VIDEOS / 'part_0.mp4', corpus / 'a' / 'broken.mp4')
+    assert extract(str(corpus), out, config, retry_failed=True, show_progress=False) == (9, 0)
+    assert decoded == ['a/broken.mp4']
+    assert load_features(out).failed == []
+
+
+KILLED = """
+import os, signal, sys
+from tvtsv2_mm.apis.features import shards
+from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
+
+replace, calls = os.replace, []
+
+def replace_or_die(draft, path):
+    calls.append(path)
+    if len(calls) == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(draft, path)
+
+shards.os.replace = replace_or_die
+extract(sys.argv[1], sys.argv[2], ExtractionConfig(weights=sys.argv[3], device='cpu', batch_size=2),
+        part_size=2, show_progress=False)
+"""
+
+
+@pytest.mark.parametrize('writes', [4, 5])
+def test_a_kill_at_a_write_costs_one_part(corpus, tmp_path, config, expected, decoded, writes):
+    """Writes: meta, then features and record of each part; killed in the second part."""
+    out = tmp_path / 'out'
+    done = subprocess.run(
+        [sys.executable, '-c', KILLED, corpus, out, config.weights, str(writes)], cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    [first] = FeatureStore(out).parts()
+    assert [*first['videos'], *(f['video'] for f in first['failed'])] == [
+        'a/example.mp4', 'a/broken.mp4']
+    with pytest.raises(FileNotFoundError, match='did not end'):
+        load_features(out)
+    assert extract(str(corpus), str(out), config, part_size=2, show_progress=False) == (8, 1)
+    assert len(decoded) == 7
+    check(out, expected)
+
+
+def _extract(rank, world_size, corpus, out, config):
+    counts = extract(corpus, out, config, part_size=2, show_progress=False)
+    assert counts == ((8, 1) if rank == 0 else None)
+
+
+def test_two_processes_share_the_parts(corpus, tmp_path, config, expected):
+    run_ranks(2, _extract, str(corpus), str(tmp_path / 'out'), config)
+    check(tmp_path / 'out', expected)
+    assert len(list(FeatureStore(tmp_path / 'out').parts())) == 5
+
+
+def test_on_ray(corpus, tmp_path, config, expected, monkeypatch):
+    pytest.importorskip('ray')
+    counts = extract_on_ray(str(corpus), str(tmp_path / 'out'), config, num_replicas=2,
+                            part_size=3, show_progress=False)
+    assert counts == (8, 1)
+    check(tmp_path / 'out', expected)
+    assert [part['number'] for part in FeatureStore(tmp_path / 'out').parts()] == [0, 1, 2]
+    # All is there: Ray is not even started.
+    monkeypatch.setattr('ray.init', lambda **_: pytest.fail('nothing was left to do'))
+    extract_on_ray(str(corpus), str(tmp_path / 'out'), config, part_size=3, show_progress=False)
+
+
+def test_a_folder_of_another_model_is_refused(corpus, tmp_path, config):
+    out = tmp_path / 'out'
+    out.mkdir()
+    FeatureStore(out).begin(dict(dtype='float16'))
+    with pytest.raises(ValueError, match="dtype: 'float16' there, 'float32' now"):
+        extract(str(corpus), str(out), config, show_progress=False)
+
+
+def test_a_second_writer_is_refused(corpus, tmp_path, config):
+    with (FeatureStore(tmp_path / 'out').locked(),
+          pytest.raises(ValueError, match='another extraction')):
+        extract(str(corpus), str(tmp_path / 'out'), config, show_progress=False)
+
+
+def test_lists(tmp_path):
+    (tmp_path / 'list.txt').write_text('b.mp4\n\n a.mp4 \n')
+    assert read_video_list(str(tmp_path / 'list.txt')) == (str(tmp_path), ['b.mp4', 'a.mp4'])
+    (tmp_path / 'list.txt').write_text('b.mp4\nb.mp4\n')
+    with pytest.raises(ValueError, match=r'lists b\.mp4 twice'):
+        read_video_list(str(tmp_path / 'list.txt'))
+    (tmp_path / 'list.txt').write_text('\n')
+    with pytest.raises(ValueError, match='lists no video'):
+        read_video_list(str(tmp_path / 'list.txt'))
+    with pytest.raises(ValueError, match='no list of videos'):
+        read_video_list(str(VIDEOS / 'part_0.mp4'))
+    with pytest.raises(FileNotFoundError, match='no folder'):
+        read_video_list(str(tmp_path / 'nowhere'))
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='no video below'):
+        read_video_list(str(tmp_path / 'empty'))

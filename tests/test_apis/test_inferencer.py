@@ -1,0 +1,228 @@
+import functools
+import http.server
+import itertools
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from matplotlib.image import imread
+
+from tests.tiny_model import (
+    CONFIG,
+    NAMES,
+    VIDEOS,
+    build_tiny_model,
+    embed_clips,
+    read_clip,
+    save_tiny_checkpoint,
+)
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, best_order
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.convert import convert_names
+from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.registry import INFERENCERS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+TEXTS = ['a drawing', 'people in a room', 'a man speaks']
+PATHS = [str(VIDEOS / name) for name in NAMES]
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp('weights') / 'tiny.pth')
+
+
+@pytest.fixture(scope='module')
+def infer(checkpoint):
+    return TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)
+
+
+@pytest.fixture(scope='module')
+def model():
+    return build_tiny_model()
+
+
+@pytest.fixture(scope='module')
+def expected(model):
+    return embed_clips(model, [read_clip(name) for name in NAMES])
+
+
+@torch.no_grad()
+def embed_texts(model, texts):
+    tokens = ClipTokenizer(32)(texts)
+    return F.normalize(torch.cat([model.neck(row[None]) for row in tokens]), dim=-1).numpy()
+
+
+def features(result):
+    return np.stack([prediction['features'] for prediction in result['predictions']])
+
+
+@pytest.mark.parametrize('options', [
+    dict(batch_size=1), dict(batch_size=3), dict(batch_size=2, num_workers=2)])
+def test_features_of_a_folder_are_the_plain_models(infer, expected, options):
+    result = infer(str(VIDEOS), **options)
+    assert [prediction['video'] for prediction in result['predictions']] == PATHS
+    assert result['visualization'] is None
+    assert result['failed'] == []
+    np.testing.assert_allclose(features(result), expected, atol=1e-5)
+
+
+def test_features_tell_the_order_of_time(infer):
+    clip = read_clip('part_0.mp4')
+    forward, backward = features(infer([clip, clip[::-1]]))
+    assert np.abs(forward - backward).max() > 1e-3
+
+
+def test_arrays_addresses_and_lists(infer, model, expected):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(VIDEOS))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = infer([VIDEOS / NAMES[0], f'file://{VIDEOS}/{NAMES[2]}', read_clip(NAMES[1]),
+                        f'http://127.0.0.1:{server.server_port}/{NAMES[3]}'])
+        server.shutdown()
+    np.testing.assert_allclose(features(result), expected[[0, 2, 1, 3]], atol=1e-5)
+
+    large = np.repeat(np.repeat(read_clip(NAMES[1]), 2, axis=1), 2, axis=2)
+    np.testing.assert_allclose(features(infer(large))[0], expected[1], atol=1e-5)
+    short = read_clip(NAMES[1])[:3]
+    filled = np.concatenate([short, short[[-1] * 5]])
+    np.testing.assert_allclose(features(infer(short)), embed_clips(model, [filled]), atol=1e-5)
+
+
+def test_zero_shot(infer, model, expected):
+    prompts = ['{}', 'a film of {}']
+    result = infer(PATHS, task='zero-shot', labels=TEXTS, prompts=prompts, top_k=2)
+    classes = np.stack([embed_texts(model, [p.format(label) for p in prompts]).mean(axis=0)
+                        for label in TEXTS])
+    classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+    for prediction, cosines in zip(result['predictions'], expected @ classes.T, strict=True):
+        order = sorted(range(3), key=lambda i: -cosines[i])[:2]
+        assert prediction['labels'] == [TEXTS[i] for i in order]
+        np.testing.assert_allclose(prediction['scores'], cosines[order], atol=1e-5)
+        shares = torch.tensor(cosines / 0.05).softmax(0).numpy()
+        np.testing.assert_allclose(prediction['probabilities'], shares[order], atol=1e-4)
+
+
+def test_retrieval(infer, model, expected):
+    result = infer(str(VIDEOS), task='retrieval', texts=TEXTS, top_k=3)
+    similarity = expected @ embed_texts(model, TEXTS).T
+    np.testing.assert_allclose(result['similarity'], similarity, atol=1e-5)
+    assert result['videos'] == PATHS
+    for prediction, text, column in zip(result['predictions'], TEXTS, similarity.T, strict=True):
+        order = np.argsort(-column)[:3]
+        assert prediction['text'] == text
+        assert prediction['videos'] == [PATHS[i] for i in order]
+        np.testing.assert_allclose(prediction['scores'], column[order], atol=1e-5)
+
+
+def test_sort(infer, model):
+    """One list for each video; the same answer in whatever order the transcripts are given."""
+    texts = [*TEXTS, 'colours']
+    shuffled = [texts[i] for i in (2, 0, 3, 1)]
+    result = infer(PATHS[1:3], task='sort', transcripts=[texts, shuffled])
+    for prediction, given, name in zip(result['predictions'], (texts, shuffled), NAMES[1:3],
+                                       strict=True):
+        with torch.no_grad():
+            pixels = torch.from_numpy(read_clip(name)).permute(0, 3, 1, 2).float()
+            batch = model.data_preprocessor(dict(inputs=dict(video=[pixels.byte()])))
+            _, tokens = model.backbone(batch['inputs']['video'])
+            logits = model.sorting_head(tokens, model.neck(ClipTokenizer(32)(given))[None])[0]
+        np.testing.assert_allclose(prediction['logits'], logits, atol=1e-5)
+        best = max(itertools.permutations(range(4)),
+                   key=lambda order: sum(logits[k, j] for j, k in enumerate(order)))
+        assert prediction['order'] == list(best)
+        assert prediction['transcripts'] == [given[k] for k in best]
+    twice = infer([PATHS[1]] * 2, task='sort', transcripts=[texts, shuffled])['predictions']
+    assert twice[0]['transcripts'] == twice[1]['transcripts']
+    assert twice[0]['order'] != twice[1]['order']
+
+
+def test_best_order_is_an_assignment():
+    logits = np.full((3, 3), -9.0)
+    for place, transcript in enumerate((2, 0, 1)):
+        logits[transcript, place] = 1
+    assert best_order(logits) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(('task', 'words', 'count'), [
+    ('zero-shot', dict(labels=['a $5 bill', 'b']), 2), ('retrieval', dict(texts=['a/b']), 1),
+    ('sort', dict(transcripts=list('abcd')), 2)])
+def test_pictures(infer, tmp_path, task, words, count):
+    result = infer(PATHS[:2], task=task, out_dir=tmp_path / 'pictures', **words)
+    files = sorted((tmp_path / 'pictures').iterdir())
+    assert len(files) == len(result['visualization']) == count
+    for file, image in zip(files, result['visualization'], strict=True):
+        assert image.dtype == np.uint8
+        assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100
+        np.testing.assert_allclose(imread(file)[..., :3], image / 255, atol=1e-3)
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_lower_precision_is_near_and_float32_outside(checkpoint, expected, dtype):
+    infer = TVTSv2Inferencer(CONFIG, str(checkpoint), device='cpu', dtype=dtype,
+                             show_progress=False)
+    found = features(infer(str(VIDEOS)))
+    assert found.dtype == np.float32
+    assert 1e-7 < np.abs(found - expected).max() < 0.05
+
+
+def test_a_release_checkpoint_with_a_config(tmp_path, model, expected):
+    release, unused = convert_names(model.state_dict(), RELEASE, to_foreign=True)
+    assert not unused
+    torch.save(dict(state_dict={f'module.{key}': value for key, value in release.items()}),
+               tmp_path / 'TVTSv2_tiny.pth')
+    infer = TVTSv2Inferencer(CONFIG, tmp_path / 'TVTSv2_tiny.pth', device='cpu',
+                             show_progress=False)
+    np.testing.assert_allclose(features(infer(PATHS)), expected, atol=1e-5)
+
+
+def test_a_corrupt_video_is_named_or_listed(infer, tmp_path):
+    broken = tmp_path / 'broken.mp4'
+    broken.write_text('no video')
+    with pytest.raises(RuntimeError, match=r'broken\.mp4'):
+        infer([PATHS[0], str(broken)])
+    result = infer([PATHS[0], str(broken), PATHS[1]], skip_failed=True)
+    assert [prediction['video'] for prediction in result['predictions']] == PATHS[:2]
+    [failure] = result['failed']
+    assert failure['video'] == str(broken)
+
+
+def test_datasamples_and_the_registry(checkpoint):
+    infer = INFERENCERS.build(dict(type='TVTSv2Inferencer', weights=str(checkpoint), device='cpu',
+                                   show_progress=False))
+    [sample] = infer(PATHS[0], return_datasamples=True)['predictions']
+    assert sample.filename == PATHS[0]
+    assert sample.video_embed.shape == (64, )
+
+
+@pytest.mark.parametrize(('inputs', 'words', 'message'), [
+    (PATHS[0], dict(task='caption'), "task must be one of .*'caption'"),
+    (PATHS[0], dict(task='zero-shot'), 'needs labels'),
+    (PATHS[0], dict(task='zero-shot', labels='a'), 'labels must be a list'),
+    (PATHS[0], dict(task='zero-shot', labels=['a'], prompts=['x']), 'exactly one'),
+    (PATHS[0], dict(task='retrieval'), 'needs texts'),
+    (PATHS[0], dict(task='sort'), 'needs transcripts'),
+    (PATHS[0], dict(task='sort', transcripts=['a', 'b']), 'sorts 4 transcripts, got 2'),
+    (PATHS[0], dict(task='sort', transcripts=[list('abcd')] * 2), '2 videos, but 1'),
+    (PATHS[0], dict(batch_size=0), 'batch_size'),
+    ([], {}, 'empty'),
+    (np.zeros((2, 3, 64, 64), np.uint8), {}, r'uint8 \(T, H, W, 3\)'),
+])
+def test_one_clear_error(infer, inputs, words, message):
+    with pytest.raises(ValueError, match=message):
+        infer(inputs, **words)
+
+
+def test_errors_of_the_constructor(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+        TVTSv2Inferencer(weights='nowhere.pth')
+    with pytest.raises(ValueError, match='dtype'):
+        TVTSv2Inferencer(weights='nowhere.pth', dtype='int8')
+    with pytest.raises(ValueError, match='weights are needed'):
+        TVTSv2Inferencer(str(CONFIG))
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='unknown checkpoint layout'):
+        TVTSv2Inferencer(weights=tmp_path / 'a.pth')

@@ -1,0 +1,108 @@
+"""What a user with a checkpoint and videos calls, as command lines."""
+
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from tests.tiny_model import (
+    CONFIG,
+    NAMES,
+    ROOT,
+    VIDEOS,
+    build_tiny_model,
+    embed_clips,
+    read_clip,
+    save_tiny_checkpoint,
+)
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp('weights') / 'tiny.pth')
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def tool(name, *words):
+        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, words)])
+        runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+        return capsys.readouterr().out
+    return tool
+
+
+def table_rows(text):
+    lines = [line.strip('|').split('|') for line in text.splitlines() if line.startswith('|')]
+    return [[cell.strip() for cell in line] for line in lines if line[0].strip()]
+
+
+def test_extract_and_search(call, checkpoint, tmp_path):
+    out = call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu',
+               '--num-workers', 0)
+    assert '4 videos in features' in out
+    texts = ['a man speaks', 'a drawing']
+    rows = table_rows(call('search', 'features', *texts, '-C', checkpoint, '--device', 'cpu',
+                           '--top-k', 3))
+    embeds = embed_clips(build_tiny_model(), [read_clip(name) for name in NAMES])
+    infer = TVTSv2Inferencer(CONFIG, checkpoint, device='cpu')
+    similarity = infer.embed_texts(texts) @ embeds.T
+    expected = [[str(i + 1), NAMES[k], f'{row[k]:.2f}'] for row in similarity
+                for i, k in enumerate(np.argsort(-row)[:3])]
+    assert [[place, video, f'{float(cosine):.2f}'] for place, video, cosine in rows] == expected
+
+
+def test_search_refuses_features_of_another_checkpoint(call, checkpoint, tmp_path, capsys):
+    call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu',
+         '--num-workers', 0)
+    meta = json.loads((tmp_path / 'features' / 'meta.json').read_text())
+    (tmp_path / 'features' / 'meta.json').write_text(
+        json.dumps(meta | dict(checkpoint='other.pth', checkpoint_sha256='0')))
+    with pytest.raises(SystemExit):
+        call('search', 'features', 'a', '-C', checkpoint)
+    assert 'made with another checkpoint (other.pth)' in capsys.readouterr().err
+
+
+def test_demo(call, checkpoint, tmp_path):
+    labels = ['a man speaks', 'a drawing', 'a room']
+    video = VIDEOS / 'part_0.mp4'
+    rows = table_rows(call('demo', video, *labels, '-C', checkpoint, '--device', 'cpu'))
+    infer = TVTSv2Inferencer(CONFIG, checkpoint, device='cpu', show_progress=False)
+    [embed] = embed_clips(build_tiny_model(), [read_clip('part_0.mp4')])
+    cosines = infer.embed_texts(labels) @ embed
+    assert [row[1] for row in rows] == [labels[i] for i in np.argsort(-cosines)]
+    assert sum(float(row[3].rstrip('%')) for row in rows) == pytest.approx(100, abs=0.2)
+    picture = imread(tmp_path / 'part_0_labels.png')
+    assert picture.shape[1] == 1000
+    assert picture.std() > 0.05
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    (['extract_features', 'nowhere', 'out', '-C', 'CHECKPOINT'], 'no folder of videos'),
+    (['extract_features', VIDEOS, 'out', '-C', 'nowhere.pth'], 'no checkpoint nowhere.pth'),
+    (['extract_features', VIDEOS, 'out', '-C', 'CHECKPOINT', '--part-size', '0'], 'part_size'),
+    (['extract_features', VIDEOS, 'out', '-C', 'CHECKPOINT', '--ray', '--launcher', 'pytorch'],
+     'choose one'),
+    (['search', 'nowhere', 'a', '-C', 'CHECKPOINT'], 'no index.jsonl'),
+    (['demo', 'nowhere.mp4', 'a', '-C', 'CHECKPOINT'], 'no video nowhere.mp4'),
+    (['demo', VIDEOS / 'part_0.mp4', 'a', '-C', 'CHECKPOINT', '--out', 'a.txt'], 'end in .png'),
+    (['demo', CONFIG, 'a', '-C', 'CHECKPOINT'], 'cannot be opened as a video'),
+    (['export', 'out', '-C', 'nowhere.pth'], 'no checkpoint nowhere.pth'),
+])
+def test_a_wrong_command_line_gives_one_clear_error(call, checkpoint, capsys, words, message):
+    words = [checkpoint if word == 'CHECKPOINT' else word for word in words]
+    with pytest.raises(SystemExit):
+        call(*words)
+    assert message in capsys.readouterr().err
+
+
+def test_export_prints_the_differences(call, checkpoint, tmp_path):
+    rows = table_rows(call('export', 'out', '-C', checkpoint, '--formats', 'pt2'))
+    assert [row[0] for row in rows[1:]] == ['out/video.pt2', 'out/text.pt2']
+    assert all(float(row[1]) < 1e-5 for row in rows[1:])

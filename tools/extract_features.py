@@ -1,0 +1,76 @@
+"""Extract the features of a folder or list of videos; goes on where it was killed.
+
+    python tools/extract_features.py VIDEOS OUT --checkpoint TVTSv2_ViT_B_16.pth
+    torchrun --nproc_per_node 8 tools/extract_features.py VIDEOS OUT -C ... --launcher pytorch
+    python tools/extract_features.py VIDEOS OUT -C ... --ray --replicas 4
+
+OUT then holds the shards, index.jsonl, failed.jsonl and meta.json.
+"""
+
+import argparse
+import os
+
+from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
+from tvtsv2_mm.apis.features.on_ray import extract_on_ray
+from tvtsv2_mm.apis.features.shards import FORMATS
+from tvtsv2_mm.apis.launch import LAUNCHERS, check_file, parse_launch_arguments
+from tvtsv2_mm.apis.tool_arguments import add_model_arguments
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('videos', help='folder, or text file with one path a line (relative to '
+                        'the folder of the file)')
+    parser.add_argument('out', help='folder of the shards')
+    add_model_arguments(parser)
+    parser.add_argument('--format', choices=FORMATS, default='npy')
+    parser.add_argument('--part-size', type=int, default=256,
+                        help='videos of a shard; what a kill can cost each process (%(default)s)')
+    parser.add_argument('--batch-size', type=int, default=8, help='clips at once (%(default)s)')
+    parser.add_argument('--num-workers', type=int, default=min(os.cpu_count() or 1, 8),
+                        help='decoding processes of each process; 0: none (%(default)s)')
+    parser.add_argument('--retry-failed', action='store_true',
+                        help='try again the videos that failed in an earlier run')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='who started this process')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--ray', nargs='?', const='local', metavar='ADDRESS',
+                        help='run on Ray: on this machine, or on the cluster at ADDRESS')
+    parser.add_argument('--replicas', type=int, default=1, help='with --ray: copies of the model')
+    parser.add_argument('--gpus-per-replica', type=float, default=0,
+                        help='with --ray: GPUs of each copy (%(default)s)')
+    return parser
+
+
+def main() -> None:
+    """Extract."""
+    parser = build_parser()
+    args = parse_launch_arguments(parser)
+    if args.ray is not None and args.launcher != 'none':
+        parser.error('choose one of --ray and --launcher')
+    try:
+        config = ExtractionConfig(
+            weights=os.path.abspath(check_file(args.checkpoint, 'checkpoint')),
+            config=args.config and os.path.abspath(check_file(args.config, 'config')),
+            device=args.device, dtype=args.dtype, batch_size=args.batch_size,
+            num_workers=args.num_workers)
+        shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed)
+        if args.ray is not None:
+            counts = extract_on_ray(
+                args.videos, args.out, config, address=args.ray, num_replicas=args.replicas,
+                gpus_per_replica=args.gpus_per_replica, **shared)
+        else:
+            counts = extract(args.videos, args.out, config, launcher=args.launcher, **shared)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    if counts is not None:
+        found, failed = counts
+        print(f'{found} videos in {args.out}'
+              + (f'; {failed} failed, see {os.path.join(args.out, "failed.jsonl")}' if failed
+                 else ''))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,214 @@
+"""From what a user gives (files, folders, addresses, arrays) to clips that the model reads."""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import cv2
+import numpy as np
+from mmcv.transforms import Compose
+from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmengine.fileio import get_file_backend, get_local_path
+from torch.utils.data import DataLoader, Dataset
+
+from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+VIDEO_SUFFIXES = frozenset((
+    '.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
+    '.ogv', '.ts', '.vob', '.webm', '.wmv'))
+# The transforms of an evaluation pipeline that make a clip out of a video.
+_CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
+
+Video = str | os.PathLike | np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A video that could not be read.
+
+    Attributes:
+        video: its name as the user gave it.
+        reason: what is wrong with it.
+    """
+
+    video: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipBatch:
+    """Clips for the model, and the videos among them that failed.
+
+    Attributes:
+        names: of the clips in ``data``, in the order that was asked.
+        data: collated, for ``model.test_step``; None where all failed.
+        failures: the others.
+    """
+
+    names: list[str]
+    data: dict | None
+    failures: list[Failure]
+
+
+class ArrayReader:
+    """Frames in memory with the interface of an open video; a frame counts as a second.
+
+    Args:
+        frames: uint8 (T, H, W, 3), RGB.
+        name: of the video.
+        short_side: pixels of the shorter side of the frames given out; None keeps the size.
+    """
+
+    fps = 1.0
+
+    def __init__(self, frames: np.ndarray, name: str, short_side: int | None) -> None:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+            raise ValueError(f'{name}: a video array must be uint8 (T, H, W, 3) in RGB, got '
+                             f'{frames.dtype} {frames.shape}')
+        self.path = name
+        self.num_frames = len(frames)
+        self.duration = float(len(frames))
+        self.frame_starts = np.arange(len(frames), dtype=np.float64)
+        height, width = frames.shape[1:3]
+        scale = 1 if short_side is None else short_side / min(height, width)
+        self.size = (round(height * scale), round(width * scale))
+        self._frames = frames
+
+    def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Copies of frames, uint8 (len(indices), H, W, 3), at ``size``."""
+        frames = self._frames[np.asarray(indices)]
+        height, width = self.size
+        if frames.shape[1:3] == self.size:
+            return frames
+        shrinks = height < frames.shape[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.stack([cv2.resize(frame, (width, height), interpolation=method)
+                         for frame in frames])
+
+    def close(self) -> None:
+        """Nothing to free: the frames are the caller's."""
+
+
+class ClipSource(Dataset):
+    """Videos as samples; one that cannot be read gives a :class:`Failure`.
+
+    Args:
+        videos: paths, addresses (``file://``, and what mmengine.fileio reads) or arrays.
+        transforms: of :func:`clip_transforms`.
+        texts: K texts of each video, which travel with it as tokens; None for none.
+        tokenizer: of the texts.
+    """
+
+    def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],
+                 texts: Sequence[Sequence[str]] | None = None,
+                 tokenizer: ClipTokenizer | None = None) -> None:
+        self.videos = videos
+        self.texts = texts
+        self.tokenizer = tokenizer
+        self.short_side = transforms[0].get('short_side')
+        opening, *self._rest = [TRANSFORMS.build(transform) for transform in transforms]
+        self._file_pipeline = Compose([opening, *self._rest])
+        self._array_pipeline = Compose(self._rest)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> tuple[str, dict | Failure]:
+        """Return the name and the packed sample, or the failure."""
+        video = self.videos[index]
+        name = name_of(video, index)
+        results = dict(filename=name, sample_id=name, rng=np.random.default_rng(index))
+        if self.texts is not None:
+            texts = self.texts[index]
+            results.update(texts=texts, tokens=self.tokenizer(texts))
+        if isinstance(video, np.ndarray):
+            reader = ArrayReader(video, name, self.short_side)
+            results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,
+                           duration=reader.duration)
+            return name, self._array_pipeline(results)
+        try:
+            with local_file(name) as path:
+                return name, self._file_pipeline(results | dict(filename=str(path)))
+        except SampleError as error:
+            return name, Failure(video=name, reason=error.reason)
+        except OSError as error:
+            return name, Failure(video=name, reason=str(error))
+
+
+def name_of(video: Video, index: int) -> str:
+    """Name of a video in results: its path, or its place among the inputs."""
+    return f'array {index}' if isinstance(video, np.ndarray) else os.fspath(video)
+
+
+def local_file(address: str) -> AbstractContextManager[str]:
+    """Have a file at hand: itself, or a temporary copy of what has an address elsewhere."""
+    if address.startswith('file://'):
+        return nullcontext(unquote(urlsplit(address).path))
+    if '://' not in address:
+        return nullcontext(address)
+    return get_local_path(address)
+
+
+def list_videos(folder: str) -> list[str]:
+    """Paths of all videos below a folder (by their suffix), sorted, relative to the folder.
+
+    Raises:
+        FileNotFoundError: no such folder, or no video in it.
+    """
+    backend = get_file_backend(folder)
+    if not backend.isdir(folder):
+        raise FileNotFoundError(f'there is no folder {folder}')
+    found = sorted(path for path in backend.list_dir_or_file(folder, list_dir=False, recursive=True)
+                   if Path(path).suffix.lower() in VIDEO_SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f'there is no video below {folder} (a file is taken for one by its '
+                                f'suffix: {" ".join(sorted(VIDEO_SUFFIXES))})')
+    return found
+
+
+def clip_transforms(cfg: ConfigDict) -> list[dict]:
+    """The transforms by which a config's evaluation makes clips, for videos of any size.
+
+    Without a data set in the config: the release's, with the sizes of the model. A config whose
+    videos have the model's size already gets the scaling and the crop that others need.
+    """
+    backbone = cfg.model.backbone
+    size = backbone.image_size
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
+    dataset = loader.get('dataset', {})
+    chosen = {transform['type']: dict(transform) for transform in dataset.get('pipeline', [])
+              if transform['type'] in _CLIP_TRANSFORMS}
+    if 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
+        chosen = dict(OpenVideo=dict(short_side=int(1.2 * size)),
+                      SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'))
+    if chosen['OpenVideo'].get('short_side') is None:
+        chosen['OpenVideo']['short_side'] = size
+    chosen.setdefault('DecodeClip', {})
+    chosen['CropClip'] = dict(size=size, mode='center')
+    return [*(dict(chosen[name], type=name) for name in _CLIP_TRANSFORMS),
+            dict(type='PackVideoText')]
+
+
+def iterate_clips(source: ClipSource, *, batch_size: int,
+                  num_workers: int = 0) -> Iterable[ClipBatch]:
+    """Batches of clips in the order of the source; decoding runs in the workers."""
+    if batch_size < 1 or num_workers < 0:
+        raise ValueError('batch_size must be at least 1 and num_workers at least 0, '
+                         f'got {batch_size} and {num_workers}')
+    return DataLoader(source, batch_size=batch_size, num_workers=num_workers,
+                      collate_fn=_collate,
+                      multiprocessing_context='fork' if num_workers else None)
+
+
+def _collate(items: list[tuple[str, dict | Failure]]) -> ClipBatch:
+    whole = [(name, item) for name, item in items if not isinstance(item, Failure)]
+    return ClipBatch(
+        names=[name for name, _ in whole],
+        data=pseudo_collate([item for _, item in whole]) if whole else None,
+        failures=[item for _, item in items if isinstance(item, Failure)])

@@ -1,0 +1,209 @@
+"""Extract the features of a corpus: in one process, in several, or on Ray."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_dist
+from rich.progress import track
+
+from tvtsv2_mm.apis.clips import Failure, list_videos
+from tvtsv2_mm.apis.features.shards import FeatureStore
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+
+# Processes wait for the slowest one at the end, however long it takes.
+_PATIENCE = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionConfig:
+    """What features are made with.
+
+    Attributes:
+        weights: checkpoint.
+        config: config file, or None for what the checkpoint says.
+        device: None takes a GPU where there is one.
+        dtype: 'float32', 'float16' or 'bfloat16'.
+        batch_size: clips at once.
+        num_workers: decoding processes of each process.
+    """
+
+    weights: str
+    config: str | None = None
+    device: str | None = None
+    dtype: str = 'float32'
+    batch_size: int = 8
+    num_workers: int = 0
+
+    def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
+        """Load the model."""
+        return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
+                                show_progress=show_progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the corpus that is written as one.
+
+    Attributes:
+        number: its number in the store.
+        videos: names.
+    """
+
+    number: int
+    videos: list[str]
+
+
+def read_video_list(source: str) -> tuple[str, list[str]]:
+    """List the videos of a folder, or of a text file with one path a line.
+
+    Returns:
+        The folder that the names are relative to, and the names. Each name is there once.
+
+    Raises:
+        FileNotFoundError: there is neither.
+        ValueError: a video is listed twice, or none is.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return source, list_videos(source)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no folder of videos and no list {source}')
+    try:
+        lines = path.read_text('utf-8').split('\n')
+    except UnicodeDecodeError:
+        raise ValueError(f'{source} is no list of videos (a text file with one path a line)'
+                         ) from None
+    names = [name for line in lines if (name := line.strip())]
+    if not names:
+        raise ValueError(f'{source} lists no video')
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f'{source} lists {twice} twice')
+    return str(path.parent), names
+
+
+def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
+               retry_failed: bool = False) -> list[Part]:
+    """Cut what no finished part holds into new parts.
+
+    So a killed extraction goes on, and a corpus may grow: nothing finished is done again.
+    """
+    done, last = set(), -1
+    for part in store.parts():
+        done |= {*part['videos']}
+        if not retry_failed:
+            done |= {failure['video'] for failure in part['failed']}
+        last = part['number']
+    open_videos = [video for video in videos if video not in done]
+    return [Part(number=last + 1 + i, videos=open_videos[start:start + part_size])
+            for i, start in enumerate(range(0, len(open_videos), part_size))]
+
+
+def describe(config: ExtractionConfig, inferencer: TVTSv2Inferencer, format: str) -> dict:
+    """What ``meta.json`` says: features of one folder have all of it in common."""
+    return dict(
+        checkpoint=Path(config.weights).name, checkpoint_sha256=sha256_of(config.weights),
+        dtype=config.dtype, format=format, embed_dim=int(inferencer.model.backbone.proj.shape[1]),
+        clip=inferencer.pipeline, normalized=True)
+
+
+def sha256_of(path: str) -> str:
+    """Hash of a file, in hexadecimal."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
+                  parts: Sequence[Part], config: ExtractionConfig) -> Iterator[int]:
+    """Extract parts and write each when it is whole; yields how many videos went by.
+
+    Decoding goes on over the ends of the parts: nothing waits there.
+    """
+    if not parts:
+        return
+    names = [video for part in parts for video in part.videos]
+    paths = [video if '://' in video else os.path.join(root, video) for video in names]
+    batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
+    by_path = dict(zip(paths, names, strict=True))
+    open_parts = iter(parts)
+    part, features, failed = next(open_parts), {}, {}
+    for batch in batches:
+        if batch.data is not None:
+            samples = inferencer.forward(batch.data, names=batch.names)
+            features |= {by_path[sample.filename]: sample.video_embed.numpy()
+                         for sample in samples}
+        failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
+        while part is not None and all(v in features or v in failed for v in part.videos):
+            _write(store, part, features, failed)
+            part = next(open_parts, None)
+        yield len(batch.names) + len(batch.failures)
+
+
+def _write(store: FeatureStore, part: Part, features: dict[str, np.ndarray],
+           failed: dict[str, str]) -> None:
+    whole = [video for video in part.videos if video in features]
+    store.write_part(
+        part.number, whole, np.array([features.pop(video) for video in whole]),
+        [Failure(video=video, reason=failed.pop(video)) for video in part.videos
+         if video in failed])
+
+
+def extract(source: str, folder: str, config: ExtractionConfig, *, format: str = 'npy',
+            part_size: int = 256, retry_failed: bool = False, launcher: str = 'none',
+            show_progress: bool = True) -> tuple[int, int] | None:
+    """Extract the features of a folder or list of videos.
+
+    Args:
+        source: folder, or text file with one path a line (relative to the file's folder).
+        folder: where the shards go; an extraction that was killed there goes on.
+        config: model and how to run it.
+        format: 'npy', 'safetensors' or 'parquet'.
+        part_size: videos of a shard; a kill costs at most the shard that each process is at.
+        retry_failed: try again the videos that failed before.
+        launcher: who started the processes: 'none', 'pytorch', 'slurm' or 'mpi'. Each takes every
+            n-th part.
+        show_progress: draw a progress bar.
+
+    Returns:
+        In the first process: how many videos have features, and how many failed.
+    """
+    if part_size < 1:
+        raise ValueError(f'part_size must be at least 1, got {part_size}')
+    if launcher != 'none':
+        init_dist(launcher, backend='gloo', timeout=int(_PATIENCE.total_seconds()))
+    rank, world_size = get_dist_info()
+    store = FeatureStore(folder, format)
+    root, videos = read_video_list(source)
+    inferencer = config.build()
+
+    def work() -> tuple[int, int] | None:
+        plan = [None]
+        if rank == 0:
+            store.begin(describe(config, inferencer, format))
+            plan = [plan_parts(store, videos, part_size, retry_failed)]
+        broadcast_object_list(plan)
+        own = plan[0][rank::world_size]
+        total = sum(len(part.videos) for part in own)
+        steps = extract_parts(inferencer, store, root, own, config)
+        for _ in show_videos(steps, total, show_progress and rank == 0):
+            pass
+        barrier()
+        return store.finish(videos) if rank == 0 else None
+
+    if rank != 0:
+        return work()
+    with store.locked():
+        return work()
+
+
+def show_videos(steps: Iterator[int], total: int, show: bool) -> Iterator[int]:
+    """Go through counts of videos with a bar that counts videos."""
+    def single() -> Iterator[int]:
+        for count in steps:
+            yield from range(count)
+    return iter(track(single(), total=total, description='features', disable=not show))

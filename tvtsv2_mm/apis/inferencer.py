@@ -1,0 +1,367 @@
+"""A trained model on videos, from Python: features, labels, search, order."""
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmaction.structures import ActionDataSample
+from mmengine.config import ConfigDict
+from mmengine.fileio import get_file_backend
+from mmengine.infer import BaseInferencer
+from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_model
+from rich.progress import track
+from torch import nn
+
+from tvtsv2_mm.apis import pictures
+from tvtsv2_mm.apis.clips import (
+    ClipBatch,
+    ClipSource,
+    Failure,
+    Video,
+    clip_transforms,
+    iterate_clips,
+    list_videos,
+)
+from tvtsv2_mm.apis.model_config import config_of_checkpoint
+from tvtsv2_mm.registry import INFERENCERS, MODELS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
+DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
+
+@INFERENCERS.register_module()
+class TVTSv2Inferencer(BaseInferencer):
+    """Embed, label, find and order videos.
+
+    Examples:
+        >>> infer = TVTSv2Inferencer(weights='TVTSv2_ViT_B_16.pth')  # doctest: +SKIP
+        >>> infer('videos/')['predictions'][0]['features'].shape  # doctest: +SKIP
+        (512,)
+        >>> infer('a.mp4', task='zero-shot', labels=['a cat', 'a dog'])  # doctest: +SKIP
+
+    Args:
+        model: config file, config, or name in the model index. None takes the config that a
+            checkpoint of this package carries, or finds the published size of a TVTSv2 release.
+        weights: checkpoint of any layout that this package reads.
+        device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
+        dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
+        scope: registry scope.
+        show_progress: draw a progress bar.
+    """
+
+    def __init__(self,
+                 model: str | dict | None = None,
+                 weights: str | None = None,
+                 *,
+                 device: str | None = None,
+                 dtype: str = 'float32',
+                 scope: str | None = 'tvtsv2_mm',
+                 show_progress: bool = True) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype must be one of {tuple(DTYPES)}, not {dtype!r}')
+        if model is not None and isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        self.dtype = DTYPES[dtype]
+        super().__init__(model, weights, device, scope, show_progress)
+        self.device = next(self.model.parameters()).device
+
+    def __call__(self,
+                 inputs: Video | Sequence[Video],
+                 *,
+                 task: str = 'features',
+                 labels: Sequence[str] = (),
+                 prompts: Sequence[str] = ('{}', ),
+                 texts: Sequence[str] = (),
+                 transcripts: Sequence[str] | Sequence[Sequence[str]] = (),
+                 top_k: int = 5,
+                 batch_size: int = 8,
+                 num_workers: int = 0,
+                 skip_failed: bool = False,
+                 draw: bool = False,
+                 out_dir: str | os.PathLike | None = None,
+                 return_datasamples: bool = False) -> dict[str, Any]:
+        """Run a task on videos.
+
+        Args:
+            inputs: a path, a folder (all videos below it), an address (``file://``, ``http://`` and
+                what else mmengine.fileio reads), an array uint8 (T, H, W, 3) in RGB, or a list of
+                them.
+            task: 'features', 'zero-shot', 'retrieval' or 'sort'.
+            labels: zero-shot: the classes.
+            prompts: zero-shot: templates with one ``{}`` for the label; their embeddings are
+                averaged. The paper's is 'a person {}'.
+            texts: retrieval: what to look for.
+            transcripts: sort: K texts for all videos, or K for each video.
+            top_k: how many labels of a video, or videos of a text, are returned and drawn.
+            batch_size: clips at once.
+            num_workers: decoding processes; 0 decodes in this one.
+            skip_failed: list videos that cannot be read under 'failed' instead of raising.
+            draw: make pictures (not for 'features').
+            out_dir: folder to write the pictures to; implies ``draw``.
+            return_datasamples: 'predictions' are the ActionDataSamples of the videos.
+
+        Returns:
+            ``predictions``, one dict a video (retrieval: a text):
+
+            - features: ``video``, ``features`` float32 (E,), l2-normalised
+            - zero-shot: ``video``, ``labels`` best first, ``scores`` (cosines), ``probabilities``
+              (softmax over all labels at the training temperature)
+            - retrieval: ``text``, ``videos`` best first, ``scores``
+            - sort: ``video``, ``order`` (indices of the transcripts in time), ``transcripts`` in
+              that order, ``logits`` float32 (K, K)
+
+            ``visualization``: RGB arrays, one a prediction, or None. ``failed``: dicts ``video``
+            and ``reason``. retrieval: ``similarity`` float32 (videos, texts) and its ``videos``.
+
+        Raises:
+            ValueError: the arguments do not fit the task, or the model lacks what it needs.
+            RuntimeError: a video cannot be read, without ``skip_failed``.
+        """
+        self._check(task, labels, prompts, texts, top_k)
+        draw = (draw or out_dir is not None) and task != 'features'
+        videos = self._inputs_to_list(inputs)
+        own_texts = self._transcripts(transcripts, len(videos)) if task == 'sort' else None
+        samples: list[ActionDataSample] = []
+        failed: list[Failure] = []
+        batches = self.preprocess(videos, batch_size, texts=own_texts, num_workers=num_workers)
+        for batch in track(batches, description=task, disable=not self.show_progress):
+            if batch.failures and not skip_failed:
+                raise RuntimeError(f'{batch.failures[0].video}: {batch.failures[0].reason}')
+            failed += batch.failures
+            if batch.data is not None:
+                samples += self.forward(batch.data, names=batch.names, keep_frames=draw)
+        result: dict[str, Any] = dict(failed=[vars(failure) for failure in failed])
+        if task == 'features':
+            result['predictions'] = self._features(samples)
+        elif task == 'zero-shot':
+            result['predictions'] = self._labels(samples, labels, prompts, top_k)
+        elif task == 'sort':
+            result['predictions'] = self._orders(samples)
+        else:
+            result |= self._search(samples, texts, top_k)
+        result['visualization'] = self.visualize(samples, result['predictions'], task=task,
+                                                 out_dir=out_dir) if draw else None
+        return self.postprocess(samples, result, return_datasamples)
+
+    def preprocess(self, inputs: Sequence[Video], batch_size: int = 1, *,
+                   texts: Sequence[Sequence[str]] | None = None,
+                   num_workers: int = 0) -> Iterable[ClipBatch]:
+        """Decode and collate."""
+        source = ClipSource(inputs, self.pipeline, texts, texts and self._tokenizer)
+        return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
+
+    @torch.inference_mode()
+    def forward(self, inputs: dict, *, names: Sequence[str],
+                keep_frames: bool = False) -> list[ActionDataSample]:
+        """Run the model; the samples come back on the CPU."""
+        with self.autocast():
+            samples = self.model.test_step(inputs)
+        samples = [sample.cpu() for sample in samples]
+        for sample, name, video in zip(samples, names, inputs['inputs']['video'], strict=True):
+            sample.set_metainfo(dict(filename=name))
+            if keep_frames:
+                sample.set_field(video.permute(0, 2, 3, 1).cpu().numpy(), 'frames')
+        return samples
+
+    def autocast(self) -> torch.autocast:
+        """The precision that was asked for."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """Embed texts: N of them give float32 (N, E), l2-normalised."""
+        if self.model.neck is None:
+            raise ValueError('texts cannot be encoded: the model config has no neck')
+        tokens = self._tokenizer(texts).to(self.device)
+        with self.autocast():
+            embeds = [self.model.encode_text(part) for part in tokens.split(batch_size)]
+        return F.normalize(torch.cat(embeds).float(), dim=-1).cpu().numpy()
+
+    def embed_labels(self, labels: Sequence[str], prompts: Sequence[str] = ('{}', )) -> np.ndarray:
+        """Embed classes: the normalised mean over the prompts, float32 (C, E)."""
+        texts = [prompt.replace('{}', label) for label in labels for prompt in prompts]
+        embeds = self.embed_texts(texts).reshape(len(labels), len(prompts), -1).mean(axis=1)
+        return embeds / np.linalg.norm(embeds, axis=-1, keepdims=True)
+
+    def visualize(self, inputs: Sequence[ActionDataSample], preds: Sequence[dict], *,
+                  task: str, out_dir: str | os.PathLike | None = None) -> list[np.ndarray]:
+        """Draw a picture for each prediction.
+
+        Args:
+            inputs: samples with ``frames``.
+            preds: predictions of the task.
+            task: 'zero-shot', 'retrieval' or 'sort'.
+            out_dir: folder for ``000_<name>.png``.
+        """
+        if task == 'zero-shot':
+            images = [pictures.draw_labels(sample.frames, prediction)
+                      for sample, prediction in zip(inputs, preds, strict=True)]
+        elif task == 'sort':
+            images = [pictures.draw_order(sample.frames, prediction)
+                      for sample, prediction in zip(inputs, preds, strict=True)]
+        else:
+            frames = {sample.filename: sample.frames for sample in inputs}
+            images = [pictures.draw_search(frames, prediction) for prediction in preds]
+        if out_dir is not None:
+            for i, (image, prediction) in enumerate(zip(images, preds, strict=True)):
+                stem = Path(prediction['video']).stem if 'video' in prediction else 'text'
+                pictures.write_png(Path(out_dir, f'{i:03d}_{stem}.png'), image)
+        return images
+
+    def postprocess(self, preds: list[ActionDataSample], visualization: dict[str, Any],
+                    return_datasamples: bool = False) -> dict[str, Any]:
+        """Hand the samples over instead of the dicts where that is asked."""
+        return visualization | dict(predictions=preds) if return_datasamples else visualization
+
+    def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
+        checkpoint = None
+        if weights is not None:
+            if '://' not in str(weights) and not Path(weights).is_file():
+                raise FileNotFoundError(f'there is no checkpoint {weights}')
+            checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
+        if not cfg:
+            cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))
+        if cfg.get('model') is None:
+            raise ValueError('the config has no model')
+        # Classes come with the call, and the sizes of another data set's head do not matter.
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            model = MODELS.build(dict(cfg.model, cls_head=None))
+        self._load_weights_to_model(model, checkpoint, cfg)
+        return model.to(device).eval()
+
+    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None,
+                               cfg: ConfigDict | None) -> None:
+        if checkpoint is None:
+            raise ValueError('weights are needed: give a checkpoint')
+        _load_checkpoint_to_model(model, checkpoint)
+
+    def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
+        return clip_transforms(cfg)
+
+    def _init_collate(self, cfg: ConfigDict) -> None:
+        """:func:`~tvtsv2_mm.apis.clips.iterate_clips` collates: failures travel beside clips."""
+
+    def _init_visualizer(self, cfg: ConfigDict) -> None:
+        """Pictures are drawn by :mod:`tvtsv2_mm.apis.pictures`, not by an mmengine visualizer."""
+
+    def _inputs_to_list(self, inputs: Video | Sequence[Video]) -> list[Video]:
+        if isinstance(inputs, np.ndarray):
+            inputs = [inputs]
+        elif isinstance(inputs, str | os.PathLike):
+            path = os.fspath(inputs)
+            backend = get_file_backend(path)
+            is_folder = hasattr(backend, 'isdir') and '://' not in path and backend.isdir(path)
+            inputs = [os.path.join(path, name) for name in list_videos(path)] if is_folder else [
+                path]
+        inputs = list(inputs)
+        if not inputs:
+            raise ValueError('there is no video to look at: the list is empty')
+        return inputs
+
+    @property
+    def _tokenizer(self) -> ClipTokenizer:
+        return ClipTokenizer(self.model.neck.context_length)
+
+    def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],
+               texts: Sequence[str], top_k: int) -> None:
+        if task not in TASKS:
+            raise ValueError(f'task must be one of {TASKS}, not {task!r}')
+        if top_k < 1:
+            raise ValueError(f'top_k must be at least 1, got {top_k}')
+        for name, value in (('labels', labels), ('texts', texts), ('prompts', prompts)):
+            if isinstance(value, str):
+                raise ValueError(f'{name} must be a list of strings: [{value!r}]')
+        if task == 'zero-shot' and not labels:
+            raise ValueError("task 'zero-shot' needs labels=[...]")
+        if task == 'zero-shot' and not (prompts and all(p.count('{}') == 1 for p in prompts)):
+            raise ValueError('each of prompts must hold exactly one {} for the label, got '
+                             f'{list(prompts)}')
+        if task == 'retrieval' and not texts:
+            raise ValueError("task 'retrieval' needs texts=[...]")
+        if task == 'sort' and (self.model.sorting_head is None or self.model.neck is None):
+            raise ValueError("task 'sort' needs a model with a sorting_head and a neck: take a "
+                             'config and a checkpoint that have them')
+
+    def _transcripts(self, transcripts: Sequence, num_videos: int) -> list[list[str]]:
+        if not transcripts or isinstance(transcripts, str):
+            raise ValueError("task 'sort' needs transcripts=[...]: K texts for all videos, or a "
+                             'list of K for each')
+        one_for_all = isinstance(transcripts[0], str)
+        texts = [list(transcripts)] * num_videos if one_for_all else list(map(list, transcripts))
+        if len(texts) != num_videos:
+            raise ValueError(f'there are transcripts for {len(texts)} videos, but {num_videos} '
+                             'videos: give K texts for all, or a list of K for each')
+        expected = self.model.sorting_head.num_transcripts
+        for own in texts:
+            if len(own) != expected:
+                raise ValueError(f"task 'sort': this model sorts {expected} transcripts, got "
+                                 f'{len(own)}')
+        return texts
+
+    def _features(self, samples: list[ActionDataSample]) -> list[dict]:
+        return [dict(video=sample.filename, features=sample.video_embed.numpy())
+                for sample in samples]
+
+    def _labels(self, samples: list[ActionDataSample], labels: Sequence[str],
+                prompts: Sequence[str], top_k: int) -> list[dict]:
+        class_embeds = self.embed_labels(labels, prompts)
+        head = self.model.contrastive_head
+        temperature = 0.05 if head is None else head.temperature
+        predictions = []
+        for sample in samples:
+            cosines = class_embeds @ sample.video_embed.numpy()
+            shares = np.exp((cosines - cosines.max()) / temperature)
+            shares /= shares.sum()
+            best = np.argsort(-cosines, kind='stable')[:top_k]
+            predictions.append(dict(
+                video=sample.filename, labels=[labels[i] for i in best],
+                scores=cosines[best].tolist(), probabilities=shares[best].tolist()))
+        return predictions
+
+    def _search(self, samples: list[ActionDataSample], texts: Sequence[str],
+                top_k: int) -> dict[str, Any]:
+        text_embeds = self.embed_texts(texts)
+        videos = [sample.filename for sample in samples]
+        embeds = np.array([sample.video_embed.numpy() for sample in samples], np.float32)
+        similarity = embeds.reshape(len(videos), text_embeds.shape[1]) @ text_embeds.T
+        predictions = []
+        for text, column in zip(texts, similarity.T, strict=True):
+            best = np.argsort(-column, kind='stable')[:top_k]
+            predictions.append(dict(text=text, videos=[videos[i] for i in best],
+                                    scores=column[best].tolist()))
+        return dict(predictions=predictions, similarity=similarity, videos=videos)
+
+    def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
+        predictions = []
+        for sample in samples:
+            logits = sample.order_logits.numpy()
+            order = best_order(logits)
+            predictions.append(dict(
+                video=sample.filename, order=order, transcripts=[sample.texts[i] for i in order],
+                logits=logits))
+        return predictions
+
+
+def best_order(logits: np.ndarray) -> list[int]:
+    """Order transcripts by the assignment to positions that has the largest sum of logits.
+
+    Args:
+        logits: (K, K), [k, j] that transcript k is the j-th in time.
+
+    Returns:
+        K indices: which transcript comes first, second, ...
+
+    Examples:
+        >>> best_order(np.array([[0.0, 3.0], [0.1, 2.0]]))
+        [1, 0]
+    """
+    places = range(len(logits))
+    return list(max(permutations(places), key=lambda order: sum(
+        logits[transcript, place] for place, transcript in enumerate(order))))

@@ -1,0 +1,120 @@
+"""Pictures of predictions over the frames that they were made from."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+_MAX_FRAMES = 8
+_COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red', 'tab:purple', 'tab:brown', 'tab:pink',
+            'tab:olive')
+
+
+def draw_labels(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
+    """Draw the best labels of a video as bars under its frames.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        prediction: ``video``, ``labels``, ``scores``, ``probabilities``.
+
+    Returns:
+        uint8 RGB picture.
+    """
+    count = len(prediction['labels'])
+    figure = Figure(figsize=(10, 2.2 + 0.4 * count), layout='constrained')
+    strip, bars = figure.subplots(2, 1, height_ratios=(1.8, 0.4 * count))
+    _draw_strip(strip, frames)
+    strip.set_title(Path(prediction['video']).name)
+    places = np.arange(count)
+    bars.barh(places, prediction['probabilities'], color=_COLOURS[0])
+    bars.set_yticks(places, [_shorten(label) for label in prediction['labels']])
+    for place, (share, score) in enumerate(
+            zip(prediction['probabilities'], prediction['scores'], strict=True)):
+        bars.text(share + 0.01, place, f'{share:.1%} (cosine {score:.3f})', va='center', fontsize=8)
+    bars.invert_yaxis()
+    bars.set_xlim(0, 1.25)
+    bars.set_xticks([0, 0.5, 1])
+    return _render(figure)
+
+
+def draw_order(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
+    """Draw transcripts in their predicted order along the time line, under the frames.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        prediction: ``video``, ``order``, ``transcripts`` in that order.
+
+    Returns:
+        uint8 RGB picture.
+    """
+    count = len(prediction['order'])
+    figure = Figure(figsize=(10, 2.4 + 0.35 * count), layout='constrained')
+    strip, line = figure.subplots(2, 1, height_ratios=(1.8, 0.6 + 0.35 * count))
+    _draw_strip(strip, frames)
+    strip.set_title(Path(prediction['video']).name)
+    for place, (given, text) in enumerate(
+            zip(prediction['order'], prediction['transcripts'], strict=True)):
+        colour = _COLOURS[given % len(_COLOURS)]
+        line.barh(place, 1 / count, left=place / count, color=colour, alpha=0.5)
+        # A long text runs over its bar, but not out of the picture.
+        late = place >= count / 2
+        line.text((place + late) / count + (-0.005 if late else 0.005), place,
+                  f'[{given}] {_shorten(text)}', va='center', ha='right' if late else 'left',
+                  fontsize=8)
+    line.set_xlim(0, 1)
+    line.set_xlabel('time; [n]: n-th as given')
+    line.set_xticks([])
+    line.set_yticks([])
+    line.invert_yaxis()
+    return _render(figure)
+
+
+def draw_search(frames: Mapping[str, np.ndarray], prediction: Mapping) -> np.ndarray:
+    """Draw the middle frames of the videos found for a text, best first.
+
+    Args:
+        frames: of each video, uint8 (T, H, W, 3).
+        prediction: ``text``, ``videos``, ``scores``.
+
+    Returns:
+        uint8 RGB picture.
+    """
+    count = len(prediction['videos'])
+    figure = Figure(figsize=(2.2 * max(count, 1), 2.8), layout='constrained')
+    figure.suptitle(_shorten(prediction['text'], 80))
+    for i, (video, score) in enumerate(
+            zip(prediction['videos'], prediction['scores'], strict=True)):
+        axes = figure.add_subplot(1, count, i + 1)
+        axes.imshow(frames[video][len(frames[video]) // 2])
+        axes.set_title(f'{_shorten(Path(video).name, 24)}\n{score:.3f}', fontsize=8)
+        axes.axis('off')
+    return _render(figure)
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write a picture, and the folder that it goes to."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    imsave(os.fspath(path), image)
+
+
+def _draw_strip(axes: Axes, frames: np.ndarray) -> None:
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
+    axes.imshow(np.concatenate(list(frames[chosen]), axis=1))
+    axes.axis('off')
+
+
+def _shorten(text: str, length: int = 60) -> str:
+    # A dollar sign would start a formula.
+    text = text.replace('$', r'\$')
+    return text if len(text) <= length else f'{text[:length - 1]}…'
+
+
+def _render(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
