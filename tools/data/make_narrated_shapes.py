@@ -21,6 +21,10 @@ def parse_args() -> argparse.Namespace:
                         help='single-event clips of each of the 108 combinations')
     parser.add_argument('--order-clips', type=int, nargs=2, metavar=('TRAIN', 'TEST'),
                         default=default.order_clips, help='two-event clips')
+    parser.add_argument('--num-events', type=int, nargs=2, metavar=('FEWEST', 'MOST'),
+                        default=default.num_events, help='events of a narrated video, 2 to 6')
+    parser.add_argument('--event-seconds', type=float, nargs=2, metavar=('SHORTEST', 'LONGEST'),
+                        default=default.event_seconds)
     parser.add_argument('--size', type=int, default=default.size, help='side of a frame in pixels')
     parser.add_argument('--fps', type=float, default=default.fps)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1,
@@ -32,11 +36,12 @@ def main() -> None:
     """Write the data set and say what it holds."""
     args = parse_args()
     started = time.perf_counter()
-    options = NarratedShapesOptions(
-        seed=args.seed, transcript_videos=tuple(args.transcript_videos),
-        clip_rounds=tuple(args.clip_rounds), order_clips=tuple(args.order_clips), size=args.size,
-        fps=args.fps)
     try:
+        options = NarratedShapesOptions(
+            seed=args.seed, transcript_videos=tuple(args.transcript_videos),
+            clip_rounds=tuple(args.clip_rounds), order_clips=tuple(args.order_clips),
+            num_events=tuple(args.num_events), event_seconds=tuple(args.event_seconds),
+            size=args.size, fps=args.fps)
         counts = build_narrated_shapes(args.root, options, workers=args.workers)
     except ValueError as error:
         raise SystemExit(f'error: {error}') from None
