@@ -8,7 +8,7 @@ _base_ = [
 ]
 # Positions in time as large as what they are added to, or sorting does not begin for long.
 # The embeddings are tuned, as in the release: single frames taught the tiny CLIP no "left".
-model = dict(backbone=dict(temporal_std=0.4), neck=dict(freeze_embeddings=False))
+model = dict(backbone=dict(time_init='proj', temporal_std=0.4), neck=dict(freeze_embeddings=False))
 
 train_dataloader = dict(
     batch_size=32,

@@ -100,13 +100,21 @@ def _transcript_video(number: int, *, root: Path, options: NarratedShapesOptions
 
 
 def _event_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
-                folder: str) -> dict[str, Any]:
+                folder: str, spoken: bool) -> dict[str, Any]:
+    """One event; ``spoken`` adds captions in the words of a narrator.
+
+    For training: CLIP has read all kinds of text, and a tiny one that knows written captions alone
+    makes nothing of a transcript.
+    """
     rng = _random(options, split, number)
     thing, motion = COMBINATIONS[number % len(COMBINATIONS)]
     event = draw_event(rng, thing=thing, motion=MOTIONS[motion], start=0.0,
                        end=float(rng.uniform(*options.event_seconds)))
     entry = _film(rng, [event], f'{folder}/{number:05d}.mp4', root=root, options=options)
-    return entry | {'captions': captions_of_event(rng, event)}
+    captions = captions_of_event(rng, event)
+    if spoken:
+        captions += [' '.join(word for word, _, _ in narrate(rng, [event])) for _ in range(3)]
+    return entry | {'captions': captions}
 
 
 def _order_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
@@ -210,7 +218,8 @@ def _parts(root: Path, options: NarratedShapesOptions,
     for split, when in enumerate(('train', 'test')):
         clips, orders, train = f'clips_{when}', f'orders_{when}', when == 'train'
         parts[clips] = (options.clip_rounds[split] * len(COMBINATIONS),
-                        partial(_event_clip, split=2 + split, folder=clips, **common))
+                        partial(_event_clip, split=2 + split, folder=clips, spoken=train,
+                                **common))
         parts[orders] = (options.order_clips[split],
                          partial(_order_clip, split=4 + split, folder=orders, choice=not train,
                                  **common))

@@ -19,14 +19,18 @@ class DividedAttention(nn.Module):
         width: token width D.
         heads: number of heads; D must be a multiple of it.
         over: the axis that is attended over, 'time' or 'space'.
-        zero_init: start as a branch whose output is exactly 0 while its gradient is not: qkv 0,
-            output weight 1, biases 0. So a CLIP stays what it is when time attention is added.
+        zero_init: 'qkv' or 'proj' starts as a branch whose output is exactly 0, so that a CLIP
+            stays what it is when time attention is added. 'qkv' is the release's way: qkv 0, output
+            weight 1. 'proj' has a random qkv and the output weight 0.
     """
 
-    def __init__(self, *, width: int, heads: int, over: str, zero_init: bool = False) -> None:
+    def __init__(self, *, width: int, heads: int, over: str,
+                 zero_init: str | None = None) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
+        if zero_init not in (None, 'qkv', 'proj'):
+            raise ValueError(f"zero_init must be None, 'qkv' or 'proj', not {zero_init!r}")
         if over not in ('time', 'space'):
             raise ValueError(f"over must be 'time' or 'space', not {over!r}")
         self.heads = heads
@@ -35,12 +39,13 @@ class DividedAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.proj.bias)
-        if zero_init:
+        nn.init.normal_(self.qkv.weight, std=width**-0.5)
+        nn.init.normal_(self.proj.weight, std=width**-0.5)
+        if zero_init == 'qkv':
             nn.init.zeros_(self.qkv.weight)
             nn.init.ones_(self.proj.weight)
-        else:
-            nn.init.normal_(self.qkv.weight, std=width**-0.5)
-            nn.init.normal_(self.proj.weight, std=width**-0.5)
+        elif zero_init == 'proj':
+            nn.init.zeros_(self.proj.weight)
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """Attend inside the groups.

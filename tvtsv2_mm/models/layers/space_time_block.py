@@ -39,10 +39,11 @@ class SpaceTimeBlock(nn.Module):
         heads: number of heads of both attentions.
         activation: 'quick_gelu' or 'gelu'.
         time_attention: False leaves the time branch out; then this is CLIP's own block.
+        time_init: how the time branch starts at 0, see DividedAttention's ``zero_init``.
     """
 
-    def __init__(self, *, width: int, heads: int, activation: str,
-                 time_attention: bool = True) -> None:
+    def __init__(self, *, width: int, heads: int, activation: str, time_attention: bool = True,
+                 time_init: str = 'qkv') -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)
         self.attn = DividedAttention(width=width, heads=heads, over='space')
@@ -55,7 +56,7 @@ class SpaceTimeBlock(nn.Module):
         if time_attention:
             self.ln_3 = nn.LayerNorm(width)
             self.timeattn = DividedAttention(
-                width=width, heads=heads, over='time', zero_init=True)
+                width=width, heads=heads, over='time', zero_init=time_init)
         self.time_attention = time_attention
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
