@@ -17,13 +17,16 @@ class CheckpointError(ValueError):
     """A checkpoint does not fit: its layout is unknown, or keys or sizes differ."""
 
 
-def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor],
+                  report: dict | None = None) -> dict[str, Tensor]:
     """Convert a state dict of any known layout for a model.
 
     Args:
         given: names and tensors of the checkpoint; 'module.' before all names is taken off.
         own: the model's present state dict, for its names and sizes; what the checkpoint's layout
             does not have (named ``new`` in the layout's table) keeps these values.
+        report: is filled with what was done: layout, tensors (of the model), taken, new, unneeded
+            and dropped (names).
 
     Returns:
         A state dict with exactly the names of ``own``.
@@ -58,12 +61,16 @@ def to_own_layout(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dic
         raise CheckpointError(
             f'the checkpoint (layout: {layout.name}) does not fit the model config.\n'
             + '\n'.join(problems))
-    report = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
+    if report is not None:
+        dropped = [key for key in given if any(_match(name, key) for name in layout.dropped)]
+        report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
+                      new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped))
+    summary = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
     if new:
-        report += f'; new, kept at their initial values: {_summary(new)}'
+        summary += f'; new, kept at their initial values: {_summary(new)}'
     if unneeded:
-        report += f'; not needed by this model: {_summary(unneeded)}'
-    print_log(report, logger='current')
+        summary += f'; not needed by this model: {_summary(unneeded)}'
+    print_log(summary, logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
 
 
