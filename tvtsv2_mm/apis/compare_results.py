@@ -63,7 +63,9 @@ def _facts(result: dict) -> dict[str, str]:
     checkpoint, prompts = result.get('checkpoint') or {}, result.get('prompts')
     keys = checkpoint.get('keys') or {}
     facts = {name: views.get(name) for name in VIEWS}
+    probe = result.get('probe')
     facts |= {
+        'probe': probe and f'{probe["kind"]}, {probe["setting"]} = {probe["chosen"]}',
         'prompts': None if prompts is None else
         prompts[0] if len(prompts) == 1 else f'{len(prompts)} templates',
         'precision': result.get('precision'),
