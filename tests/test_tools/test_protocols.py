@@ -246,3 +246,50 @@ def test_linear_probe(run, tmp_path, size, benchmark):
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
     assert result['protocol'] == 'linear-probe'
     assert result['checkpoint']['sha256'] == file_sha256(tmp_path / 'out' / 'epoch_2.pth')
+
+
+def test_query_bank_with_videos(run, tmp_path):
+    """QB-Norm from video to text, with the test videos themselves as a bank of queries."""
+    name = 'vit-b16_retrieval_msrvtt.py'
+    root = tmp_path / 'data' / 'msrvtt'
+    paths = make_captions(root, [dict(captions=[text]) for text in SENTENCES])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    source = (CONFIGS / name).as_posix()
+    (tmp_path / 'own.py').write_text(f'_base_ = [{source!r}]\n' + '''
+test_evaluator = dict(query_bank='data/msrvtt/annotations/test.jsonl')
+bank = _base_.test_dataloader
+bank.update(batch_size=2, num_workers=0, persistent_workers=False)
+bank.dataset.update(_base_.test_set)
+custom_hooks = [
+    dict(type='QueryBankHook', max_texts=3, video_dataloader=bank), dict(type='ResultFileHook')]
+''')
+    run('test', 'own.py', 'model.pth', '--work-dir', 'out', '--cfg-options', *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, IMAGENET)
+    scores = text_embeds(model, SENTENCES) @ videos.T
+    metrics = result_of(tmp_path / 'out')['metrics']['qb']
+    own = [{i} for i in range(5)]
+    for direction, plain, bank in (('t2v', scores, scores[:3]), ('v2t', scores.T, scores.T)):
+        expected = figures(ordered(plain_query_bank_norm(plain, bank)), own)
+        found = tuple(metrics[f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
+        assert found == pytest.approx(expected), direction
+
+
+def test_a_missing_query_bank_is_told_before_the_test(run, tmp_path):
+    name = 'vit-b16_retrieval_lsmdc.py'
+    make_captions(tmp_path / 'data' / 'lsmdc', [dict(captions=[text]) for text in SENTENCES])
+    save_checkpoint(name, tmp_path / 'model.pth')
+    with pytest.raises(FileNotFoundError, match=r'query bank.*query_bank=None'):
+        run('test', CONFIGS / name, 'model.pth', '--cfg-options', *small_options(name))
+
+
+def test_the_baseline_takes_clip_and_reports_what_it_took(run, tmp_path):
+    """CLIP's text-and-image weights in a model with time: what is new is listed."""
+    name = 'vit-b16_multiple-choice_ssv2.py'
+    make_captions(tmp_path / 'data' / 'ssv2_mc', [
+        dict(captions=SENTENCES, answer=1) for _ in range(5)])
+    save_checkpoint(f'clip-b16_{name.split("_", 1)[1]}', tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    keys = result_of(tmp_path / 'out')['checkpoint']['keys']
+    assert 'backbone.temporal_embedding' in keys['new']
+    assert keys['taken'] == keys['tensors'] - len(keys['new']) and keys['unneeded'] == []
