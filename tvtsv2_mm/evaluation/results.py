@@ -8,9 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm import __version__
+
 SCHEMA = 1
-PACKAGES = ('tvtsv2_mm', 'torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite',
-            'numpy', 'decord', 'av', 'transformers', 'open_clip_torch', 'scikit-learn')
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
+            'decord', 'av', 'transformers', 'open_clip_torch', 'scikit-learn')
 # Metrics whose names begin so use more than the query itself, and are never quoted as raw ones.
 GROUPS = ('dsl', 'qb')
 
@@ -99,7 +101,7 @@ def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[s
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures may depend on, as far as installed."""
-    found = {'python': platform.python_version()}
+    found = {'python': platform.python_version(), 'tvtsv2_mm': __version__}
     for name in PACKAGES:
         try:
             found[name] = version(name)
