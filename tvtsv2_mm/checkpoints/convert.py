@@ -21,7 +21,8 @@ class CheckpointError(ValueError):
 def to_own_layout(given: Mapping[str, Tensor],
                   own: Mapping[str, Tensor],
                   *,
-                  interpolate_positions: bool = False) -> dict[str, Tensor]:
+                  interpolate_positions: bool = False,
+                  report: dict | None = None) -> dict[str, Tensor]:
     """Convert a state dict of any known layout for a model.
 
     Args:
@@ -30,6 +31,8 @@ def to_own_layout(given: Mapping[str, Tensor],
             does not have (named ``new`` in the layout's table) keeps these values.
         interpolate_positions: resize the tables of spatial and temporal positions to ``own``'s
             number of patches and frames, where they differ.
+        report: is filled with what was done: layout, tensors (of the model), taken, new, unneeded,
+            dropped (names) and resized (lines).
 
     Returns:
         A state dict with exactly the names of ``own``.
@@ -69,13 +72,18 @@ def to_own_layout(given: Mapping[str, Tensor],
         raise CheckpointError(
             f'the checkpoint (layout: {layout.name}) does not fit the model config.\n'
             + '\n'.join(problems))
-    report = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
+    if report is not None:
+        dropped = [key for key in given if any(_match(name, key) for name in layout.dropped)]
+        report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
+                      new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
+                      resized=list(resized_positions))
+    summary = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
     if new:
-        report += f'; new, kept at their initial values: {_summary(new)}'
+        summary += f'; new, kept at their initial values: {_summary(new)}'
     if unneeded:
-        report += f'; not needed by this model: {_summary(unneeded)}'
-    report += ''.join(f'; resized {line}' for line in resized_positions)
-    print_log(report, logger='current')
+        summary += f'; not needed by this model: {_summary(unneeded)}'
+    summary += ''.join(f'; resized {line}' for line in resized_positions)
+    print_log(summary, logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
 
 

@@ -51,6 +51,29 @@ def middle_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
     return edges[:-1] + (np.diff(edges) - 1) // 2
 
 
+def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.ndarray:
+    """Frames of several clips that see the same part of a video a little earlier and later.
+
+    Clip c of C takes of each interval the frame at (c + 1/2) / C of it: one clip has the middle
+    frames. With fewer frames than asked the last one is repeated, in each clip.
+
+    Returns:
+        int64 array (num_clips, num_frames).
+
+    Examples:
+        >>> clip_frames(0, 30, 3, 2).tolist()
+        [[2, 12, 22], [7, 17, 27]]
+        >>> clip_frames(0, 30, 3, 1).tolist() == [middle_frames(0, 30, 3).tolist()]
+        True
+        >>> clip_frames(0, 2, 3, 2).tolist()
+        [[0, 1, 1], [0, 1, 1]]
+    """
+    edges = interval_edges(start, stop, num_frames)
+    parts = 2 * np.arange(num_clips)[:, None] + 1
+    clips = edges[:-1] + (parts * np.diff(edges) - 1) // (2 * num_clips)
+    return np.pad(clips, ((0, 0), (0, num_frames - clips.shape[1])), mode='edge')
+
+
 def random_frames(start: int, stop: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
     """One random frame of each interval: for training.
 

@@ -105,6 +105,39 @@ def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarra
     return np.multiply(weights, similarity, out=weights)
 
 
+def query_bank_norm(similarity: np.ndarray, bank: np.ndarray, temperature: float = 0.05,
+                    activations: int = 1) -> np.ndarray:
+    """QB-Norm with a dynamic inverted softmax (Bogolin et al., CVPR 2022).
+
+    A candidate that many queries of a bank (of the training set) take for theirs is a hub. If the
+    best candidate of a test query is one that some bank query ranks among its first
+    ``activations``, the query's similarities become softmax weights against the bank; else they
+    stay. Each query is ranked for itself: unlike the dual softmax it sees no other test query.
+
+    Args:
+        similarity: (Q, C) of test queries and candidates.
+        bank: (B, C) of bank queries and the same candidates.
+        temperature: 1 / beta of the paper, which takes beta = 20.
+        activations: k of the paper.
+
+    Raises:
+        ValueError: the bank is empty, has other candidates, or k does not fit them.
+    """
+    if bank.ndim != 2 or not len(bank) or bank.shape[1] != similarity.shape[1]:
+        raise ValueError(f'the bank must be (B, {similarity.shape[1]}) with B > 0, '
+                         f'not {bank.shape}')
+    if not 1 <= activations <= bank.shape[1]:
+        raise ValueError(f'activations must be in 1..{bank.shape[1]}, not {activations}')
+    first = np.argpartition(-bank, activations - 1, axis=1)[:, :activations]
+    is_hub = np.zeros(bank.shape[1], dtype=bool)
+    is_hub[first] = True
+    top = bank.max(axis=0)
+    # Logarithm of the softmax weight: the same ranks, and no overflow.
+    weights = similarity / temperature - (
+        top / temperature + np.log(np.exp((bank - top) / temperature).sum(axis=0)))
+    return np.where(is_hub[similarity.argmax(axis=1)][:, None], weights, similarity)
+
+
 def _summary(ranks: Ranks) -> dict[str, float]:
     expected = ranks.expected
     return {f'R{k}': 100 * ranks.recall(k) for k in RECALLS} | {

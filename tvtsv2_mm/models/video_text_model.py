@@ -48,6 +48,8 @@ class VideoTextModel(BaseModel):
         self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
         self.sorting_head = sorting_head and MODELS.build(sorting_head)
         self.cls_head = cls_head and MODELS.build(cls_head)
+        # What the last loading of weights took, and what not; see to_own_layout.
+        self.load_report: dict | None = None
 
     def forward(self,
                 inputs: Mapping[str, Tensor],
@@ -73,6 +75,26 @@ class VideoTextModel(BaseModel):
     def encode_video(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Embeddings (B, E) and tokens (B, N, E) of the clips, not l2-normalised."""
         return self.backbone(inputs['video'], inputs.get('kept_patches'))
+
+    def encode_views(self, inputs: Mapping[str, Tensor],
+                     data_samples: Sequence[ActionDataSample]) -> tuple[Tensor, Tensor]:
+        """Encode videos of which the samples' ``num_views`` (V) clips and crops are to be averaged.
+
+        The views come one after the other in ``video`` (B, V * T, 3, H, W). The embedding (B, E) is
+        the mean of the l2-normalised embeddings of the views; the tokens (B, V * N, E) are those
+        of all views.
+        """
+        views = data_samples[0].get('num_views', 1)
+        if views == 1:
+            return self.encode_video(inputs)
+        batch, frames = inputs['video'].shape[:2]
+        patches = inputs.get('kept_patches')
+        parts = dict(
+            video=inputs['video'].unflatten(1, (views, frames // views)).flatten(0, 1),
+            kept_patches=None if patches is None else patches.repeat_interleave(views, dim=0))
+        embeds, tokens = self.encode_video(parts)
+        embeds = F.normalize(embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
+        return embeds.to(tokens.dtype), tokens.reshape(batch, -1, tokens.shape[-1])
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Embed texts: (..., L) -> (..., E), not l2-normalised."""
@@ -109,7 +131,7 @@ class VideoTextModel(BaseModel):
         ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
         and ``pred_label`` where there is a cls_head.
         """
-        video_embeds, video_tokens = self.encode_video(inputs)
+        video_embeds, video_tokens = self.encode_views(inputs, data_samples)
         for sample, embed in zip(data_samples, F.normalize(video_embeds.float(), dim=-1),
                                  strict=True):
             sample.video_embed = embed
@@ -149,7 +171,9 @@ class VideoTextModel(BaseModel):
         """
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
+        self.load_report = {}
         converted = to_own_layout(
-            given, self.state_dict(), interpolate_positions=self.interpolate_positions)
+            given, self.state_dict(), interpolate_positions=self.interpolate_positions,
+            report=self.load_report)
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)

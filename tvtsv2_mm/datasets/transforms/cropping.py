@@ -1,15 +1,16 @@
 """Cut the square that the model sees out of the frames."""
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.registry import TRANSFORMS
 
-MODES = ('random', 'center')
+MODES = ('random', 'center', 'three')
 
 
 @TRANSFORMS.register_module()
 class CropClip(BaseTransform):
-    """Cut the same square out of every frame; the result is a view, no pixel is copied.
+    """Cut the same square out of every frame; one square is a view, no pixel is copied.
 
     Required Keys:
 
@@ -18,11 +19,14 @@ class CropClip(BaseTransform):
 
     Modified Keys:
 
-    - imgs (T, size, size, 3)
+    - imgs (T, size, size, 3); mode 'three': (3 T, size, size, 3), one crop after the other, each
+      with all T frames
+    - num_views (mode 'three': three times what it was, or 3)
 
     Args:
         size: Side of the square in pixels.
-        mode: 'random' (training) or 'center' (evaluation).
+        mode: 'random' (training), 'center' (evaluation), or 'three' (multi-view evaluation): both
+            ends of the longer side and its centre.
 
     Raises:
         ValueError: If the frames are smaller than the square.
@@ -44,6 +48,8 @@ class CropClip(BaseTransform):
             raise ValueError(
                 f'{results.get("filename", "clip")}: frames of {height}x{width} pixels are smaller '
                 f'than the crop of {size}x{size}; set short_side of OpenVideo to at least {size}')
+        if self.mode == 'three':
+            return self._three_crops(results)
         if self.mode == 'center':
             top, left = (height - size) // 2, (width - size) // 2
         else:
@@ -51,6 +57,24 @@ class CropClip(BaseTransform):
             top = int(rng.integers(height - size + 1))
             left = int(rng.integers(width - size + 1))
         results['imgs'] = imgs[:, top:top + size, left:left + size]
+        return results
+
+    def _three_crops(self, results: dict) -> dict:
+        imgs, size = results['imgs'], self.size
+        rows, columns = (length - size for length in imgs.shape[1:3])
+        places = [(rows // 2, left) for left in (0, columns // 2, columns)]
+        if rows > columns:
+            places = [(top, columns // 2) for top in (0, rows // 2, rows)]
+        views = results.get('num_views', 1)
+        clips = np.split(imgs, views)
+        results['imgs'] = np.concatenate([
+            clip[:, top:top + size, left:left + size] for clip in clips for top, left in places])
+        results['num_views'] = 3 * views
+        # The frames that count as black are behind each other only within one clip.
+        if results.get('num_valid_frames', len(imgs)) < len(imgs):
+            raise ValueError(f"{results.get('filename', 'clip')}: short_clip='black' of DecodeClip "
+                             "does not go with several crops: use 'repeat_last'")
+        results['num_valid_frames'] = len(results['imgs'])
         return results
 
     def __repr__(self) -> str:

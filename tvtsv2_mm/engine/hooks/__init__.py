@@ -1,5 +1,7 @@
 """Hooks."""
 
+from tvtsv2_mm.engine.hooks.query_bank_hook import QueryBankHook
+from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 
-__all__ = ['SkippedSampleHook']
+__all__ = ['QueryBankHook', 'ResultFileHook', 'SkippedSampleHook']

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tvtsv2_mm.evaluation.retrieval import dual_softmax, text_to_video, video_to_text
+from tvtsv2_mm.evaluation.retrieval import (
+    dual_softmax,
+    query_bank_norm,
+    text_to_video,
+    video_to_text,
+)
 from tvtsv2_mm.registry import METRICS
 
 from ._records import SampleMetric, name_of, read
@@ -19,12 +24,17 @@ class RetrievalMetric(SampleMetric):
 
     Reads ``video_embed`` (E,) and ``text_embeds`` (n, E) of each video; a video may have several
     texts. Keys: ``t2v/R1`` ... ``t2v/MnR`` and ``v2t/...``; with ``dsl`` also ``dsl/t2v/...`` and
-    ``dsl/v2t/...``, beside the raw ones and never in their place. Ties give the expected value
+    ``dsl/v2t/...``, beside the raw ones and never in their place; with a query bank ``qb/t2v/...``
+    (and ``qb/v2t/...`` where the bank has videos). Ties give the expected value
     over all orders of the tied.
 
     Args:
         dsl: also report figures after a dual softmax.
         dsl_temperature: of the dual softmax over cosine similarities.
+        query_bank: caption file of training videos for QB-Norm. QueryBankHook, then needed,
+            encodes its texts into ``bank_texts`` and, if it is told to, its videos into
+            ``bank_videos``.
+        query_bank_temperature: of QB-Norm's softmax over cosine similarities.
         collect_device: as in mmengine.
         prefix: as in mmengine.
     """
@@ -35,11 +45,20 @@ class RetrievalMetric(SampleMetric):
                  *,
                  dsl: bool = False,
                  dsl_temperature: float = 0.01,
+                 query_bank: str | None = None,
+                 query_bank_temperature: float = 0.05,
                  collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device, prefix)
         if dsl_temperature <= 0:
             raise ValueError(f'dsl_temperature must be positive, not {dsl_temperature}')
+        if query_bank_temperature <= 0:
+            raise ValueError(
+                f'query_bank_temperature must be positive, not {query_bank_temperature}')
+        self.query_bank = query_bank
+        self.query_bank_temperature = query_bank_temperature
+        self.bank_texts: np.ndarray | None = None
+        self.bank_videos: np.ndarray | None = None
         self.dsl = dsl
         self.dsl_temperature = dsl_temperature
 
@@ -71,6 +90,25 @@ class RetrievalMetric(SampleMetric):
             metrics |= _both_ways(
                 dual_softmax(similarity, self.dsl_temperature),
                 dual_softmax(similarity.T, self.dsl_temperature).T, owners, 'dsl/')
+        if self.query_bank is not None:
+            metrics |= self._with_query_bank(similarity, texts, videos, owners)
+        return metrics
+
+    def _with_query_bank(self, similarity: np.ndarray, texts: np.ndarray, videos: np.ndarray,
+                         owners: np.ndarray) -> dict[str, float]:
+        if self.bank_texts is None:
+            raise RuntimeError(
+                f'RetrievalMetric has query_bank={self.query_bank!r}, but nobody encoded it: put '
+                "dict(type='QueryBankHook') into custom_hooks, or set query_bank=None")
+        for_texts = query_bank_norm(
+            similarity, self.bank_texts @ videos.T, self.query_bank_temperature)
+        metrics = {f'qb/t2v/{name}': value
+                   for name, value in text_to_video(for_texts, owners).items()}
+        if self.bank_videos is not None:
+            for_videos = query_bank_norm(
+                similarity.T, self.bank_videos @ texts.T, self.query_bank_temperature).T
+            metrics |= {f'qb/v2t/{name}': value
+                        for name, value in video_to_text(for_videos, owners).items()}
         return metrics
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
+from .prompts import read_lines, read_prompts
+
 
 @MODELS.register_module()
 class ZeroShotHead(BaseModule):
@@ -21,7 +23,9 @@ class ZeroShotHead(BaseModule):
 
     Args:
         classes: class names in the order of the labels, or a text file with one name a line.
-        prompts: templates with one ``{}`` for the class name.
+        prompts: templates with one ``{}`` for the class name; or a name in
+            ``prompts.PROMPTS`` ('paper', 'clip_ucf101', 'clip_kinetics'); or a text file with one
+            template a line.
         context_length: tokens of a prompt.
         batch_size: prompts encoded at once.
     """
@@ -29,17 +33,14 @@ class ZeroShotHead(BaseModule):
     def __init__(self,
                  *,
                  classes: Sequence[str] | str,
-                 prompts: Sequence[str] = ('a person {}', ),
+                 prompts: Sequence[str] | str = 'paper',
                  context_length: int = 77,
                  batch_size: int = 256) -> None:
         super().__init__()
-        self.classes = _read_lines(classes) if isinstance(classes, str) else list(classes)
+        self.classes = _read_classes(classes) if isinstance(classes, str) else list(classes)
         if not self.classes:
             raise ValueError('cls_head.classes is empty: give the class names in label order')
-        for prompt in prompts:
-            if prompt.count('{}') != 1:
-                raise ValueError(f'prompt {prompt!r} must hold exactly one {{}} for the class name')
-        self.prompts = list(prompts)
+        self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
         self._class_embeds: Tensor | None = None
@@ -70,8 +71,7 @@ class ZeroShotHead(BaseModule):
         return F.normalize(video_embeds.float(), dim=-1) @ class_embeds.t()
 
 
-def _read_lines(path: str) -> list[str]:
+def _read_classes(path: str) -> list[str]:
     if not Path(path).is_file():
         raise FileNotFoundError(f'cls_head.classes: no file {path} (one class name a line)')
-    lines = Path(path).read_text(encoding='utf-8').splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return read_lines(path)

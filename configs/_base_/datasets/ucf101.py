@@ -1,0 +1,12 @@
+# UCF101, made by tools/data/ucf101. The first of three splits.
+benchmark = 'UCF101'
+data_root = 'data/ucf101'
+num_classes = 101
+# One name a line, in the order of the labels, to read well behind "a person".
+classes = f'{data_root}/classes.txt'
+train_set = dict(
+    type='LabeledVideoDataset',
+    data_root=data_root,
+    ann_file='annotations/train_split1.txt',
+    data_prefix=dict(video='videos'))
+test_set = dict(train_set, ann_file='annotations/test_split1.txt')

@@ -1,0 +1,295 @@
+"""Each protocol end to end in the benchmark's layout, against plainly computed figures."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_tools.protocol_data import (
+    CLASSES,
+    CONFIGS,
+    SENTENCES,
+    make_captions,
+    make_recognition,
+    save_checkpoint,
+    small_options,
+    write_jsonl,
+)
+from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.datasets.video_reader import open_video
+from tvtsv2_mm.evaluation.results import file_sha256
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+CLIP = ([122.7709383, 116.7460125, 104.09373615], [68.5005327, 66.6321579, 70.32316305])
+SIZES = {'vit-b16': IMAGENET, 'clip-b16': CLIP}
+RECOGNITION = {'hmdb51': ('train_split1.txt', 'test_split1.txt'),
+               'ucf101': ('train_split1.txt', 'test_split1.txt'),
+               'kinetics400': ('train.txt', 'val.txt')}
+
+
+def plain_clips(path, pixels, clips=1, crops=1):
+    """Views (V, 12, 3, 224, 224) of a video, normalised."""
+    video = open_video(str(path), short_side=268)
+    total, views = video.num_frames, []
+    for clip in range(clips):
+        indices = []
+        for i in range(min(12, total)):
+            first = int(total * i / min(12, total))
+            length = int(total * (i + 1) / min(12, total)) - first
+            indices.append(first + ((2 * clip + 1) * length - 1) // (2 * clips))
+        indices += [indices[-1]] * (12 - len(indices))
+        frames = video.get_frames(indices).astype(np.float32)
+        rows, columns = frames.shape[1] - 224, frames.shape[2] - 224
+        for share in (0.5, ) if crops == 1 else (0, 0.5, 1):
+            top = int(rows * (share if rows > columns else 0.5))
+            left = int(columns * (0.5 if rows > columns else share))
+            crop = frames[:, top:top + 224, left:left + 224]
+            views.append(((crop - np.float32(pixels[0])) / np.float32(pixels[1])).transpose(
+                0, 3, 1, 2))
+    return torch.from_numpy(np.stack(views))
+
+
+def unit(array):
+    return array / np.linalg.norm(array, axis=-1, keepdims=True)
+
+
+@torch.no_grad()
+def video_embeds(model, folder, paths, pixels, **views):
+    """(n, E) in float64; each video alone, each view alone."""
+    embeds = []
+    for path in paths:
+        own = [model.backbone(view[None])[0][0].double().numpy()
+               for view in plain_clips(folder / path, pixels, **views)]
+        embeds.append(unit(np.mean([unit(embed) for embed in own], axis=0)))
+    return np.stack(embeds)
+
+
+@torch.no_grad()
+def text_embeds(model, texts):
+    tokens = ClipTokenizer()(texts)
+    return np.stack([unit(model.neck(own[None])[0].double().numpy()) for own in tokens])
+
+
+def result_of(folder: Path) -> dict:
+    [path] = folder.glob('*/result.json')
+    return json.loads(path.read_text())
+
+
+def top1(scores, labels):
+    return 100 * np.mean([int(np.argmax(own)) == label
+                          for own, label in zip(scores, labels, strict=True)])
+
+
+def class_embeds(model, prompts):
+    return np.stack([unit(text_embeds(model, [p.format(name) for p in prompts]).mean(axis=0))
+                     for name in CLASSES])
+
+
+@pytest.mark.parametrize('benchmark', RECOGNITION)
+@pytest.mark.parametrize('size', SIZES)
+def test_zero_shot(run, tmp_path, size, benchmark):
+    name = f'{size}_zero-shot_{benchmark}.py'
+    root = tmp_path / 'data' / benchmark
+    paths, labels = make_recognition(root, *RECOGNITION[benchmark])
+    model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, SIZES[size])
+    scores = videos @ class_embeds(model, ['a person {}']).T
+    result = result_of(tmp_path / 'out')
+    assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
+    assert result['metrics']['raw']['acc/top5'] == 100
+    split = root / 'annotations' / RECOGNITION[benchmark][1]
+    assert result['split']['sha256'] == file_sha256(split)
+    assert (result['split']['used'], result['split']['failed']) == (5, 0)
+    assert result['prompts'] == ['a person {}']
+
+
+def test_multi_view_and_own_prompts(run, tmp_path):
+    name = 'vit-b16_zero-shot_hmdb51.py'
+    root = tmp_path / 'data' / 'hmdb51'
+    paths, labels = make_recognition(root, *RECOGNITION['hmdb51'])
+    (tmp_path / 'prompts.txt').write_text('a video of a person {}.\n\n{} on a stage\n')
+    digest = file_sha256(root / 'annotations' / 'test_split1.txt')
+    (root / 'annotations' / 'counts.json').write_text(json.dumps(
+        {'test_split1.txt': dict(annotated=7, used=5, missing=2, sha256=digest)}))
+    model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
+    pipeline = 'test_dataloader.dataset.pipeline'
+    runner = run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+                 *small_options(name), 'model.cls_head.prompts=prompts.txt',
+                 f'{pipeline}.1.num_clips=2', f'{pipeline}.3.mode=three',
+                 'custom_hooks.0.out_file=own.json')
+    expected = video_embeds(model, root / 'videos', paths, IMAGENET, clips=2, crops=3)
+    classes = class_embeds(model, ['a video of a person {}.', '{} on a stage'])
+    found = []
+    with torch.no_grad():
+        for batch in runner.test_dataloader:
+            found += [sample.video_embed.numpy() for sample in runner.model.test_step(batch)]
+    np.testing.assert_allclose(np.stack(found), expected, atol=1e-4)
+    result = json.loads((tmp_path / 'own.json').read_text())
+    assert result['metrics']['raw']['acc/top1'] == pytest.approx(
+        top1(expected @ classes.T, labels))
+    assert (result['views']['clips'], result['views']['crops']) == (2, 3)
+    assert result['prompts'] == ['a video of a person {}.', '{} on a stage']
+    assert (result['split']['annotated'], result['split']['missing']) == (7, 2)
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_multiple_choice(run, tmp_path, size):
+    name = f'{size}_multiple-choice_ssv2.py'
+    root = tmp_path / 'data' / 'ssv2_mc'
+    answers = [0, 1, 2, 3, 1]
+    paths = make_captions(root, [
+        dict(captions=SENTENCES[:4 + (i % 2)], answer=answer) for i, answer in enumerate(answers)])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    scores = (video_embeds(model, root / 'videos', paths, SIZES[size])
+              @ text_embeds(model, SENTENCES).T)
+    expected = top1([own[:4 + (i % 2)] for i, own in enumerate(scores)], answers)
+    result = result_of(tmp_path / 'out')
+    assert result['metrics']['raw'] == {'multiple_choice/top1': pytest.approx(expected)}
+    assert result['benchmark'] == 'SSv2-MC'
+
+
+def figures(order_of_query, right):
+    """R@1 and mean rank from the candidates' order of each query."""
+    ranks = [1 + min(order.index(candidate) for candidate in own)
+             for order, own in zip(order_of_query, right, strict=True)]
+    return 100 * np.mean([rank == 1 for rank in ranks]), np.mean(ranks), np.median(ranks)
+
+
+def ordered(scores):
+    return [sorted(range(len(own)), key=lambda c: -own[c]) for own in scores.tolist()]
+
+
+def plain_softmax_over_queries(scores):
+    out = np.zeros_like(scores)
+    for c in range(scores.shape[1]):
+        weights = [math.exp((s - scores[:, c].max()) / 0.01) for s in scores[:, c]]
+        out[:, c] = scores[:, c] * weights / sum(weights)
+    return out
+
+
+def plain_query_bank_norm(scores, bank):
+    hubs = {own[0] for own in ordered(bank)}
+    out = scores.copy()
+    for q, own in enumerate(ordered(scores)):
+        if own[0] in hubs:
+            out[q] = [math.exp(20 * scores[q, c]) / sum(math.exp(20 * b) for b in bank[:, c])
+                      for c in range(scores.shape[1])]
+    return out
+
+
+@pytest.mark.parametrize('benchmark', ['msrvtt', 'didemo', 'lsmdc'])
+@pytest.mark.parametrize('size', SIZES)
+def test_retrieval(run, tmp_path, size, benchmark):
+    name = f'{size}_retrieval_{benchmark}.py'
+    root = tmp_path / 'data' / benchmark
+    captions = [SENTENCES[:1], SENTENCES[1:2], [SENTENCES[2], 'he names letters'], SENTENCES[3:4],
+                SENTENCES[4:]]
+    paths = make_captions(root, [dict(captions=own) for own in captions])
+    bank = ['a dog runs', 'two people talk', 'a hand draws']
+    write_jsonl(root / 'annotations' / 'train.jsonl', [dict(path='x.mp4', captions=bank[:2]),
+                                                       dict(path='y.mp4', captions=bank[2:])])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, SIZES[size])
+    texts = text_embeds(model, [text for own in captions for text in own])
+    owners = [i for i, own in enumerate(captions) for _ in own]
+    scores = texts @ videos.T
+    metrics = result_of(tmp_path / 'out')['metrics']
+    assert sorted(metrics) == ['dsl', 'qb', 'raw']
+    of_texts = [{owner} for owner in owners]
+    of_videos = [{t for t, owner in enumerate(owners) if owner == v} for v in range(5)]
+    bank_scores = text_embeds(model, bank) @ videos.T
+    for group, direction, used, right in (
+            ('raw', 't2v', scores, of_texts), ('raw', 'v2t', scores.T, of_videos),
+            ('dsl', 't2v', plain_softmax_over_queries(scores), of_texts),
+            ('dsl', 'v2t', plain_softmax_over_queries(scores.T), of_videos),
+            ('qb', 't2v', plain_query_bank_norm(scores, bank_scores), of_texts)):
+        found = tuple(metrics[group][f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
+        assert found == pytest.approx(figures(ordered(used), right)), (group, direction)
+
+
+@pytest.mark.parametrize('benchmark', RECOGNITION)
+@pytest.mark.parametrize('size', SIZES)
+def test_linear_probe(run, tmp_path, size, benchmark):
+    name = f'{size}_linear-probe_{benchmark}.py'
+    root = tmp_path / 'data' / benchmark
+    paths, labels = make_recognition(root, *RECOGNITION[benchmark])
+    # A whole model is published; the probe takes its video encoder.
+    model = save_checkpoint(f'{size}_retrieval_msrvtt.py', tmp_path / 'model.pth')
+    options = [*small_options(name), 'model.cls_head.embed_dim=32', 'train_cfg.max_epochs=2',
+               'train_cfg.val_interval=2', 'default_hooks.logger.interval=1',
+               'optim_wrapper.optimizer.lr=0.1']
+    run('train', CONFIGS / name, '--work-dir', 'out', '--cfg-options', *options,
+        'load_from=model.pth')
+    run('test', CONFIGS / name, 'out/epoch_2.pth', '--work-dir', 'tested', '--cfg-options',
+        *options)
+    weights = read_state_dict(tmp_path / 'out' / 'epoch_2.pth')
+    for key, value in model.backbone.state_dict().items():
+        assert torch.equal(weights[f'backbone.{key}'], value), key
+    weight, bias = (weights[f'cls_head.fc.{key}'].double().numpy() for key in ('weight', 'bias'))
+    assert np.abs(bias).max() > 0
+    scores = []
+    for path in paths:
+        with torch.no_grad():
+            embed = model.backbone(plain_clips(root / 'videos' / path, SIZES[size]))[0][0]
+        scores.append(weight @ embed.double().numpy() + bias)
+    result = result_of(tmp_path / 'tested')
+    assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
+    assert result['protocol'] == 'linear-probe'
+    assert result['checkpoint']['sha256'] == file_sha256(tmp_path / 'out' / 'epoch_2.pth')
+
+
+def test_query_bank_with_videos(run, tmp_path):
+    """QB-Norm from video to text, with the test videos themselves as a bank of queries."""
+    name = 'vit-b16_retrieval_msrvtt.py'
+    root = tmp_path / 'data' / 'msrvtt'
+    paths = make_captions(root, [dict(captions=[text]) for text in SENTENCES])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    source = (CONFIGS / name).as_posix()
+    (tmp_path / 'own.py').write_text(f'_base_ = [{source!r}]\n' + '''
+test_evaluator = dict(query_bank='data/msrvtt/annotations/test.jsonl')
+bank = _base_.test_dataloader
+bank.update(batch_size=2, num_workers=0, persistent_workers=False)
+bank.dataset.update(_base_.test_set)
+custom_hooks = [
+    dict(type='QueryBankHook', max_texts=3, video_dataloader=bank), dict(type='ResultFileHook')]
+''')
+    run('test', 'own.py', 'model.pth', '--work-dir', 'out', '--cfg-options', *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, IMAGENET)
+    scores = text_embeds(model, SENTENCES) @ videos.T
+    metrics = result_of(tmp_path / 'out')['metrics']['qb']
+    own = [{i} for i in range(5)]
+    for direction, plain, bank in (('t2v', scores, scores[:3]), ('v2t', scores.T, scores.T)):
+        expected = figures(ordered(plain_query_bank_norm(plain, bank)), own)
+        found = tuple(metrics[f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
+        assert found == pytest.approx(expected), direction
+
+
+def test_a_missing_query_bank_is_told_before_the_test(run, tmp_path):
+    name = 'vit-b16_retrieval_lsmdc.py'
+    make_captions(tmp_path / 'data' / 'lsmdc', [dict(captions=[text]) for text in SENTENCES])
+    save_checkpoint(name, tmp_path / 'model.pth')
+    with pytest.raises(FileNotFoundError, match=r'query bank.*query_bank=None'):
+        run('test', CONFIGS / name, 'model.pth', '--cfg-options', *small_options(name))
+
+
+def test_the_baseline_takes_clip_and_reports_what_it_took(run, tmp_path):
+    """CLIP's text-and-image weights in a model with time: what is new is listed."""
+    name = 'vit-b16_multiple-choice_ssv2.py'
+    make_captions(tmp_path / 'data' / 'ssv2_mc', [
+        dict(captions=SENTENCES, answer=1) for _ in range(5)])
+    save_checkpoint(f'clip-b16_{name.split("_", 1)[1]}', tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    keys = result_of(tmp_path / 'out')['checkpoint']['keys']
+    assert 'backbone.temporal_embedding' in keys['new']
+    assert keys['taken'] == keys['tensors'] - len(keys['new']) and keys['unneeded'] == []

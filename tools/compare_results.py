@@ -1,0 +1,36 @@
+"""Print result files side by side, and beside the paper's figures."""
+
+import argparse
+from pathlib import Path
+
+from tvtsv2_mm.apis.compare_results import compare
+from tvtsv2_mm.evaluation.results import read_result
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('results', nargs='+', metavar='RESULT.json',
+                        help='result files; NAME=RESULT.json gives a column its heading')
+    parser.add_argument('--no-paper', action='store_true', help="leave the paper's figures out")
+    return parser
+
+
+def main() -> None:
+    """Compare."""
+    parser = build_parser()
+    args = parser.parse_args()
+    names, results = [], []
+    try:
+        for given in args.results:
+            name, _, path = given.rpartition('=')
+            results.append(read_result(path))
+            config = (results[-1].get('config') or {}).get('file')
+            names.append(name or (Path(config).stem if config else Path(path).stem))
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    print(compare(results, names, paper=not args.no_paper))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,71 @@
+"""Probe a frozen video encoder: extract the features once, then fit what you like on them."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from tvtsv2_mm.apis.launch import check_file, load_config
+from tvtsv2_mm.apis.probes import PROBES, extract_features, fit_probe, read_cache, write_cache
+from tvtsv2_mm.evaluation.results import write_result
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    extract = commands.add_parser('extract', help='make the feature cache')
+    extract.add_argument('config', help='one of configs/tvtsv2/*_linear-probe_*.py')
+    extract.add_argument('checkpoint', help='checkpoint of any known layout')
+    extract.add_argument('--out', required=True, metavar='CACHE.npz', help='the cache')
+    extract.add_argument('--val-split', metavar='FILE',
+                         help='annotation file of a validation split, from the data root; without '
+                         'it a fifth of the training videos serves when a probe is fitted')
+    extract.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                         help='overrides of the config')
+    fit = commands.add_parser('fit', help='fit probes on a feature cache')
+    fit.add_argument('cache', help='the cache')
+    fit.add_argument('--probes', nargs='+', choices=PROBES, default=list(PROBES),
+                     help='default: all')
+    fit.add_argument('--seed', type=int, default=0)
+    fit.add_argument('--out-dir', help='folder of the result files; default: beside the cache')
+    return parser
+
+
+def extract(args: argparse.Namespace) -> None:
+    """Make the cache."""
+    cfg = load_config(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    checkpoint = check_file(args.checkpoint, 'checkpoint')
+    if not args.out.endswith('.npz'):
+        raise ValueError(f'--out must end in .npz, not {args.out}')
+    write_cache(args.out, extract_features(cfg, checkpoint, args.val_split))
+    print(f'\nfeature cache: {args.out}')
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Fit the probes, and write a result file of each."""
+    cache = read_cache(args.cache)
+    folder = Path(args.out_dir or Path(args.cache).parent)
+    for kind in args.probes:
+        result = fit_probe(cache, kind, seed=args.seed)
+        path = folder / f'{Path(args.cache).stem}_{kind}.json'
+        write_result(path, result)
+        probe, metrics = result['probe'], result['metrics']['raw']
+        print(f'{kind}: top 1 {metrics["acc/top1"]:.2f}, top 5 {metrics["acc/top5"]:.2f} '
+              f'({probe["setting"]} = {probe["chosen"]:g}, chosen on {probe["validation"]}); '
+              f'{path}')
+
+
+def main() -> None:
+    """Extract or fit."""
+    parser = build_parser()
+    args = parser.parse_args()
+    try:
+        {'extract': extract, 'fit': fit}[args.command](args)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,85 @@
+"""Result files side by side, and beside the paper's figures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from terminaltables import AsciiTable
+
+from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
+
+NOTE = 'Columns "paper: ..." are the figures of arXiv 2305.14173; nothing here has reproduced them.'
+VIEWS = ('frames', 'sampling', 'clips', 'crops', 'crop', 'crop_size', 'short_side', 'short_clip')
+COUNTS = ('annotated', 'used', 'missing', 'failed')
+
+
+def compare(results: Sequence[dict[str, Any]], names: Sequence[str], paper: bool = True) -> str:
+    """Tables of runs, one for each protocol and benchmark.
+
+    Args:
+        results: of ``read_result``.
+        names: of the runs, as headings.
+        paper: also show the paper's figures.
+    """
+    groups: dict[tuple, list[int]] = {}
+    for index, result in enumerate(results):
+        groups.setdefault((result.get('protocol'), result.get('benchmark')), []).append(index)
+    tables = []
+    shown = False
+    for key, members in groups.items():
+        figures = PAPER_FIGURES.get(key, {}) if paper else {}
+        shown = shown or bool(figures)
+        tables.append(_table(' on '.join(str(part) for part in key),
+                             [results[i] for i in members], [names[i] for i in members], figures))
+    return '\n\n'.join(tables) + (f'\n\n{NOTE}' if shown else '')
+
+
+def _table(title: str, results: list[dict], names: list[str], figures: dict[str, dict]) -> str:
+    columns = [result['metrics'] for result in results] + list(figures.values())
+    keys = dict.fromkeys((group, name) for column in columns
+                         for group, values in column.items() for name in values)
+    order = ('raw', 'dsl', 'qb')
+    rows = [['', *names, *(f'paper: {model}' for model in figures)]]
+    for group, name in sorted(keys, key=lambda key: (
+            order.index(key[0]) if key[0] in order else len(order))):
+        values = [column.get(group, {}).get(name) for column in columns]
+        rows.append([name if group == 'raw' else f'{name} ({group.upper()})',
+                     *('-' if value is None else f'{value:.1f}' for value in values)])
+    blanks = ['' for _ in figures]
+    facts = [_facts(result) for result in results]
+    for name in dict.fromkeys(name for own in facts for name in own):
+        values = [own.get(name, '-') for own in facts]
+        mark = '' if len(set(values)) == 1 else ' *'
+        rows.append([name + mark, *values, *blanks])
+    table = AsciiTable(rows, title)
+    text = table.table
+    if len(results) > 1:
+        text += '\n* the runs differ here'
+    return text
+
+
+def _facts(result: dict) -> dict[str, str]:
+    """What a reader must compare before the figures."""
+    views, split = result.get('views') or {}, result.get('split') or {}
+    checkpoint, prompts = result.get('checkpoint') or {}, result.get('prompts')
+    keys = checkpoint.get('keys') or {}
+    facts = {name: views.get(name) for name in VIEWS}
+    probe = result.get('probe')
+    facts |= {
+        'probe': probe and f'{probe["kind"]}, {probe["setting"]} = {probe["chosen"]}',
+        'prompts': None if prompts is None else
+        prompts[0] if len(prompts) == 1 else f'{len(prompts)} templates',
+        'precision': result.get('precision'),
+        'split sha256': _short(split.get('sha256')),
+        **{f'videos {name}': split.get(name) for name in COUNTS},
+        'checkpoint sha256': _short(checkpoint.get('sha256')),
+        'checkpoint layout': keys.get('layout'),
+        'tensors new / unneeded': f'{len(keys["new"])} / {len(keys["unneeded"])}' if keys else None,
+        'config sha256': _short((result.get('config') or {}).get('sha256')),
+        'tvtsv2_mm': (result.get('versions') or {}).get('tvtsv2_mm'),
+        'torch': (result.get('versions') or {}).get('torch'),
+    }
+    return {name: '-' if value is None else str(value) for name, value in facts.items()}
+
+
+def _short(digest: str | None) -> str | None:
+    return digest and digest[:12]

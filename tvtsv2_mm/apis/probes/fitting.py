@@ -1,0 +1,196 @@
+"""Probes on cached features; what is chosen is chosen on a validation split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from .cache import FeatureCache
+
+SHARE_OF_VAL = 0.2
+
+# Scores (n, number of classes of the fit) and the classes they belong to.
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A kind of probe.
+
+    Attributes:
+        fit: features (n, ...), labels (n,) and a value of the setting to a prediction.
+        setting: name of what is chosen.
+        values: to choose from, the simplest first: of equals the first is taken.
+        tokens: read (n, 1 + T, E), the embedding and the frames, instead of (n, E).
+    """
+
+    fit: Callable[[np.ndarray, np.ndarray, Any, int], Predict]
+    setting: str
+    values: tuple
+    tokens: bool = False
+
+
+def _fit_logistic(x: np.ndarray, y: np.ndarray, strength: float, seed: int) -> Predict:
+    if len(np.unique(y)) < 2:
+        raise ValueError('a linear probe needs at least two classes in the training split')
+    model = make_pipeline(StandardScaler(), LogisticRegression(
+        C=strength, max_iter=1000, random_state=seed)).fit(x, y)
+    return lambda test: (model.predict_proba(test), model.classes_)
+
+
+def _fit_neighbours(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> Predict:
+    model = KNeighborsClassifier(
+        min(count, len(x)), metric='cosine', weights='distance').fit(x, y)
+    return lambda test: (model.predict_proba(test), model.classes_)
+
+
+class AttentiveProbe(nn.Module):
+    """One learned query that attends to a video's tokens, and a linear layer behind it."""
+
+    def __init__(self, *, width: int, classes: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.zeros(1, 1, width))
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.head = nn.Linear(width, classes)
+        nn.init.trunc_normal_(self.query, std=0.02)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, E) -> (B, classes)."""
+        tokens = self.norm(tokens)
+        query = self.query.expand(len(tokens), -1, -1)
+        return self.head(self.attention(query, tokens, tokens, need_weights=False)[0][:, 0])
+
+
+def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
+                   epochs: int = 30, min_steps: int = 500, batch_size: int = 128) -> Predict:
+    """Train for ``epochs``, and on few videos for as many as ``min_steps`` take."""
+    classes, targets = np.unique(y, return_inverse=True)
+    # Its own generator: what else draws random numbers is not disturbed.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        width = x.shape[-1]
+        heads = max(heads for heads in (8, 4, 2, 1) if width % heads == 0)
+        model = AttentiveProbe(width=width, classes=len(classes), heads=heads)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=weight_decay)
+        batches = -(-len(x) // batch_size)
+        epochs = max(epochs, -(-min_steps // batches))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+        for _ in range(epochs):
+            for batch in torch.randperm(len(x)).split(batch_size):
+                loss = F.cross_entropy(model(torch.from_numpy(x[batch.numpy()]).float()),
+                                       torch.from_numpy(targets[batch.numpy()]))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+    model.eval()
+
+    @torch.no_grad()
+    def predict(test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts = [model(torch.from_numpy(test[i:i + batch_size]).float()).softmax(dim=-1)
+                 for i in range(0, len(test), batch_size)]
+        return torch.cat(parts).numpy(), classes
+
+    return predict
+
+
+PROBES = {
+    'logistic': Probe(fit=_fit_logistic, setting='C',
+                      values=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)),
+    'knn': Probe(fit=_fit_neighbours, setting='neighbours', values=(1, 5, 10, 20, 50)),
+    'attentive': Probe(fit=_fit_attentive, setting='weight_decay', values=(1.0, 0.1, 0.01),
+                       tokens=True),
+}
+
+
+def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
+              seed: int = 0) -> dict[str, Any]:
+    """Choose a probe's setting on the validation split, fit on all but the test split, and test.
+
+    Without a validation split in the cache, a fifth of the training split serves, drawn by the
+    seed, with each class' share kept where every class has two videos or more.
+
+    Args:
+        cache: features.
+        kind: one of ``PROBES``.
+        values: of the setting, instead of the probe's own.
+        seed: of the drawn validation split and of the attentive probe.
+
+    Returns:
+        A result as a result file holds it.
+
+    Raises:
+        ValueError: no such probe, or a split is missing or too small.
+    """
+    if kind not in PROBES:
+        raise ValueError(f'probe must be one of {", ".join(PROBES)}, not {kind!r}')
+    for split in ('train', 'test'):
+        if not len(cache.labels.get(split, ())):
+            raise ValueError(f'the feature cache has no {split} split')
+    probe = PROBES[kind]
+    values = tuple(values or probe.values)
+    features = {split: _features(cache, split, probe.tokens) for split in cache.labels}
+    labels = cache.labels
+    rest, chosen_on, told = _validation(labels, seed)
+    all_x = np.concatenate([features[split] for split in ('train', 'val') if split in features])
+    all_y = np.concatenate([labels[split] for split in ('train', 'val') if split in labels])
+    scores = []
+    for value in values:
+        predict = probe.fit(all_x[rest], all_y[rest], value, seed)
+        scores.append(_accuracy(predict, all_x[chosen_on], all_y[chosen_on])[0])
+    best = values[int(np.argmax(scores))]
+    predict = probe.fit(all_x, all_y, best, seed)
+    top1, top5 = _accuracy(predict, features['test'], labels['test'])
+    fields = dict(cache.fields)
+    splits = fields.pop('splits', {})
+    return fields | dict(
+        metrics=dict(raw={'acc/top1': top1, 'acc/top5': top5}),
+        split=splits.get('test'),
+        splits=splits,
+        probe=dict(kind=kind, setting=probe.setting, chosen=best, validation=told, seed=seed,
+                   val_top1={str(value): score
+                             for value, score in zip(values, scores, strict=True)},
+                   fitted_on=len(all_y)))
+
+
+def _features(cache: FeatureCache, split: str, tokens: bool) -> np.ndarray:
+    embeds = cache.embeds[split].astype(np.float32)
+    if not tokens:
+        return embeds
+    return np.concatenate([embeds[:, None], cache.frames[split].astype(np.float32)], axis=1)
+
+
+def _validation(labels: dict[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices into train + val to fit and to choose on, and how they were found."""
+    count = len(labels['train'])
+    if 'val' in labels:
+        return (np.arange(count), np.arange(count, count + len(labels['val'])),
+                'the validation split')
+    _, sizes = np.unique(labels['train'], return_counts=True)
+    held_out = max(round(SHARE_OF_VAL * count), 1)
+    keep_shares = sizes.min() > 1 and held_out >= len(sizes) <= count - held_out
+    if count < 3:
+        raise ValueError(f'{count} training videos are too few to choose a setting on some')
+    rest, chosen_on = train_test_split(
+        np.arange(count), test_size=held_out, random_state=seed,
+        stratify=labels['train'] if keep_shares else None)
+    return rest, chosen_on, (f'{held_out} of {count} training videos, drawn with seed {seed}'
+                             + (', stratified' if keep_shares else ''))
+
+
+def _accuracy(predict: Predict, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Top 1 and top 5 in per cent; a class that was never seen cannot be right."""
+    scores, classes = predict(x)
+    order = classes[np.argsort(-scores, axis=1, kind='stable')]
+    hits = order == y[:, None]
+    return 100 * float(hits[:, 0].mean()), 100 * float(hits[:, :5].any(axis=1).mean())

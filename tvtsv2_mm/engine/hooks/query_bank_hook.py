@@ -1,0 +1,88 @@
+"""Encodes the query bank of QB-Norm before a test."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from tvtsv2_mm.datasets.annotations import load_captions
+from tvtsv2_mm.registry import HOOKS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+
+
+@HOOKS.register_module()
+class QueryBankHook(Hook):
+    """Encode the captions, and on request the videos, of each RetrievalMetric's ``query_bank``.
+
+    A metric without ``query_bank`` is left alone. The texts of the bank are the queries that tell
+    hubs among videos (text to video); its videos tell hubs among texts (video to text), at the
+    price of decoding them.
+
+    Args:
+        context_length: tokens of a text.
+        batch_size: texts encoded at once.
+        max_texts: texts of the bank, the first ones in the file; None takes all.
+        video_dataloader: loader of the bank's videos (a CaptionVideoDataset in test mode), for
+            ``qb/v2t``.
+    """
+
+    def __init__(self, *, context_length: int = 77, batch_size: int = 256,
+                 max_texts: int | None = None, video_dataloader: dict | None = None) -> None:
+        self.context_length = context_length
+        self.batch_size = batch_size
+        self.max_texts = max_texts
+        self.video_dataloader = video_dataloader
+
+    @torch.no_grad()
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Fill ``bank_texts`` and ``bank_videos`` of the metrics.
+
+        Raises:
+            FileNotFoundError: there is no such caption file.
+        """
+        metrics = [metric for metric in runner.test_evaluator.metrics
+                   if getattr(metric, 'query_bank', None) is not None]
+        if not metrics:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model.eval()
+        videos = self._encode_videos(runner, model)
+        for metric in metrics:
+            texts = self._read_texts(metric.query_bank)
+            if is_main_process():  # which alone computes metrics
+                metric.bank_texts = self._encode_texts(model, texts)
+                metric.bank_videos = videos
+
+    def _read_texts(self, path: str) -> list[str]:
+        try:
+            records = load_captions(path)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{error}. It is the query bank of QB-Norm: captions of training videos; '
+                '--cfg-options test_evaluator.query_bank=None does without') from None
+        texts = [text for record in records for text in record['captions']]
+        return texts[:self.max_texts]
+
+    def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> np.ndarray:
+        tokens = ClipTokenizer(context_length=self.context_length)(texts)
+        device = next(model.parameters()).device
+        embeds = torch.cat([model.encode_text(part.to(device)).float().cpu()
+                            for part in tokens.split(self.batch_size)])
+        return F.normalize(embeds, dim=-1).numpy()
+
+    def _encode_videos(self, runner: Runner, model: torch.nn.Module) -> np.ndarray | None:
+        if self.video_dataloader is None:
+            return None
+        embeds: dict[str, np.ndarray] = {}
+        for batch in runner.build_dataloader(self.video_dataloader):
+            for sample in model.test_step(batch):
+                embeds[sample.sample_id] = sample.video_embed.cpu().numpy()
+        gathered: Mapping[str, np.ndarray] = {}
+        for part in all_gather_object(embeds):
+            gathered = {**gathered, **part}
+        return np.stack(list(gathered.values()))

@@ -1,0 +1,99 @@
+"""Writes a result file after a test: the figures, and all that they depend on."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from tvtsv2_mm.evaluation.results import (
+    describe_checkpoint,
+    describe_split,
+    describe_views,
+    group_metrics,
+    package_versions,
+    text_sha256,
+    write_result,
+)
+from tvtsv2_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResultFileHook(Hook):
+    """Write ``result.json`` into the folder of the run's logs (see configs/tvtsv2/PROTOCOLS.md).
+
+    The config's ``protocol`` and ``benchmark`` name what was measured.
+
+    Args:
+        out_file: another place for the file.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, *, out_file: str | None = None) -> None:
+        self.out_file = out_file
+        self._num_evaluated = 0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Count anew."""
+        self._num_evaluated = 0
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                        outputs: Sequence | None = None) -> None:
+        """Count the videos."""
+        self._num_evaluated += len(outputs or ())
+
+    def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Write the file, on rank 0."""
+        num_evaluated = sum(all_gather_object(self._num_evaluated))
+        if not is_main_process():
+            return
+        path = Path(self.out_file or Path(runner.log_dir, 'result.json'))
+        write_result(path, self._describe(runner, metrics or {}, num_evaluated))
+        runner.logger.info(f'result file: {path}')
+
+    @staticmethod
+    def _describe(runner: Runner, metrics: Mapping[str, float], num_evaluated: int) -> dict:
+        cfg = runner.cfg
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset = runner.test_dataloader.dataset
+        text = cfg.pretty_text
+        pipeline = cfg.test_dataloader.dataset.get('pipeline', [])
+        # The sampler gives every rank as many videos: some come twice on several.
+        num_evaluated = min(num_evaluated, len(dataset))
+        head = getattr(model, 'cls_head', None)
+        classes = getattr(head, 'classes', None)
+        return dict(
+            protocol=cfg.get('protocol'),
+            benchmark=cfg.get('benchmark'),
+            metrics=group_metrics(metrics),
+            split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
+            views=describe_views(pipeline),
+            prompts=getattr(head, 'prompts', None),
+            classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
+            precision=_precision(model, runner.test_loop),
+            evaluator=cfg.test_evaluator.to_dict() if hasattr(cfg.test_evaluator, 'to_dict') else
+            [dict(metric) for metric in cfg.test_evaluator],
+            config=dict(file=cfg.filename, sha256=text_sha256(text), text=text),
+            checkpoint=describe_checkpoint(cfg.get('load_from'),
+                                           getattr(model, 'load_report', None)),
+            versions=package_versions(),
+            device=_device(model),
+            num_devices=get_world_size(),
+            time=datetime.now(UTC).isoformat(timespec='seconds'))
+
+
+def _precision(model: torch.nn.Module, loop: Any) -> str:
+    """Type of the weights, and whether the loop computes in another."""
+    kinds = sorted({str(value.dtype).removeprefix('torch.') for value in model.parameters()})
+    return '+'.join(kinds) + (', autocast' if getattr(loop, 'fp16', False) else '')
+
+
+def _device(model: torch.nn.Module) -> str:
+    device = next(model.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type

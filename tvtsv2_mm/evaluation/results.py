@@ -1,0 +1,138 @@
+"""What a result file says: all that a figure depends on, beside the figure."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tvtsv2_mm import __version__
+
+SCHEMA = 1
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
+            'decord', 'av', 'transformers', 'open_clip_torch', 'scikit-learn')
+# Metrics whose names begin so use more than the query itself, and are never quoted as raw ones.
+GROUPS = ('dsl', 'qb')
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = sha256()
+    with Path(path).open('rb') as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text in UTF-8, in hexadecimal."""
+    return sha256(text.encode()).hexdigest()
+
+
+def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Put metrics that were re-weighted apart from raw ones.
+
+    Examples:
+        >>> group_metrics({'t2v/R1': 1.0, 'dsl/t2v/R1': 2.0})
+        {'raw': {'t2v/R1': 1.0}, 'dsl': {'t2v/R1': 2.0}}
+    """
+    grouped: dict[str, dict[str, float]] = {'raw': {}}
+    for key, value in metrics.items():
+        group, _, name = key.partition('/')
+        if group in GROUPS:
+            grouped.setdefault(group, {})[name] = float(value)
+        else:
+            grouped['raw'][key] = float(value)
+    return grouped
+
+
+def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Frames, clips and crops of a test pipeline of this package, defaults filled in."""
+    by_type = {step['type']: step for step in pipeline if isinstance(step.get('type'), str)}
+    frames = by_type.get('SampleClipFrames', {})
+    crop = by_type.get('CropClip')
+    mode = crop and crop.get('mode', 'random')
+    return dict(
+        frames=frames.get('num_frames', 12),
+        sampling=frames.get('mode', 'random'),
+        clips=frames.get('num_clips', 1),
+        crops=3 if mode == 'three' else 1,
+        crop=mode,
+        crop_size=crop and crop.get('size', 224),
+        short_side=by_type.get('OpenVideo', {}).get('short_side'),
+        short_clip=by_type.get('DecodeClip', {}).get('short_clip', 'repeat_last'))
+
+
+def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) -> dict[str, Any]:
+    """The annotation file of a test, its hash, and how many of the benchmark's videos were used.
+
+    ``missing`` comes from the ``counts.json`` that tools/data/<benchmark> writes beside the file,
+    if it tells of this very file; otherwise nobody knows, and it is None.
+
+    Args:
+        ann_file: the annotation file.
+        num_videos: videos in it.
+        num_evaluated: videos that the model was given; evaluation stops at one that fails, so
+            what is less than ``num_videos`` was left out by the user of the loop.
+    """
+    ann_file = Path(ann_file)
+    digest = file_sha256(ann_file)
+    split = dict(
+        file=str(ann_file), sha256=digest, annotated=None, used=num_evaluated, missing=None,
+        failed=num_videos - num_evaluated)
+    counts_file = ann_file.with_name('counts.json')
+    if counts_file.is_file():
+        counts = json.loads(counts_file.read_text('utf-8')).get(ann_file.name, {})
+        if counts.get('sha256') == digest:
+            split.update(annotated=counts['annotated'], missing=counts['missing'])
+    return split
+
+
+def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[str, Any] | None:
+    """Path, hash and key report of a checkpoint; no hash for one that is no local file."""
+    if path is None:
+        return None
+    local = Path(path).expanduser()
+    return dict(path=str(path), sha256=file_sha256(local) if local.is_file() else None,
+                keys=dict(load_report) if load_report else None)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures may depend on, as far as installed."""
+    found = {'python': platform.python_version(), 'tvtsv2_mm': __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
+    """Write a result file, under its name only when it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(json.dumps(dict(schema=SCHEMA) | dict(result), indent=2) + '\n', 'utf-8')
+    part.replace(path)
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """Read a result file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no result file, or one of another version.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no result file {path}; the configs of the protocols '
+                                'write work_dirs/<config>/<time>/result.json')
+    try:
+        result = json.loads(Path(path).read_text('utf-8'))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} is no JSON file: {error}') from None
+    if not isinstance(result, dict) or result.get('schema') != SCHEMA or 'metrics' not in result:
+        raise ValueError(f'{path} is no result file of schema {SCHEMA}')
+    return result
