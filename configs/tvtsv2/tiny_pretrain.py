@@ -6,7 +6,8 @@ _base_ = [
     '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
-# Positions in time as large as what they are added to, or sorting does not begin for long.
+# Time attention with a gradient from the start (see SpaceTimeViT), and positions in time as large
+# as what they are added to: else sorting does not begin for long.
 # The embeddings are tuned, as in the release: single frames taught the tiny CLIP no "left".
 model = dict(backbone=dict(time_init='proj', temporal_std=0.4), neck=dict(freeze_embeddings=False))
 
@@ -30,7 +31,7 @@ val_evaluator = dict(type='SortingAccuracy')
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=14, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # One rate for what comes from the tiny CLIP and what is new: it has less to lose than a real one
@@ -44,7 +45,7 @@ optim_wrapper = dict(
         lr_mult={'conv1': 0.05, 'positional_embedding': 5.0, 'temporal_embedding': 5.0}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='MultiStepLR', by_epoch=True, milestones=[12], gamma=0.2),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[8], gamma=0.2),
 ]
 
 default_hooks = dict(
