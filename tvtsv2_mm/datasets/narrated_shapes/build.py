@@ -25,7 +25,7 @@ from tvtsv2_mm.datasets.narrated_shapes.narration import (
 from tvtsv2_mm.datasets.narrated_shapes.render import render_frames, write_video
 from tvtsv2_mm.datasets.narrated_shapes.vocabulary import MOTIONS
 
-VERSION = 1  # raise it when the same options give other bytes
+VERSION = 2  # raise it when the same options give other bytes
 STAMP = 'narrated_shapes.json'
 COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
 
