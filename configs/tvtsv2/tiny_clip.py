@@ -17,7 +17,7 @@ train_dataloader = dict(
         type='RepeatDataset',
         times=10,
         dataset=dict(
-            _base_.captions_train,
+            _base_.pictures_train,
             pipeline=[
                 _base_.open_cached, single_frame, _base_.decode, _base_.tokenize, _base_.pack
             ])))
@@ -28,7 +28,8 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6)
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='TrainableParamsConstructor',
-    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05),
+    optimizer=dict(
+        type='AdamW', fused=True, lr=2e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05),
     paramwise_cfg=dict(lr_mult={'conv1': 0.05, 'positional_embedding': 5.0}))
 param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50)]
 

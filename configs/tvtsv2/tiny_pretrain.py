@@ -8,8 +8,7 @@ _base_ = [
 ]
 # Time attention with a gradient from the start (see SpaceTimeViT), and positions in time as large
 # as what they are added to: else sorting does not begin for long.
-# The embeddings are tuned, as in the release: single frames taught the tiny CLIP no "left".
-model = dict(backbone=dict(time_init='proj', temporal_std=0.4), neck=dict(freeze_embeddings=False))
+model = dict(backbone=dict(time_init='proj', temporal_std=0.4))
 
 train_dataloader = dict(
     batch_size=32,
@@ -31,7 +30,7 @@ val_evaluator = dict(type='SortingAccuracy')
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # One rate for what comes from the tiny CLIP and what is new: it has less to lose than a real one
@@ -39,13 +38,14 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='TrainableParamsConstructor',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05),
+    optimizer=dict(
+        type='AdamW', fused=True, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05),
     # conv1: see tiny_clip.py.
     paramwise_cfg=dict(
         lr_mult={'conv1': 0.05, 'positional_embedding': 5.0, 'temporal_embedding': 5.0}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='MultiStepLR', by_epoch=True, milestones=[8], gamma=0.2),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[6], gamma=0.2),
 ]
 
 default_hooks = dict(

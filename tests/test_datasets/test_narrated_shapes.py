@@ -101,6 +101,23 @@ def test_labels_say_what_the_pixels_do(root):
         assert seen == names[int(label)], path
 
 
+def test_a_still_at_the_end_of_a_clip_shows_what_its_caption_names(root):
+    # What a CLIP can learn from pictures: "left" is on the left, "bigger" is big.
+    stills, clips = (read_lines(root, f'{name}_train.jsonl') for name in ('pictures', 'captions'))
+    sides = {}
+    for still, clip in zip(stills, clips, strict=True):
+        assert still['captions'] == clip['captions']
+        assert still['end'] == clip['duration'] and still['end'] - still['start'] < 1.01
+        event = clip['meta']['events'][0]
+        frame = decord.VideoReader(str(root / 'videos' / still['path']))[-1].asnumpy()
+        centre, area = centres_and_areas(frame[None], event['colour'])
+        sides.setdefault(event['motion'], []).append((*centre[0], area[0]))
+    means = {motion: np.mean(values, axis=0) for motion, values in sides.items()}
+    assert means['moving left'][0] < 25 and means['moving right'][0] > 39
+    assert means['moving up'][1] < 25 and means['moving down'][1] > 39
+    assert means['growing'][2] > 5 * means['shrinking'][2]
+
+
 def test_mirrored_motions_have_the_same_frames_in_the_other_order():
     for one, other in zip(MOTIONS[::2], MOTIONS[1::2], strict=True):
         films = []

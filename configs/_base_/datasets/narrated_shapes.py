@@ -26,6 +26,7 @@ captions_train = dict(
     ann_file='annotations/captions_train.jsonl',
     data_prefix=dict(video='videos'),
     pipeline=[open_cached, random_frames, decode, tokenize, tube_mask, pack])
+pictures_train = dict(captions_train, ann_file='annotations/pictures_train.jsonl')
 motions_train = dict(
     type='LabeledVideoDataset',
     data_root=data_root,

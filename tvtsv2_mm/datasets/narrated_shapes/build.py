@@ -25,8 +25,9 @@ from tvtsv2_mm.datasets.narrated_shapes.narration import (
 from tvtsv2_mm.datasets.narrated_shapes.render import render_frames, write_video
 from tvtsv2_mm.datasets.narrated_shapes.vocabulary import MOTIONS
 
-VERSION = 2  # raise it when the same options give other bytes
+VERSION = 3  # raise it when the same options give other bytes
 STAMP = 'narrated_shapes.json'
+PICTURE_SECONDS = 1.0  # at the end of a clip: what moves left is on the left by then
 COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
 
 
@@ -117,6 +118,18 @@ def _event_clip(number: int, *, root: Path, options: NarratedShapesOptions, spli
     return entry | {'captions': captions}
 
 
+def _picture(entry: dict[str, Any]) -> dict[str, Any]:
+    """The end of a single-event clip, to be read as a still: it shows what the caption names.
+
+    So a CLIP learns from pictures what "left" and "bigger" mean, though not what moves. One that
+    saw every frame of "moves left" alike would learn to ignore the word, and frozen text blocks do
+    not give it back.
+    """
+    end = entry['duration']
+    return {'path': entry['path'], 'start': round(end - PICTURE_SECONDS, 3), 'end': end,
+            'captions': entry['captions']}
+
+
 def _order_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
                 folder: str, choice: bool) -> dict[str, Any]:
     rng = _random(options, split, number)
@@ -151,6 +164,7 @@ def _write_annotations(root: Path, made: dict[str, list[dict[str, Any]]]) -> Non
         'transcripts_train.jsonl': made['stories_train'],
         'transcripts_val.jsonl': made['stories_val'],
         'captions_train.jsonl': made['clips_train'],
+        'pictures_train.jsonl': [_picture(clip) for clip in made['clips_train']],
         # One video per combination: if two shared a caption, neither could be "the" answer.
         'captions_test.jsonl': test[:len(COMBINATIONS)],
         'orders_train.jsonl': made['orders_train'],
@@ -169,8 +183,9 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
 
     Layout: ``videos/{stories,clips,orders}_*/00000.mp4`` and
     ``annotations/``: ``transcripts_{train,val}.jsonl``, ``captions_{train,test}.jsonl`` (single
-    events), ``orders_{train,test}.jsonl`` (two events, "before" and "after"; the test is a multiple
-    choice), ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
+    events), ``pictures_train.jsonl`` (their last second, captioned as a still),
+    ``orders_{train,test}.jsonl`` (two events, "before" and "after"; the test is a multiple choice),
+    ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
 
     Args:
         root (str | Path): Folder to write to.
