@@ -105,24 +105,42 @@ def test_msrvtt_at_full_size(prepare, capsys):
     assert records[999] == {'path': 'all/video9999.mp4', 'id': 'video9999',
                             'captions': ['sentence, 9999']}
 
+    write('info.json', json.dumps(dict(
+        videos=[dict(video_id=f'video{n}', split='train') for n in range(6513)],
+        sentences=[dict(video_id=f'video{n}', caption=f'{n}, {i}')
+                   for n in range(6513) for i in range(2)])))
+    prepare('prepare_msrvtt', 'test.csv', '--train', 'info.json')
+    assert 'train.jsonl: 0 of 6513 videos; all 13026 captions' in capsys.readouterr().out
+    records = load_captions('data/msrvtt/annotations/train.jsonl')
+    assert records[1] == {'path': 'video1', 'id': 'video1', 'captions': ['1, 0', '1, 1']}
+
 
 def test_didemo(prepare):
     write('val_data.json', json.dumps([dict(video='1@N0_2.mts', description='a'),
                                        dict(video='1@N0_2.mts', description='b'),
                                        dict(video='3@N0_4.', description='c')]))
-    write('data/didemo/videos/1@N0_2.mts')
-    write('data/didemo/videos/3@N0_4.')
-    prepare('prepare_didemo', 'val_data.json', '--part', 'val', '--allow-counts')
-    records = load_captions('data/didemo/annotations/val.jsonl')
-    assert [(record['path'], record['captions']) for record in records] == [
-        ('1@N0_2.mts', ['a b']), ('3@N0_4.', ['c'])]
+    for name in ('test', 'train'):
+        write(f'{name}_data.json', json.dumps([dict(video=f'{name}.mov', description=name)]))
+    for name in ('1@N0_2.mts', '3@N0_4.', 'test.mov.mp4'):
+        write(f'data/didemo/videos/{name}')
+    prepare('prepare_didemo', 'test_data.json', '--val', 'val_data.json', '--train',
+            'train_data.json', '--allow-counts')
+    found = {part: [(record['path'], record['captions'])
+                    for record in load_captions(f'data/didemo/annotations/{part}.jsonl')]
+             for part in ('test', 'val', 'train')}
+    assert found == dict(test=[('test.mov.mp4', ['test'])],
+                         val=[('1@N0_2.mts', ['a b']), ('3@N0_4.', ['c'])],
+                         train=[('train', ['train'])])
 
 
 def test_lsmdc(prepare):
     clip = '0014_Ist_das_Leben_nicht_schoen_00.54.25.560-00.54.29.820'
     write('test.csv', f'{clip}\t1\t2\t1\t2\tSomeone sits.\n')
     write(f'data/lsmdc/videos/{clip[:31]}/{clip}.avi')
-    prepare('prepare_lsmdc', 'test.csv', '--allow-counts')
+    write('train.csv', 'Other_00.1-00.2\t1\t2\t1\t2\tSomeone stands.\n')
+    prepare('prepare_lsmdc', 'test.csv', '--train', 'train.csv', '--allow-counts')
     [record] = load_captions('data/lsmdc/annotations/test.jsonl')
     assert record['path'] == f'0014_Ist_das_Leben_nicht_schoen/{clip}.avi'
     assert record['captions'] == ['Someone sits.']
+    [record] = load_captions('data/lsmdc/annotations/train.jsonl')
+    assert record['captions'] == ['Someone stands.']

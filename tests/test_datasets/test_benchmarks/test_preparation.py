@@ -101,3 +101,26 @@ def test_captions(videos, tmp_path):
         Sample(name='a', stems=('a', ), annotation={'captions': ['']})])
     with pytest.raises(ValueError, match=r'test\.jsonl: a: "captions" must be'):
         prepare([empty], videos=videos, out=tmp_path)
+
+
+def test_a_query_bank_needs_no_videos(videos, tmp_path):
+    def captioned(name, *stems, **more):
+        return Split(name=name, samples=[
+            Sample(name=stem, stems=(stem, ), annotation={'captions': ['x', 'y']})
+            for stem in stems], **more)
+
+    report = prepare([captioned('test.jsonl', 'a'),
+                      captioned('train.jsonl', 'b', 'gone', captions_only=True)],
+                     videos=videos, out=tmp_path)
+    annotations = tmp_path / 'annotations'
+    assert [(record['path'], record['captions'])
+            for record in load_captions(annotations / 'train.jsonl')] == [
+                ('sit/b.mp4', ['x', 'y']), ('gone', ['x', 'y'])]
+    assert 'train.jsonl: 1 of 2 videos; all 4 captions' in report.summary()
+    assert report.counts['train.jsonl']['missing'] == 1
+    assert not (annotations / 'train.jsonl.missing.tsv').exists()
+    with pytest.raises(ValueError, match=r'train\.jsonl: 1 of its videos are in another split too,'
+                                         ' a; a query bank has training videos alone'):
+        prepare([captioned('test.jsonl', 'a'),
+                 captioned('train.jsonl', 'b', 'a', captions_only=True)],
+                videos=videos, out=tmp_path)

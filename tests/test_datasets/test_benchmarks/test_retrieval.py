@@ -23,6 +23,42 @@ def test_msrvtt(write):
         read_msrvtt(write('b.csv', 'key\n1\n'))
 
 
+MSRVTT_TEST = 'key,vid_key,video_id,sentence\nret0,msr9,video9,a test\n'
+
+
+def msrvtt_json(*videos):
+    """As in train_val_videodatainfo.json: two sentences a video, in turn."""
+    return json.dumps(dict(
+        info={}, videos=[dict(video_id=name, split=split) for name, split in videos],
+        sentences=[dict(video_id=name, caption=f'{word} {name}', sen_id=0)
+                   for word in ('first', 'second ') for name, _ in videos]))
+
+
+def test_msrvtt_training_captions(write):
+    test = write('test.csv', MSRVTT_TEST)
+    first = write('a.json', msrvtt_json(('video1', 'train'), ('video2', 'validate')))
+    second = write('b.json', msrvtt_json(('video7', 'test')))
+    _, train = read_msrvtt(test, train=[first])
+    assert told([train]) == {'video1': ['first video1', 'second  video1']}
+    assert (train.name, train.official, train.captions_only) == ('train.jsonl', (6513, ), True)
+    listed = write('9k.csv', 'video_id\nvideo7\nvideo1\n')
+    _, train = read_msrvtt(test, train=[first, second], train_list=listed)
+    assert list(told([train])) == ['video7', 'video1']
+    assert train.official == (9000, 7010)
+    with pytest.raises(ValueError, match=r'no sentence of 1 training videos, video7; is test_'):
+        read_msrvtt(test, train=[first], train_list=listed)
+    with pytest.raises(ValueError, match=r'9k\.csv names training videos.* give --train'):
+        read_msrvtt(test, train_list=listed)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('[]', 'an object with the list "videos"'), ('{"videos": 1}', 'videos: a list of objects'),
+    ('{"videos": [{"video_id": "a"}]}', 'videos: record 0 must have video_id, split')])
+def test_msrvtt_errors(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_msrvtt(write('test.csv', MSRVTT_TEST), train=[write('a.json', text)])
+
+
 def test_didemo_joins_the_descriptions_of_a_video(write):
     records = [('1@N0_2_3.mov', 'A dog.'), ('4@N0_5_6.', 'the sea '), ('1@N0_2_3.mp4', ' it barks'),
                ('1@N0_2_3.mov', 'it runs')]
@@ -34,6 +70,8 @@ def test_didemo_joins_the_descriptions_of_a_video(write):
     # As the file of the videos may be named: 1@N0_2_3.mp4 or 1@N0_2_3.mov.mp4.
     assert splits[0].samples[0].stems == ('1@N0_2_3', '1@N0_2_3.mov', '1@N0_2_3.mp4')
     assert read_didemo(path, 'val')[0].name == 'val.jsonl'
+    [train] = read_didemo(path, 'train')
+    assert (train.name, train.captions_only) == ('train.jsonl', True)
 
 
 @pytest.mark.parametrize(('text', 'message'), [
@@ -56,6 +94,14 @@ def test_lsmdc(write, header):
         '1004_Juno_00.00.32.801-00.00.34.997': ['SOMEONE says "hi", and leaves.']}
     assert splits[0].samples[0].folder == '1004_Juno'
     assert splits[0].official == (1000, )
+
+
+def test_lsmdc_training_captions(write):
+    # A clip's name is not unique: it may have several sentences.
+    other = LSMDC.replace('SOMEONE', 'And').replace('.34.997\t', '.34.998\t')
+    _, train = read_lsmdc(write('a.csv', LSMDC), train=write('b.csv', LSMDC + LSMDC + other))
+    assert [len(captions) for captions in told([train]).values()] == [2, 1]
+    assert (train.name, train.captions_only) == ('train.jsonl', True)
 
 
 def test_lsmdc_errors(write):

@@ -1,4 +1,4 @@
-"""MSR-VTT 1k-A: the csv of the test to data/msrvtt/annotations."""
+"""MSR-VTT 1k-A: the official annotation files to data/msrvtt/annotations."""
 
 import argparse
 
@@ -10,13 +10,20 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 'msrvtt')
     parser.add_argument('annotation', help='csv with the columns video_id and sentence')
+    parser.add_argument('--train', nargs='+', default=(), metavar='JSON',
+                        help='train_val_videodatainfo.json (and test_videodatainfo.json), or '
+                             'MSRVTT_data.json: training captions, for QB-Norm')
+    parser.add_argument('--train-list', metavar='CSV',
+                        help='MSRVTT_train.9k.csv: which videos are for training (default: the '
+                             'split "train" of --train)')
     return parser.parse_args()
 
 
 def main() -> None:
     """Read, check and write."""
     args = parse_args()
-    run(lambda: (read_msrvtt(args.annotation), ()), args)
+    run(lambda: (read_msrvtt(
+        args.annotation, train=args.train, train_list=args.train_list), ()), args)
 
 
 if __name__ == '__main__':

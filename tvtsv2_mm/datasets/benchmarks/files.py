@@ -59,11 +59,26 @@ def read_json_list(path: str | Path, *, keys: tuple[str, ...]) -> list[dict]:
                 raise ValueError(f'{where}: not json ({error})') from None
     else:
         records = read_json(path)
+    return _check_records(records, str(path), keys)
+
+
+def read_records(content: Any, path: str | Path, name: str, *, keys: tuple[str, ...]) -> list[dict]:
+    """Objects of the list ``name`` in the content of a json file, that have these keys.
+
+    Raises:
+        ValueError: There is no such list, or an object lacks a key.
+    """
+    if not isinstance(content, dict) or name not in content:
+        raise ValueError(f'{path}: an object with the list "{name}" is needed')
+    return _check_records(content[name], f'{path}, {name}', keys)
+
+
+def _check_records(records: Any, where: str, keys: tuple[str, ...]) -> list[dict]:
     if not isinstance(records, list):
-        raise ValueError(f'{path}: a list of objects is needed, one for each record')
+        raise ValueError(f'{where}: a list of objects is needed, one for each record')
     for number, record in enumerate(records):
         if not isinstance(record, dict) or any(key not in record for key in keys):
-            raise ValueError(f'{path}: record {number} must have {", ".join(keys)}; it is '
+            raise ValueError(f'{where}: record {number} must have {", ".join(keys)}; it is '
                              f'{str(record)[:80]}')
     return records
 

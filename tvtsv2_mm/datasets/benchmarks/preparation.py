@@ -56,11 +56,14 @@ class Split:
         name: Of the annotation file, with its ending: 'test_split1.txt' or 'test.jsonl'.
         samples: In the official order.
         official: Numbers of videos that count as complete; none given, none is asked for.
+        captions_only: The captions are wanted, as query bank of QB-Norm, with or without the
+            videos: a video that is missing keeps its official name as path.
     """
 
     name: str
     samples: list[Sample]
     official: tuple[int, ...] = ()
+    captions_only: bool = False
 
 
 @dataclass(kw_only=True)
@@ -70,16 +73,22 @@ class PreparationReport:
     Attributes:
         folder: Of the annotation files.
         counts: Of each file: ``annotated``, ``used``, ``missing``, and the file's ``sha256``.
+        num_captions: Of each file whose captions are all there, whatever the videos.
     """
 
     folder: Path
     counts: dict[str, dict] = field(default_factory=dict)
+    num_captions: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
         """The report as lines of text."""
         lines = []
         for name, count in self.counts.items():
-            lines.append(f'{self.folder / name}: {count["used"]} of {count["annotated"]} videos')
+            line = f'{self.folder / name}: {count["used"]} of {count["annotated"]} videos'
+            if name in self.num_captions:
+                lines.append(f'{line}; all {self.num_captions[name]} captions')
+                continue
+            lines.append(line)
             if count['missing']:
                 lines.append(f'  {count["missing"]} missing: {missing_list(self.folder, name)}')
         return '\n'.join(lines)
@@ -104,22 +113,26 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
 
     Raises:
         FileNotFoundError: There is no such folder, or no video in it.
-        ValueError: A count is not the official one, a video is annotated twice, or videos are
-            missing.
+        ValueError: A count is not the official one, a video is annotated twice or is in a query
+            bank and in another split, or videos are missing.
     """
     for split in splits:
         _check(split, allow_counts)
+    _check_apart(splits)
     index = VideoIndex(videos)
     folder = Path(out, 'annotations')
     folder.mkdir(parents=True, exist_ok=True)
-    report = PreparationReport(folder=folder)
+    report = PreparationReport(folder=folder, num_captions={
+        split.name: sum(len((sample.annotation or {})['captions']) for sample in split.samples)
+        for split in splits if split.captions_only})
     texts = {}
     for split in splits:
         lines, missing = _find(split, index)
-        _write_missing(missing_list(folder, split.name), missing)
+        _write_missing(missing_list(folder, split.name), [] if split.captions_only else missing)
         texts[split.name] = ''.join(f'{line}\n' for line in lines)
+        annotated = len(split.samples)
         report.counts[split.name] = dict(
-            annotated=len(split.samples), used=len(lines), missing=len(missing),
+            annotated=annotated, used=annotated - len(missing), missing=len(missing),
             sha256=sha256(texts[split.name].encode()).hexdigest())
     _check_missing(report, videos, allow_missing)
     for name, text in texts.items():
@@ -149,14 +162,29 @@ def _check(split: Split, allow_counts: bool) -> None:
         raise ValueError(f'{split.name}: the annotation names {name} {times} times')
 
 
+def _check_apart(splits: Sequence[Split]) -> None:
+    others = {sample.name for split in splits if not split.captions_only
+              for sample in split.samples}
+    for split in splits:
+        shared = [sample.name for sample in split.samples if sample.name in others]
+        if split.captions_only and shared:
+            raise ValueError(f'{split.name}: {len(shared)} of its videos are in another split too, '
+                             f'{", ".join(shared[:3])}; a query bank has training videos alone')
+
+
 def _find(split: Split, index: VideoIndex) -> tuple[list[str], list[tuple[str, str]]]:
     """Lines of the annotation file, and (name, reason) of each missing video."""
     lines, missing = [], []
     for sample in split.samples:
         try:
-            lines.append(sample.line(_find_video(sample, index)))
+            path = _find_video(sample, index)
         except DropRecord as error:
             missing.append((sample.name, str(error)))
+            if not split.captions_only:
+                continue
+            path = sample.name
+        try:
+            lines.append(sample.line(path))
         except AnnotationError as error:
             raise ValueError(f'{split.name}: {sample.name}: {error}') from None
     return lines, missing
@@ -170,8 +198,9 @@ def _find_video(sample: Sample, index: VideoIndex) -> str:
 
 
 def _check_missing(report: PreparationReport, videos: str | Path, allow_missing: bool) -> None:
-    short = {name: count for name, count in report.counts.items() if count['missing']}
-    empty = [name for name, count in report.counts.items() if not count['used']]
+    short = {name: count for name, count in report.counts.items()
+             if count['missing'] and name not in report.num_captions}
+    empty = [name for name, count in short.items() if not count['used']]
     if not short or (allow_missing and not empty):
         return
     found = '; '.join(f'{count["missing"]} of {count["annotated"]} videos of {name} are not under '

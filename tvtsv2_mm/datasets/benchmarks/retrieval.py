@@ -1,11 +1,25 @@
-"""MSR-VTT 1k-A, DiDeMo and LSMDC: the official annotation files to samples with a caption."""
+"""MSR-VTT 1k-A, DiDeMo and LSMDC: the official annotation files to samples with captions.
 
+Each reader makes a split of the test. Training captions become ``train.jsonl``, the query bank of
+QB-Norm, for which their videos need not be there.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tvtsv2_mm.datasets.benchmarks.files import read_csv, read_json_list, read_lines
+from tvtsv2_mm.datasets.benchmarks.files import (
+    read_csv,
+    read_json,
+    read_json_list,
+    read_lines,
+    read_records,
+)
 from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
 
 MSRVTT_COUNT = 1000
+# Of the split "train", and of the lists of training videos that go with 1k-A.
+MSRVTT_TRAIN_COUNT = 6513
+MSRVTT_LIST_COUNTS = (9000, 7010)
 LSMDC_COUNT = 1000
 
 # Videos of test_data.json, val_data.json and train_data.json. Lists of 1003 are in use for the test
@@ -13,16 +27,52 @@ LSMDC_COUNT = 1000
 DIDEMO_COUNTS = {'test': (1004, 1003), 'val': (1065, ), 'train': (8395, )}
 
 
-def read_msrvtt(path: str | Path) -> list[Split]:
+def read_msrvtt(path: str | Path, *, train: Sequence[str | Path] = (),
+                train_list: str | Path | None = None) -> list[Split]:
     """Read the csv of the 1k-A test (columns ``video_id`` and ``sentence``): a sentence a video.
+
+    Args:
+        path: The csv file.
+        train: The official json files (``videos`` and ``sentences``), for training captions.
+        train_list: csv with a column ``video_id``, the training videos; None takes the videos whose
+            ``split`` is "train".
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A column is missing, or a row does not fit.
+        ValueError: A column or key is missing, a row does not fit, a video of the list has no
+            sentence, or there is a list but no json file.
     """
-    samples = [_captioned(row['video_id'].strip(), row['sentence'])
+    samples = [_captioned(row['video_id'].strip(), [row['sentence']])
                for _, row in read_csv(path, columns=('video_id', 'sentence'))]
-    return [Split(name='test.jsonl', samples=samples, official=(MSRVTT_COUNT, ))]
+    splits = [Split(name='test.jsonl', samples=samples, official=(MSRVTT_COUNT, ))]
+    if train:
+        splits.append(_msrvtt_train(train, train_list))
+    elif train_list is not None:
+        raise ValueError(f'{train_list} names training videos; their sentences are in the official '
+                         'json file, which is missing here: give --train')
+    return splits
+
+
+def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Split:
+    captions: dict[str, list[str]] = {}
+    names = []
+    for file in files:
+        content = read_json(file)
+        videos = read_records(content, file, 'videos', keys=('video_id', 'split'))
+        names += [video['video_id'] for video in videos if video['split'] == 'train']
+        for record in read_records(content, file, 'sentences', keys=('video_id', 'caption')):
+            captions.setdefault(record['video_id'], []).append(record['caption'])
+    if listed is not None:
+        names = [row['video_id'].strip() for _, row in read_csv(listed, columns=('video_id', ))]
+    without = [name for name in names if name not in captions]
+    if without:
+        raise ValueError(
+            f'{", ".join(map(str, files))}: no sentence of {len(without)} training videos, '
+            f'{", ".join(without[:3])}; is test_videodatainfo.json needed too?')
+    return Split(
+        name='train.jsonl', samples=[_captioned(name, captions[name]) for name in names],
+        official=(MSRVTT_TRAIN_COUNT, ) if listed is None else MSRVTT_LIST_COUNTS,
+        captions_only=True)
 
 
 def read_didemo(path: str | Path, part: str = 'test') -> list[Split]:
@@ -52,31 +102,50 @@ def read_didemo(path: str | Path, part: str = 'test') -> list[Split]:
                annotation={'captions': [' '.join(texts)]})
         for stem, texts in descriptions.items()
     ]
-    return [Split(name=f'{part}.jsonl', samples=samples, official=DIDEMO_COUNTS[part])]
+    return [Split(name=f'{part}.jsonl', samples=samples, official=DIDEMO_COUNTS[part],
+                  captions_only=part == 'train')]
 
 
-def read_lsmdc(path: str | Path) -> list[Split]:
+def read_lsmdc(path: str | Path, *, train: str | Path | None = None) -> list[Split]:
     """Read ``LSMDC16_challenge_1000_publictect.csv``: six fields between tabs, no header.
 
     The fields are the clip, start and end twice (as aligned and as cut), and the sentence.
+
+    Args:
+        path: The list of the test.
+        train: ``LSMDC16_annos_training.csv``, of the same fields, for training captions.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A line has another number of fields.
     """
-    samples = []
-    for where, line in read_lines(path):
+    test = [_lsmdc_clip(clip, [sentence]) for clip, sentence in _read_lsmdc_lines(path)]
+    splits = [Split(name='test.jsonl', samples=test, official=(LSMDC_COUNT, ))]
+    if train is not None:
+        captions: dict[str, list[str]] = {}
+        for clip, sentence in _read_lsmdc_lines(train):
+            captions.setdefault(clip, []).append(sentence)
+        splits.append(Split(name='train.jsonl', captions_only=True, samples=[
+            _lsmdc_clip(clip, sentences) for clip, sentences in captions.items()]))
+    return splits
+
+
+def _read_lsmdc_lines(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Pairs of clip and sentence."""
+    for number, (where, line) in enumerate(read_lines(path)):
         fields = [text.strip() for text in line.split('\t')]
         if len(fields) != 6:
             raise ValueError(f'{where}: six fields between tabs are needed (clip, four times, '
                              f'sentence), found {len(fields)}')
-        if not samples and not any(character.isdecimal() for character in fields[0]):
+        if number == 0 and not any(character.isdecimal() for character in fields[0]):
             continue  # Some copies have a header. A clip's name always holds its times.
-        movie = fields[0].rpartition('_')[0]
-        samples.append(_captioned(fields[0], fields[5], folder=movie))
-    return [Split(name='test.jsonl', samples=samples, official=(LSMDC_COUNT, ))]
+        yield fields[0], fields[5]
 
 
-def _captioned(name: str, caption: str, folder: str = '') -> Sample:
+def _lsmdc_clip(clip: str, sentences: Sequence[str]) -> Sample:
+    return _captioned(clip, sentences, folder=clip.rpartition('_')[0])
+
+
+def _captioned(name: str, captions: Sequence[str], folder: str = '') -> Sample:
     return Sample(name=name, stems=(name, ), folder=folder,
-                  annotation={'captions': [caption.strip()]})
+                  annotation={'captions': [caption.strip() for caption in captions]})
