@@ -1,8 +1,3 @@
 # python tools/test.py configs/tvtsv2/clip-b16_zero-shot_ucf101.py CHECKPOINT
-_base_ = [
-    '../_base_/models/clip_vit-b16.py',
-    '../_base_/datasets/ucf101.py',
-    '../_base_/protocols/zero-shot.py',
-]
-model = dict(sorting_head=None, cls_head=dict(_base_.zero_shot_head, classes=_base_.classes))
-test_dataloader = dict(dataset=_base_.test_set)
+_base_ = ['../_base_/models/clip_vit-b16.py', '../_base_/protocols/zero-shot_ucf101.py']
+model = _base_.protocol_model

@@ -2,27 +2,12 @@
 # python tools/test.py configs/tvtsv2/vit-b16_zero-shot_own-data.py TVTSv2_ViT_B_16.pth \
 #     --cfg-options test_dataloader.dataset.data_prefix.video=MY_VIDEOS
 # Zero-shot recognition on a folder of videos and a csv (path,label): tools/data/README.md.
-_base_ = ['../_base_/models/tvtsv2_vit-b16.py', '../_base_/default_runtime.py']
-
-model = dict(
-    sorting_head=None,
-    cls_head=dict(
-        type='ZeroShotHead', classes='data/own/classes.txt', prompts=['a person {}']))
+_base_ = ['../_base_/models/tvtsv2_vit-b16.py', '../_base_/protocols/zero-shot.py']
+benchmark = 'own data'
+model = _base_.protocol_model
+model.cls_head.classes = 'data/own/classes.txt'
 test_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='LabeledVideoDataset',
         ann_file='data/own/annotations/test.txt',
-        data_prefix=dict(video='data/own/videos'),
-        test_mode=True,
-        pipeline=[
-            dict(type='OpenVideo', short_side=268),
-            dict(type='SampleClipFrames', num_frames=12, mode='middle'),
-            dict(type='DecodeClip'),
-            dict(type='CropClip', size=224, mode='center'),
-            dict(type='PackVideoText'),
-        ]))
-test_evaluator = dict(type='TopKAccuracy', topk=(1, 5))
-test_cfg = dict(type='TestLoop')
+        data_prefix=dict(video='data/own/videos')))

@@ -1,8 +1,3 @@
 # python tools/test.py configs/tvtsv2/vit-h_multiple-choice_ssv2.py CHECKPOINT
-_base_ = [
-    '../_base_/models/tvtsv2_vit-h14.py',
-    '../_base_/datasets/ssv2_mc.py',
-    '../_base_/protocols/multiple-choice.py',
-]
-model = dict(sorting_head=None)
-test_dataloader = dict(dataset=_base_.test_set)
+_base_ = ['../_base_/models/tvtsv2_vit-h14.py', '../_base_/protocols/multiple-choice_ssv2.py']
+model = _base_.protocol_model

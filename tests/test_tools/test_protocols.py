@@ -2,11 +2,14 @@
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from tests.test_tools.protocol_data import (
     CLASSES,
@@ -21,14 +24,19 @@ from tests.test_tools.protocol_data import (
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.evaluation.results import file_sha256
+from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 CLIP = ([122.7709383, 116.7460125, 104.09373615], [68.5005327, 66.6321579, 70.32316305])
-SIZES = {'vit-b16': IMAGENET, 'clip-b16': CLIP}
+SIZES = ('vit-b16', 'clip-b16')
 RECOGNITION = {'hmdb51': ('train_split1.txt', 'test_split1.txt'),
                'ucf101': ('train_split1.txt', 'test_split1.txt'),
                'kinetics400': ('train.txt', 'val.txt')}
+
+
+def pixels_of(size):
+    return CLIP if size.startswith('clip') else IMAGENET
 
 
 def plain_clips(path, pixels, clips=1, crops=1):
@@ -89,8 +97,8 @@ def class_embeds(model, prompts):
                      for name in CLASSES])
 
 
-@pytest.mark.parametrize('benchmark', RECOGNITION)
-@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize(('size', 'benchmark'), [
+    *product(SIZES, RECOGNITION), ('vit-h', 'hmdb51')])
 def test_zero_shot(run, tmp_path, size, benchmark):
     name = f'{size}_zero-shot_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
@@ -98,7 +106,7 @@ def test_zero_shot(run, tmp_path, size, benchmark):
     model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name))
-    videos = video_embeds(model, root / 'videos', paths, SIZES[size])
+    videos = video_embeds(model, root / 'videos', paths, pixels_of(size))
     scores = videos @ class_embeds(model, ['a person {}']).T
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
@@ -148,7 +156,7 @@ def test_multiple_choice(run, tmp_path, size):
     model = save_checkpoint(name, tmp_path / 'model.pth')
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name))
-    scores = (video_embeds(model, root / 'videos', paths, SIZES[size])
+    scores = (video_embeds(model, root / 'videos', paths, pixels_of(size))
               @ text_embeds(model, SENTENCES).T)
     expected = top1([own[:4 + (i % 2)] for i, own in enumerate(scores)], answers)
     result = result_of(tmp_path / 'out')
@@ -185,8 +193,8 @@ def plain_query_bank_norm(scores, bank):
     return out
 
 
-@pytest.mark.parametrize('benchmark', ['msrvtt', 'didemo', 'lsmdc'])
-@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize(('size', 'benchmark'), [
+    *product(SIZES, ['msrvtt', 'didemo', 'lsmdc']), ('vit-b32', 'msrvtt')])
 def test_retrieval(run, tmp_path, size, benchmark):
     name = f'{size}_retrieval_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
@@ -199,7 +207,7 @@ def test_retrieval(run, tmp_path, size, benchmark):
     model = save_checkpoint(name, tmp_path / 'model.pth')
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name))
-    videos = video_embeds(model, root / 'videos', paths, SIZES[size])
+    videos = video_embeds(model, root / 'videos', paths, pixels_of(size))
     texts = text_embeds(model, [text for own in captions for text in own])
     owners = [i for i, own in enumerate(captions) for _ in own]
     scores = texts @ videos.T
@@ -240,7 +248,7 @@ def test_linear_probe(run, tmp_path, size, benchmark):
     scores = []
     for path in paths:
         with torch.no_grad():
-            embed = model.backbone(plain_clips(root / 'videos' / path, SIZES[size]))[0][0]
+            embed = model.backbone(plain_clips(root / 'videos' / path, pixels_of(size)))[0][0]
         scores.append(weight @ embed.double().numpy() + bias)
     result = result_of(tmp_path / 'tested')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
@@ -258,8 +266,7 @@ def test_query_bank_with_videos(run, tmp_path):
     (tmp_path / 'own.py').write_text(f'_base_ = [{source!r}]\n' + '''
 test_evaluator = dict(query_bank='data/msrvtt/annotations/test.jsonl')
 bank = _base_.test_dataloader
-bank.update(batch_size=2, num_workers=0, persistent_workers=False)
-bank.dataset.update(_base_.test_set)
+bank.update(batch_size=2, num_workers=0)
 custom_hooks = [
     dict(type='QueryBankHook', max_texts=3, video_dataloader=bank), dict(type='ResultFileHook')]
 ''')
@@ -293,3 +300,24 @@ def test_the_baseline_takes_clip_and_reports_what_it_took(run, tmp_path):
     keys = result_of(tmp_path / 'out')['checkpoint']['keys']
     assert 'backbone.temporal_embedding' in keys['new']
     assert keys['taken'] == keys['tensors'] - len(keys['new']) and keys['unneeded'] == []
+
+
+FULL_SIZE = sorted(path.name for path in CONFIGS.glob('*_*_*.py') if 'own-data' not in path.name)
+
+
+@pytest.mark.parametrize('name', FULL_SIZE)
+def test_every_config_builds_at_full_size(name):
+    """Shapes alone, without memory for weights."""
+    cfg = Config.fromfile(CONFIGS / name)
+    if cfg.protocol == 'zero-shot':
+        cfg.model.cls_head.classes = CLASSES
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = MODELS.build(cfg.model).eval()
+        video = torch.empty(1, 12, 3, 224, 224)
+        width = 1024 if name.startswith('vit-h') else 512
+        embeds = model.backbone(video)[0]
+        assert embeds.shape == (1, width)
+        if cfg.protocol == 'linear-probe':
+            assert model.cls_head.fc(embeds).shape == (1, cfg.num_classes)
+        else:
+            assert model.neck.clip.text_projection.out_features == width

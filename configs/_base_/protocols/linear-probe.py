@@ -1,6 +1,13 @@
 # One linear layer on the frozen video encoder. The paper gives no schedule: this one is ours.
 _base_ = './zero-shot.py'
 protocol = 'linear-probe'
+protocol_model = dict(
+    _delete_=True,
+    backbone=dict(frozen=True),
+    neck=None,
+    contrastive_head=None,
+    sorting_head=None,
+    cls_head=dict(type='LinearProbeHead'))
 
 train_dataloader = dict(
     batch_size=64,

@@ -1,13 +1,17 @@
 # The nearest of a video's candidate sentences.
 _base_ = '../default_runtime.py'
 protocol = 'multiple-choice'
+# What the protocol changes in the model of every size.
+protocol_model = dict(sorting_head=None)
 
 test_dataloader = dict(
     batch_size=16,
     num_workers=8,
-    persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        type='CaptionVideoDataset',
+        ann_file='annotations/test.jsonl',
+        data_prefix=dict(video='videos'),
         test_mode=True,
         pipeline=[
             dict(type='OpenVideo', short_side=268),

@@ -1,12 +1,12 @@
 # Zero-shot recognition: 12 middle frames, one centre crop, the paper's prompt.
 _base_ = '../default_runtime.py'
 protocol = 'zero-shot'
-zero_shot_head = dict(type='ZeroShotHead', prompts='paper')
+# What the protocol changes in the model of every size.
+protocol_model = dict(sorting_head=None, cls_head=dict(type='ZeroShotHead', prompts='paper'))
 
 test_dataloader = dict(
     batch_size=16,
     num_workers=8,
-    persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         test_mode=True,
