@@ -211,7 +211,12 @@ def test_retrieval(run, tmp_path, size, benchmark):
     texts = text_embeds(model, [text for own in captions for text in own])
     owners = [i for i, own in enumerate(captions) for _ in own]
     scores = texts @ videos.T
-    metrics = result_of(tmp_path / 'out')['metrics']
+    result = result_of(tmp_path / 'out')
+    train = root / 'annotations' / 'train.jsonl'
+    assert result['query_bank'] == dict(
+        file=f'data/{benchmark}/annotations/train.jsonl', sha256=file_sha256(train), texts=3,
+        videos=0)
+    metrics = result['metrics']
     assert sorted(metrics) == ['dsl', 'qb', 'raw']
     of_texts = [{owner} for owner in owners]
     of_videos = [{t for t, owner in enumerate(owners) if owner == v} for v in range(5)]
@@ -265,8 +270,7 @@ def test_query_bank_with_videos(run, tmp_path):
     source = (CONFIGS / name).as_posix()
     (tmp_path / 'own.py').write_text(f'_base_ = [{source!r}]\n' + '''
 test_evaluator = dict(query_bank='data/msrvtt/annotations/test.jsonl')
-bank = _base_.test_dataloader
-bank.update(batch_size=2, num_workers=0)
+bank = dict(_base_.test_dataloader, batch_size=2, num_workers=0)
 custom_hooks = [
     dict(type='QueryBankHook', max_texts=3, video_dataloader=bank), dict(type='ResultFileHook')]
 ''')

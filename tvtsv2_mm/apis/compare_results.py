@@ -61,7 +61,7 @@ def _facts(result: dict) -> dict[str, str]:
     """What a reader must compare before the figures."""
     views, split = result.get('views') or {}, result.get('split') or {}
     checkpoint, prompts = result.get('checkpoint') or {}, result.get('prompts')
-    keys = checkpoint.get('keys') or {}
+    keys, bank = checkpoint.get('keys') or {}, result.get('query_bank') or {}
     facts = {name: views.get(name) for name in VIEWS}
     probe = result.get('probe')
     facts |= {
@@ -71,6 +71,8 @@ def _facts(result: dict) -> dict[str, str]:
         'precision': result.get('precision'),
         'split sha256': _short(split.get('sha256')),
         **{f'videos {name}': split.get(name) for name in COUNTS},
+        'query bank sha256': _short(bank.get('sha256')),
+        'query bank texts': bank.get('texts'),
         'checkpoint sha256': _short(checkpoint.get('sha256')),
         'checkpoint layout': keys.get('layout'),
         'tensors new / unneeded': f'{len(keys["new"])} / {len(keys["unneeded"])}' if keys else None,

@@ -90,6 +90,20 @@ def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) ->
     return split
 
 
+def describe_query_bank(metrics: Sequence[Any]) -> dict[str, Any] | None:
+    """The caption file of QB-Norm, its hash, how many texts and videos of it were encoded, or None.
+
+    Args:
+        metrics: of a test.
+    """
+    for metric in metrics:
+        path = getattr(metric, 'query_bank', None)
+        if path is not None:
+            return dict(file=str(path), sha256=file_sha256(path), texts=len(metric.bank_texts),
+                        videos=0 if metric.bank_videos is None else len(metric.bank_videos))
+    return None
+
+
 def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[str, Any] | None:
     """Path, hash and key report of a checkpoint; no hash for one that is no local file."""
     if path is None:

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
+    describe_query_bank,
     describe_split,
     describe_views,
     group_metrics,
@@ -73,6 +74,7 @@ class ResultFileHook(Hook):
             benchmark=cfg.get('benchmark'),
             metrics=group_metrics(metrics),
             split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
+            query_bank=describe_query_bank(runner.test_evaluator.metrics),
             views=describe_views(pipeline),
             prompts=getattr(head, 'prompts', None),
             classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
