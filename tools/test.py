@@ -11,6 +11,7 @@ from tvtsv2_mm.apis.launch import (
     check_file,
     load_config,
     parse_launch_arguments,
+    plain_errors,
 )
 
 
@@ -64,7 +65,8 @@ def main() -> None:
         apply_launch_arguments(cfg, args)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    build_runner(cfg).test()
+    with plain_errors():
+        build_runner(cfg).test()
 
 
 if __name__ == '__main__':

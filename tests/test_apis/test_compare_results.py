@@ -1,11 +1,13 @@
 import json
 
 import pytest
+from mmengine.config import Config
 
 from tvtsv2_mm.apis.compare_results import NOTE, compare
 from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
+    describe_config,
     describe_split,
     describe_views,
     file_sha256,
@@ -33,6 +35,7 @@ def test_side_by_side_and_beside_the_paper():
     [frames] = lines_with(text, 'frames')
     assert 'frames *' in frames  # the runs differ there
     assert 'prompts *' not in text
+    assert 'probe' not in text  # which neither has
 
 
 def test_without_the_paper():
@@ -83,8 +86,29 @@ def test_views_and_checkpoint(tmp_path):
     path.write_bytes(b'weights')
     assert describe_checkpoint(str(path), dict(layout='x')) == dict(
         path=str(path), sha256=file_sha256(path), keys=dict(layout='x'))
+    # A folder from the hub: the file of weights in it, or an index and all shards.
+    folder = tmp_path / 'hub'
+    folder.mkdir()
+    (folder / 'x.safetensors').write_bytes(b'shard')
+    index = folder / 'model.safetensors.index.json'
+    index.write_text(json.dumps(dict(weight_map=dict(a='x.safetensors'))))
+    first = describe_checkpoint(str(folder), None)['sha256']
+    (folder / 'x.safetensors').write_bytes(b'other')
+    assert describe_checkpoint(str(folder), None)['sha256'] not in (first, file_sha256(index))
+    (folder / 'model.safetensors').write_bytes(b'weights')
+    assert describe_checkpoint(str(folder), None)['sha256'] == file_sha256(path)
     assert describe_checkpoint('https://example.org/model.pth', None)['sha256'] is None
     assert describe_checkpoint(None, None) is None
+
+
+def test_a_config_is_the_same_wherever_its_files_are():
+    cfg = dict(model=dict(width=8), work_dir='a', load_from='a.pth')
+
+    def digest(**changes):
+        return describe_config(Config(cfg | changes))['sha256']
+
+    assert digest() == digest(work_dir='b', load_from='b.pth')
+    assert digest() != digest(model=dict(width=9))
 
 
 def test_result_file(tmp_path):

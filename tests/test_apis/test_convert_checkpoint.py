@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
@@ -6,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from tests.clip_models import embed, make_hugging_face, make_model, make_open_clip, randomize
 from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.checkpoints import CheckpointError, Hints, RefusedCheckpointError, read_state_dict
+from tvtsv2_mm.checkpoints.convert import convert_names
+from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.registry import MODELS
 
 SIZES = dict(width=64, layers=2, heads=1, embed_dim=24)
@@ -145,3 +151,36 @@ def test_stand_ins_are_passed_on(own, tmp_path):
     name = f'{slice.__module__}.slice'
     convert_checkpoint(tmp_path / 'odd.pth', tmp_path / 'x.pth', stand_ins=[name])
     assert (tmp_path / 'x.pth').is_file()
+
+
+PEAK = """
+import re
+import sys
+
+from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint
+
+
+def peak():
+    return 1024 * int(re.search('VmHWM: *\\t *([0-9]+) kB', open('/proc/self/status').read())[1])
+
+
+before = peak()
+convert_checkpoint(sys.argv[1], sys.argv[2])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_a_conversion_takes_less_memory_than_two_copies(tmp_path):
+    """For the release's H/14 (4.8 GB) less than 9.6 GB, and the libraries; see CONTRIBUTING.md."""
+    with torch.device('meta'):
+        model = make_model(width=1024, layers=3, heads=16)
+    weights = {key: torch.zeros(value.shape) for key, value in model.state_dict().items()}
+    released = convert_names(weights, RELEASE, to_foreign=True)[0]
+    source = tmp_path / 'release.pth'
+    torch.save(dict(state_dict={f'module.{key}': value for key, value in released.items()}), source)
+    done = subprocess.run([sys.executable, '-c', PEAK, source, tmp_path / 'own.safetensors'],
+                          cwd=Path(__file__).parents[2], text=True, capture_output=True, check=True)
+    size = source.stat().st_size
+    assert size > 150e6
+    assert 0.5 * size < int(done.stdout.splitlines()[-1]) < 2 * size

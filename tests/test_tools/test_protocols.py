@@ -289,7 +289,7 @@ def test_a_missing_query_bank_is_told_before_the_test(run, tmp_path):
     name = 'vit-b16_retrieval_lsmdc.py'
     make_captions(tmp_path / 'data' / 'lsmdc', [dict(captions=[text]) for text in SENTENCES])
     save_checkpoint(name, tmp_path / 'model.pth')
-    with pytest.raises(FileNotFoundError, match=r'query bank.*query_bank=None'):
+    with pytest.raises(SystemExit, match=r'^error: .*query bank.*query_bank=None'):
         run('test', CONFIGS / name, 'model.pth', '--cfg-options', *small_options(name))
 
 

@@ -48,6 +48,9 @@ def _table(title: str, results: list[dict], names: list[str], figures: dict[str,
     facts = [_facts(result) for result in results]
     for name in dict.fromkeys(name for own in facts for name in own):
         values = [own.get(name, '-') for own in facts]
+        # Unknown counts are told; what the protocol does not have is left out.
+        if set(values) == {'-'} and not name.startswith('videos'):
+            continue
         mark = '' if len(set(values)) == 1 else ' *'
         rows.append([name + mark, *values, *blanks])
     table = AsciiTable(rows, title)

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.datasets.annotations import AnnotationError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -82,6 +87,18 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that a config asks for."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the program with the message alone where a user's file is missing or does not fit.
+
+    What goes wrong in the program itself keeps its traceback.
+    """
+    try:
+        yield
+    except (AnnotationError, CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(f'error: {error}') from None
 
 
 def use_mixed_precision(cfg: Config) -> None:

@@ -79,6 +79,20 @@ def weights_file(folder: Path) -> Path:
         f'there is no checkpoint in the folder {folder}: it has none of {", ".join(FOLDER_FILES)}')
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that are read for a checkpoint: a file, an index and its shards, or a folder's.
+
+    Raises:
+        FileNotFoundError: a folder has none of ``FOLDER_FILES``.
+        CheckpointError: an index is damaged.
+    """
+    if path.is_dir():
+        path = weights_file(path)
+    if not path.name.endswith('.index.json'):
+        return [path]
+    return [path, *(path.parent / shard for shard in sorted(set(_read_index(path).values())))]
+
+
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
     if path.is_dir():
         path = weights_file(path)
@@ -94,16 +108,23 @@ def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ..
     return load_torch_file(path, map_location=map_location, mmap=mmap, stand_ins=stand_ins)
 
 
-def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Tensor]:
+def _read_index(index: Path) -> dict[str, str]:
+    """Map the names of weights to the names of their files."""
     try:
         places = json.loads(index.read_text('utf-8'))['weight_map']
         shards = sorted(set(places.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
-    weights: dict[str, Tensor] = {}
     for shard in shards:
         if Path(shard).name != shard:
             raise CheckpointError(f'{index} names a file outside its folder: {shard}')
+    return places
+
+
+def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Tensor]:
+    places = _read_index(index)
+    weights: dict[str, Tensor] = {}
+    for shard in sorted(set(places.values())):
         given = _load(index.parent / shard, map_location, **options)
         expected = {key for key, place in places.items() if place == shard}
         if set(given) != expected:

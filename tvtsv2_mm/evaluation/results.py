@@ -8,13 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from tvtsv2_mm import __version__
+from tvtsv2_mm.checkpoints.files import files_of
 
 SCHEMA = 1
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
             'decord', 'av', 'transformers', 'open_clip_torch', 'scikit-learn')
 # Metrics whose names begin so use more than the query itself, and are never quoted as raw ones.
 GROUPS = ('dsl', 'qb')
+# Keys of a config that say where a run finds and leaves its files, and who started it.
+PLACES = ('launcher', 'load_from', 'resume', 'work_dir')
 
 
 def file_sha256(path: str | Path) -> str:
@@ -105,12 +110,26 @@ def describe_query_bank(metrics: Sequence[Any]) -> dict[str, Any] | None:
 
 
 def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[str, Any] | None:
-    """Path, hash and key report of a checkpoint; no hash for one that is no local file."""
+    """Path, hash and key report of a checkpoint; no hash for one that is not on this machine.
+
+    The hash is that of the file of weights; of several it is that of their names and hashes.
+    """
     if path is None:
         return None
     local = Path(path).expanduser()
-    return dict(path=str(path), sha256=file_sha256(local) if local.is_file() else None,
-                keys=dict(load_report) if load_report else None)
+    digest = None
+    if local.exists():
+        digests = {file.name: file_sha256(file) for file in files_of(local)}
+        digest = (next(iter(digests.values())) if len(digests) == 1 else
+                  text_sha256(''.join(f'{own}  {name}\n' for name, own in digests.items())))
+    return dict(path=str(path), sha256=digest, keys=dict(load_report) if load_report else None)
+
+
+def describe_config(cfg: Config) -> dict[str, Any]:
+    """File, text and hash of a config; the hash is the same wherever a run's files are."""
+    content = {key: value for key, value in cfg.to_dict().items() if key not in PLACES}
+    return dict(file=cfg.filename, text=cfg.pretty_text,
+                sha256=text_sha256(json.dumps(content, sort_keys=True, default=str)))
 
 
 def package_versions() -> dict[str, str]:

@@ -18,10 +18,10 @@ from torch import Tensor
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
+    describe_config,
     describe_split,
     describe_views,
     package_versions,
-    text_sha256,
 )
 from tvtsv2_mm.registry import MODELS
 
@@ -125,12 +125,11 @@ def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
 
 
 def _fields(cfg: Config, checkpoint: str, model: torch.nn.Module) -> dict[str, Any]:
-    text = cfg.pretty_text
     return dict(
         protocol='linear-probe', benchmark=cfg.get('benchmark'),
         views=describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
         precision='float32, features kept in float16', splits={},
-        config=dict(file=cfg.filename, sha256=text_sha256(text), text=text),
+        config=describe_config(cfg),
         checkpoint=describe_checkpoint(checkpoint, model.load_report),
         versions=package_versions(), device=str(get_device()))
 

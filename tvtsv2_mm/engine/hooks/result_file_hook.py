@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
+    describe_config,
     describe_query_bank,
     describe_split,
     describe_views,
@@ -63,7 +64,6 @@ class ResultFileHook(Hook):
         cfg = runner.cfg
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.test_dataloader.dataset
-        text = cfg.pretty_text
         pipeline = cfg.test_dataloader.dataset.get('pipeline', [])
         # The sampler gives every rank as many videos: some come twice on several.
         num_evaluated = min(num_evaluated, len(dataset))
@@ -81,7 +81,7 @@ class ResultFileHook(Hook):
             precision=_precision(model, runner.test_loop),
             evaluator=cfg.test_evaluator.to_dict() if hasattr(cfg.test_evaluator, 'to_dict') else
             [dict(metric) for metric in cfg.test_evaluator],
-            config=dict(file=cfg.filename, sha256=text_sha256(text), text=text),
+            config=describe_config(cfg),
             checkpoint=describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
             versions=package_versions(),
