@@ -22,8 +22,10 @@ from tests.test_tools.protocol_data import (
     write_jsonl,
 )
 from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.datasets.transforms import DecodeClip
 from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.evaluation.results import file_sha256
+from tvtsv2_mm.models import SpaceTimeViT
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
@@ -228,6 +230,31 @@ def test_retrieval(run, tmp_path, size, benchmark):
             ('qb', 't2v', plain_query_bank_norm(scores, bank_scores), of_texts)):
         found = tuple(metrics[group][f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
         assert found == pytest.approx(figures(ordered(used), right)), (group, direction)
+
+
+def test_a_video_with_many_captions_is_decoded_and_encoded_once(run, tmp_path, monkeypatch):
+    counts = dict(decoded=0, encoded=0)
+    decode, encode = DecodeClip.transform, SpaceTimeViT.forward
+
+    def counted_decode(self, results):
+        counts['decoded'] += 1
+        return decode(self, results)
+
+    def counted_encode(self, video, *args):
+        counts['encoded'] += len(video)
+        return encode(self, video, *args)
+
+    monkeypatch.setattr(DecodeClip, 'transform', counted_decode)
+    monkeypatch.setattr(SpaceTimeViT, 'forward', counted_encode)
+    name = 'vit-b16_retrieval_msrvtt.py'
+    make_captions(tmp_path / 'data' / 'msrvtt', [
+        dict(captions=[f'{text} {i}' for i in range(20)]) for text in SENTENCES])
+    save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name), 'test_evaluator.query_bank=None')
+    assert counts == dict(decoded=5, encoded=5)
+    result = result_of(tmp_path / 'out')
+    assert sorted(result['metrics']) == ['dsl', 'raw'] and result['query_bank'] is None
 
 
 @pytest.mark.parametrize('benchmark', RECOGNITION)
