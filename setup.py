@@ -76,7 +76,8 @@ setup(
     extras_require={'optional': requirements('optional'),
                     'corpus': requirements('corpus'),
                     'export': requirements('export'),
-                    'tests': requirements('optional') + requirements('tests')},
+                    'tests': [line for name in ('optional', 'corpus', 'export', 'tests')
+                              for line in requirements(name)]},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -21,6 +21,9 @@ def build_parser() -> argparse.ArgumentParser:
     extract.add_argument('--val-split', metavar='FILE',
                          help='annotation file of a validation split, from the data root; without '
                          'it a fifth of the training videos serves when a probe is fitted')
+    extract.add_argument('--token-grid', type=int, default=1, metavar='G',
+                         help='G x G tokens of each frame for the attentive probe: 1 is their mean '
+                         '(%(default)s), the side of the patch grid (14 for B/16) all of them')
     extract.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                          help='overrides of the config')
     fit = commands.add_parser('fit', help='fit probes on a feature cache')
@@ -39,7 +42,7 @@ def extract(args: argparse.Namespace) -> None:
     checkpoint = check_file(args.checkpoint, 'checkpoint')
     if not args.out.endswith('.npz'):
         raise ValueError(f'--out must end in .npz, not {args.out}')
-    write_cache(args.out, extract_features(cfg, checkpoint, args.val_split))
+    write_cache(args.out, extract_features(cfg, checkpoint, args.val_split, args.token_grid))
     print(f'\nfeature cache: {args.out}')
 
 

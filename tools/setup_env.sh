@@ -38,6 +38,7 @@ setup_env() {
         install "$python" "${pins[@]}" \
             -r "$ROOT/requirements/build.txt" -r "$ROOT/requirements/mminstall.txt" \
             -r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/optional.txt" \
+            -r "$ROOT/requirements/corpus.txt" -r "$ROOT/requirements/export.txt" \
             -r "$ROOT/requirements/tests.txt"
         install "$python" --no-deps --no-build-isolation -e "$ROOT"
         fingerprint "$python" > "$stamp"

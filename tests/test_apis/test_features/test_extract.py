@@ -77,8 +77,6 @@ def check(folder, expected):
 @pytest.mark.parametrize(('format', 'workers', 'part_size'), [
     ('npy', 0, 2), ('safetensors', 2, 4), ('parquet', 0, 100)])
 def test_features_of_a_folder(corpus, tmp_path, config, expected, format, workers, part_size):
-    if format == 'parquet':
-        pytest.importorskip('pyarrow')
     config = ExtractionConfig(**vars(config) | dict(num_workers=workers))
     counts = extract(str(corpus), str(tmp_path / 'out'), config, format=format,
                      part_size=part_size, show_progress=False)
@@ -158,7 +156,6 @@ def test_two_processes_share_the_parts(corpus, tmp_path, config, expected):
 
 
 def test_on_ray(corpus, tmp_path, config, expected, monkeypatch):
-    pytest.importorskip('ray')
     counts = extract_on_ray(str(corpus), str(tmp_path / 'out'), config, num_replicas=2,
                             part_size=3, show_progress=False)
     assert counts == (8, 1)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tvtsv2_mm.apis.probes import FeatureCache, fit_probe, read_cache, write_cache
-from tvtsv2_mm.apis.probes.cache import frame_tokens
+from tvtsv2_mm.apis.probes.cache import pool_tokens
 
 
-def make_cache(val=True, frames_only=False):
+def make_cache(val=True, tokens_only=False):
     """Three classes, told by the embedding, or by the third frame alone."""
     rng = np.random.default_rng(0)
     centres = 3 * np.eye(3, 8)
@@ -20,12 +20,12 @@ def make_cache(val=True, frames_only=False):
         labels = np.arange(count) % 3
         embeds = rng.normal(size=(count, 8))
         frames = rng.normal(size=(count, 4, 8))
-        if frames_only:
+        if tokens_only:
             frames[:, 2] += 2 * centres[labels]
         else:
             embeds += centres[labels]
         cache.embeds[split] = embeds.astype(np.float16)
-        cache.frames[split] = frames.astype(np.float16)
+        cache.tokens[split] = frames.astype(np.float16)
         cache.labels[split] = labels
     return cache
 
@@ -69,7 +69,7 @@ def test_knn_equals_a_plain_computation():
 
 
 def test_the_attentive_probe_finds_what_only_a_frame_tells():
-    cache = make_cache(frames_only=True)
+    cache = make_cache(tokens_only=True)
     attentive = fit_probe(cache, 'attentive', values=(0.1, ))
     logistic = fit_probe(cache, 'logistic', values=(1.0, ))
     assert attentive['metrics']['raw']['acc/top1'] > 80
@@ -102,17 +102,24 @@ def test_cache_file(tmp_path):
     write_cache(tmp_path / 'features.npz', cache)
     again = read_cache(tmp_path / 'features.npz')
     assert again.fields == json.loads(json.dumps(cache.fields))
-    for kind in ('embeds', 'frames', 'labels'):
+    for kind in ('embeds', 'tokens', 'labels'):
         for split, array in getattr(cache, kind).items():
             np.testing.assert_array_equal(getattr(again, kind)[split], array)
 
 
-def test_frame_tokens():
-    tokens = torch.arange(1 + 2 * 3.0).view(1, 7, 1)
-    assert frame_tokens(tokens, 2).flatten().tolist() == [2.0, 5.0]  # without the class token
-    assert frame_tokens(tokens[:, 1:], 2).flatten().tolist() == [2.0, 5.0]
+@pytest.mark.parametrize('class_tokens', [0, 1])
+def test_pool_tokens(class_tokens):
+    """Two clips of two frames of 4 x 4 patches; the token is its own number."""
+    patches = torch.arange(2 * 2 * 16.0).view(2, 32, 1)
+    tokens = torch.cat([torch.full((2, class_tokens, 1), 1e6), patches], dim=1)
+    assert pool_tokens(tokens, 2, 1)[..., 0].tolist() == [[7.5, 23.5], [39.5, 55.5]]
+    assert pool_tokens(tokens, 2, 2)[0, :4, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert torch.equal(pool_tokens(tokens, 2, 4), patches)
+    assert torch.equal(pool_tokens(tokens[:1, :class_tokens + 16], 1, 4), patches[:1, :16])
+    with pytest.raises(ValueError, match='1 to 4'):
+        pool_tokens(tokens, 2, 5)
     with pytest.raises(ValueError, match='mask'):
-        frame_tokens(torch.zeros(1, 11, 1), 4)
+        pool_tokens(torch.zeros(1, 11, 1), 4, 1)
 
 
 def test_errors(tmp_path):

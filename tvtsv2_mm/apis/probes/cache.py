@@ -1,6 +1,7 @@
 """Features of a recognition benchmark, extracted once for all probes, in one file."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
@@ -34,41 +36,50 @@ class FeatureCache:
 
     Attributes:
         embeds: of each split, float16 (n, E), video embeddings, not l2-normalised.
-        frames: of each split, float16 (n, T, E), the mean token of each frame.
+        tokens: of each split, float16 (n, T * G * G, E), the space-time tokens, averaged over the
+            cells of a grid of G x G in each frame; ``fields['token_grid']`` is G.
         labels: of each split, int64 (n,).
         fields: what a result file says of the protocol, without metrics; ``splits`` has the
             description of each split.
     """
 
     embeds: dict[str, np.ndarray] = field(default_factory=dict)
-    frames: dict[str, np.ndarray] = field(default_factory=dict)
+    tokens: dict[str, np.ndarray] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def frame_tokens(tokens: Tensor, num_frames: int) -> Tensor:
-    """Mean token of each frame.
+def pool_tokens(tokens: Tensor, num_frames: int, grid: int) -> Tensor:
+    """Average the tokens of each frame over the cells of a grid.
 
     Args:
         tokens: (B, N, E) of a backbone, frame by frame; one class token of the whole clip may
             come first and is left out.
         num_frames: T.
+        grid: G; 1 gives the mean token of each frame, the side of the patch grid all tokens.
 
     Returns:
-        (B, T, E).
+        (B, T * G * G, E).
 
     Raises:
-        ValueError: N tokens are not those of T frames.
+        ValueError: N tokens are not those of T square frames, or they are fewer than G x G.
     """
-    extra = tokens.shape[1] % num_frames if num_frames > 1 else 0
-    if extra > 1:
-        raise ValueError(f'{tokens.shape[1]} tokens are not those of {num_frames} frames: the '
-                         'probes need a test pipeline without a mask')
-    return tokens[:, extra:].unflatten(1, (num_frames, -1)).mean(dim=2)
+    side = math.isqrt(tokens.shape[1] // num_frames)
+    extra = tokens.shape[1] - num_frames * side**2
+    if extra not in (0, 1):
+        raise ValueError(f'{tokens.shape[1]} tokens are not those of {num_frames} square frames: '
+                         'the probes need a test pipeline without a mask')
+    if not 1 <= grid <= side:
+        raise ValueError(f'the token grid must be 1 to {side}, the patches in a row of this model, '
+                         f'got {grid}')
+    frames = tokens[:, extra:].unflatten(1, (num_frames, side, side))
+    cells = F.adaptive_avg_pool2d(frames.flatten(0, 1).permute(0, 3, 1, 2), grid)
+    return cells.permute(0, 2, 3, 1).reshape(len(tokens), -1, tokens.shape[-1])
 
 
 @torch.no_grad()
-def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None) -> FeatureCache:
+def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
+                     token_grid: int = 1) -> FeatureCache:
     """Run the frozen video encoder of a linear-probe config over its data, each video once.
 
     All splits go through the test pipeline (no augmentation), so that one extraction is enough.
@@ -78,6 +89,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None)
         checkpoint: weights in any layout that is known.
         val_split: annotation file of a validation split, in the config's ``annotations`` manner;
             without one a part of the training split will be taken when a probe is fitted.
+        token_grid: G of :func:`pool_tokens`.
 
     Raises:
         ValueError: the config has no training and test data, or asks for several views.
@@ -89,7 +101,8 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None)
     model = MODELS.build(cfg.model)
     model.load_state_dict(read_state_dict(checkpoint))
     model.to(get_device()).eval()
-    cache = FeatureCache(fields=_fields(cfg, checkpoint, model))
+    cache = FeatureCache(fields=dict(
+        _fields(cfg, checkpoint, model), token_grid=token_grid))
     for name, dataset in datasets.items():
         loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
         parts = []
@@ -97,13 +110,13 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None)
         for batch in loader:
             data = model.data_preprocessor(batch)
             embeds, tokens = model.encode_video(data['inputs'])
-            frames = frame_tokens(tokens, data['inputs']['video'].shape[1])
+            tokens = pool_tokens(tokens, data['inputs']['video'].shape[1], token_grid)
             labels = torch.cat([sample.gt_label for sample in data['data_samples']])
-            parts.append((embeds.half().cpu().numpy(), frames.half().cpu().numpy(),
+            parts.append((embeds.half().cpu().numpy(), tokens.half().cpu().numpy(),
                           labels.cpu().numpy()))
             bar.update(len(labels))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        cache.embeds[name], cache.frames[name], cache.labels[name] = columns
+        cache.embeds[name], cache.tokens[name], cache.labels[name] = columns
         cache.fields['splits'][name] = describe_split(
             loader.dataset.ann_file, len(loader.dataset), len(columns[2]))
     return cache
@@ -143,7 +156,7 @@ def write_cache(path: str | Path, cache: FeatureCache) -> None:
     path = Path(path)
     if path.suffix != '.npz':
         raise ValueError(f'the feature cache is an .npz file, not {path}')
-    arrays = {f'{kind}/{split}': array for kind in ('embeds', 'frames', 'labels')
+    arrays = {f'{kind}/{split}': array for kind in ('embeds', 'tokens', 'labels')
               for split, array in getattr(cache, kind).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')

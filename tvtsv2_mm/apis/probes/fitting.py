@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.device import get_device
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
@@ -30,7 +31,7 @@ class Probe:
         fit: features (n, ...), labels (n,) and a value of the setting to a prediction.
         setting: name of what is chosen.
         values: to choose from, the simplest first: of equals the first is taken.
-        tokens: read (n, 1 + T, E), the embedding and the frames, instead of (n, E).
+        tokens: read float16 (n, 1 + N, E), the embedding and the tokens, instead of float32 (n, E).
     """
 
     fit: Callable[[np.ndarray, np.ndarray, Any, int], Predict]
@@ -75,20 +76,22 @@ def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
                    epochs: int = 30, min_steps: int = 500, batch_size: int = 128) -> Predict:
     """Train for ``epochs``, and on few videos for as many as ``min_steps`` take."""
     classes, targets = np.unique(y, return_inverse=True)
+    device = get_device()
     # Its own generator: what else draws random numbers is not disturbed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         width = x.shape[-1]
         heads = max(heads for heads in (8, 4, 2, 1) if width % heads == 0)
-        model = AttentiveProbe(width=width, classes=len(classes), heads=heads)
+        model = AttentiveProbe(width=width, classes=len(classes), heads=heads).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=weight_decay)
         batches = -(-len(x) // batch_size)
         epochs = max(epochs, -(-min_steps // batches))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
         for _ in range(epochs):
             for batch in torch.randperm(len(x)).split(batch_size):
-                loss = F.cross_entropy(model(torch.from_numpy(x[batch.numpy()]).float()),
-                                       torch.from_numpy(targets[batch.numpy()]))
+                own = torch.from_numpy(x[batch.numpy()]).to(device).float()
+                loss = F.cross_entropy(model(own),
+                                       torch.from_numpy(targets[batch.numpy()]).to(device))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -97,9 +100,9 @@ def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
 
     @torch.no_grad()
     def predict(test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        parts = [model(torch.from_numpy(test[i:i + batch_size]).float()).softmax(dim=-1)
+        parts = [model(torch.from_numpy(test[i:i + batch_size]).to(device).float()).softmax(dim=-1)
                  for i in range(0, len(test), batch_size)]
-        return torch.cat(parts).numpy(), classes
+        return torch.cat(parts).cpu().numpy(), classes
 
     return predict
 
@@ -164,10 +167,10 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
 
 
 def _features(cache: FeatureCache, split: str, tokens: bool) -> np.ndarray:
-    embeds = cache.embeds[split].astype(np.float32)
+    embeds = cache.embeds[split]
     if not tokens:
-        return embeds
-    return np.concatenate([embeds[:, None], cache.frames[split].astype(np.float32)], axis=1)
+        return embeds.astype(np.float32)
+    return np.concatenate([embeds[:, None], cache.tokens[split]], axis=1)
 
 
 def _validation(labels: dict[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray, str]:
