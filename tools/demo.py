@@ -1,9 +1,11 @@
-"""Label one video: print the ranked labels and write an annotated picture.
+"""Label videos: print the ranked labels and write annotated pictures.
 
     python tools/demo.py VIDEO "a dog runs" "a cat sleeps" --checkpoint TVTSv2_ViT_B_16.pth
+    python tools/demo.py VIDEOS "a dog runs" "a cat sleeps" -C TVTSv2_ViT_B_16.pth --out PICTURES
 """
 
 import argparse
+from itertools import count
 from pathlib import Path
 
 from terminaltables import AsciiTable
@@ -18,13 +20,14 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('video', help='a video file or its address')
+    parser.add_argument('video', help='a video file, its address, or a folder of videos')
     parser.add_argument('labels', nargs='+', metavar='label', help='what the video may show')
     add_model_arguments(parser)
     parser.add_argument('--prompt', nargs='+', default=['{}'], help="templates with one {} for the "
                         "label; the paper's is 'a person {}' (by default the label as it is)")
     parser.add_argument('--top-k', type=int, default=5, help='labels to show (%(default)s)')
-    parser.add_argument('--out', help='picture to write (<name of the video>_labels.png)')
+    parser.add_argument('--out', help='picture to write (<name of the video>_labels.png); of a '
+                        'folder of videos: folder of their pictures (none)')
     return parser
 
 
@@ -32,25 +35,32 @@ def main() -> None:
     """Label."""
     parser = build_parser()
     args = parser.parse_args()
-    out = Path(args.out or f'{Path(args.video).stem}_labels.png')
+    is_folder = Path(args.video).is_dir()
+    out = args.out or (None if is_folder else f'{Path(args.video).stem}_labels.png')
     try:
-        if out.suffix.lower() != '.png':
+        if not is_folder and not out.lower().endswith('.png'):
             raise ValueError(f'--out must end in .png, got {out}')
         check_file(args.video, 'video')
         check_file(args.checkpoint, 'checkpoint')
         infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                 dtype=args.dtype, show_progress=False)
+                                 dtype=args.dtype, show_progress=is_folder)
         result = infer(args.video, task='zero-shot', labels=args.labels, prompts=args.prompt,
-                       top_k=args.top_k, draw=True)
+                       top_k=args.top_k, skip_failed=is_folder, draw=not is_folder,
+                       out_dir=out if is_folder else None)
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         parser.error(str(error))
-    [prediction], [picture] = result['predictions'], result['visualization']
-    rows = [[i, label, f'{score:.4f}', f'{share:.1%}'] for i, (label, score, share) in enumerate(
-        zip(prediction['labels'], prediction['scores'], prediction['probabilities'], strict=True),
-        1)]
-    print(AsciiTable([['', 'label', 'cosine', 'probability'], *rows], title=args.video).table)
-    write_png(out, picture)
-    print(f'picture: {out}')
+    for prediction in result['predictions']:
+        rows = [[place, label, f'{score:.4f}', f'{share:.1%}'] for place, label, score, share in
+                zip(count(1), prediction['labels'], prediction['scores'],
+                    prediction['probabilities'], strict=False)]
+        print(AsciiTable([['', 'label', 'cosine', 'probability'], *rows],
+                         title=prediction['video']).table)
+    for failure in result['failed']:
+        print(f'failed: {failure["video"]}: {failure["reason"]}')
+    if not is_folder:
+        write_png(out, result['visualization'][0])
+    if out is not None:
+        print(f'pictures: {out}' if is_folder else f'picture: {out}')
 
 
 if __name__ == '__main__':

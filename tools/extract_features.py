@@ -10,8 +10,11 @@ OUT then holds the shards, index.jsonl, failed.jsonl and meta.json.
 import argparse
 import os
 
+from terminaltables import AsciiTable
+
 from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
+from tvtsv2_mm.apis.features.profile import ExtractionProfile
 from tvtsv2_mm.apis.features.shards import FORMATS
 from tvtsv2_mm.apis.launch import LAUNCHERS, check_file, parse_launch_arguments
 from tvtsv2_mm.apis.tool_arguments import add_model_arguments
@@ -38,6 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument('--ray', nargs='?', const='local', metavar='ADDRESS',
                         help='run on Ray: on this machine, or on the cluster at ADDRESS')
+    parser.add_argument('--profile', action='store_true',
+                        help='decode in this process, and print the time spent in the model, in '
+                        'the decoder and between them')
     parser.add_argument('--replicas', type=int, default=1, help='with --ray: copies of the model')
     parser.add_argument('--gpus-per-replica', type=float, default=0,
                         help='with --ray: GPUs of each copy (%(default)s)')
@@ -48,21 +54,23 @@ def main() -> None:
     """Extract."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
-    if args.ray is not None and args.launcher != 'none':
-        parser.error('choose one of --ray and --launcher')
+    if (args.ray is not None) + (args.launcher != 'none') + args.profile > 1:
+        parser.error('choose one of --ray, --launcher and --profile')
+    profile = ExtractionProfile() if args.profile else None
     try:
         config = ExtractionConfig(
-            weights=os.path.abspath(check_file(args.checkpoint, 'checkpoint')),
-            config=args.config and os.path.abspath(check_file(args.config, 'config')),
+            weights=check_file(args.checkpoint, 'checkpoint'),
+            config=args.config and check_file(args.config, 'config'),
             device=args.device, dtype=args.dtype, batch_size=args.batch_size,
-            num_workers=args.num_workers)
+            num_workers=0 if args.profile else args.num_workers)
         shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed)
         if args.ray is not None:
             counts = extract_on_ray(
                 args.videos, args.out, config, address=args.ray, num_replicas=args.replicas,
                 gpus_per_replica=args.gpus_per_replica, **shared)
         else:
-            counts = extract(args.videos, args.out, config, launcher=args.launcher, **shared)
+            counts = extract(args.videos, args.out, config, launcher=args.launcher, profile=profile,
+                             **shared)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     if counts is not None:
@@ -70,6 +78,11 @@ def main() -> None:
         print(f'{found} videos in {args.out}'
               + (f'; {failed} failed, see {os.path.join(args.out, "failed.jsonl")}' if failed
                  else ''))
+    if args.profile:
+        seconds = profile.seconds()
+        rows = [[place, f'{time:.1f}', f'{time / sum(seconds.values()):.1%}']
+                for place, time in seconds.items()]
+        print(AsciiTable([['time in', 'seconds', 'share'], *rows]).table)
 
 
 if __name__ == '__main__':

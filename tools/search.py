@@ -8,11 +8,11 @@ import argparse
 from terminaltables import AsciiTable
 
 from tvtsv2_mm.apis.features import load_features
-from tvtsv2_mm.apis.features.extract import sha256_of
 from tvtsv2_mm.apis.features.search import search
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import check_file
 from tvtsv2_mm.apis.tool_arguments import add_model_arguments
+from tvtsv2_mm.evaluation.results import describe_checkpoint
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,7 +33,8 @@ def main() -> None:
     try:
         features = load_features(args.features)
         check_file(args.checkpoint, 'checkpoint')
-        if sha256_of(args.checkpoint) != features.meta['checkpoint_sha256']:
+        sha256 = describe_checkpoint(args.checkpoint, None)['sha256']
+        if sha256 != features.meta['checkpoint_sha256']:
             raise ValueError(f'{args.features} was made with another checkpoint '
                              f'({features.meta["checkpoint"]}) than {args.checkpoint}')
         inferencer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,

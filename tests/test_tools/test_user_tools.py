@@ -2,7 +2,9 @@
 
 import json
 import runpy
+import shutil
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from tests.tiny_model import (
     save_tiny_checkpoint,
 )
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.models.backbones import SpaceTimeViT
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +46,11 @@ def table_rows(text):
     return [[cell.strip() for cell in line] for line in lines if line[0].strip()]
 
 
-def test_extract_and_search(call, checkpoint, tmp_path):
+@pytest.mark.parametrize('kind', ['file', 'folder'])
+def test_extract_and_search(call, checkpoint, tmp_path, kind):
+    if kind == 'folder':
+        (tmp_path / 'hub').mkdir()
+        checkpoint = shutil.copy(checkpoint, tmp_path / 'hub' / 'pytorch_model.bin').parent
     out = call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu',
                '--num-workers', 0)
     assert '4 videos in features' in out
@@ -81,6 +88,39 @@ def test_demo(call, checkpoint, tmp_path):
     picture = imread(tmp_path / 'part_0_labels.png')
     assert picture.shape[1] == 1000
     assert picture.std() > 0.05
+
+
+def test_demo_of_a_folder(call, checkpoint, tmp_path):
+    folder = shutil.copytree(VIDEOS, tmp_path / 'videos')
+    (folder / 'broken.mp4').write_text('no video')
+    words = ['demo', 'videos', 'a man speaks', 'a drawing', '-C', checkpoint, '--device', 'cpu']
+    alone = table_rows(call('demo', 'videos/part_0.mp4', *words[2:]))
+    out = call(*words)
+    assert 'failed: videos/broken.mp4: ' in out
+    rows = table_rows(out)
+    assert [row[0] for row in rows] == ['1', '2'] * 4
+    assert rows[4:6] == alone
+    assert 'picture' not in out
+    assert 'pictures: drawn' in call(*words, '--out', 'drawn')
+    assert [path.name for path in sorted((tmp_path / 'drawn').iterdir())] == [
+        f'{i:03d}_{name.split(".")[0]}.png' for i, name in enumerate(NAMES)]
+
+
+def test_profile(call, checkpoint, tmp_path, monkeypatch):
+    forward = SpaceTimeViT.forward
+
+    def slow(*args):
+        time.sleep(1)
+        return forward(*args)
+
+    monkeypatch.setattr(SpaceTimeViT, 'forward', slow)
+    start = time.perf_counter()
+    rows = table_rows(call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device',
+                           'cpu', '--batch-size', 2, '--profile'))
+    seconds = {row[0]: float(row[1]) for row in rows[1:]}
+    assert 2 <= seconds['model'] < sum(seconds.values()) < time.perf_counter() - start
+    assert seconds['decoder'] > 0
+    assert seconds['between'] < 1
 
 
 @pytest.mark.parametrize(('words', 'message'), [

@@ -49,7 +49,7 @@ class TVTSv2Inferencer(BaseInferencer):
     Args:
         model: config file, config, or name in the model index. None takes the config that a
             checkpoint of this package carries, or finds the published size of a TVTSv2 release.
-        weights: checkpoint of any layout that this package reads.
+        weights: checkpoint of any layout that this package reads: file, folder or address.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
         scope: registry scope.
@@ -223,8 +223,6 @@ class TVTSv2Inferencer(BaseInferencer):
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
         checkpoint = None
         if weights is not None:
-            if '://' not in str(weights) and not Path(weights).is_file():
-                raise FileNotFoundError(f'there is no checkpoint {weights}')
             checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
         if not cfg:
             cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))

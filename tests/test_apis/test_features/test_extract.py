@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
-from tests.helpers import run_ranks
 from tests.tiny_model import (
+    CONFIG,
     NAMES,
     ROOT,
     VIDEOS,
@@ -144,26 +145,60 @@ def test_a_kill_at_a_write_costs_one_part(corpus, tmp_path, config, expected, de
     check(out, expected)
 
 
-def _extract(rank, world_size, corpus, out, config):
-    counts = extract(corpus, out, config, part_size=2, show_progress=False)
-    assert counts == ((8, 1) if rank == 0 else None)
-
-
 def test_two_processes_share_the_parts(corpus, tmp_path, config, expected):
-    run_ranks(2, _extract, str(corpus), str(tmp_path / 'out'), config)
+    """By the ordinary launcher, as a user starts it."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
+         ROOT / 'tools' / 'extract_features.py', corpus, 'out', '-C', config.weights,
+         '--device', 'cpu', '--part-size', '2', '--num-workers', '0', '--launcher', 'pytorch'],
+        cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'), text=True,
+        capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('8 videos in out; 1 failed') == 1
     check(tmp_path / 'out', expected)
     assert len(list(FeatureStore(tmp_path / 'out').parts())) == 5
 
 
+DYING = """
+import os, signal
+from pathlib import Path
+from tvtsv2_mm.models import SpaceTimeViT
+from tvtsv2_mm.registry import MODELS
+
+@MODELS.register_module()
+class DyingViT(SpaceTimeViT):
+    def forward(self, *args):
+        died = Path(__file__).with_name('died')
+        if self.calls and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.calls = True
+        return super().forward(*args)
+
+    calls = False
+"""
+
+
 def test_on_ray(corpus, tmp_path, config, expected, monkeypatch):
-    counts = extract_on_ray(str(corpus), str(tmp_path / 'out'), config, num_replicas=2,
-                            part_size=3, show_progress=False)
+    """A worker is killed in the middle of a part; all paths are relative."""
+    (tmp_path / 'dying.py').write_text(DYING)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.type = 'DyingViT'
+    cfg.custom_imports = dict(imports=['dying'])
+    cfg.dump(tmp_path / 'config.py')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{ROOT}')
+    config = ExtractionConfig(**vars(config) | dict(config='config.py'))
+    counts = extract_on_ray('corpus', 'out', config, num_replicas=2, part_size=3,
+                            show_progress=False)
+    assert (tmp_path / 'died').exists()
     assert counts == (8, 1)
     check(tmp_path / 'out', expected)
     assert [part['number'] for part in FeatureStore(tmp_path / 'out').parts()] == [0, 1, 2]
     # All is there: Ray is not even started.
     monkeypatch.setattr('ray.init', lambda **_: pytest.fail('nothing was left to do'))
-    extract_on_ray(str(corpus), str(tmp_path / 'out'), config, part_size=3, show_progress=False)
+    extract_on_ray('corpus', 'out', config, part_size=3, show_progress=False)
 
 
 def test_a_folder_of_another_model_is_refused(corpus, tmp_path, config):

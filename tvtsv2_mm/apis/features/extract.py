@@ -1,8 +1,8 @@
 """Extract the features of a corpus: in one process, in several, or on Ray."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.progress import track
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.evaluation.results import describe_checkpoint
 
 # Processes wait for the slowest one at the end, however long it takes.
 _PATIENCE = timedelta(days=30)
@@ -107,15 +108,10 @@ def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
 def describe(config: ExtractionConfig, inferencer: TVTSv2Inferencer, format: str) -> dict:
     """What ``meta.json`` says: features of one folder have all of it in common."""
     return dict(
-        checkpoint=Path(config.weights).name, checkpoint_sha256=sha256_of(config.weights),
+        checkpoint=Path(config.weights).name,
+        checkpoint_sha256=describe_checkpoint(config.weights, None)['sha256'],
         dtype=config.dtype, format=format, embed_dim=int(inferencer.model.backbone.proj.shape[1]),
         clip=inferencer.pipeline, normalized=True)
-
-
-def sha256_of(path: str) -> str:
-    """Hash of a file, in hexadecimal."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
@@ -155,7 +151,8 @@ def _write(store: FeatureStore, part: Part, features: dict[str, np.ndarray],
 
 def extract(source: str, folder: str, config: ExtractionConfig, *, format: str = 'npy',
             part_size: int = 256, retry_failed: bool = False, launcher: str = 'none',
-            show_progress: bool = True) -> tuple[int, int] | None:
+            show_progress: bool = True,
+            profile: AbstractContextManager | None = None) -> tuple[int, int] | None:
     """Extract the features of a folder or list of videos.
 
     Args:
@@ -168,6 +165,7 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
         launcher: who started the processes: 'none', 'pytorch', 'slurm' or 'mpi'. Each takes every
             n-th part.
         show_progress: draw a progress bar.
+        profile: entered around the work, without the loading of the model.
 
     Returns:
         In the first process: how many videos have features, and how many failed.
@@ -190,8 +188,9 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
         own = plan[0][rank::world_size]
         total = sum(len(part.videos) for part in own)
         steps = extract_parts(inferencer, store, root, own, config)
-        for _ in show_videos(steps, total, show_progress and rank == 0):
-            pass
+        with profile or nullcontext():
+            for _ in show_videos(steps, total, show_progress and rank == 0):
+                pass
         barrier()
         return store.finish(videos) if rank == 0 else None
 

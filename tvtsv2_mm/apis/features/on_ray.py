@@ -1,6 +1,7 @@
 """The same extraction on Ray: parts go to workers as these become free."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tvtsv2_mm.apis.features.extract import (
@@ -78,6 +79,9 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     # Workers start in a folder of their own.
     root, videos = read_video_list(str(Path(source).resolve()))
     folder = str(Path(folder).resolve())
+    config = replace(config, **{
+        name: str(Path(path).expanduser().resolve()) for name in ('weights', 'config')
+        if (path := getattr(config, name)) and Path(path).expanduser().exists()})
     store = FeatureStore(folder, format)
     with store.locked():
         store.begin(describe(config, config.build(), format))
