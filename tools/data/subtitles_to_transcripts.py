@@ -1,33 +1,8 @@
 """Convert .vtt and .srt subtitles, beside the videos or elsewhere, into the transcript format."""
 
-import argparse
-
-from tvtsv2_mm.datasets.converters import convert_transcript_files, read_subtitles
-from tvtsv2_mm.datasets.converters.report import run
+from tvtsv2_mm.datasets.converters import read_subtitles
+from tvtsv2_mm.datasets.converters.command_line import convert_beside_videos
 from tvtsv2_mm.datasets.converters.subtitles import PATTERNS
 
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('videos', help='folder of the videos')
-    parser.add_argument('output', help='annotation file to write, .jsonl')
-    parser.add_argument('--transcripts', help='folder of the subtitles (default: that of the '
-                                              'videos)')
-    parser.add_argument('--patterns', nargs='+', default=PATTERNS,
-                        help='names of the subtitle files, the preferred ones first, such as '
-                             '"*.en.vtt" (default: %(default)s)')
-    parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Convert and report."""
-    args = parse_args()
-    run(lambda: convert_transcript_files(
-        read_subtitles, args.output, patterns=args.patterns, videos=args.videos,
-        transcripts=args.transcripts, workers=args.workers))
-
-
 if __name__ == '__main__':
-    main()
+    convert_beside_videos(read_subtitles, PATTERNS, __doc__)

@@ -3,7 +3,7 @@
 import argparse
 
 from tvtsv2_mm.datasets.converters import convert_webvid
-from tvtsv2_mm.datasets.converters.report import run
+from tvtsv2_mm.datasets.converters.command_line import add_output, run
 from tvtsv2_mm.datasets.converters.webvid import LAYOUT
 
 
@@ -11,7 +11,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help='csv file')
-    parser.add_argument('output', help='annotation file to write, .jsonl')
+    add_output(parser)
     parser.add_argument('--videos', help='folder of the videos; rows without a file are dropped '
                                          '(default: all rows are taken)')
     parser.add_argument('--layout', default=LAYOUT,

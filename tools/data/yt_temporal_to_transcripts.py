@@ -3,7 +3,7 @@
 import argparse
 
 from tvtsv2_mm.datasets.converters import convert_yt_temporal
-from tvtsv2_mm.datasets.converters.report import run
+from tvtsv2_mm.datasets.converters.command_line import add_output, add_workers, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -11,10 +11,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('sources', nargs='+',
                         help='.json (a video each), .jsonl, .jsonl.gz, or folders of them')
-    parser.add_argument('output', help='annotation file to write, .jsonl')
+    add_output(parser)
     parser.add_argument('--videos', required=True,
                         help='folder of the videos, in any layout; they are found by their id')
-    parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
+    add_workers(parser)
     return parser.parse_args()
 
 

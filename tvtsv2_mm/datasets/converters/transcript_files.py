@@ -6,7 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.datasets.converters.report import ConversionReport, DropRecord, convert
+from tvtsv2_mm.datasets.converters.report import (
+    ConversionReport,
+    DropRecord,
+    convert,
+    fingerprint,
+)
 from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
 
 # Text of a transcript file -> "words" or "segments", and "meta".
@@ -43,6 +48,7 @@ def convert_transcript_files(read: Reader, output: str | Path, *, patterns: Iter
         raise FileNotFoundError(f'there is no {" or ".join(patterns)} under {root}')
     make = partial(to_annotation, root=root, videos=VideoIndex(videos), read=read)
     return convert(((name, name) for name in names), make, output, check=check_transcript,
+                   source=fingerprint([root / name for name in names], os.fspath(videos)),
                    workers=workers)
 
 

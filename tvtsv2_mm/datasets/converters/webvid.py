@@ -7,7 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from tvtsv2_mm.datasets.annotations import check_caption
-from tvtsv2_mm.datasets.converters.report import ConversionReport, DropRecord, convert
+from tvtsv2_mm.datasets.converters.report import (
+    ConversionReport,
+    DropRecord,
+    convert,
+    fingerprint,
+)
 
 LAYOUT = '{page_dir}/{videoid}.mp4'
 
@@ -35,7 +40,7 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
         raise FileNotFoundError(f'there is no folder {videos} (of the videos)')
     needed = {'name', *re.findall(r'{(\w+)}', layout)}
     return convert(_rows(source, needed), partial(to_annotation, videos=videos, layout=layout),
-                   output, check=check_caption)
+                   output, check=check_caption, source=fingerprint([source], layout, str(videos)))
 
 
 def to_annotation(row: dict[str, str | None], videos: str | Path | None = None,

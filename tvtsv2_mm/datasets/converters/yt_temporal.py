@@ -12,7 +12,12 @@ from typing import Any
 import ftfy
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.datasets.converters.report import ConversionReport, DropRecord, convert
+from tvtsv2_mm.datasets.converters.report import (
+    ConversionReport,
+    DropRecord,
+    convert,
+    fingerprint,
+)
 from tvtsv2_mm.datasets.converters.timing import from_starts, tidy
 from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.datasets.converters.word_alignment import transfer_times
@@ -38,19 +43,27 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
     """
     files = list(_files(sources))
     return convert(_records(files), partial(to_annotation, videos=VideoIndex(videos)), output,
-                   check=check_transcript, workers=workers)
+                   check=check_transcript, source=fingerprint(files, str(videos)),
+                   workers=workers)
 
 
-def to_annotation(text: str | None, videos: VideoIndex) -> dict:
-    """Make an annotation of the json text of one video; None stands for what cannot be read.
+def to_annotation(source: Path | str | None, videos: VideoIndex) -> dict:
+    """Make an annotation of the json of one video.
+
+    Args:
+        source: A ``.json`` file, or a line of a ``.jsonl``; None stands for what cannot be read.
+        videos: The videos, by their ids.
 
     Raises:
         DropRecord: If it cannot be used.
     """
-    if text is None:
+    if source is None:
         raise DropRecord('the rest of its file cannot be read')
     try:
+        text = source.read_text('utf-8', errors='replace') if isinstance(source, Path) else source
         record = json.loads(text)
+    except OSError as error:
+        raise DropRecord(f'its file cannot be read ({error.strerror})') from error
     except json.JSONDecodeError as error:
         raise DropRecord('it is not valid JSON') from error
     if not isinstance(record, dict) or not isinstance(record.get('info'), dict):
@@ -114,15 +127,16 @@ def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
             raise FileNotFoundError(f'there is no file or folder {source}')
 
 
-def _records(files: Iterable[Path]) -> Iterator[tuple[str, str | None]]:
+def _records(files: Iterable[Path]) -> Iterator[tuple[str, Path | str | None]]:
     for path in files:
+        if path.suffix == '.json':
+            # Read by the process that converts it, and not at all if an earlier run has done it.
+            yield str(path), path
+            continue
         opened = gzip.open if path.suffix == '.gz' else open
         number = 0
         try:
             with opened(path, 'rt', encoding='utf-8', errors='replace') as file:
-                if path.suffix == '.json':
-                    yield str(path), file.read()
-                    continue
                 for number, line in enumerate(file, 1):
                     if line.strip():
                         yield f'{path}, line {number}', line
