@@ -35,6 +35,30 @@ def test_words_that_whisperx_could_not_time(tmp_path):
         {'start': 1.0, 'end': 4.0, 'text': 'at 3 14 we 2', 'words': words}]})
     assert result['words'] == [['at', 1.0, 1.5], ['3', 1.5, 2.0], ['14', 2.0, 2.5],
                                ['we', 2.5, 3.0], ['2', 3.0, 4.0]]
+    assert result['meta'] == {
+        'source': 'whisper', 'word_times': 'partly spread', 'spread_words': 3}
+
+
+def test_a_segment_that_whisperx_could_not_align(tmp_path):
+    result = read(tmp_path, {'language': 'en', 'segments': [
+        {'start': 0.5, 'end': 1.5, 'text': ' 19 84 ', 'words': []},
+        {'start': 2.0, 'end': 3.0, 'text': 'was', 'words': [
+            {'word': 'was', 'start': 2.25, 'end': 2.5, 'score': 0.9}]},
+        {'start': float('nan'), 'end': float('nan'), 'text': 'fun', 'words': [
+            {'word': 'fun', 'start': float('nan'), 'end': None}]}]})
+    assert result['words'] == [['19', 0.5, 1.0], ['84', 1.0, 1.5], ['was', 2.25, 2.5],
+                               ['fun', 3.0, 3.0]]
+    assert result['meta']['spread_words'] == 3
+
+
+def test_word_segments(tmp_path):
+    words = [{'word': 'in', 'start': 0.5, 'end': 0.75}, {'word': '1984'},
+             {'word': 'it', 'start': 1.25, 'end': 1.5}]
+    segments = [{'start': 0.5, 'end': 1.5, 'text': 'in 1984 it'}]
+    for content in ({'word_segments': words}, {'word_segments': words, 'segments': segments}):
+        result = read(tmp_path, content)
+        assert result['words'] == [['in', 0.5, 0.75], ['1984', 0.75, 1.25], ['it', 1.25, 1.5]]
+        assert result['meta']['spread_words'] == 1
 
 
 @pytest.mark.parametrize('key', ['result', 'words'])

@@ -41,7 +41,7 @@ def test_word_times_of_rolling_captions(tmp_path):
         'words': [['a', 1.0, 1.2], ['red', 1.2, 1.5], ['ball', 1.5, 2.5], ['rolls', 2.91, 3.3],
                   ['&', 3.3, 3.4], ['really', 3.4, 4.4], ['stops', 4.4, 5.0],
                   ['two', 5.01, 5.505], ['words', 5.505, 6.0]],
-        'meta': {'source': 'vtt', 'word_times': 'partly spread'}}
+        'meta': {'source': 'vtt', 'word_times': 'partly spread', 'spread_words': 2}}
     given = read(tmp_path, ROLLING.replace('06.000', '08.000').replace('two words', 'end'))
     assert given['words'][-1] == ['end', 5.01, 6.01]
     assert given['meta']['word_times'] == 'given'
@@ -78,6 +78,40 @@ def test_comments_and_names_of_cues_are_not_spoken(tmp_path):
     assert words_of(read(tmp_path, (
         'WEBVTT - a title\n\nintro\n00:01.000 --> 00:02.000\n<v Ann>Hi &lt;all&gt;\n\n'
         'NOTE not spoken\n\nsecond cue\n00:02.000 --> 00:03.000\nthere\n'))) == 'Hi <all> there'
+
+
+HIGHLIGHTED = """1
+00:00:01,000 --> 00:00:01,500
+<u>Go</u> left, left.
+
+2
+00:00:01,500 --> 00:00:02,000
+Go left, left.
+
+3
+00:00:02,000 --> 00:00:02,250
+Go <u>left,</u> left.
+
+4
+00:00:02,250 --> 00:00:03,000
+Go left, <u>left.</u>
+
+5
+00:00:03,000 --> 00:00:04,000
+Not timed.
+"""
+
+
+def test_word_times_of_highlighted_words(tmp_path):
+    assert read(tmp_path, HIGHLIGHTED, 'a.srt') == {
+        'words': [['Go', 1.0, 1.5], ['left,', 2.0, 2.25], ['left.', 2.25, 3.0],
+                  ['Not', 3.0, 3.5], ['timed.', 3.5, 4.0]],
+        'meta': {'source': 'srt', 'word_times': 'partly spread', 'spread_words': 2}}
+
+
+def test_an_underlined_word_is_no_word_time(tmp_path):
+    text = '1\n00:00:01,000 --> 00:00:02,000\n<u>Go</u> left.\n'
+    assert read(tmp_path, text, 'a.srt')['meta']['word_times'] == 'spread'
 
 
 def test_not_subtitles(tmp_path):

@@ -10,10 +10,15 @@ from tvtsv2_mm.datasets.converters.timing import TimedText, from_starts, spread,
 
 PATTERNS = ('*.vtt', '*.srt')
 
+# Lines of a cue, its start and end in seconds.
+Cue = tuple[list[str], float, float]
+
 # WebVTT: <00:00:01.920> inside a cue is the time of what follows (hours may be left out). A line
 # with two of them looks to pysubs2 like the head of a cue, so it gets them written as <t=1.92>.
 _WEBVTT_TIME = re.compile(r'<(?:(\d+):)?(\d{2}):(\d{2}\.\d{3})>')
 _TIME_TAG = re.compile(r'<t=([\d.]+)>')
+# Whisper's --highlight_words shows a sentence once for each word, which is underlined.
+_HIGHLIGHT = re.compile(r'<u>(.*?)</u>')
 _OTHER_TAG = re.compile(r'<[^>]*>|{\\[^}]*}')
 # Automatic captions of YouTube show each finished line once more, for 10 ms.
 _FLASH_S = 0.05
@@ -22,9 +27,10 @@ _FLASH_S = 0.05
 def read_subtitles(path: Path) -> dict:
     """Read a subtitle file.
 
-    Words take their times from the file where it has them (YouTube's automatic captions), else the
-    words of a cue are spread evenly over it; ``meta`` says which: ``word_times`` is 'given',
-    'spread', or 'partly spread'. Lines that a rolling caption shows again are taken once.
+    Words take their times from the file where it has them (YouTube's automatic captions, Whisper's
+    highlighted words), else the words of a cue are spread evenly over it; ``meta`` says which:
+    ``word_times`` is 'given', 'spread', or 'partly spread' (and then how many: ``spread_words``).
+    Lines that a rolling caption shows again are taken once.
 
     Returns:
         ``words`` and ``meta``, as in the transcript format.
@@ -44,9 +50,11 @@ def read_subtitles(path: Path) -> dict:
     except (UnicodeDecodeError, pysubs2.Pysubs2Error) as error:
         raise DropRecord('it cannot be read as subtitles in UTF-8') from error
     cues = [(_lines(event.text), event.start / 1000, event.end / 1000) for event in events]
-    given, guessed = _words(cues)
-    word_times = 'given' if not guessed else 'partly spread' if given else 'spread'
-    return {'words': tidy(given + guessed), 'meta': {'source': kind, 'word_times': word_times}}
+    given, guessed = _highlighted_words(cues) or _words(cues)
+    meta: dict = {'source': kind, 'word_times': 'spread' if guessed else 'given'}
+    if given and guessed:
+        meta |= {'word_times': 'partly spread', 'spread_words': len(guessed)}
+    return {'words': tidy(given + guessed), 'meta': meta}
 
 
 def _in_seconds(match: re.Match) -> str:
@@ -65,8 +73,30 @@ def _plain(line: str) -> str:
     return html.unescape(_OTHER_TAG.sub('', line)).replace('\\h', ' ').strip()
 
 
-def _words(cues: Sequence[tuple[list[str], float, float]]) -> tuple[list[TimedText],
-                                                                      list[TimedText]]:
+def _highlighted_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]] | None:
+    """Words of a file that underlines them one by one, as :func:`_words`; None of another file.
+
+    Between two words the sentence is shown without a line; text that never has one is spread.
+    """
+    texts = [' '.join(lines) for lines, _, _ in cues]
+    plain = [_plain(text) for text in texts]
+    highlights = [_HIGHLIGHT.findall(text) for text in texts]
+    # One underlined word alone is emphasis: here the same sentence comes again with another one.
+    if not any(highlights[i] and highlights[i - 1] and plain[i] == plain[i - 1]
+               and texts[i] != texts[i - 1] for i in range(1, len(cues))):
+        return None
+    known = {text for text, found in zip(plain, highlights, strict=True) if found}
+    given: list[TimedText] = []
+    guessed: list[TimedText] = []
+    for (_, start, end), text, found in zip(cues, plain, highlights, strict=True):
+        if found:
+            given += spread([_plain(word) for word in found], start, end)
+        elif text not in known:
+            guessed += spread(text.split(), start, end)
+    return given, guessed
+
+
+def _words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]]:
     """Words with times of their own, and words whose times are spread over a cue."""
     timed_file = any(_TIME_TAG.search(line) for lines, _, _ in cues for line in lines)
     given: list[TimedText] = []
