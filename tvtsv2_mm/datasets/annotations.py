@@ -81,6 +81,20 @@ def read_record(path: str | Path, offset: int, check: Check) -> dict:
         return _record(line, check, _where(path, _line_number(path, offset)))
 
 
+def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | AnnotationError]]:
+    """Go through a file of any size: where each line begins, and its record or what is wrong.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: the file is empty.
+    """
+    for offset, where, line in _lines(path):
+        try:
+            yield offset, _record(line, check, where)
+        except AnnotationError as error:
+            yield offset, error
+
+
 def check_transcript(record: dict) -> None:
     """Check one record of the transcript format.
 
