@@ -1,5 +1,6 @@
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,6 +58,54 @@ def test_webvid(run):
     run('webvid_to_captions.py', 'rows.csv', 'out.jsonl', '--videos', '.')
     assert load_captions('out.jsonl') == [
         {'path': './a.mp4', 'captions': ['a dog'], 'duration': 3.0}]
+
+
+def test_howto100m(run):
+    Path('caption.json').write_text(json.dumps({'a': dict(start=[0], end=[1], text=['hello'])}))
+    assert 'read 1, wrote 1' in run('howto100m_to_transcripts.py', 'caption.json', 'out.jsonl',
+                                    '--videos', '.')
+    assert load_transcripts('out.jsonl')[0]['segments'] == [['hello', 0, 1]]
+
+
+def test_inspect(run):
+    Path('a.jsonl').write_text(json.dumps({'path': 'a.mp4', 'captions': ['a dog']}))
+    assert 'records: 1' in run('inspect.py', 'a.jsonl', '--videos', '.')
+    assert 'data:image/jpeg' in Path('a.jsonl.html').read_text('utf-8')
+    with pytest.raises(SystemExit, match=r'^error: there is no annotation file b\.jsonl'):
+        run('inspect.py', 'b.jsonl')
+
+
+# Python puts the folder of a script first on sys.path, and inspect.py is in this one.
+STARTS = """
+import runpy, sys
+for tool in TOOLS:
+    sys.modules.pop('inspect', None)
+    sys.path.insert(0, FOLDER)
+    sys.argv[:] = [tool, '--help']
+    try:
+        runpy.run_path(tool, run_name='__main__')
+    except SystemExit as end:
+        assert not end.code, (tool, end.code)
+    import inspect
+    assert inspect.signature(print)
+    print('STARTED', tool)
+"""
+
+
+def test_no_tool_takes_inspect_for_the_standard_library_s():
+    tools = [str(path) for path in sorted(TOOLS.glob('*.py'))]
+    assert len(tools) > 5
+    program = f'FOLDER, TOOLS = {str(TOOLS)!r}, {tools!r}\n{STARTS}'
+    out = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                         check=True).stdout
+    assert out.count('STARTED ') == len(tools)
+
+
+@pytest.mark.parametrize('name', ['inspect.py', 'webvid_to_captions.py'])
+def test_a_tool_starts_as_a_script(name, tmp_path):
+    out = subprocess.run([sys.executable, str(TOOLS / name), '--help'], cwd=tmp_path,
+                         capture_output=True, text=True, check=True).stdout
+    assert out.startswith(f'usage: {name}')
 
 
 def test_wrong_input_is_one_line(run):
