@@ -1,5 +1,10 @@
 import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +90,51 @@ def test_a_killed_run_is_taken_up(tmp_path, monkeypatch):
         expected.num_read, expected.num_written, expected.reasons)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == 'a') == [
         'a.jsonl', 'a.jsonl.dropped.tsv']
+
+
+SLOW = """
+import sys, time
+from tvtsv2_mm.datasets.annotations import check_caption
+from tvtsv2_mm.datasets.converters import report
+
+def slow(number):
+    time.sleep(0.02)
+    return {'path': f'{number}.mp4', 'captions': ['x']}
+
+report._Progress._SAVE_EVERY_S = 0
+report.convert(((str(i), i) for i in range(3000)), slow, sys.argv[1], check=check_caption,
+               source='s', workers=2)
+"""
+
+
+def test_sigkill(tmp_path):
+    output = tmp_path / 'a.jsonl'
+    progress = tmp_path / 'a.jsonl.progress.json'
+    process = subprocess.Popen([sys.executable, '-c', SLOW, str(output)], start_new_session=True,
+                               cwd=Path(__file__).parents[3])
+    deadline = time.monotonic() + 120
+    while not progress.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    # Its workers are in its session and end by themselves.
+    def is_over() -> bool:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    while not is_over() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert is_over()
+    records = [(str(i), i) for i in range(3000)]
+    report = convert_captions(
+        records, lambda i: {'path': f'{i}.mp4', 'captions': ['x']}, output)
+    assert 0 < report.resumed_after < 3000
+    assert [record['path'] for record in load_captions(output)] == [
+        f'{i}.mp4' for i in range(3000)]
 
 
 def test_an_unfinished_run_of_another_source_is_not_taken_up(tmp_path, monkeypatch):

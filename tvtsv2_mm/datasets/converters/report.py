@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from itertools import islice
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError
@@ -274,6 +276,15 @@ _make_in_worker: Callable[[tuple[str, Any]], _Made]
 def _set_up_worker(make: Callable[[tuple[str, Any]], _Made]) -> None:
     global _make_in_worker
     _make_in_worker = make
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for its next record for ever.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(item: tuple[str, Any]) -> _Made:
