@@ -20,17 +20,19 @@ def test_transcripts(tmp_path):
         {'path': 'b', 'duration': 120, 'segments': [['a b c', 10, 20], ['d', 30, 31]]},
         {'path': 'c', 'duration': 'x', 'words': []},
         {'path': 'c', 'duration': 'y', 'words': []},
-        {'path': 'd', 'duration': 180, 'words': []}])
+        {'path': 'd', 'duration': 180, 'words': []},
+        {'path': 'e', 'duration': 3, 'words': [['too', 1, 2], ['late', 3, 3]]}])
     survey = survey_file(path)
     assert survey.kind == 'transcripts'
-    assert (survey.num_records, survey.seconds, survey.spoken_seconds) == (3, 360, 13)
-    assert (survey.num_texts, survey.num_silent, survey.num_spread_words) == (6, 1, 4)
-    assert survey.word_times == {'given': 1, 'spread': 1, 'not said': 1}
+    assert (survey.num_records, survey.seconds, survey.spoken_seconds) == (4, 363, 14)
+    assert (survey.num_texts, survey.num_silent, survey.num_spread_words) == (8, 1, 4)
+    assert survey.num_too_long == 1
+    assert survey.word_times == {'given': 1, 'spread': 1, 'not said': 2}
     assert sorted(survey.bad_lines.values()) == [1, 2]
     assert survey.bad_lines['"duration" must be seconds, N or more, not ...'] == 2
     assert survey.first_bad_line.startswith(f'{path}, line 2: not a JSON object')
-    assert [record['path'] for record in survey.sample] == ['a', 'b', 'd']
-    assert ('words per minute of video', '1.0') in survey.rows()
+    assert [record['path'] for record in survey.sample] == ['a', 'b', 'd', 'e']
+    assert ('words per minute of video', '1.3') in survey.rows()
 
 
 def test_captions(tmp_path):

@@ -37,6 +37,7 @@ class Survey:
         num_texts: Words of transcripts; captions.
         num_caption_words: Words of the captions.
         num_silent: Transcripts without a word.
+        num_too_long: Transcripts that go on beyond the end of their video: maybe of another one.
         word_times: Transcripts by the source of their word times.
         num_spread_words: Words whose times are spread over a cue or a pause.
         sample: Up to as many records as asked for, drawn at random from all, in the order of the
@@ -54,6 +55,7 @@ class Survey:
     num_texts: int = 0
     num_caption_words: int = 0
     num_silent: int = 0
+    num_too_long: int = 0
     word_times: Counter[str] = field(default_factory=Counter)
     num_spread_words: int = 0
     sample: list[dict] = field(default_factory=list)
@@ -73,7 +75,9 @@ class Survey:
         number = number_of_words(record)
         self.num_texts += number
         self.num_silent += not number
-        self.spoken_seconds += _spoken_seconds(record.get('words') or record.get('segments') or [])
+        entries = record.get('words') or record.get('segments') or []
+        self.num_too_long += bool(entries) and entries[-1][1] >= record['duration']
+        self.spoken_seconds += _spoken_seconds(entries)
         times = word_times_of(record)
         self.word_times[times.kind if times else 'not said'] += 1
         self.num_spread_words += times.num_spread if times else 0
@@ -106,6 +110,7 @@ class Survey:
                 ('words per minute of video',
                  f'{60 * self.num_texts / self.seconds if self.seconds else 0:.1f}'),
                 ('transcripts without a word', f'{self.num_silent:,}'),
+                ('transcripts longer than their video', f'{self.num_too_long:,}'),
                 ('times of the words', kinds),
                 ('words with a time spread over a cue or pause', f'{self.num_spread_words:,}')]
 
