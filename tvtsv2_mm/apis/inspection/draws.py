@@ -60,13 +60,9 @@ def try_draws(records: Sequence[dict], sampler: SampleTranscriptSegments, *,
                 errors.append(error)
         draws.num_records += 1
         draws.num_draws += sampler.max_draws
-        draws.failed_draws.update(_cause(error) for error in errors)
+        draws.failed_draws.update(cause_of(error.reason) for error in errors)
         if len(errors) == sampler.max_draws:
-            draws.given_up[_cause(errors[0])] += 1
-            draws.examples.setdefault(_cause(errors[0]), str(errors[0]))
+            cause = cause_of(errors[0].reason)
+            draws.given_up[cause] += 1
+            draws.examples.setdefault(cause, str(errors[0]))
     return draws
-
-
-def _cause(error: UnusableSampleError) -> str:
-    # The numbers in brackets or of the video differ from draw to draw.
-    return cause_of(error.reason)
