@@ -1,4 +1,5 @@
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def test_no_tool_takes_inspect_for_the_standard_library_s():
 @pytest.mark.parametrize('name', ['inspect.py', 'webvid_to_captions.py'])
 def test_a_tool_starts_as_a_script(name, tmp_path):
     out = subprocess.run([sys.executable, str(TOOLS / name), '--help'], cwd=tmp_path,
+                         env=dict(os.environ, PYTHONPATH=str(TOOLS.parents[1])),
                          capture_output=True, text=True, check=True).stdout
     assert out.startswith(f'usage: {name}')
 
