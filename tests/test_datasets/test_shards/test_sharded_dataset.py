@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset, DefaultSampler
+from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm.datasets import ShardedCaptionDataset, ShardedTranscriptDataset
@@ -143,9 +144,10 @@ def test_several_data_sets_in_turn(write_shards):
     first, second = write_shards(20, 12, name='a'), write_shards(9, 7, name='b')
 
     def epoch(rank, workers):
-        dataset = ConcatDataset([
-            dict(type='tvtsv2_mm.ShardedCaptionDataset', index=path, pipeline=[keep])
-            for path in (first, second)])
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            dataset = ConcatDataset([
+                dict(type='ShardedCaptionDataset', index=path, pipeline=[keep])
+                for path in (first, second)])
         sampler = DefaultSampler(dataset, seed=3)
         sampler.rank, sampler.world_size = rank, 2
         batches = ShardBatchSampler(

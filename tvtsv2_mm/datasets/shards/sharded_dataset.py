@@ -105,7 +105,8 @@ class ShardedVideoDataset(Dataset):
             f'{self.ann_file}: {len(skipped)} samples in a row could not be used; the last one: '
             f'{skipped[-1]["path"]}: {skipped[-1]["reason"]}')
 
-    def _candidates(self, draw: ShardDraw, wanted: RawSample, stream: ShardStream) -> Iterator[RawSample]:
+    def _candidates(self, draw: ShardDraw, wanted: RawSample,
+                    stream: ShardStream) -> Iterator[RawSample]:
         """A sample, and in which order others stand in for it.
 
         What waits in the buffer is there already; where all of it is missing as well, as in a

@@ -10,6 +10,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from tvtsv2_mm.datasets.shards.index import ShardIndex
 from tvtsv2_mm.datasets.shards.order import ShardDraw, order_of_stream, spans_of_stream
 
+
 @dataclass(frozen=True, kw_only=True)
 class RawSample:
     """The files of a sample, or why they cannot be had.
