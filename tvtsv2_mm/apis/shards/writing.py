@@ -93,8 +93,8 @@ class ShardWorker:
 
     def _samples(self, path: str, record: dict, report: dict
                  ) -> Iterator[tuple[str, BinaryIO, int, dict]]:
+        read_video_header(path)  # raises where it is none
         if self.config.encoding is None:
-            read_video_header(path)  # raises where it is none
             with open(path, 'rb') as video:
                 yield _ending(path), video, os.path.getsize(path), record
             return
