@@ -97,6 +97,8 @@ def _add_encoder(container: av.container.OutputContainer, config: EncodingConfig
     encoder = container.add_stream(
         'libx264', rate=Fraction(fps).limit_denominator(1001),
         options={'crf': str(config.crf), 'preset': config.preset, 'forced-idr': '1',
+                 # Written once, read in every epoch: 1.5 times as fast to read, 1/8 larger.
+                 'tune': 'fastdecode',
                  # Frames that no other refers to can be left out by a reader.
                  'x264-params': 'bframes=2:b-pyramid=none:keyint=infinite', 'threads': '1'})
     encoder.height, encoder.width, encoder.pix_fmt = height, width, 'yuv420p'
