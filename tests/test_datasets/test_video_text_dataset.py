@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset, DefaultSampler, RepeatDataset, worker_init_fn
+from torch.utils.data import ConcatDataset as ChainOfDatasets
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm.datasets import CaptionVideoDataset, LabeledVideoDataset, TranscriptVideoDataset
@@ -220,7 +221,7 @@ def test_our_samplers_draw_the_same_with_any_number_of_workers(captions, workers
     def epochs(num_workers):
         """Two epochs of a joint data set, in one loader as a run has it."""
         dataset = CaptionVideoDataset(captions, pipeline=[draw])
-        joint = RepeatDataset(ConcatDataset([dataset, dataset]), times=2)
+        joint = ChainOfDatasets([RepeatDataset(dataset, times=3), dataset])
         sampler = SeededSampler(joint, seed=2)
         loader = DataLoader(joint, num_workers=num_workers, collate_fn=list, sampler=sampler,
                             persistent_workers=num_workers > 0)
