@@ -1,9 +1,12 @@
 """Parts of a large job go to workers as these become free: processes here, or actors on Ray."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, Protocol
 
 
@@ -50,7 +53,14 @@ def run_in_processes(worker_type: type[PartWorker], arguments: tuple, parts: Seq
 
 def _start(worker_type: type[PartWorker], arguments: tuple) -> None:
     global _worker
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker = worker_type(*arguments)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent is killed would wait for parts for ever."""
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _run(part: Any) -> int:
