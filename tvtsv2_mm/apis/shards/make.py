@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from tvtsv2_mm.apis.features.extract import sha256_of
 from tvtsv2_mm.apis.part_store import PartStore, to_json, to_json_lines, write_atomically
 from tvtsv2_mm.apis.part_workers import import_ray, run_in_processes, run_on_ray
 from tvtsv2_mm.apis.shards.writing import ShardPart, ShardWorker
 from tvtsv2_mm.datasets.annotations import find_records
 from tvtsv2_mm.datasets.shards.cutting import CutConfig
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig
+from tvtsv2_mm.evaluation.results import file_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _kind_of(ann_file: str, first_record: int) -> str:
 
 def _describe(config: ShardConfig, kind: str, num_records: int) -> dict:
     return dict(kind=kind, annotations=Path(config.ann_file).name, records=num_records,
-                annotations_sha256=sha256_of(config.ann_file), part_size=config.part_size,
+                annotations_sha256=file_sha256(config.ann_file), part_size=config.part_size,
                 seed=config.seed, encoding=config.encoding and asdict(config.encoding),
                 cutting=asdict(config.cutting) if config.encoding else None)
 
