@@ -4,12 +4,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from mmengine.dataset import worker_init_fn
+from mmengine.dataset import ConcatDataset, DefaultSampler, RepeatDataset, worker_init_fn
+from torch.utils.data import ConcatDataset as ChainOfDatasets
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm.datasets import CaptionVideoDataset, LabeledVideoDataset, TranscriptVideoDataset
 from tvtsv2_mm.datasets.annotations import AnnotationError
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.engine.samplers import AlternatingBatchSampler, SeededSampler
 
 
 def give_up_on(*names):
@@ -212,3 +214,35 @@ def test_ranks_draw_differently(captions, monkeypatch):
         numbers.append(epoch(CaptionVideoDataset(captions, pipeline=[draw]), 0))
     assert numbers[0] == numbers[2]
     assert not set(numbers[0]) & set(numbers[1])
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_our_samplers_draw_the_same_with_any_number_of_workers(captions, workers):
+    def epochs(num_workers):
+        """Two epochs of a joint data set, in one loader as a run has it."""
+        dataset = CaptionVideoDataset(captions, pipeline=[draw])
+        joint = ChainOfDatasets([RepeatDataset(dataset, times=3), dataset])
+        sampler = SeededSampler(joint, seed=2)
+        loader = DataLoader(joint, num_workers=num_workers, collate_fn=list, sampler=sampler,
+                            persistent_workers=num_workers > 0)
+        seen = []
+        for number in range(2):
+            sampler.set_epoch(number)
+            seen += [sample for batch in loader for sample in batch]
+        return seen
+
+    alone = epochs(0)
+    assert epochs(workers) == alone
+    assert len({number for _, number in alone}) == 40  # each time another draw
+
+
+def test_what_replaces_a_skipped_sample_does_not_depend_on_the_workers(captions):
+    def epoch(num_workers):
+        dataset = ConcatDataset([CaptionVideoDataset(
+            captions, pipeline=[give_up_on('1.mp4', '3.mp4'), draw])] * 2)
+        batches = AlternatingBatchSampler(
+            sampler=DefaultSampler(dataset, seed=2), batch_size=2)
+        return list(DataLoader(dataset, num_workers=num_workers, collate_fn=list,
+                               batch_sampler=batches))
+
+    assert epoch(0) == epoch(2)

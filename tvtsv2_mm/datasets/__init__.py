@@ -1,12 +1,15 @@
 from . import transforms
 from .caption_video_dataset import CaptionVideoDataset
 from .labeled_video_dataset import LabeledVideoDataset
+from .shards import ShardedCaptionDataset, ShardedTranscriptDataset
 from .transcript_video_dataset import TranscriptVideoDataset
 from .video_text_dataset import VideoTextDataset
 
 __all__ = [
     'CaptionVideoDataset',
     'LabeledVideoDataset',
+    'ShardedCaptionDataset',
+    'ShardedTranscriptDataset',
     'TranscriptVideoDataset',
     'VideoTextDataset',
     'transforms',

@@ -23,29 +23,36 @@ class CaptionVideoDataset(JsonLinesVideoDataset):
 
     def sample_of(self, record: dict) -> dict:
         """Keys of the pipeline that come from a record."""
-        part = {key: record[key] for key in ('start', 'end') if key in record}
-        name = record.get('id') or record['path'] + _fragment(**part)
-        sample = self._video(record['path'], name) | part
-        sample['captions'] = record['captions']
-        if 'answer' in record:
-            sample['gt_label'] = record['answer']
-        return sample
+        keys = caption_keys(record)
+        part = {key: keys[key] for key in ('start', 'end') if key in keys}
+        return self._video(record['path'], record.get('id') or record['path'] + fragment(**part)
+                           ) | keys
 
     def _draw(self, results: dict) -> dict:
-        if not self.test_mode:
-            captions = results['captions']
-            drawn = results.pop('gt_label', None)
-            if drawn is None:
-                drawn = results['rng'].integers(len(captions))
-            results['captions'] = [captions[drawn]]
-        return results
+        return results if self.test_mode else draw_caption(results)
 
 
-def _fragment(start: float | None = None, end: float | None = None) -> str:
+def caption_keys(record: dict) -> dict:
+    """Keys of the pipeline that a record of captions has, wherever its video is."""
+    keys = {key: record[key] for key in ('start', 'end', 'captions') if key in record}
+    return keys | ({'gt_label': record['answer']} if 'answer' in record else {})
+
+
+def draw_caption(results: dict) -> dict:
+    """Leave one of the captions: the right one where there is an answer, else drawn by ``rng``."""
+    captions = results['captions']
+    drawn = results.pop('gt_label', None)
+    if drawn is None:
+        drawn = results['rng'].integers(len(captions))
+    results['captions'] = [captions[drawn]]
+    return results
+
+
+def fragment(start: float | None = None, end: float | None = None) -> str:
     """Media fragment (as in URLs) of a part: parts of one video are samples of their own.
 
     Examples:
-        >>> _fragment(start=2.0, end=7.5)
+        >>> fragment(start=2.0, end=7.5)
         '#t=2.0,7.5'
     """
     if start is None and end is None:

@@ -20,17 +20,19 @@ class SequentialVideoReader:
         header: Its header.
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
         num_threads: Decoding threads.
+        data: The content, where it is not in a file.
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
     def __init__(self, path: str, *, header: VideoHeader, short_side: int | None = None,
-                 num_threads: int = 1) -> None:
+                 num_threads: int = 1, data: bytes | None = None) -> None:
         self.path = path
         self.size = header.size_for_short_side(short_side)
         self._num_threads = num_threads
-        with open_stream(path, num_threads) as (container, stream):
+        self._data = data
+        with open_stream(path, num_threads, data) as (container, stream):
             offset = (container.start_time or 0) / av.time_base
             times = [frame.time for frame in container.decode(stream)]
         if not times:
@@ -65,7 +67,7 @@ class SequentialVideoReader:
         wanted, places = np.unique(np.asarray(indices), return_inverse=True)
         frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
         num_found = 0
-        with open_stream(self.path, self._num_threads) as (container, stream):
+        with open_stream(self.path, self._num_threads, self._data) as (container, stream):
             for i, frame in enumerate(container.decode(stream)):
                 if i == wanted[num_found]:
                     frames[num_found] = self._pixels(frame)

@@ -20,5 +20,9 @@ class TranscriptVideoDataset(JsonLinesVideoDataset):
 
     def sample_of(self, record: dict) -> dict:
         """Keys of the pipeline that come from a record."""
-        return self._video(record['path'], record.get('id')) | {
-            key: record[key] for key in ('duration', 'words', 'segments') if key in record}
+        return self._video(record['path'], record.get('id')) | transcript_keys(record)
+
+
+def transcript_keys(record: dict) -> dict:
+    """Keys of the pipeline that a record of a transcript has, wherever its video is."""
+    return {key: record[key] for key in ('duration', 'words', 'segments') if key in record}

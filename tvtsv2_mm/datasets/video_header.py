@@ -1,5 +1,6 @@
 """What the header of a video file says: enough to choose the size before decoding starts."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,25 +55,27 @@ class VideoHeader:
 
 
 @contextmanager
-def open_stream(path: str, num_threads: int = 1) -> Iterator[
+def open_stream(path: str, num_threads: int = 1, data: bytes | None = None) -> Iterator[
         tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a file and its best video stream with PyAV; whatever fails inside is named.
 
     Args:
         path: A video file.
         num_threads: Decoding threads.
+        data: The content, where it is not in a file; ``path`` is then a name for messages.
 
     Raises:
         UnreadableVideoError: If there is no such file, it is no video, or decoding fails.
     """
     file = Path(path)
-    if not file.is_file():
+    if data is None and not file.is_file():
         raise UnreadableVideoError(path, 'there is no such file')
-    if file.stat().st_size == 0:
+    if (file.stat().st_size if data is None else len(data)) == 0:
         raise UnreadableVideoError(path, 'the file is empty')
     opened = False
     try:
-        with av.open(path, metadata_errors='ignore') as container:
+        source = path if data is None else io.BytesIO(data)
+        with av.open(source, metadata_errors='ignore') as container:
             stream = container.streams.best('video')
             if stream is None:
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
@@ -89,16 +92,17 @@ def open_stream(path: str, num_threads: int = 1) -> Iterator[
         raise UnreadableVideoError(path, f'{what} ({detail})') from error
 
 
-def read_video_header(path: str) -> VideoHeader:
+def read_video_header(path: str, data: bytes | None = None) -> VideoHeader:
     """Read the header, and where the picture may have to be turned the first frame too.
 
     Args:
         path: A video file.
+        data: Its content, where it is not in a file.
 
     Raises:
         UnreadableVideoError: If there is no such file, or it is no video.
     """
-    with open_stream(path) as (container, stream):
+    with open_stream(path, data=data) as (container, stream):
         height, width = stream.codec_context.height, stream.codec_context.width
         if height < 1 or width < 1:
             raise UnreadableVideoError(

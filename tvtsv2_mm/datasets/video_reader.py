@@ -1,5 +1,6 @@
 """One small interface over decord: frames of a video by index, at the size that is wanted."""
 
+import io
 import re
 from collections.abc import Sequence
 
@@ -44,6 +45,7 @@ class VideoReader:
         header: Its header.
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
         num_threads: Decoding threads. The default of one lets loader workers be the parallelism.
+        data: The content, where it is not in a file.
 
     Attributes:
         num_frames: Number of frames, N.
@@ -58,7 +60,7 @@ class VideoReader:
     """
 
     def __init__(self, path: str, *, header: VideoHeader, short_side: int | None = None,
-                 num_threads: int = 1) -> None:
+                 num_threads: int = 1, data: bytes | None = None) -> None:
         if header.container in _WITHOUT_INDEX:
             raise NotIndexableError(f'{path}: {header.container} files have no index of frames')
         self.path = path
@@ -67,8 +69,8 @@ class VideoReader:
         height, width = (-1, -1) if short_side is None else self.size
         try:
             self._reader = decord.VideoReader(
-                path, ctx=decord.cpu(0), width=width, height=height, num_threads=num_threads,
-                fault_tol=_MAX_REPLACED_FRAMES)
+                path if data is None else io.BytesIO(data), ctx=decord.cpu(0), width=width,
+                height=height, num_threads=num_threads, fault_tol=_MAX_REPLACED_FRAMES)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
             self.fps = float(self._reader.get_avg_fps())
         except (decord.DECORDError, RuntimeError, AssertionError) as error:
@@ -129,21 +131,23 @@ def _reason(message: str) -> str:
     return f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'
 
 
-def open_video(path: str, *, short_side: int | None = None,
-               num_threads: int = 1) -> VideoReader | SequentialVideoReader:
+def open_video(path: str, *, short_side: int | None = None, num_threads: int = 1,
+               data: bytes | None = None) -> VideoReader | SequentialVideoReader:
     """Open a video with decord, or where decord would not find its frames with PyAV.
 
     Args:
         path: A video file.
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
         num_threads: Decoding threads.
+        data: The content, where it is not in a file; ``path`` is then a name for messages.
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
-    header = read_video_header(path)
+    header = read_video_header(path, data)
     try:
-        return VideoReader(path, header=header, short_side=short_side, num_threads=num_threads)
+        return VideoReader(path, header=header, short_side=short_side, num_threads=num_threads,
+                           data=data)
     except NotIndexableError:
         return SequentialVideoReader(path, header=header, short_side=short_side,
-                                     num_threads=num_threads)
+                                     num_threads=num_threads, data=data)

@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import get_rank
 from torch.utils.data import get_worker_info
 
+from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
 from tvtsv2_mm.registry import TRANSFORMS
 
@@ -77,7 +78,7 @@ class VideoTextDataset(BaseDataset):
             self.full_init()
         if self.test_mode:
             return self._prepare(idx, np.random.default_rng(idx), [])
-        rng = self._training_rng()
+        rng = self._training_rng(idx)
         skipped: list[dict] = []
         while len(skipped) <= self.max_refetch:
             try:
@@ -89,13 +90,17 @@ class VideoTextDataset(BaseDataset):
             f'{self.ann_file}: {len(skipped)} samples in a row could not be used; the last one: '
             f'{skipped[-1]["path"]}: {skipped[-1]["reason"]}')
 
-    def _training_rng(self) -> np.random.Generator:
+    def _training_rng(self, idx: int) -> np.random.Generator:
         """A generator of its own for each sample that is drawn.
 
-        mmengine seeds numpy's global generator by rank and worker, but in workers the same way in
-        every epoch, and without workers the same way on every rank. torch's seed of a worker
-        changes with the epoch.
+        Our samplers say with the index what it is seeded with (see DrawnIndex): the same seed
+        draws the same, however many workers there are. Other samplers do not. Then: mmengine
+        seeds numpy's global generator by rank and worker, but in workers the same way in every
+        epoch, and without workers the same way on every rank. torch's seed of a worker changes
+        with the epoch.
         """
+        if isinstance(idx, DrawnIndex):
+            return np.random.default_rng(idx.draw)
         worker = get_worker_info()
         return np.random.default_rng(
             (np.random.randint(2**31), worker.seed if worker else 0, self._rank))

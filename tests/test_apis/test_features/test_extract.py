@@ -211,7 +211,7 @@ def test_a_folder_of_another_model_is_refused(corpus, tmp_path, config):
 
 def test_a_second_writer_is_refused(corpus, tmp_path, config):
     with (FeatureStore(tmp_path / 'out').locked(),
-          pytest.raises(ValueError, match='another extraction')):
+          pytest.raises(ValueError, match='another run')):
         extract(str(corpus), str(tmp_path / 'out'), config, show_progress=False)
 
 

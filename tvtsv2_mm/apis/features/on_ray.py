@@ -1,6 +1,5 @@
 """The same extraction on Ray: parts go to workers as these become free."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tvtsv2_mm.apis.features.extract import (
     show_videos,
 )
 from tvtsv2_mm.apis.features.shards import FeatureStore
+from tvtsv2_mm.apis.part_workers import import_ray, run_on_ray
 
 
 class Worker:
@@ -69,10 +69,7 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     Raises:
         ValueError: Ray is not installed, or the arguments do not fit.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ValueError('extraction on Ray needs ray: pip install ray') from None
+    import_ray()
     if num_replicas < 1 or part_size < 1:
         raise ValueError('there must be at least 1 replica and 1 video in a part, got '
                          f'{num_replicas} and {part_size}')
@@ -86,23 +83,9 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     with store.locked():
         store.begin(describe(config, config.build(), format))
         parts = plan_parts(store, videos, part_size, retry_failed)
-        if parts:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False
-                     ) if address == 'local' else ray.init(address=address)
-            try:
-                _spread(ray, parts, config, folder, format, root, num_replicas, gpus_per_replica,
-                        show_progress)
-            finally:
-                ray.shutdown()
+        counts = run_on_ray(
+            Worker, (config, folder, format, root), parts, address=address,
+            num_replicas=num_replicas, gpus_per_replica=gpus_per_replica)
+        for _ in show_videos(counts, sum(len(part.videos) for part in parts), show_progress):
+            pass
         return store.finish(videos)
-
-
-def _spread(ray, parts: Sequence[Part], config: ExtractionConfig, folder: str, format: str,
-            root: str, num_replicas: int, gpus: float, show_progress: bool) -> None:
-    remote = ray.remote(max_restarts=3, max_task_retries=3, num_gpus=gpus)(Worker)
-    workers = [remote.remote(config, folder, format, root)
-               for _ in range(min(num_replicas, len(parts)))]
-    pool = ray.util.ActorPool(workers)
-    counts = pool.map_unordered(lambda worker, part: worker.run.remote(part), list(parts))
-    for _ in show_videos(counts, sum(len(part.videos) for part in parts), show_progress):
-        pass

@@ -12,11 +12,8 @@ A part counts when its .json is there, which is written after the features, unde
 first. The index is written last, when all parts are there, and can be made again from them.
 """
 
-import fcntl
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +23,13 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
+from tvtsv2_mm.apis.part_store import (
+    PartStore,
+    read_json,
+    read_json_lines,
+    to_json_lines,
+    write_atomically,
+)
 
 FORMATS = ('npy', 'safetensors', 'parquet')
 
@@ -47,7 +51,7 @@ class FeatureSet:
     meta: dict[str, Any]
 
 
-class FeatureStore:
+class FeatureStore(PartStore):
     """The folder, for writing.
 
     Args:
@@ -60,53 +64,8 @@ class FeatureStore:
             raise ValueError(f'format must be one of {FORMATS}, not {format!r}')
         if format == 'parquet':
             _pyarrow()
-        self.folder = Path(folder)
+        super().__init__(folder)
         self.format = format
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep a second extraction out of the folder; a kill frees it.
-
-        Raises:
-            ValueError: another one is at work here.
-        """
-        (self.folder / 'parts').mkdir(parents=True, exist_ok=True)
-        with open(self.folder / '.lock', 'w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f'another extraction is writing to {self.folder}: wait for it, or '
-                                 'choose another folder') from None
-            yield
-
-    def begin(self, meta: Mapping[str, Any]) -> None:
-        """Write what the features are made with, or compare it with what is there.
-
-        To be called with the folder locked.
-
-        Raises:
-            ValueError: the folder holds features that were made with something else.
-        """
-        for draft in (self.folder / 'parts').glob('.*'):
-            draft.unlink()  # of a run that was killed while it wrote
-        path = self.folder / 'meta.json'
-        if path.is_file():
-            there, meta = _read_json(path), json.loads(_to_json(meta))
-            different = [f'{key}: {there.get(key)!r} there, {meta.get(key)!r} now'
-                         for key in sorted({*there, *meta}) if there.get(key) != meta.get(key)]
-            if different:
-                raise ValueError(f'{self.folder} holds features made with something else, choose '
-                                 'another folder:\n  ' + '\n  '.join(different))
-        write_atomically(path, _to_json(meta))
-
-    def parts(self) -> Iterator[dict[str, Any]]:
-        """The finished parts in order: ``number``, ``shard``, ``videos``, ``failed``."""
-        for path in sorted((self.folder / 'parts').glob('[0-9]*.json')):
-            yield dict(_read_json(path), number=int(path.stem))
-
-    def has_part(self, number: int) -> bool:
-        """Whether a part is finished."""
-        return (self.folder / f'parts/{number:08d}.json').is_file()
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
                    failed: Sequence[Failure]) -> None:
@@ -124,7 +83,7 @@ class FeatureStore:
             write_atomically(self.folder / shard, self._encoder(videos, features))
         record = dict(shard=shard if videos else None, videos=list(videos),
                       failed=[vars(failure) for failure in failed])
-        write_atomically(self.folder / f'parts/{number:08d}.json', _to_json(record))
+        self.write_record(number, record)
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
         """Write the list of failures and the index, in the given order of videos.
@@ -146,8 +105,8 @@ class FeatureStore:
                                'the extraction again')
         found = [places[video] for video in order if video in places]
         failed = [reasons[video] for video in order if video not in places]
-        write_atomically(self.folder / 'failed.jsonl', _to_json_lines(failed))
-        write_atomically(self.folder / 'index.jsonl', _to_json_lines(found))
+        write_atomically(self.folder / 'failed.jsonl', to_json_lines(failed))
+        write_atomically(self.folder / 'index.jsonl', to_json_lines(found))
         return len(found), len(failed)
 
     def _encoder(self, videos: Sequence[str],
@@ -178,35 +137,15 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
     if not index.is_file():
         raise FileNotFoundError(f'{folder} has no index.jsonl: the extraction did not end (run it '
                                 'again, it goes on), or this is no folder of features')
-    rows = _read_json_lines(index)
+    rows = read_json_lines(index)
     shards = {row['shard']: None for row in rows}
     arrays = {shard: _read_shard(folder / shard) for shard in shards}
     features = [arrays[row['shard']][row['row']] for row in rows]
     return FeatureSet(
         videos=[row['video'] for row in rows],
         features=np.stack(features) if features else np.zeros((0, 0), np.float32),
-        failed=[Failure(**row) for row in _read_json_lines(folder / 'failed.jsonl')],
-        meta=_read_json(folder / 'meta.json'))
-
-
-def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens on the way.
-
-    Args:
-        path: the file; its folder is there.
-        content: bytes, or a function that writes the file that it is given.
-    """
-    draft = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        if callable(content):
-            content(draft)
-        else:
-            draft.write_bytes(content)
-        with open(draft, 'rb') as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+        failed=[Failure(**row) for row in read_json_lines(folder / 'failed.jsonl')],
+        meta=read_json(folder / 'meta.json'))
 
 
 def _read_shard(path: Path) -> np.ndarray:
@@ -226,20 +165,3 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
     except ImportError:
         raise ValueError("format 'parquet' needs pyarrow: pip install pyarrow") from None
     return pyarrow, pyarrow.parquet
-
-
-def _to_json(value: Mapping) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b'\n'
-
-
-def _to_json_lines(values: Sequence[Mapping]) -> bytes:
-    return b''.join(json.dumps(value, ensure_ascii=False).encode() + b'\n' for value in values)
-
-
-def _read_json(path: Path) -> dict:
-    return json.loads(path.read_text('utf-8'))
-
-
-def _read_json_lines(path: Path) -> list[dict]:
-    # Not splitlines(): names may hold characters that it takes for ends of lines.
-    return [json.loads(line) for line in path.read_text('utf-8').split('\n') if line]

@@ -18,6 +18,7 @@ class OpenVideo(BaseTransform):
     Required Keys:
 
     - filename
+    - video_bytes (optional: the content, where it is not in a file)
 
     Added Keys:
 
@@ -55,7 +56,8 @@ class OpenVideo(BaseTransform):
         path = results['filename']
         video = self._cache.get(path) if self._cache is not None else None
         if video is None:
-            video = open_video(path, short_side=self.short_side, num_threads=self.num_threads)
+            video = open_video(path, short_side=self.short_side, num_threads=self.num_threads,
+                               data=results.get('video_bytes'))
             if self._cache is not None:
                 video = self._cache.keep(video)
         results['video_reader'] = video

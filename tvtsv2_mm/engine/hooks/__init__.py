@@ -2,6 +2,7 @@
 
 from tvtsv2_mm.engine.hooks.query_bank_hook import QueryBankHook
 from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
+from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 
-__all__ = ['QueryBankHook', 'ResultFileHook', 'SkippedSampleHook']
+__all__ = ['QueryBankHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook']

@@ -1,11 +1,13 @@
 """Batches of one data set each, in turn: how two corpora are trained on together."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from mmengine.dataset import ConcatDataset
 from torch.utils.data import Sampler
 
+from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.registry import DATA_SAMPLERS
 
 
@@ -21,6 +23,55 @@ def turn_order(ratios: Sequence[int]) -> list[int]:
     places = [((k + 0.5) / ratio, source) for source, ratio in enumerate(ratios)
               for k in range(ratio)]
     return [source for _, source in sorted(places)]
+
+
+def check_sampler(sampler: Sampler, name: str) -> None:
+    """Check that a batch sampler gets all that it needs from the sampler that it is given.
+
+    Raises:
+        TypeError: If it is not a ``DefaultSampler``, or does not act as one.
+    """
+    missing = [key for key in ('dataset', 'rank', 'world_size', 'seed', 'epoch', 'shuffle')
+               if not hasattr(sampler, key)]
+    if missing:
+        raise TypeError(f'{name} needs sampler=dict(type="DefaultSampler"), but '
+                        f'{type(sampler).__name__} has no {", ".join(missing)}')
+
+
+def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
+                   ratios: Sequence[int]) -> list[int]:
+    """Which source each step of an epoch takes: until one whose turn it is has no full batch.
+
+    Args:
+        sizes: Samples of each source.
+        batch_size: Of a rank.
+        world_size: Number of ranks.
+        ratios: Batches of each source in a round.
+
+    Raises:
+        ValueError: If the ratios do not fit, or a source has not one batch.
+
+    Examples:
+        >>> turns_of_epoch((6, 4), 1, 2, (1, 1))
+        [0, 1, 0, 1, 0]
+    """
+    if batch_size < 1:
+        raise ValueError(f'batch_size must be at least 1, got {batch_size}')
+    if len(ratios) != len(sizes) or any(r != int(r) or r < 1 for r in ratios):
+        raise ValueError(f'ratios must be one whole number of at least 1 for each of the '
+                         f'{len(sizes)} data sets, got {tuple(ratios)}')
+    left = [size // (batch_size * world_size) for size in sizes]
+    if min(left) == 0:
+        raise ValueError(
+            f'data sets of {list(sizes)} samples: each needs at least one batch of {batch_size} on '
+            f'each of {world_size} ranks, {batch_size * world_size} samples')
+    turns = []
+    while True:
+        for source in turn_order(ratios):
+            if left[source] == 0:
+                return turns
+            left[source] -= 1
+            turns.append(source)
 
 
 @DATA_SAMPLERS.register_module()
@@ -46,6 +97,10 @@ class AlternatingBatchSampler(Sampler):
         batch_size: Samples in a batch, on each rank.
         ratios: N whole numbers: batches of each data set in a round.
 
+    Attributes:
+        start: (epoch, batch): in this epoch the first batches are left out, as they were trained
+            on before (see ResumeDataHook).
+
     Raises:
         TypeError: If the sampler or its data set are of another kind.
         ValueError: If the ratios do not fit the data sets, or a data set has not one batch.
@@ -53,53 +108,39 @@ class AlternatingBatchSampler(Sampler):
 
     def __init__(self, *, sampler: Sampler, batch_size: int,
                  ratios: Sequence[int] = (1, 1)) -> None:
-        missing = [name for name in ('dataset', 'rank', 'world_size', 'seed', 'epoch', 'shuffle')
-                   if not hasattr(sampler, name)]
-        if missing:
-            raise TypeError(f'AlternatingBatchSampler needs sampler=dict(type="DefaultSampler"), '
-                            f'but {type(sampler).__name__} has no {", ".join(missing)}')
+        check_sampler(sampler, type(self).__name__)
         if not isinstance(sampler.dataset, ConcatDataset):
             raise TypeError('AlternatingBatchSampler needs dataset=dict(type="ConcatDataset", '
                             f'datasets=[...]), got {type(sampler.dataset).__name__}')
-        if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
-        sizes = [len(dataset) for dataset in sampler.dataset.datasets]
-        if len(ratios) != len(sizes) or any(r != int(r) or r < 1 for r in ratios):
-            raise ValueError(f'ratios must be one whole number of at least 1 for each of the '
-                             f'{len(sizes)} data sets, got {tuple(ratios)}')
         self.sampler = sampler
         self.batch_size = batch_size
-        self.ratios = tuple(int(r) for r in ratios)
-        self._sizes = sizes
-        self._batches = [size // (batch_size * sampler.world_size) for size in sizes]
-        if min(self._batches) == 0:
-            raise ValueError(
-                f'data sets of {sizes} samples: each needs at least one batch of {batch_size} on '
-                f'each of {sampler.world_size} ranks, {batch_size * sampler.world_size} samples')
-        self._turns = self._turns_of_epoch()
+        self.ratios = tuple(ratios)
+        self.start = (0, 0)
+        self._sizes = [len(dataset) for dataset in sampler.dataset.datasets]
+        self._turns = turns_of_epoch(self._sizes, batch_size, sampler.world_size, self.ratios)
 
-    def _turns_of_epoch(self) -> list[int]:
-        left = list(self._batches)
-        turns = []
-        while True:
-            for source in turn_order(self.ratios):
-                if left[source] == 0:
-                    return turns
-                left[source] -= 1
-                turns.append(source)
+    def describe(self) -> dict[str, Any]:
+        """What has to stay the same for a batch to have the same number."""
+        return dict(sizes=self._sizes, batch_size=self.batch_size, ratios=list(self.ratios),
+                    ranks=self.sampler.world_size, batches=len(self))
 
     def __len__(self) -> int:
         """Batches of an epoch, on each rank."""
         return len(self._turns)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[DrawnIndex]]:
         """Batches of indices into the ``ConcatDataset``."""
+        sampler = self.sampler
+        epoch, begin = self.start
+        begin = begin if epoch == sampler.epoch else 0
         orders = self._orders_of_this_rank()
         taken = [0] * len(orders)
-        for source in self._turns:
+        for step, source in enumerate(self._turns):
             start = taken[source]
             taken[source] += self.batch_size
-            yield orders[source][start:start + self.batch_size]
+            if step >= begin:
+                yield [DrawnIndex(index, (sampler.seed, sampler.epoch, index))
+                       for index in orders[source][start:start + self.batch_size]]
 
     def _orders_of_this_rank(self) -> list[list[int]]:
         sampler = self.sampler

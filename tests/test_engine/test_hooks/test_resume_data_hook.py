@@ -1,0 +1,166 @@
+import io
+import json
+import tarfile
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, HOOKS, MODELS, DefaultScope
+from mmengine.runner import Runner
+from torch import nn
+
+import tvtsv2_mm  # noqa: F401 (its mends, in the processes of run_ranks too)
+from tests.helpers import run_ranks
+
+
+@MODELS.register_module()
+class ModelOfResumeTest(BaseModel):
+    """Its only weight adds up what it saw, so that two runs are told apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=(self.weight * torch.stack(inputs)).sum())
+
+
+@DATASETS.register_module()
+class NumbersOfResumeTest(BaseDataset):
+    """A map-style data set whose samples depend on the draw."""
+
+    def __init__(self, size):
+        self.size = size
+        super().__init__(serialize_data=False)
+
+    def load_data_list(self):
+        return [dict(number=i) for i in range(self.size)]
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.tensor(np.random.default_rng(index.draw).random()))
+
+
+class Stop(Exception):
+    pass
+
+
+@HOOKS.register_module()
+class RecordOfResumeTest(Hook):
+    """Writes down what each step saw, and stops at one."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, stop_at=None):
+        self.stop_at = stop_at
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen.append((runner.epoch, [float(value) for value in data_batch['inputs']]))
+        if runner.iter + 1 == self.stop_at:
+            raise Stop
+
+
+def tensor(results):
+    return dict(inputs=torch.tensor(results['rng'].random() + len(results['video_bytes'])))
+
+
+@pytest.fixture
+def index(tmp_path):
+    counts = (5, 2, 8, 6)
+    for shard, count in enumerate(counts):
+        with tarfile.open(tmp_path / f'{shard}.tar', 'w') as tar:
+            for number in range(count):
+                text = json.dumps(dict(path=f'{shard}-{number}.mp4', captions=['x'])).encode()
+                for ending, value in (('mp4', b'x' * (10 * shard + number)), ('json', text)):
+                    info = tarfile.TarInfo(f'{number}.{ending}')
+                    info.size = len(value)
+                    tar.addfile(info, io.BytesIO(value))
+    path = tmp_path / 'index.json'
+    path.write_text(json.dumps(dict(kind='captions', shards=[
+        dict(name=f'{i}.tar', samples=count) for i, count in enumerate(counts)])))
+    return str(path)
+
+
+def loader_of(index, kind, workers):
+    if kind == 'files':
+        return dict(
+            batch_size=2, num_workers=workers, persistent_workers=workers > 0,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            batch_sampler=dict(type='AlternatingBatchSampler'),
+            dataset=dict(type='ConcatDataset', datasets=[
+                dict(type='mmengine.NumbersOfResumeTest', size=11),
+                dict(type='mmengine.NumbersOfResumeTest', size=14)]))
+    return dict(
+        batch_size=2, num_workers=workers, persistent_workers=workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        batch_sampler=dict(type='ShardBatchSampler', num_streams=3, shuffle_buffer=9),
+        dataset=dict(type='ShardedCaptionDataset', index=index, pipeline=[tensor]))
+
+
+def train(index, work_dir, *, kind='shards', loop='epochs', workers=0, stop_at=None, resume=False,
+          seed=7, **changes):
+    loader = loader_of(index, kind, workers)
+    loader.update(changes)
+    by_epoch = loop == 'epochs'
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        runner = Runner(
+            model=dict(type='mmengine.ModelOfResumeTest'), work_dir=str(work_dir),
+            train_dataloader=loader,
+            train_cfg=dict(by_epoch=True, max_epochs=3) if by_epoch else dict(
+                by_epoch=False, max_iters=30),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)), default_scope='tvtsv2_mm',
+            default_hooks=dict(checkpoint=dict(
+                type='CheckpointHook', by_epoch=False, interval=5, save_last=False)),
+            custom_hooks=[dict(type='ResumeDataHook'),
+                          dict(type='mmengine.RecordOfResumeTest', stop_at=stop_at)],
+            randomness=dict(seed=seed), resume=resume,
+            experiment_name=f'{work_dir.name}{resume}{stop_at}')
+        with suppress(Stop):
+            runner.train()
+    [record] = [hook for hook in runner.hooks if isinstance(hook, RecordOfResumeTest)]
+    return record.seen
+
+
+@pytest.mark.parametrize(('kind', 'loop', 'workers'), [
+    ('shards', 'epochs', 0), ('shards', 'epochs', 3), ('shards', 'iterations', 0),
+    ('shards', 'iterations', 3), ('files', 'epochs', 2), ('files', 'iterations', 0)])
+def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(
+        index, tmp_path, monkeypatch, kind, loop, workers):
+    """Epochs of 11 batches (files: 10); stopped in the second one, the checkpoint is of 15."""
+    monkeypatch.setattr('time.sleep', lambda _: None)  # of mmengine, between epochs
+    whole = train(index, tmp_path / 'whole', kind=kind, loop=loop)
+    assert len(whole) == 30 if loop == 'iterations' or kind == 'files' else 33
+    first = train(index, tmp_path / 'cut', kind=kind, loop=loop, workers=workers, stop_at=17)
+    assert first == whole[:17]
+    # Another seed: that of the checkpoint counts.
+    rest = train(index, tmp_path / 'cut', kind=kind, loop=loop, workers=workers, resume=True,
+                 seed=8)
+    assert rest == whole[15:]
+
+
+def test_at_the_end_of_an_epoch_nothing_is_repeated(index, tmp_path):
+    """10 batches an epoch: the checkpoint of step 10 still says epoch 0."""
+    whole = train(index, tmp_path / 'whole', kind='files')
+    train(index, tmp_path / 'cut', kind='files', stop_at=12)
+    assert train(index, tmp_path / 'cut', kind='files', resume=True) == whole[10:]
+
+
+def test_other_batches_cannot_go_on_in_mid_epoch(index, tmp_path):
+    train(index, tmp_path / 'cut', stop_at=8)
+    with pytest.raises(RuntimeError, match='batch_size: 2 in the checkpoint, 3 now'):
+        train(index, tmp_path / 'cut', resume=True, batch_size=3)
+
+
+def _two_ranks(rank, world_size, index, folder):
+    whole = train(index, folder / 'whole', workers=rank)
+    assert len(whole) == 3 * 5
+    assert train(index, folder / 'cut', workers=rank, stop_at=8) == whole[:8]
+    assert train(index, folder / 'cut', workers=1 - rank, resume=True) == whole[5:]
+
+
+def test_two_ranks_with_different_workers(index, tmp_path):
+    run_ranks(2, _two_ranks, index, tmp_path)

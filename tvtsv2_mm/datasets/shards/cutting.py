@@ -1,0 +1,129 @@
+"""Which parts of a video are narrated, and a record cut to a part: pure functions on seconds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+Timed = tuple[str, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutConfig:
+    """How narrated videos are cut.
+
+    Attributes:
+        max_gap: Silence up to this length, in seconds, does not end a part.
+        margin: Seconds kept before the first word and after the last one.
+        min_seconds: Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
+        max_seconds: Longer parts are cut into equal ones no longer than this.
+    """
+
+    max_gap: float = 8.0
+    margin: float = 1.0
+    min_seconds: float = 15.0
+    max_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not (self.max_gap >= 0 and self.margin >= 0
+                and 0 <= 2 * self.min_seconds <= self.max_seconds):
+            raise ValueError(
+                'max_gap and margin must not be negative, and max_seconds at least twice '
+                f'min_seconds, so that no cut makes too short a part; got {self}')
+
+
+def narrated_parts(entries: Sequence[Timed], duration: float,
+                   config: CutConfig) -> tuple[list[tuple[float, float]],
+                                               list[tuple[float, float]]]:
+    """Find the parts of a video in which there is speech.
+
+    Args:
+        entries: Words or cues, (text, start, end) in seconds, sorted by start.
+        duration: Of the video, seconds.
+        config: How to cut.
+
+    Returns:
+        (start, end) of the parts, and of those that are too short.
+
+    Examples:
+        >>> words = [['so', 2, 3], ['now', 9, 30], ['end', 80, 81]]
+        >>> narrated_parts(words, 90.0, CutConfig(max_gap=8))
+        ([(1.0, 31.0)], [(79.0, 82.0)])
+    """
+    runs: list[list[float]] = []
+    for _, start, end in entries:
+        start, end = min(start, duration), min(end, duration)
+        if runs and start - runs[-1][1] <= config.max_gap:
+            runs[-1][1] = max(runs[-1][1], end)
+        else:
+            runs.append([start, end])
+    kept, short = [], []
+    previous_end = 0.0
+    for number, (start, end) in enumerate(runs):
+        next_start = runs[number + 1][0] if number + 1 < len(runs) else duration
+        start = max(start - config.margin, previous_end)
+        end = min(end + config.margin, next_start)
+        previous_end = end
+        if end - start < config.min_seconds:
+            short.append((start, end))
+            continue
+        count = max(1, int(-(-(end - start) // config.max_seconds)))
+        edges = [start + i * (end - start) / count for i in range(count)] + [end]
+        kept += pairwise(edges)
+    return kept, short
+
+
+def cut_words(words: Sequence[Timed], start: float, end: float) -> list[Timed]:
+    """Words whose middle lies in ``[start, end)``, with times that count from ``start``.
+
+    Examples:
+        >>> cut_words([['so', 2, 3], ['now', 9, 12]], 1.0, 11.0)
+        [['so', 1.0, 2.0], ['now', 8.0, 10.0]]
+    """
+    return [[text, *_shifted(a, b, start, end)] for text, a, b in words
+            if start <= (a + b) / 2 < end]
+
+
+def cut_segments(segments: Sequence[Timed], start: float, end: float) -> list[Timed]:
+    """Cues, or the words of them that count as spoken in ``[start, end)``, likewise.
+
+    The words of a cue are spoken evenly over it, before the cut and after.
+
+    Examples:
+        >>> cut_segments([['so now flip it', 0, 8]], 3.0, 100.0)
+        [['flip it', 1.0, 5.0]]
+    """
+    cut = []
+    for text, a, b in segments:
+        words = text.split()
+        each = (b - a) / len(words)
+        inside = [i for i in range(len(words)) if start <= a + (i + 0.5) * each < end]
+        if inside:
+            cut.append([' '.join(words[inside[0]:inside[-1] + 1]),
+                        *_shifted(a + inside[0] * each, a + (inside[-1] + 1) * each, start, end)])
+    return cut
+
+
+def _shifted(a: float, b: float, start: float, end: float) -> tuple[float, float]:
+    return round(max(a, start) - start, 3), round(min(b, end) - start, 3)
+
+
+def cut_record(record: dict, start: float, end: float) -> dict:
+    """A record of what is left of a video that is cut to ``start`` .. ``end``.
+
+    ``meta.cut`` says where the part was, and ``id`` names it.
+
+    Args:
+        record: Of transcripts or captions.
+        start: Seconds.
+        end: Seconds.
+    """
+    cut = {key: value for key, value in record.items() if key not in ('start', 'end')}
+    start, end = round(start, 3), round(end, 3)
+    cut['duration'] = round(end - start, 3)
+    if 'words' in record:
+        cut['words'] = cut_words(record['words'], start, end)
+    if 'segments' in record:
+        cut['segments'] = cut_segments(record['segments'], start, end)
+    cut['id'] = f'{record.get("id") or record["path"]}#t={start},{end}'
+    cut['meta'] = record.get('meta', {}) | dict(cut=[start, end])
+    return cut

@@ -1,0 +1,198 @@
+"""Data sets that stream their samples from shards."""
+
+import json
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+from mmcv.transforms import Compose
+from torch.utils.data import Dataset, get_worker_info
+
+from tvtsv2_mm.datasets.annotations import (
+    AnnotationError,
+    check_caption,
+    check_transcript,
+)
+from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_caption
+from tvtsv2_mm.datasets.drawn_index import DrawnIndex
+from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
+from tvtsv2_mm.datasets.shards.index import load_index
+from tvtsv2_mm.datasets.shards.order import ShardDraw
+from tvtsv2_mm.datasets.shards.stream import RawSample, ShardStream, read_samples
+from tvtsv2_mm.datasets.transcript_video_dataset import transcript_keys
+from tvtsv2_mm.registry import DATASETS, TRANSFORMS
+
+
+class ShardedVideoDataset(Dataset):
+    """Base of the data sets of shards, for training.
+
+    Which sample comes when is said by :class:`~tvtsv2_mm.engine.samplers.ShardBatchSampler`, the
+    only sampler that serves; each loader worker reads the streams that fall to it, and keeps a
+    buffer of undecoded samples for each.
+
+    A sample that a transform gives up (SampleError), or that a damaged shard does not have, is
+    skipped: another one stands in for it (and comes again in its own turn), so that ranks end
+    together. What was skipped and why travels in the ``skipped`` of the sample
+    that is returned, and :class:`~tvtsv2_mm.engine.hooks.SkippedSampleHook` counts and reports it.
+
+    The pipeline gets: video_bytes, filename ('shard.tar::key', for messages), sample_id, rng
+    (seeded by seed, epoch and sample), and the keys of the subclass.
+
+    Args:
+        index: file or URL of the shards' ``index.json`` (see tools/data/make_shards.py).
+        place: where the shards are: a folder, an URL before their names, or an URL with ``{}``
+            for the name, of any kind that webdataset opens; None looks beside the index.
+        pipeline: transforms.
+        max_refetch: samples in a row that may be skipped.
+
+    Raises:
+        FileNotFoundError: there is no index.
+        ValueError: it is none, or one of other samples.
+        RuntimeError: too many samples in a row could not be used.
+    """
+
+    kind: ClassVar[str]
+    metainfo: ClassVar[dict] = {}
+
+    def __init__(self, index: str, *, place: str | None = None, pipeline: list | None = None,
+                 max_refetch: int = 100) -> None:
+        self.index = load_index(index, place)
+        if self.index.kind != self.kind:
+            raise ValueError(f'{index} lists shards of {self.index.kind}, but {type(self).__name__}'
+                             f' reads {self.kind}')
+        self.ann_file = index
+        self.max_refetch = max_refetch
+        self.pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, Mapping) else step
+                                 for step in pipeline or []])
+        self._epoch: tuple[int, int] | None = None
+        self._streams: dict[int, ShardStream] = {}
+
+    @abstractmethod
+    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
+        """Keys of the pipeline that come from a record.
+
+        Raises:
+            AnnotationError: the record does not fit.
+        """
+
+    def full_init(self) -> None:
+        """Nothing is left to do; mmengine calls it."""
+
+    def __len__(self) -> int:
+        """Samples of all shards."""
+        return len(self.index)
+
+    def __getitem__(self, index: DrawnIndex) -> dict:
+        """Return the sample of a draw, or one in its place."""
+        draw = getattr(index, 'draw', None)
+        if not isinstance(draw, ShardDraw):
+            raise TypeError(f"{type(self).__name__} needs batch_sampler=dict(type='ShardBatchSamp"
+                            "ler') in the data loader: shards have no samples by number")
+        stream = self._stream_at(draw)
+        wanted = stream.take()
+        skipped: list[dict] = []
+        candidates = islice(self._candidates(draw, wanted, stream), self.max_refetch + 1)
+        for attempt, raw in enumerate(candidates):
+            rng = np.random.default_rng((draw.seed, draw.epoch, wanted.number, attempt))
+            try:
+                return self._prepare(raw, rng, skipped)
+            except SampleError as error:
+                skipped.append(dict(path=error.path, reason=error.reason))
+        raise RuntimeError(
+            f'{self.ann_file}: {len(skipped)} samples in a row could not be used; the last one: '
+            f'{skipped[-1]["path"]}: {skipped[-1]["reason"]}')
+
+    def _candidates(self, draw: ShardDraw, wanted: RawSample,
+                    stream: ShardStream) -> Iterator[RawSample]:
+        """A sample, and in which order others stand in for it.
+
+        What waits in the buffer is there already; where all of it is missing as well, as in a
+        damaged shard, the first samples of random shards.
+        """
+        yield wanted
+        yield from (raw for raw in stream.waiting() if raw.files is not None)
+        rng = np.random.default_rng((draw.seed, draw.epoch, wanted.number))
+        while True:
+            shard = int(rng.integers(len(self.index.counts)))
+            yield from (raw for _, raw in read_samples(self.index, shard, [0]))
+
+    def _stream_at(self, draw: ShardDraw) -> ShardStream:
+        if self._epoch != (draw.seed, draw.epoch):
+            self._epoch, self._streams = (draw.seed, draw.epoch), {}
+        stream = self._streams.get(draw.first)
+        if stream is None or stream.position > draw.position:
+            stream = self._streams[draw.first] = ShardStream(self.index, draw)
+        if stream.position < draw.position:
+            self._warn_of_workers()
+        while stream.position < draw.position:
+            stream.take()
+        if draw.position == draw.stop - draw.first - 1:
+            del self._streams[draw.first]
+        return stream
+
+    @staticmethod
+    def _warn_of_workers() -> None:
+        worker = get_worker_info()
+        if worker is not None and worker.id == 0:
+            warnings.warn(
+                f'{worker.num_workers} loader workers do not divide num_streams of the ShardBatch'
+                'Sampler: the samples stay the same, but shards are read several times. Take a '
+                'number of workers that does.', stacklevel=2)
+
+    def _prepare(self, raw: RawSample, rng: np.random.Generator, skipped: list[dict]) -> dict:
+        if raw.files is None:
+            raise UnusableSampleError(raw.label, raw.reason)
+        endings = [ending for ending in raw.files if ending != 'json']
+        if 'json' not in raw.files or len(endings) != 1:
+            raise UnusableSampleError(raw.label, 'a video and a .json are needed, found '
+                                      + (', '.join(raw.files) or 'nothing'))
+        try:
+            record = json.loads(raw.files['json'])
+            results = self.sample_of(record, rng)
+        except (AnnotationError, ValueError, AttributeError) as error:
+            raise UnusableSampleError(raw.label, f'its .json does not fit: {error}') from error
+        results |= dict(
+            video_bytes=raw.files[endings[0]], filename=raw.label,
+            sample_id=record.get('id') or record['path'], sample_idx=raw.number, rng=rng,
+            skipped=skipped)
+        packed = self.pipeline(results)
+        if packed is None:
+            raise UnusableSampleError(raw.label, 'a transform of the pipeline returned None')
+        return packed
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy for another process starts without open shards.
+        return self.__dict__ | dict(_epoch=None, _streams={})
+
+
+@DATASETS.register_module()
+class ShardedTranscriptDataset(ShardedVideoDataset):
+    """Narrated videos from shards: the pipeline's keys are those of TranscriptVideoDataset.
+
+    Arguments are those of ShardedVideoDataset.
+    """
+
+    kind = 'transcripts'
+
+    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
+        """Duration, and words or segments."""
+        check_transcript(record)
+        return transcript_keys(record)
+
+
+@DATASETS.register_module()
+class ShardedCaptionDataset(ShardedVideoDataset):
+    """Captioned videos from shards: the pipeline's keys are those of CaptionVideoDataset.
+
+    Arguments are those of ShardedVideoDataset.
+    """
+
+    kind = 'captions'
+
+    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
+        """One of the captions, start and end."""
+        check_caption(record)
+        return draw_caption(caption_keys(record) | dict(rng=rng))

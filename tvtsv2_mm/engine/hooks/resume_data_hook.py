@@ -1,0 +1,102 @@
+"""Goes on at the exact batch after a stop in the middle of an epoch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch.utils.data import DataLoader
+
+from tvtsv2_mm.registry import HOOKS
+
+
+class _Advanced:
+    """An iterator that has been advanced already: the first steps of it cost nothing.
+
+    mmengine's IterBasedTrainLoop draws, and throws away, all batches up to where it goes on.
+    """
+
+    def __init__(self, iterator: Iterator, num_steps: int) -> None:
+        self._iterator = iterator
+        self._num_steps = num_steps
+
+    def __next__(self) -> Any:
+        if self._num_steps:
+            self._num_steps -= 1
+            return None
+        return next(self._iterator)
+
+
+@HOOKS.register_module()
+class ResumeDataHook(Hook):
+    """Resume in mid-epoch at the batch that comes next, for the batch samplers of this package.
+
+    mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops every batch that was
+    trained on (IterBasedTrainLoop). Where a batch sampler has ``start`` and ``describe``
+    (AlternatingBatchSampler, ShardBatchSampler), checkpoints get ``data_position``: epoch, batch,
+    the seed of the order, and what the numbers of the batches depend on.
+
+    Other samplers are left alone.
+    """
+
+    # After DistSamplerSeedHook has set the epoch.
+    priority = 'LOW'
+
+    def __init__(self) -> None:
+        self._position: dict | None = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Write down where the data are."""
+        sampler = runner.train_dataloader.batch_sampler
+        if not hasattr(sampler, 'start'):
+            return
+        epoch, batch = divmod(checkpoint['meta']['iter'], len(sampler))
+        checkpoint['data_position'] = dict(
+            epoch=epoch, batch=batch, seed=int(sampler.sampler.seed), plan=sampler.describe())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember the position; whether the run resumes from it is not known yet."""
+        self._position = checkpoint.get('data_position')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Move to the position, before the first epoch of a resumed run.
+
+        Raises:
+            RuntimeError: The numbers of the batches mean something else now.
+        """
+        position, self._position = self._position, None
+        loop, loader = runner.train_loop, runner.train_dataloader
+        sampler = loader.batch_sampler
+        if position is None or runner.iter == 0 or not hasattr(sampler, 'start'):
+            return
+        if position['batch']:
+            _check_plan(position['plan'], sampler.describe())
+        sampler.sampler.seed = position['seed']
+        if isinstance(loop, EpochBasedTrainLoop):
+            # A checkpoint by iterations at the very end of an epoch still counts as that epoch.
+            batch = position['batch'] + (position['epoch'] - runner.epoch) * len(sampler)
+            sampler.start = (runner.epoch, batch)
+        else:
+            sampler.sampler.set_epoch(position['epoch'])
+            sampler.start = (position['epoch'], position['batch'])
+            loop.dataloader_iterator = _Advanced(
+                _iterate_from(loader, position['epoch']), runner.iter)
+        runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
+                           f'{position["epoch"]}, counted from 0')
+
+
+def _iterate_from(loader: DataLoader, epoch: int) -> Iterator:
+    iterator = _InfiniteDataloaderIterator(loader)
+    iterator._epoch = epoch
+    return iterator
+
+
+def _check_plan(there: dict, now: dict) -> None:
+    different = [f'{key}: {there.get(key)!r} in the checkpoint, {now.get(key)!r} now'
+                 for key in sorted({*there, *now}) if there.get(key) != now.get(key)]
+    if different:
+        raise RuntimeError(
+            'the checkpoint is from the middle of an epoch that had other batches; resume with the '
+            'same ones, or from a checkpoint at the end of an epoch, or give the checkpoint as '
+            'load_from:\n  ' + '\n  '.join(different))
