@@ -1,5 +1,6 @@
 from . import transforms
 from .caption_video_dataset import CaptionVideoDataset
+from .clips_of_video import collate_clips
 from .labeled_video_dataset import LabeledVideoDataset
 from .transcript_video_dataset import TranscriptVideoDataset
 from .video_text_dataset import VideoTextDataset
@@ -9,5 +10,6 @@ __all__ = [
     'LabeledVideoDataset',
     'TranscriptVideoDataset',
     'VideoTextDataset',
+    'collate_clips',
     'transforms',
 ]

@@ -1,5 +1,7 @@
 """Videos with captions."""
 
+import numpy as np
+
 from tvtsv2_mm.datasets.annotations import Check, check_caption
 from tvtsv2_mm.datasets.json_lines_video_dataset import JsonLinesVideoDataset
 from tvtsv2_mm.registry import DATASETS
@@ -31,14 +33,17 @@ class CaptionVideoDataset(JsonLinesVideoDataset):
             sample['gt_label'] = record['answer']
         return sample
 
-    def _draw(self, results: dict) -> dict:
-        if not self.test_mode:
-            captions = results['captions']
-            drawn = results.pop('gt_label', None)
-            if drawn is None:
-                drawn = results['rng'].integers(len(captions))
-            results['captions'] = [captions[drawn]]
-        return results
+    def _draw(self, results: dict, num_clips: int) -> list[dict]:
+        if self.test_mode:
+            return [results]
+        captions, answer = results['captions'], results.pop('gt_label', None)
+        if answer is not None:
+            drawn = [answer] * num_clips
+        else:  # each caption once before one comes again
+            rng = results['rng']
+            rounds = -(-num_clips // len(captions))
+            drawn = np.concatenate([rng.permutation(len(captions)) for _ in range(rounds)])
+        return [results | dict(captions=[captions[i]]) for i in drawn[:num_clips]]
 
 
 def _fragment(start: float | None = None, end: float | None = None) -> str:

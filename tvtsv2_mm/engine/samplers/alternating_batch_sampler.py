@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.dataset import ConcatDataset
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from tvtsv2_mm.registry import DATA_SAMPLERS
 
@@ -43,12 +43,14 @@ class AlternatingBatchSampler(Sampler):
 
     Args:
         sampler: mmengine's ``DefaultSampler`` over a ``ConcatDataset`` of N data sets.
-        batch_size: Samples in a batch, on each rank.
+        batch_size: Samples in a batch, on each rank. A data set with ``clips_per_video`` N gives N
+            of them for each index, so all sources have batches of the same size.
         ratios: N whole numbers: batches of each data set in a round.
 
     Raises:
         TypeError: If the sampler or its data set are of another kind.
-        ValueError: If the ratios do not fit the data sets, or a data set has not one batch.
+        ValueError: If the ratios do not fit the data sets, a data set has not one batch, or its
+            clips_per_video does not divide the batch size.
     """
 
     def __init__(self, *, sampler: Sampler, batch_size: int,
@@ -71,11 +73,17 @@ class AlternatingBatchSampler(Sampler):
         self.batch_size = batch_size
         self.ratios = tuple(int(r) for r in ratios)
         self._sizes = sizes
-        self._batches = [size // (batch_size * sampler.world_size) for size in sizes]
+        clips = [_clips_per_video(dataset) for dataset in sampler.dataset.datasets]
+        if any(batch_size % n for n in clips):
+            raise ValueError(f'batch_size={batch_size} must be a multiple of the clips_per_video '
+                             f'of each data set, {clips}')
+        self._indices_per_batch = [batch_size // n for n in clips]
+        self._batches = [size // (n * sampler.world_size)
+                         for size, n in zip(sizes, self._indices_per_batch, strict=True)]
         if min(self._batches) == 0:
             raise ValueError(
-                f'data sets of {sizes} samples: each needs at least one batch of {batch_size} on '
-                f'each of {sampler.world_size} ranks, {batch_size * sampler.world_size} samples')
+                f'data sets of {sizes} samples with {clips} clips each: each needs at least one '
+                f'batch of {batch_size} clips on each of {sampler.world_size} ranks')
         self._turns = self._turns_of_epoch()
 
     def _turns_of_epoch(self) -> list[int]:
@@ -98,8 +106,8 @@ class AlternatingBatchSampler(Sampler):
         taken = [0] * len(orders)
         for source in self._turns:
             start = taken[source]
-            taken[source] += self.batch_size
-            yield orders[source][start:start + self.batch_size]
+            taken[source] += self._indices_per_batch[source]
+            yield orders[source][start:taken[source]]
 
     def _orders_of_this_rank(self) -> list[list[int]]:
         sampler = self.sampler
@@ -111,3 +119,10 @@ class AlternatingBatchSampler(Sampler):
             orders.append((order[sampler.rank::sampler.world_size] + offset).tolist())
             offset += size
         return orders
+
+
+def _clips_per_video(dataset: Dataset) -> int:
+    """Clips that one index gives, also through mmengine's wrappers (RepeatDataset and so on)."""
+    while not hasattr(dataset, 'clips_per_video') and hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return getattr(dataset, 'clips_per_video', 1)
