@@ -14,7 +14,7 @@ from tvtsv2_mm.datasets.video_source import VideoSource
 _WITH_TIMES = {'mov', 'matroska', 'flv'}
 
 # Packets up to so many bytes are kept from indexing to decoding, so that the file is read once.
-_MAX_KEPT_BYTES = 64 * 2**20
+MAX_KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PacketIndex:
     """The packets of a stream in the order of the file, which is that of decoding.
 
     Attributes:
-        times: int64 (packets,), when the frame of each is shown, in units of the time base.
+        times: int64 (packets,), the ``pts`` of each, by which its frame is known.
         keys: Packets of key frames.
         shown: int64 (N,), the packet of each frame that is shown, in the order of showing.
         frame_starts: float64 (N,), seconds at which each frame begins to be shown.
@@ -76,7 +76,7 @@ def read_packet_index(container: av.container.InputContainer, stream: av.VideoSt
         shown.append(not packet.is_discard)
         durations.append(packet.duration or 0)
         num_bytes += packet.size
-        if num_bytes <= _MAX_KEPT_BYTES:
+        if num_bytes <= MAX_KEPT_BYTES:
             packets.append(packet)
     # The last packet of many files is empty.
     if len(times) < num_expected - 1:
@@ -95,7 +95,7 @@ def read_packet_index(container: av.container.InputContainer, stream: av.VideoSt
     return PacketIndex(
         times=times, keys=np.flatnonzero(keys).tolist(), shown=shown_packets, frame_starts=starts,
         fps=fps, duration=float(starts[-1] + (durations[shown_packets[-1]] * time_base or 1 / fps)),
-        packets=packets if num_bytes <= _MAX_KEPT_BYTES else None)
+        packets=packets if num_bytes <= MAX_KEPT_BYTES else None)
 
 
 def mean_fps(frame_starts: np.ndarray) -> float:

@@ -10,13 +10,13 @@ import numpy as np
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
 from tvtsv2_mm.datasets.frame_pixels import FramePixels
-from tvtsv2_mm.datasets.packet_index import packets_of, read_packet_index
-from tvtsv2_mm.datasets.video_header import header_of, open_stream
+from tvtsv2_mm.datasets.packet_index import PacketIndex, packets_of, read_packet_index
+from tvtsv2_mm.datasets.video_header import VideoHeader, header_of, open_stream
 from tvtsv2_mm.datasets.video_source import VideoSource
 
 # Codecs in which FFmpeg tells a frame that no other refers to from its packet alone. (In HEVC such
 # a frame may still be referred to from a higher temporal layer.)
-_WITH_NONREF = {'h264', 'mpeg4', 'mpeg1video', 'mpeg2video'}
+_WITH_NONREF = {'h264', 'mpeg1video', 'mpeg2video'}
 
 # The last packet of many files is empty: one frame that does not come is given as its neighbour.
 _MAX_MISSING = 1
@@ -49,13 +49,16 @@ class PyAVReader(VideoReader):
         with ExitStack() as stack:
             self._container, self._stream = stack.enter_context(open_stream(source))
             header = header_of(self._container, self._stream, source.path)
-            self._index = read_packet_index(self._container, self._stream, source, header)
+            self._index = self._make_index(header)
             self._closing = stack.pop_all()
         self._may_skip = header.codec in _WITH_NONREF
         self.num_frames = len(self._index.shown)
         self.frame_starts = self._index.frame_starts
         self.fps = self._index.fps
         self.duration = self._index.duration
+
+    def _make_index(self, header: VideoHeader) -> PacketIndex:
+        return read_packet_index(self._container, self._stream, self._source, header)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,7 +129,10 @@ class PyAVReader(VideoReader):
         """Packets from the key frame ``first`` on, out of memory or by seeking there."""
         if self._index.packets is not None:
             yield from self._index.packets[first:]
-            return
+        else:
+            yield from self._read_from(first)
+
+    def _read_from(self, first: int) -> Iterator[av.Packet]:
         time = int(self._index.times[first])
         self._container.seek(time, stream=self._stream, backward=True)
         found = False

@@ -15,9 +15,6 @@ _TURNING = {'mov', 'matroska'}
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
 
-# FFmpeg would decode up to 20 frames to guess a frame rate that the index gives exactly.
-_OPTIONS = {'fpsprobesize': '0'}
-
 
 def size_for_short_side(height: int, width: int, short_side: int | None) -> tuple[int, int]:
     """Height and width that bring the shorter side to ``short_side`` and keep the shape.
@@ -71,11 +68,10 @@ def open_stream(source: VideoSource) -> Iterator[
     """
     source.check_exists()
     opened = False
-    # The timeout ends a wait for the network; files and memory are not waited for.
-    timeout = source.deadline
     try:
-        with av.open(source.open(), metadata_errors='ignore', container_options=_OPTIONS,
-                     timeout=timeout) as container:
+        # The timeout ends a wait for the network; files and memory are not waited for.
+        with av.open(source.open(), metadata_errors='ignore',
+                     timeout=source.deadline) as container:
             stream = container.streams.best('video')
             if stream is None:
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
