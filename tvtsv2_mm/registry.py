@@ -6,6 +6,7 @@ nothing yet, for mmengine warns of a scope that lacks one.
 """
 
 from mmaction import registry as mmaction
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import Registry
 
 
@@ -17,6 +18,8 @@ def _child(parent: Registry, location: str) -> Registry:
 MODELS = _child(mmaction.MODELS, 'models')
 DATASETS = _child(mmaction.DATASETS, 'datasets')
 TRANSFORMS = _child(mmaction.TRANSFORMS, 'datasets.transforms')
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='tvtsv2_mm',
+                     locations=['tvtsv2_mm.datasets'])
 METRICS = _child(mmaction.METRICS, 'evaluation')
 
 DATA_SAMPLERS = _child(mmaction.DATA_SAMPLERS, 'engine.samplers')

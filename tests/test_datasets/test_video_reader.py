@@ -5,15 +5,16 @@ import pytest
 
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
-from tvtsv2_mm.datasets.sequential_reader import SequentialVideoReader
-from tvtsv2_mm.datasets.video_header import read_video_header
-from tvtsv2_mm.datasets.video_reader import VideoReader, open_video
+from tvtsv2_mm.datasets.pyav_reader import PyAVReader
+from tvtsv2_mm.datasets.sequential_reader import SequentialReader
+from tvtsv2_mm.datasets.video_reader import open_video
+from tvtsv2_mm.datasets.video_source import VideoSource
 
 VIDEOS = Path(__file__).parents[1] / 'data/videos'
 
 
 def open_sequentially(path, short_side=None):
-    return SequentialVideoReader(path, header=read_video_header(path), short_side=short_side)
+    return SequentialReader(VideoSource(path), short_side=short_side)
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +24,7 @@ def grey_video(tmp_path_factory):
 
 def test_a_real_clip():
     video = open_video(str(VIDEOS / 'part_0.mp4'), short_side=64)
-    assert isinstance(video, VideoReader)
+    assert isinstance(video, PyAVReader)
     assert (video.num_frames, round(video.fps)) == (32, 30)
     assert video.size == (64, 85)
     frames = video.get_frames([0, 31, 5])
@@ -49,7 +50,7 @@ def test_frames_by_index_in_any_order_and_repeated(grey_video, opener):
 def test_both_readers_give_the_same(name):
     path = str(VIDEOS / name)
     fast, slow = open_video(path, short_side=96), open_sequentially(path, short_side=96)
-    assert isinstance(fast, VideoReader)
+    assert isinstance(fast, PyAVReader)
     assert fast.num_frames == slow.num_frames
     assert fast.size == slow.size
     np.testing.assert_allclose(fast.frame_starts, slow.frame_starts, atol=1e-4)
@@ -78,7 +79,7 @@ def test_seconds_of_a_variable_frame_rate(tmp_path):
 def test_frames_hidden_by_an_edit_list_do_not_exist(grey_video, tmp_path, seconds):
     video = open_video(cut_start(grey_video, tmp_path / 'cut.mp4', seconds))
     hidden = round(seconds * 10)
-    assert isinstance(video, VideoReader)
+    assert isinstance(video, PyAVReader)
     assert video.num_frames == 40 - hidden
     assert video.frame_starts[0] == pytest.approx(0, abs=1e-3)
     # One by one (each seeks), scattered, and all in a row.

@@ -1,5 +1,6 @@
 from . import transforms
 from .caption_video_dataset import CaptionVideoDataset
+from .clips_of_video import collate_clips
 from .labeled_video_dataset import LabeledVideoDataset
 from .shards import ShardedCaptionDataset, ShardedTranscriptDataset
 from .transcript_video_dataset import TranscriptVideoDataset
@@ -12,5 +13,6 @@ __all__ = [
     'ShardedTranscriptDataset',
     'TranscriptVideoDataset',
     'VideoTextDataset',
+    'collate_clips',
     'transforms',
 ]

@@ -1,5 +1,7 @@
 """Videos with captions."""
 
+import numpy as np
+
 from tvtsv2_mm.datasets.annotations import Check, check_caption
 from tvtsv2_mm.datasets.json_lines_video_dataset import JsonLinesVideoDataset
 from tvtsv2_mm.registry import DATASETS
@@ -28,8 +30,8 @@ class CaptionVideoDataset(JsonLinesVideoDataset):
         return self._video(record['path'], record.get('id') or record['path'] + fragment(**part)
                            ) | keys
 
-    def _draw(self, results: dict) -> dict:
-        return results if self.test_mode else draw_caption(results)
+    def _draw(self, results: dict, num_clips: int) -> list[dict]:
+        return [results] if self.test_mode else draw_captions(results, num_clips)
 
 
 def caption_keys(record: dict) -> dict:
@@ -38,14 +40,17 @@ def caption_keys(record: dict) -> dict:
     return keys | ({'gt_label': record['answer']} if 'answer' in record else {})
 
 
-def draw_caption(results: dict) -> dict:
-    """Leave one of the captions: the right one where there is an answer, else drawn by ``rng``."""
-    captions = results['captions']
-    drawn = results.pop('gt_label', None)
-    if drawn is None:
-        drawn = results['rng'].integers(len(captions))
-    results['captions'] = [captions[drawn]]
-    return results
+def draw_captions(results: dict, num_clips: int = 1) -> list[dict]:
+    """Leave one caption for each clip: the right one where there is an answer, else drawn by
+    ``rng``, each once before one comes again.
+    """
+    captions, answer = results['captions'], results.pop('gt_label', None)
+    if answer is not None:
+        drawn = [answer] * num_clips
+    else:
+        rounds = -(-num_clips // len(captions))
+        drawn = np.concatenate([results['rng'].permutation(len(captions)) for _ in range(rounds)])
+    return [results | dict(captions=[captions[i]]) for i in drawn[:num_clips]]
 
 
 def fragment(start: float | None = None, end: float | None = None) -> str:

@@ -22,5 +22,29 @@ class UnreadableVideoError(SampleError):
     """The video file is missing, damaged, or of a kind that the decoder does not know."""
 
 
+class MissingVideoError(UnreadableVideoError):
+    """There is no such file."""
+
+
+class DecodingTimeoutError(UnreadableVideoError):
+    """The video was not decoded before its deadline.
+
+    Args:
+        path: The video file.
+        seconds: The deadline.
+    """
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(path, f'it was not decoded within the deadline of {seconds:g} s')
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.path, self.seconds)
+
+
 class UnusableSampleError(SampleError):
     """The file is fine, but what is asked of it cannot be had (too short, too few words...)."""
+
+
+class NotIndexableError(Exception):
+    """A decoder cannot be trusted to find the frames of this file by their index."""

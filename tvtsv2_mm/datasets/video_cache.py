@@ -5,18 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tvtsv2_mm.datasets.sequential_reader import SequentialVideoReader
-from tvtsv2_mm.datasets.video_reader import VideoReader
+from tvtsv2_mm.datasets.base_reader import VideoReader
 
 
-class DecodedVideo:
+class DecodedVideo(VideoReader):
     """A video whose frames are all in memory; the same interface as an open reader.
 
     Args:
         reader: An open reader; all its frames are decoded, and it is closed.
     """
 
-    def __init__(self, reader: VideoReader | SequentialVideoReader) -> None:
+    def __init__(self, reader: VideoReader) -> None:
         self.path = reader.path
         self.num_frames = reader.num_frames
         self.fps = reader.fps
@@ -62,8 +61,7 @@ class VideoCache:
             self._videos.move_to_end(path)
         return self._videos.get(path)
 
-    def keep(self, reader: VideoReader | SequentialVideoReader
-             ) -> DecodedVideo | VideoReader | SequentialVideoReader:
+    def keep(self, reader: VideoReader) -> VideoReader:
         """Decode the whole video and keep it; one that would not fit is handed back as it is.
 
         Raises:

@@ -1,14 +1,13 @@
-"""What the header of a video file says: enough to choose the size before decoding starts."""
+"""What the header of a video file says: enough to choose how it is read."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.video_source import VideoSource
 
 # Containers that can ask a player to turn the picture; only there is a frame decoded to know it.
 _TURNING = {'mov', 'matroska'}
@@ -17,18 +16,34 @@ _TURNING = {'mov', 'matroska'}
 _LATEST_START = 3600.0
 
 
+def size_for_short_side(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+    """Height and width that bring the shorter side to ``short_side`` and keep the shape.
+
+    Examples:
+        >>> size_for_short_side(256, 340, 268)
+        (268, 356)
+        >>> size_for_short_side(256, 340, None)
+        (256, 340)
+    """
+    if short_side is None:
+        return height, width
+    scale = short_side / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
 @dataclass(frozen=True)
 class VideoHeader:
-    """The video stream that decord would choose.
+    """The video stream that a player would choose.
 
     Attributes:
         container: Short name of the kind of file: 'mov' (also for mp4), 'matroska' (also for
             webm), 'avi', 'mpeg', 'gif'...
         codec: Name of the codec, such as 'h264'.
-        height: Of the picture as shown (turned, where the file asks for it), pixels.
+        height: Of the picture as stored, pixels.
         width: Likewise.
         fps: Frames a second, on average; 0 where the header does not say.
         stream_start: Seconds from the start of the file's playback to the stream's first frame.
+        reordered: Whether frames may be stored in another order than they are shown.
     """
 
     container: str
@@ -37,83 +52,93 @@ class VideoHeader:
     width: int
     fps: float
     stream_start: float
-
-    def size_for_short_side(self, short_side: int | None) -> tuple[int, int]:
-        """Height and width that bring the shorter side to ``short_side`` and keep the shape.
-
-        Examples:
-            >>> header = VideoHeader('mov', 'h264', 256, 340, 30.0, 0.0)
-            >>> header.size_for_short_side(268)
-            (268, 356)
-            >>> header.size_for_short_side(None)
-            (256, 340)
-        """
-        if short_side is None:
-            return self.height, self.width
-        scale = short_side / min(self.height, self.width)
-        return round(self.height * scale), round(self.width * scale)
+    reordered: bool
 
 
 @contextmanager
-def open_stream(path: str, num_threads: int = 1, data: bytes | None = None) -> Iterator[
+def open_stream(source: VideoSource) -> Iterator[
         tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a file and its best video stream with PyAV; whatever fails inside is named.
+    """Open a video and its best stream with PyAV; whatever fails inside is named.
 
     Args:
-        path: A video file.
-        num_threads: Decoding threads.
-        data: The content, where it is not in a file; ``path`` is then a name for messages.
+        source: A video.
 
     Raises:
         UnreadableVideoError: If there is no such file, it is no video, or decoding fails.
     """
-    file = Path(path)
-    if data is None and not file.is_file():
-        raise UnreadableVideoError(path, 'there is no such file')
-    if (file.stat().st_size if data is None else len(data)) == 0:
-        raise UnreadableVideoError(path, 'the file is empty')
+    source.check_exists()
     opened = False
     try:
-        source = path if data is None else io.BytesIO(data)
-        with av.open(source, metadata_errors='ignore') as container:
+        # The timeout ends a wait for the network; files and memory are not waited for.
+        with av.open(source.open(), metadata_errors='ignore',
+                     timeout=source.deadline) as container:
             stream = container.streams.best('video')
             if stream is None:
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
                 raise UnreadableVideoError(
-                    path, f'it has no video stream, only {", ".join(kinds)}')
+                    source.path, f'it has no video stream, only {", ".join(kinds)}')
             if stream.codec_context is None:
-                raise UnreadableVideoError(path, 'there is no decoder for its video stream')
-            stream.codec_context.thread_count = num_threads
+                raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
+            stream.codec_context.thread_count = source.num_threads
             opened = True
             yield container, stream
     except (av.FFmpegError, ValueError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
-        raise UnreadableVideoError(path, f'{what} ({detail})') from error
+        raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
 
 
-def read_video_header(path: str, data: bytes | None = None) -> VideoHeader:
-    """Read the header, and where the picture may have to be turned the first frame too.
+def header_of(container: av.container.InputContainer, stream: av.VideoStream,
+              path: str) -> VideoHeader:
+    """What is known before a frame is decoded.
 
     Args:
-        path: A video file.
-        data: Its content, where it is not in a file.
+        container: An opened file.
+        stream: Its video stream.
+        path: Its name, for messages.
+
+    Raises:
+        UnreadableVideoError: If the size of the picture is not positive.
+    """
+    codec = stream.codec_context
+    if codec.height < 1 or codec.width < 1:
+        raise UnreadableVideoError(
+            path, f'its header gives a picture of {codec.height}x{codec.width} pixels')
+    return VideoHeader(
+        container=container.format.name.split(',')[0], codec=codec.codec.canonical_name,
+        height=codec.height, width=codec.width, fps=float(stream.average_rate or 0),
+        stream_start=_stream_start(container, stream), reordered=bool(codec.has_b_frames))
+
+
+def read_video_header(source: VideoSource) -> VideoHeader:
+    """Open a video only for its header.
+
+    Args:
+        source: A video.
 
     Raises:
         UnreadableVideoError: If there is no such file, or it is no video.
     """
-    with open_stream(path, data=data) as (container, stream):
-        height, width = stream.codec_context.height, stream.codec_context.width
-        if height < 1 or width < 1:
-            raise UnreadableVideoError(
-                path, f'its header gives a picture of {height}x{width} pixels')
-        kind = container.format.name.split(',')[0]
-        if kind in _TURNING and _quarter_turn(container, stream):
-            height, width = width, height
-        return VideoHeader(
-            container=kind, codec=stream.codec_context.codec.canonical_name, height=height,
-            width=width, fps=float(stream.average_rate or 0),
-            stream_start=_stream_start(container, stream))
+    with open_stream(source) as (container, stream):
+        return header_of(container, stream, source.path)
+
+
+def shown_size(source: VideoSource, header: VideoHeader) -> tuple[int, int]:
+    """Height and width as shown: turned, where the file asks for it, which a frame tells.
+
+    Args:
+        source: A video.
+        header: Its header.
+    """
+    if header.container in _TURNING:
+        with open_stream(source) as (container, stream):
+            try:
+                frame = next(container.decode(stream), None)
+            except av.FFmpegError:
+                frame = None  # what is damaged is for the reader to say
+            if frame is not None and frame.rotation % 180 == 90:
+                return header.width, header.height
+    return header.height, header.width
 
 
 def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -121,12 +146,3 @@ def _stream_start(container: av.container.InputContainer, stream: av.VideoStream
         return 0.0
     start = float(stream.start_time * stream.time_base) - (container.start_time or 0) / av.time_base
     return start if 0 <= start < _LATEST_START else 0.0
-
-
-def _quarter_turn(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Whether the picture is turned by 90 or 270 degrees, which a decoded frame tells."""
-    try:
-        frame = next(container.decode(stream), None)
-    except av.FFmpegError:
-        return False  # what is damaged is for the reader to say
-    return frame is not None and frame.rotation % 180 == 90

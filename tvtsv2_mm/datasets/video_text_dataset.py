@@ -9,8 +9,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import get_rank
 from torch.utils.data import get_worker_info
 
+from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
-from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
+from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.quarantine import Quarantine
 from tvtsv2_mm.registry import TRANSFORMS
 
 
@@ -32,11 +34,19 @@ class VideoTextDataset(BaseDataset):
         pipeline: transforms.
         test_mode: evaluation instead of training.
         max_refetch: samples in a row that may be skipped in training.
+        clips_per_video: clips that one opening of a video gives, N, decoded in one pass: other
+            segments, frames, crops, masks (and captions, where there are several) of one video.
+            With N > 1 a sample is a list of N clips, and the data loader needs
+            ``collate_fn=dict(type='tvtsv2_mm.collate_clips')``; its batch_size counts videos (that
+            of ``AlternatingBatchSampler`` clips). Clips of one video are alike: contrasting them
+            with each other is harder than with other videos, and N shrinks the videos of a batch.
+        quarantine: file with the list of videos that cannot be read, for training: those on it are
+            skipped at once (counted like all others), those that fail are added. None for none.
         kwargs: the other arguments of mmengine's BaseDataset.
 
     Raises:
         FileNotFoundError: there is no annotation file, or no folder of the videos.
-        ValueError: ``data_prefix`` has another key.
+        ValueError: ``data_prefix`` has another key, or an option is for training only.
         AnnotationError: a line of it does not fit.
         RuntimeError: ``max_refetch`` samples in a row could not be used.
     """
@@ -49,10 +59,19 @@ class VideoTextDataset(BaseDataset):
                  pipeline: list | None = None,
                  test_mode: bool = False,
                  max_refetch: int = 100,
+                 clips_per_video: int = 1,
+                 quarantine: str | None = None,
                  **kwargs: Any) -> None:
         prefix = dict(video='') | dict(data_prefix or {})
         if set(prefix) != {'video'}:
             raise ValueError(f'data_prefix must be dict(video=FOLDER), got {dict(data_prefix)}')
+        if clips_per_video < 1 or (test_mode and clips_per_video > 1):
+            raise ValueError('clips_per_video must be at least 1, and 1 in test mode, got '
+                             f'{clips_per_video}')
+        if test_mode and quarantine is not None:
+            raise ValueError('quarantine is for training: in test mode no sample is left out')
+        self.clips_per_video = clips_per_video
+        self._quarantine = None if quarantine is None else Quarantine(quarantine)
         self._rank = get_rank()
         super().__init__(
             ann_file,
@@ -72,8 +91,11 @@ class VideoTextDataset(BaseDataset):
             raise FileNotFoundError(f'there is no folder {folder} of the videos '
                                     "(data_root and data_prefix['video'])")
 
-    def __getitem__(self, idx: int) -> dict:
-        """Return the idx-th sample, or in training one in its place."""
+    def __getitem__(self, idx: int) -> dict | list[dict]:
+        """Return the idx-th sample, or in training one in its place.
+
+        With ``clips_per_video`` above 1 it is the list of its clips.
+        """
         if not self._fully_initialized:
             self.full_init()
         if self.test_mode:
@@ -84,6 +106,8 @@ class VideoTextDataset(BaseDataset):
             try:
                 return self._prepare(idx, rng, skipped)
             except SampleError as error:
+                if self._quarantine is not None:
+                    self._quarantine.note(error)
                 skipped.append(dict(path=error.path, reason=error.reason))
                 idx = int(rng.integers(len(self)))
         raise RuntimeError(
@@ -105,18 +129,19 @@ class VideoTextDataset(BaseDataset):
         return np.random.default_rng(
             (np.random.randint(2**31), worker.seed if worker else 0, self._rank))
 
-    def _prepare(self, idx: int, rng: np.random.Generator, skipped: list[dict]) -> dict:
+    def _prepare(self, idx: int, rng: np.random.Generator,
+                 skipped: list[dict]) -> dict | list[dict]:
         results = self.get_data_info(idx)
+        if self._quarantine is not None:
+            self._quarantine.check(results['filename'])
         results.update(rng=rng, skipped=skipped)
-        filename = results['filename']
-        packed = self.pipeline(self._draw(results))
-        if packed is None:
-            raise UnusableSampleError(filename, 'a transform of the pipeline returned None')
-        return packed
+        clips = run_transforms(
+            self.pipeline.transforms, self._draw(results, self.clips_per_video))
+        return clips if self.clips_per_video > 1 else clips[0]
 
-    def _draw(self, results: dict) -> dict:
-        """Draw from what the annotation offers; a subclass may."""
-        return results
+    def _draw(self, results: dict, num_clips: int) -> list[dict]:
+        """What the pipeline gets for each clip; a subclass may draw from the annotation."""
+        return [dict(results) for _ in range(num_clips)]
 
     def _video(self, path: str, sample_id: str | None = None) -> dict:
         """Keys that every sample has."""

@@ -64,6 +64,9 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         Raises:
             ValueError: If the clips have different sizes, or do not have 3 channels.
         """
+        if isinstance(data, Sequence):
+            raise ValueError('the batch is a list: a data set with clips_per_video above 1 needs '
+                             "collate_fn=dict(type='tvtsv2_mm.collate_clips') in its data loader")
         data = self.cast_data(data)
         inputs, data_samples = data['inputs'], data.get('data_samples')
         if not isinstance(inputs, Mapping) or 'video' not in inputs:

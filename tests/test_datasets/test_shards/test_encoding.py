@@ -74,7 +74,7 @@ def test_real_videos(name):
     path = str(VIDEOS / name)
     duration = open_video(path).duration
     start, end = 0.3 * duration, 0.8 * duration
-    check(path, encode_part(path, start, end, EncodingConfig(short_side=144)), start, end, 6)
+    check(path, encode_part(path, start, end, EncodingConfig(short_side=144)), start, end, 8)
 
 
 def test_the_size(tmp_path):

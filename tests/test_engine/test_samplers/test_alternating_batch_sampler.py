@@ -124,7 +124,7 @@ def test_one_data_set():
     (dict(ratios=(1, 0)), r'got \(1, 0\)'),
     (dict(ratios=(1, 1.5)), r'got \(1, 1\.5\)'),
     (dict(batch_size=0), 'batch_size'),
-    (dict(batch_size=5, world_size=2), r'\[20, 9\].*batch of 5 on each of 2 ranks, 10 samples'),
+    (dict(batch_size=5, world_size=2), r'\[20, 9\].*batch of 5 clips on each of 2 ranks'),
 ])
 def test_wrong_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -6,13 +6,14 @@ from inspect import unwrap
 from types import TracebackType
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.datasets.sequential_reader import SequentialVideoReader
-from tvtsv2_mm.datasets.video_reader import VideoReader, open_video
+from tvtsv2_mm.datasets.pyav_reader import PyAVReader
+from tvtsv2_mm.datasets.sequential_reader import SequentialReader
+from tvtsv2_mm.datasets.video_reader import open_video
 
 _FUNCTIONS = {
     'model': (TVTSv2Inferencer.forward, ),
     'decoder': (open_video, *(getattr(reader, step) for step in ('get_frames', 'close')
-                              for reader in (VideoReader, SequentialVideoReader))),
+                              for reader in (PyAVReader, SequentialReader))),
 }
 
 

@@ -21,6 +21,7 @@ from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.datasets.shards.cutting import CutConfig, cut_record, narrated_parts
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
 from tvtsv2_mm.datasets.video_header import read_video_header
+from tvtsv2_mm.datasets.video_source import VideoSource
 
 _CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
 
@@ -93,7 +94,7 @@ class ShardWorker:
 
     def _samples(self, path: str, record: dict, report: dict
                  ) -> Iterator[tuple[str, BinaryIO, int, dict]]:
-        read_video_header(path)  # raises where it is none
+        read_video_header(VideoSource(path))  # raises where it is none
         if self.config.encoding is None:
             with open(path, 'rb') as video:
                 yield _ending(path), video, os.path.getsize(path), record

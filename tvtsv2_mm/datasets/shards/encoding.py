@@ -9,7 +9,14 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
-from tvtsv2_mm.datasets.video_header import VideoHeader, open_stream, read_video_header
+from tvtsv2_mm.datasets.video_header import (
+    VideoHeader,
+    open_stream,
+    read_video_header,
+    shown_size,
+    size_for_short_side,
+)
+from tvtsv2_mm.datasets.video_source import VideoSource
 
 # Containers in which a seek may miss, or whose time stamps are made up (see video_reader.py).
 _WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif', 'avi'}
@@ -65,13 +72,14 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
         UnreadableVideoError: The source cannot be read.
         UnusableSampleError: It has no frame there.
     """
-    header = read_video_header(path)
-    height, width = header.size_for_short_side(
-        min(config.short_side, header.height, header.width))
+    video = VideoSource(path)
+    header = read_video_header(video)
+    size = shown_size(video, header)
+    height, width = size_for_short_side(*size, min(config.short_side, *size))
     fps = header.fps or 25.0
     target = io.BytesIO()
     times: list[float] = []
-    with open_stream(path) as (source, stream), av.open(target, 'w', format='mp4') as container:
+    with open_stream(video) as (source, stream), av.open(target, 'w', format='mp4') as container:
         frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps, header)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
         for time, frame, is_key in _with_keys(frames, config.key_seconds):

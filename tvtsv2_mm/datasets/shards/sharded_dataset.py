@@ -16,7 +16,7 @@ from tvtsv2_mm.datasets.annotations import (
     check_caption,
     check_transcript,
 )
-from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_caption
+from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_captions
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
 from tvtsv2_mm.datasets.shards.index import load_index
@@ -195,4 +195,4 @@ class ShardedCaptionDataset(ShardedVideoDataset):
     def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
         """One of the captions, start and end."""
         check_caption(record)
-        return draw_caption(caption_keys(record) | dict(rng=rng))
+        return draw_captions(caption_keys(record) | dict(rng=rng))[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import ConcatDataset
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.registry import DATA_SAMPLERS
@@ -43,7 +43,7 @@ def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
     """Which source each step of an epoch takes: until one whose turn it is has no full batch.
 
     Args:
-        sizes: Samples of each source.
+        sizes: Clips of each source.
         batch_size: Of a rank.
         world_size: Number of ranks.
         ratios: Batches of each source in a round.
@@ -63,8 +63,8 @@ def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
     left = [size // (batch_size * world_size) for size in sizes]
     if min(left) == 0:
         raise ValueError(
-            f'data sets of {list(sizes)} samples: each needs at least one batch of {batch_size} on '
-            f'each of {world_size} ranks, {batch_size * world_size} samples')
+            f'data sets of {list(sizes)} clips: each needs at least one batch of {batch_size} clips '
+            f'on each of {world_size} ranks, {batch_size * world_size} clips')
     turns = []
     while True:
         for source in turn_order(ratios):
@@ -94,7 +94,8 @@ class AlternatingBatchSampler(Sampler):
 
     Args:
         sampler: mmengine's ``DefaultSampler`` over a ``ConcatDataset`` of N data sets.
-        batch_size: Samples in a batch, on each rank.
+        batch_size: Samples in a batch, on each rank. A data set with ``clips_per_video`` N gives N
+            of them for each index, so all sources have batches of the same size.
         ratios: N whole numbers: batches of each data set in a round.
 
     Attributes:
@@ -103,7 +104,8 @@ class AlternatingBatchSampler(Sampler):
 
     Raises:
         TypeError: If the sampler or its data set are of another kind.
-        ValueError: If the ratios do not fit the data sets, or a data set has not one batch.
+        ValueError: If the ratios do not fit the data sets, a data set has not one batch, or its
+            clips_per_video does not divide the batch size.
     """
 
     def __init__(self, *, sampler: Sampler, batch_size: int,
@@ -117,7 +119,14 @@ class AlternatingBatchSampler(Sampler):
         self.ratios = tuple(ratios)
         self.start = (0, 0)
         self._sizes = [len(dataset) for dataset in sampler.dataset.datasets]
-        self._turns = turns_of_epoch(self._sizes, batch_size, sampler.world_size, self.ratios)
+        clips = [_clips_per_video(dataset) for dataset in sampler.dataset.datasets]
+        if any(batch_size % n for n in clips):
+            raise ValueError(f'batch_size={batch_size} must be a multiple of the clips_per_video '
+                             f'of each data set, {clips}')
+        self._indices_per_batch = [batch_size // n for n in clips]
+        self._turns = turns_of_epoch(
+            [size * n for size, n in zip(self._sizes, clips, strict=True)], batch_size,
+            sampler.world_size, self.ratios)
 
     def describe(self) -> dict[str, Any]:
         """What has to stay the same for a batch to have the same number."""
@@ -137,10 +146,10 @@ class AlternatingBatchSampler(Sampler):
         taken = [0] * len(orders)
         for step, source in enumerate(self._turns):
             start = taken[source]
-            taken[source] += self.batch_size
+            taken[source] += self._indices_per_batch[source]
             if step >= begin:
                 yield [DrawnIndex(index, (sampler.seed, sampler.epoch, index))
-                       for index in orders[source][start:start + self.batch_size]]
+                       for index in orders[source][start:taken[source]]]
 
     def _orders_of_this_rank(self) -> list[list[int]]:
         sampler = self.sampler
@@ -152,3 +161,10 @@ class AlternatingBatchSampler(Sampler):
             orders.append((order[sampler.rank::sampler.world_size] + offset).tolist())
             offset += size
         return orders
+
+
+def _clips_per_video(dataset: Dataset) -> int:
+    """Clips that one index gives, also through mmengine's wrappers (RepeatDataset and so on)."""
+    while not hasattr(dataset, 'clips_per_video') and hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return getattr(dataset, 'clips_per_video', 1)

@@ -1,0 +1,346 @@
+"""Measure the data path beside MMAction2's stock pipeline, in turns on the same files.
+
+    python tools/benchmarks/data.py VIDEOS... --out data.json
+
+Shows CPU seconds a clip for each decoder and file, their ratios to the stock pipeline, memory, the
+throughput of whole loaders, and the share of a training step that waits for data. CPU seconds come
+first: on a shared machine they say more than the clock. Linux only (it reads /proc).
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tvtsv2_mm.datasets import collate_clips
+from tvtsv2_mm.datasets.clips_of_video import run_transforms
+from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.video_header import read_video_header
+from tvtsv2_mm.datasets.video_source import VideoSource
+from tvtsv2_mm.registry import TRANSFORMS
+
+STOCK, AUTO, SEVERAL = 'stock', 'auto', 'auto, several clips'
+SUFFIXES = {'.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.gif'}
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """What every contestant makes of a file."""
+
+    num_frames: int
+    short_side: int
+    size: int
+    clips_per_video: int
+
+
+class Contestant:
+    """One way from a file to clips.
+
+    Args:
+        name: 'stock', or what ``our_options`` knows.
+        shape: Of the clips.
+    """
+
+    def __init__(self, name: str, shape: ClipShape) -> None:
+        self.name = name
+        self.num_clips = shape.clips_per_video if name == SEVERAL else 1
+        steps = stock_pipeline(shape) if name == STOCK else our_pipeline(name, shape)
+        self._transforms = [TRANSFORMS.build(step) for step in steps]
+
+    def clips(self, path: Path, rng: np.random.Generator) -> list[dict]:
+        """Make clips of a file, with random frames and crops."""
+        return run_transforms(self._transforms, [
+            dict(filename=str(path), rng=rng, label=0, start_index=0, modality='RGB')
+            for _ in range(self.num_clips)])
+
+
+def stock_pipeline(shape: ClipShape) -> list[dict]:
+    """MMAction2's own."""
+    return [
+        dict(type='mmaction.DecordInit', num_threads=1),
+        dict(type='mmaction.UniformSample', clip_len=shape.num_frames, num_clips=1),
+        dict(type='mmaction.DecordDecode'),
+        dict(type='mmaction.Resize', scale=(-1, shape.short_side)),
+        dict(type='mmaction.RandomCrop', size=shape.size),
+        dict(type='mmaction.FormatShape', input_format='NCTHW'),
+        dict(type='mmaction.PackActionInputs'),
+    ]
+
+
+def our_pipeline(name: str, shape: ClipShape) -> list[dict]:
+    """The same by this package."""
+    options = {AUTO: {}, SEVERAL: {}, 'isolated': dict(isolate=True)}.get(name, dict(backend=name))
+    return [
+        dict(type='OpenVideo', short_side=shape.short_side, **options),
+        dict(type='SampleClipFrames', num_frames=shape.num_frames),
+        dict(type='DecodeClip'),
+        dict(type='CropClip', size=shape.size),
+        dict(type='PackVideoText'),
+    ]
+
+
+class FileClips(Dataset):
+    """Clips of files, for a data loader."""
+
+    def __init__(self, contestant: Contestant, files: Sequence[Path], length: int) -> None:
+        self.contestant = contestant
+        self.files = files
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> list[dict]:
+        return self.contestant.clips(
+            self.files[index % len(self.files)], np.random.default_rng(index))
+
+
+def cpu_seconds() -> float:
+    """CPU time of all threads of this process and of its children that live."""
+    total = time.process_time()
+    for children in Path('/proc/self/task').glob('*/children'):
+        for child in children.read_text().split():
+            for schedule in Path(f'/proc/{child}/task').glob('*/schedstat'):
+                total += int(schedule.read_text().split()[0]) * 1e-9
+    return total
+
+
+def measure_decoders(contestants: Sequence[Contestant], files: Sequence[Path],
+                     rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Median CPU and wall seconds of a clip, by file and contestant; they take turns."""
+    seconds: dict[tuple[Path, str], list[tuple[float, float]]] = {}
+    for turn in range(-1, rounds):  # the first turn warms up and does not count
+        for file in files:
+            for contestant in contestants:
+                cpu, wall = cpu_seconds(), time.perf_counter()
+                contestant.clips(file, np.random.default_rng(max(turn, 0)))
+                spent = cpu_seconds() - cpu, time.perf_counter() - wall
+                if turn >= 0:
+                    seconds.setdefault((file, contestant.name), []).append(
+                        tuple(part / contestant.num_clips for part in spent))
+        show_progress(f'decoders: round {turn + 1} of {rounds}')
+    return {str(file): {
+        contestant.name: dict(zip(
+            ('cpu', 'wall'), map(statistics.median, zip(*seconds[file, contestant.name], strict=True)),
+            strict=True))
+        for contestant in contestants} for file in files}
+
+
+def _peak_megabytes(name: str, shape: ClipShape, files: Sequence[Path]) -> float:
+    cv2.setNumThreads(0)
+    contestant = Contestant(name, shape)
+    contestant.clips(files[0], np.random.default_rng(0))
+    before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak of starting
+    for file in files:
+        contestant.clips(file, np.random.default_rng(0))
+    peak = next(int(line.split()[1]) * 1024 for line in open('/proc/self/status')
+                if line.startswith('VmHWM'))
+    return (peak - before) / 2**20
+
+
+def measure_memory(names: Iterable[str], shape: ClipShape,
+                   files: Sequence[Path]) -> dict[str, float]:
+    """Megabytes that the peak is above the resting process, each in a process of its own."""
+    with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
+        return {name: pool.apply(_peak_megabytes, (name, shape, files)) for name in names}
+
+
+def run_loader(contestant: Contestant, files: Sequence[Path], *, num_workers: int,
+               batch_size: int, num_clips: int, step_seconds: float = 0.0) -> dict[str, float]:
+    """Run a data loader and a consumer whose step leaves the CPU alone, as a GPU's does."""
+    length = num_clips // contestant.num_clips
+    loader = DataLoader(
+        FileClips(contestant, files, length), batch_size=batch_size // contestant.num_clips,
+        num_workers=num_workers, collate_fn=collate_clips)
+    children = _reaped_seconds()
+    cpu, start, waiting = time.process_time(), time.perf_counter(), 0.0
+    batches = iter(loader)
+    first = True
+    while True:
+        asked = time.perf_counter()
+        if next(batches, None) is None:
+            break
+        if not first:  # the first batch always is waited for
+            waiting += time.perf_counter() - asked
+        first = False
+        time.sleep(step_seconds)
+    wall = time.perf_counter() - start
+    del batches
+    cpu = time.process_time() - cpu + _reaped_seconds() - children
+    megabytes = sum(files[i % len(files)].stat().st_size for i in range(length)) / 1e6
+    return dict(clips_per_second=num_clips / wall, megabytes_per_second=megabytes / wall,
+                cpu_per_clip=cpu / num_clips, waiting_share=waiting / wall)
+
+
+def _reaped_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ratios_to_stock(seconds: dict[str, dict[str, dict[str, float]]], name: str,
+                    codecs: dict[str, str], codec: str | None) -> dict[str, float]:
+    """How many times fewer CPU seconds than stock, over the files of a codec (None: all)."""
+    ratios = [by_name[STOCK]['cpu'] / by_name[name]['cpu'] for file, by_name in seconds.items()
+              if codec is None or codecs[file] == codec]
+    if not ratios:
+        return {}
+    return dict(files=len(ratios), geometric_mean=statistics.geometric_mean(ratios),
+                lowest=min(ratios), highest=max(ratios))
+
+
+def find_files(places: Sequence[str]) -> list[Path]:
+    """Files, and the videos below folders, sorted."""
+    found = []
+    for place in map(Path, places):
+        found += sorted(p for p in place.rglob('*') if p.suffix.lower() in SUFFIXES) \
+            if place.is_dir() else [place]
+    return found
+
+
+def readable(files: Sequence[Path], contestants: Sequence[Contestant]) -> dict[Path, str]:
+    """Codecs of the files that all contestants can read; the others are named."""
+    codecs = {}
+    for file in files:
+        try:
+            codec = read_video_header(VideoSource(str(file))).codec
+            for contestant in contestants:
+                contestant.clips(file, np.random.default_rng(0))
+            codecs[file] = codec
+        except SampleError as error:
+            print(f'left out: {error}')
+        except Exception as error:  # whatever the stock pipeline raises
+            print(f'left out: {file}: {type(error).__name__}: {str(error).splitlines()[-1][:100]}')
+    return codecs
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    packages = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
+    cpu = next((line.split(':')[1].strip() for line in open('/proc/cpuinfo')
+                if line.startswith('model name')), platform.machine())
+    return dict(date=date.today().isoformat(), cpu=cpu, cores=os.cpu_count(),
+                python=platform.python_version(), load=os.getloadavg(),
+                packages={name: version(name) for name in packages})
+
+
+def show_progress(text: str) -> None:
+    """Tell where a long measurement is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show_decoders(result: dict) -> None:
+    """Print milliseconds of CPU time a clip for each file, and the ratios."""
+    names = list(next(iter(result['seconds'].values())))
+    print('\nCPU milliseconds a clip (times stock)')
+    for file, by_name in result['seconds'].items():
+        cells = [f'{by_name[n]["cpu"] * 1e3:8.1f} ({by_name[STOCK]["cpu"] / by_name[n]["cpu"]:.2f})'
+                 for n in names]
+        print(f'{Path(file).name[:28]:28} {result["codecs"][file]:10}', *cells)
+    print(f'{"":39}', *(f'{name[:15]:>15}' for name in names))
+    for title, ratios in result['ratios'].items():
+        for name, ratio in ratios.items():
+            if ratio:
+                print(f'{title}, {name}: {ratio["geometric_mean"]:.2f} x stock (geometric mean of '
+                      f'{ratio["files"]} files; {ratio["lowest"]:.2f} to {ratio["highest"]:.2f})')
+    for name, megabytes in result['peak_megabytes'].items():
+        print(f'peak memory above rest, {name}: {megabytes:.1f} MB')
+
+
+def show_loaders(rows: Sequence[dict]) -> None:
+    """Print the table of the loaders."""
+    print('\nloaders: contestant, workers, step: clips/s, MB/s, CPU ms a clip, waiting for data')
+    for row in rows:
+        print(f'{row["contestant"]:20} {row["workers"]:2} {row["step_seconds"]:5.2f} s '
+              f'{row["clips_per_second"]:7.1f} {row["megabytes_per_second"]:7.1f} '
+              f'{row["cpu_per_clip"] * 1e3:7.1f} {row["waiting_share"]:7.1%}')
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('videos', nargs='+', help='files, or folders of them')
+    parser.add_argument('--out', help='JSON file of all figures')
+    parser.add_argument('--decoders', nargs='+', default=[AUTO, 'decord', 'isolated'],
+                        choices=[AUTO, 'pyav', 'decord', 'torchcodec', 'isolated'],
+                        help='beside stock and several clips (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=5, help='turns of each (%(default)s)')
+    parser.add_argument('--frames', type=int, default=12, help='of a clip (%(default)s)')
+    parser.add_argument('--short-side', type=int, default=268, help='pixels (%(default)s)')
+    parser.add_argument('--size', type=int, default=224, help='of the crop (%(default)s)')
+    parser.add_argument('--clips-per-video', type=int, default=4,
+                        help='of one opening (%(default)s)')
+    parser.add_argument('--workers', type=int, nargs='*', default=[1, 2],
+                        help='loader workers to try; none leaves the loaders out (%(default)s)')
+    parser.add_argument('--batch-size', type=int, default=8, help='clips (%(default)s)')
+    parser.add_argument('--loader-clips', type=int, default=160, help='of a run (%(default)s)')
+    parser.add_argument('--step-seconds', type=float, nargs='*', default=[0.0, 0.5],
+                        help='of the training steps that take the batches (%(default)s)')
+    return parser
+
+
+def main() -> None:
+    """Measure, print, and write the JSON file."""
+    parser = build_parser()
+    args = parser.parse_args()
+    if args.batch_size % args.clips_per_video or args.loader_clips % args.batch_size:
+        parser.error('--clips-per-video must divide --batch-size, and that --loader-clips')
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    shape = ClipShape(args.frames, args.short_side, args.size, args.clips_per_video)
+    names = [STOCK, *args.decoders, SEVERAL]
+    contestants = [Contestant(name, shape) for name in names]
+    codecs = readable(find_files(args.videos), contestants)
+    if not codecs:
+        parser.error('none of the videos can be read by all')
+    files = list(codecs)
+    by_file = {str(file): codec for file, codec in codecs.items()}
+    seconds = measure_decoders(contestants, files, args.rounds)
+    result = dict(
+        machine=machine(), settings=vars(args), clip=asdict(shape), codecs=by_file, seconds=seconds,
+        ratios={title: {name: ratios_to_stock(seconds, name, by_file, codec) for name in names[1:]}
+                for title, codec in (('H.264', 'h264'), ('all files', None))},
+        several_to_one=statistics.geometric_mean(
+            s[AUTO]['cpu'] / s[SEVERAL]['cpu'] for s in seconds.values()) if AUTO in names else None,
+        peak_megabytes=measure_memory([n for n in names if n != 'isolated'], shape, files),
+        loaders=[])
+    show_decoders(result)
+    if result['several_to_one']:
+        print(f'{shape.clips_per_video} clips of one opening: {result["several_to_one"]:.2f} x the '
+              f'clips per CPU second of one')
+    for workers in args.workers:
+        for step_seconds in args.step_seconds:
+            for contestant in contestants:
+                if contestant.name not in (STOCK, AUTO, SEVERAL):
+                    continue
+                figures = run_loader(
+                    contestant, files, num_workers=workers, batch_size=args.batch_size,
+                    num_clips=args.loader_clips, step_seconds=step_seconds)
+                result['loaders'].append(dict(
+                    contestant=contestant.name, workers=workers, step_seconds=step_seconds,
+                    **figures))
+                show_progress(f'loaders: {contestant.name}, {workers} workers')
+    if result['loaders']:
+        show_loaders(result['loaders'])
+    if args.out:
+        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,127 @@
+"""decord, or its successor decord2, which is imported by the same name."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tvtsv2_mm.datasets.base_reader import VideoReader
+from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.video_header import (
+    read_video_header,
+    shown_size,
+    size_for_short_side,
+)
+from tvtsv2_mm.datasets.video_source import VideoSource
+
+# decord replaces a frame that it cannot decode by a neighbour and says nothing. One is let pass:
+# the last packet of many files is empty.
+_MAX_REPLACED_FRAMES = 1
+
+# Without an index in the file decord's seeks miss: in the MPEG files of the GRID corpus by 12
+# frames, in AVI files without time stamps (HMDB51) by up to a group of frames.
+_WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif'}
+
+# What decord's messages mean; the first that matches is told.
+_REASONS = (
+    ('avcodec_send_packet', 'its stream is damaged: a packet cannot be decoded'),
+    ('corrupted and recovered', 'its stream is damaged: some of the wanted frames are lost'),
+    ('Unable to handle EOF', 'its stream is damaged: its last frames are lost'),
+    ('Error getting frame', 'its stream is damaged: the wanted frames cannot be reached'),
+)
+
+
+class DecordReader(VideoReader):
+    """Frames by index with decord, which finds them by seeking and scales while it decodes.
+
+    The deadline of the source does not reach into decord: its calls are whole. Read in a process of
+    its own (``isolate`` of OpenVideo) where that matters.
+
+    Args:
+        source: A video.
+        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+
+    Raises:
+        ModuleNotFoundError: If decord is not installed.
+        NotIndexableError: If decord cannot be trusted with this file.
+        UnreadableVideoError: With the reason, if the file cannot be read as a video.
+    """
+
+    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+        decord = import_decord()
+        self.path = source.path
+        header = read_video_header(source)
+        if header.container in _WITHOUT_INDEX:
+            raise NotIndexableError(f'{self.path}: {header.container} files have no index')
+        self.size = size_for_short_side(*shown_size(source, header), short_side)
+        # decord is not told a size it would have anyway: scaling to the same size costs as well.
+        height, width = (-1, -1) if short_side is None else self.size
+        self._error = decord.DECORDError
+        try:
+            self._reader = decord.VideoReader(
+                source.open(), ctx=decord.cpu(0), width=width, height=height,
+                num_threads=source.num_threads, fault_tol=_MAX_REPLACED_FRAMES)
+            stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
+            self.fps = float(self._reader.get_avg_fps())
+        except (decord.DECORDError, RuntimeError, AssertionError) as error:
+            raise NotIndexableError(f'{self.path}: {error}') from error
+        starts, ends = stamps.astype(np.float64).T
+        if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
+            raise NotIndexableError(f'{self.path}: no time stamps')
+        num_hidden = int(np.searchsorted(starts, -1e-4))
+        self._decord_indices = self._shown_indices(num_hidden)
+        self.num_frames = len(self._decord_indices)
+        self.frame_starts = starts[num_hidden:] + header.stream_start
+        self.duration = float(ends[-1] + header.stream_start)
+
+    def _shown_indices(self, num_hidden: int) -> np.ndarray:
+        """decord's indices of the frames that are shown.
+
+        A stream that was cut without encoding it again starts with frames that an edit list hides.
+        decord counts their packets, but its decoder never gives their pictures. So up to the second
+        key frame the k-th shown frame has decord's index k; from there on, where decord seeks by
+        packet, it has index ``num_hidden + k``.
+        """
+        num_packets = len(self._reader)
+        if num_hidden == 0:
+            return np.arange(num_packets)
+        second_key = next((k for k in self._reader.get_key_indices() if k > 0), num_packets)
+        if num_hidden >= min(second_key, num_packets):
+            raise NotIndexableError(f'{self.path}: {num_hidden} hidden frames, more than a group')
+        return np.concatenate([np.arange(second_key - num_hidden),
+                               np.arange(second_key, num_packets)])
+
+    def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """See :meth:`VideoReader.get_frames`."""
+        try:
+            batch = self._reader.get_batch(self._decord_indices[np.asarray(indices)])
+        except self._error as error:
+            raise UnreadableVideoError(self.path, _reason(str(error))) from error
+        return batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+
+    def close(self) -> None:
+        """Free the decoder and its thread."""
+        self._reader = None
+
+
+def import_decord() -> object:
+    """The module, which is silenced: what it logs is raised too.
+
+    Raises:
+        ModuleNotFoundError: If neither decord nor decord2 is installed.
+    """
+    try:
+        import decord
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "backend='decord' needs the package decord, or decord2 (newer Pythons, ARM, macOS): "
+            "pip install one of them, or take backend='pyav'") from error
+    decord.logging.set_level(decord.logging.FATAL)
+    return decord
+
+
+def _reason(message: str) -> str:
+    for pattern, reason in _REASONS:
+        if re.search(pattern, message):
+            return reason
+    return f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'

@@ -1,0 +1,90 @@
+"""torchcodec, where it is installed: it needs FFmpeg's shared libraries and a matching torch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tvtsv2_mm.datasets.base_reader import VideoReader
+from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.packet_index import read_packet_index
+from tvtsv2_mm.datasets.video_header import (
+    header_of,
+    open_stream,
+    shown_size,
+    size_for_short_side,
+)
+from tvtsv2_mm.datasets.video_source import VideoSource
+
+
+class TorchcodecReader(VideoReader):
+    """Frames by index with torchcodec; the times of the frames are read with PyAV.
+
+    The deadline of the source does not reach into torchcodec: its calls are whole.
+
+    Args:
+        source: A video.
+        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+
+    Raises:
+        ImportError: If torchcodec is not installed, or does not load.
+        NotIndexableError: If the packets do not tell the order and the times of the frames.
+        UnreadableVideoError: With the reason, if the file cannot be read as a video.
+    """
+
+    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+        video_decoder = _import_decoder()
+        self.path = source.path
+        source.start_clock()
+        with open_stream(source) as (container, stream):
+            header = header_of(container, stream, source.path)
+            index = read_packet_index(container, stream, source, header)
+            stream_index = stream.index
+        self.num_frames = len(index.shown)
+        self.frame_starts = index.frame_starts
+        self.fps = index.fps
+        self.duration = index.duration
+        self.size = size_for_short_side(*shown_size(source, header), short_side)
+        try:
+            self._decoder = video_decoder(
+                self.path if source.data is None else source.data, stream_index=stream_index,
+                dimension_order='NCHW', num_ffmpeg_threads=source.num_threads, seek_mode='exact')
+        except (RuntimeError, ValueError) as error:
+            raise NotIndexableError(f'{self.path}: {error}') from error
+        if len(self._decoder) != self.num_frames:
+            raise NotIndexableError(f'{self.path}: torchcodec counts {len(self._decoder)} frames, '
+                                    f'its packets are {self.num_frames}')
+
+    def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """See :meth:`VideoReader.get_frames`."""
+        try:
+            frames = self._decoder.get_frames_at(np.asarray(indices).tolist()).data
+        except (RuntimeError, IndexError) as error:
+            raise UnreadableVideoError(
+                self.path, f'its stream is damaged ({str(error).splitlines()[0][-200:]})'
+            ) from error
+        if frames.shape[-2:] != self.size:
+            frames = torch.nn.functional.interpolate(
+                frames, self.size, mode='bicubic', antialias=True)
+        return np.ascontiguousarray(frames.permute(0, 2, 3, 1).numpy())
+
+    def close(self) -> None:
+        """Free the decoder."""
+        self._decoder = None
+
+
+def _import_decoder() -> type:
+    """torchcodec's decoder.
+
+    Raises:
+        ImportError: If it is missing, or its libraries do not load.
+    """
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ImportError(
+            "backend='torchcodec' needs the package torchcodec of a version that fits torch "
+            f'{torch.__version__}, and the shared libraries of FFmpeg; it does not load here '
+            f"({str(error).strip().splitlines()[0][:200]}). Take backend='pyav', which brings its "
+            'own FFmpeg') from error
+    return VideoDecoder
