@@ -11,7 +11,7 @@ LEVEL_STEP = 6
 
 def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: tuple = (64, 64),
                      codec: str = 'libx264', gop: int = 10, times: list[float] | None = None,
-                     options: dict | None = None) -> str:
+                     options: dict | None = None, codec_options: dict | None = None) -> str:
     """Write (at most 42 frames); ``times`` in seconds make the frame rate variable."""
     height, width = size
     with av.open(str(path), 'w', options=options or {}) as container:
@@ -20,6 +20,7 @@ def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: t
         stream.gop_size, stream.bit_rate = gop, 4_000_000
         if codec == 'libx264':
             stream.options = {'crf': '10', 'bf': '2', 'sc_threshold': '0', 'keyint_min': str(gop)}
+        stream.options = dict(stream.options) | (codec_options or {})
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for i in range(num_frames):

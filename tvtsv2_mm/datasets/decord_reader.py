@@ -7,8 +7,10 @@ import numpy as np
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.packet_index import read_packet_index
 from tvtsv2_mm.datasets.video_header import (
-    read_video_header,
+    header_of,
+    open_stream,
     shown_size,
     size_for_short_side,
 )
@@ -19,7 +21,8 @@ from tvtsv2_mm.datasets.video_source import VideoSource
 _MAX_REPLACED_FRAMES = 1
 
 # Without an index in the file decord's seeks miss: in the MPEG files of the GRID corpus by 12
-# frames, in AVI files without time stamps (HMDB51) by up to a group of frames.
+# frames, in AVI files without time stamps (HMDB51) by up to a group of frames. Where groups are
+# open (x264's open-gop, some HEVC) it gives other frames too.
 _WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif'}
 
 # What decord's messages mean; the first that matches is told.
@@ -50,9 +53,12 @@ class DecordReader(VideoReader):
     def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
         decord = import_decord()
         self.path = source.path
-        header = read_video_header(source)
-        if header.container in _WITHOUT_INDEX:
-            raise NotIndexableError(f'{self.path}: {header.container} files have no index')
+        with open_stream(source) as (container, stream):
+            header = header_of(container, stream, source.path)
+            if header.container in _WITHOUT_INDEX:
+                raise NotIndexableError(f'{self.path}: {header.container} files have no index')
+            if read_packet_index(container, stream, source, header).has_open_groups:
+                raise NotIndexableError(f'{self.path}: open groups of frames')
         self.size = size_for_short_side(*shown_size(source, header), short_side)
         # decord is not told a size it would have anyway: scaling to the same size costs as well.
         height, width = (-1, -1) if short_side is None else self.size

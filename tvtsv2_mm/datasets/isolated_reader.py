@@ -6,6 +6,7 @@ memory that both share, so that the way costs one copy of them.
 
 import contextlib
 import ctypes
+import gc
 import mmap
 import os
 import signal
@@ -183,6 +184,9 @@ def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> None:
 
 
 def _detach(connection: Connection, parent: int) -> None:
+    # What is inherited is never freed: a decoder of the parent would wait for its threads, which
+    # are not here.
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Others wait for the parent's files to be closed, which an heir would hold open.

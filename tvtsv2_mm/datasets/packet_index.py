@@ -39,6 +39,14 @@ class PacketIndex:
     duration: float
     packets: list[av.Packet] | None
 
+    @property
+    def has_open_groups(self) -> bool:
+        """Whether a frame behind a key frame is shown before it, and may refer to earlier ones."""
+        last_key = np.zeros(len(self.times), dtype=np.int64)
+        last_key[self.keys] = self.keys
+        last_key = np.maximum.accumulate(last_key)
+        return bool(np.any(self.times < self.times[last_key]))
+
 
 def packets_of(container: av.container.InputContainer, stream: av.VideoStream,
                source: VideoSource) -> Iterator[av.Packet]:

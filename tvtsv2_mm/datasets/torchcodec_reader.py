@@ -40,6 +40,9 @@ class TorchcodecReader(VideoReader):
             header = header_of(container, stream, source.path)
             index = read_packet_index(container, stream, source, header)
             stream_index = stream.index
+        # Behind frames that an edit list hides torchcodec 0.12 gives frames of other times.
+        if len(index.shown) < len(index.times):
+            raise NotIndexableError(f'{self.path}: it has hidden frames')
         self.num_frames = len(index.shown)
         self.frame_starts = index.frame_starts
         self.fps = index.fps

@@ -27,7 +27,7 @@ def open_video(path: str,
                short_side: int | None = None,
                num_threads: int = 1,
                deadline: float | None = None) -> VideoReader:
-    """Open a video; where the backend would not find its frames, read it from its first frame on.
+    """Open a video, with PyAV where the backend would not find its frames.
 
     Args:
         path: A video file; with ``data`` a name for messages.
@@ -42,7 +42,9 @@ def open_video(path: str,
         ModuleNotFoundError: If the backend is not installed.
     """
     source = VideoSource(path, data=data, num_threads=num_threads, deadline=deadline)
-    try:
-        return _READERS[backend](source, short_side=short_side)
-    except NotIndexableError:
-        return SequentialReader(source, short_side=short_side)
+    for reader in dict.fromkeys((_READERS[backend], PyAVReader)):
+        try:
+            return reader(source, short_side=short_side)
+        except NotIndexableError:
+            continue
+    return SequentialReader(source, short_side=short_side)

@@ -41,8 +41,8 @@ class OpenVideo(BaseTransform):
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
             release takes int(1.2 * crop size): 268 for 224.
         backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
-            measures fastest with the same frames. A file in which it cannot find frames by their
-            index is read with PyAV from its first frame on.
+            measures fastest with the same frames. A file in which it would not find the right
+            frames is read with PyAV.
         num_threads: Decoding threads of one video; loader workers are the better parallelism.
         deadline: Seconds that opening a video may take, and again decoding; None sets no limit.
             PyAV looks at the clock before each packet.

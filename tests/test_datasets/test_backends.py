@@ -1,0 +1,171 @@
+"""All decoders give the same frames for the same indices; decord2 and torchcodec where installed."""
+
+import os
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.grey_videos import cut_start, numbers_of, write_grey_video
+from tvtsv2_mm.datasets import packet_index, torchcodec_reader
+from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
+from tvtsv2_mm.datasets.pyav_reader import PyAVReader
+from tvtsv2_mm.datasets.sequential_reader import SequentialReader
+from tvtsv2_mm.datasets.video_reader import open_video
+from tvtsv2_mm.datasets.video_source import VideoSource
+
+VIDEOS = Path(__file__).parents[1] / 'data/videos'
+
+
+def torchcodec_loads():
+    try:
+        torchcodec_reader._import_decoder()
+    except ImportError:
+        return False
+    return True
+
+
+BACKENDS = [
+    'pyav',
+    pytest.param('decord', marks=pytest.mark.skipif(
+        find_spec('decord') is None, reason='decord is not installed')),
+    pytest.param('torchcodec', marks=pytest.mark.skipif(
+        not torchcodec_loads(), reason='torchcodec does not load')),
+]
+
+
+def isolated(path, **options):
+    return DecodingProcess().open(path, deadline=30, **options)
+
+
+@pytest.fixture(scope='module')
+def kinds(tmp_path_factory):
+    """Grey videos, whose frames tell their number, of many kinds: name -> path, first number."""
+    folder = tmp_path_factory.mktemp('kinds')
+    written = {
+        'H.264': write_grey_video(folder / 'h264.mp4'),
+        'one key frame': write_grey_video(
+            folder / 'gop.mp4', gop=250, codec_options={'bf': '3', 'b-pyramid': 'normal'}),
+        'open groups': write_grey_video(
+            folder / 'open.mkv', gop=8, codec_options={'bf': '3', 'x264-params': 'open-gop=1'}),
+        'HEVC': write_grey_video(folder / 'hevc.mp4', codec='libx265',
+                                 codec_options={'x265-params': 'log-level=none'}),
+        'VP9': write_grey_video(folder / 'vp9.webm', codec='libvpx-vp9'),
+        'MPEG-4 in AVI': write_grey_video(folder / 'mpeg4.avi', codec='mpeg4', fps=25),
+        'B frames in AVI': write_grey_video(folder / 'bframes.avi', codec='mpeg4', fps=25,
+                                            codec_options={'bf': '2'}),
+        'H.264 in AVI': write_grey_video(folder / 'h264.avi'),
+        'MPEG-2': write_grey_video(folder / 'mpeg2.mpg', codec='mpeg2video', fps=25,
+                                   codec_options={'bf': '2'}),
+        'variable rate': write_grey_video(
+            folder / 'vfr.mp4', times=np.cumsum([0.1, 0.3] * 20).tolist()),
+        'one frame': write_grey_video(folder / 'one.mp4', num_frames=1),
+    }
+    kinds = {name: (path, 0) for name, path in written.items()}
+    kinds['cut'] = cut_start(written['H.264'], folder / 'cut.mp4', 0.4), 4
+    return kinds
+
+
+KINDS = ('H.264', 'one key frame', 'open groups', 'HEVC', 'VP9', 'MPEG-4 in AVI',
+         'B frames in AVI', 'H.264 in AVI', 'MPEG-2', 'variable rate', 'one frame', 'cut')
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('kind', KINDS)
+def test_same_frames_for_the_same_indices(kinds, kind, backend):
+    path, first = kinds[kind]
+    video = open_video(path, backend=backend)
+    every = np.arange(video.num_frames)
+    assert first + video.num_frames == (1 if kind == 'one frame' else 40)
+    assert numbers_of(video.get_frames(every)) == (first + every).tolist()
+    # The same frames when they are wanted alone, where most others are left out.
+    for i in every[::7]:
+        assert numbers_of(video.get_frames([i])) == [first + i]
+    reference = SequentialReader(VideoSource(path))
+    np.testing.assert_allclose(video.frame_starts, reference.frame_starts, atol=2e-3)
+    assert video.size == reference.size
+
+
+@pytest.mark.parametrize('name', ['part_0.mp4', 'example.mp4', 'rotated_90.mov'])
+def test_leaving_frames_out_changes_no_pixel(name):
+    path = str(VIDEOS / name)
+    full = SequentialReader(VideoSource(path), short_side=96)
+    reference = full.get_frames(np.arange(full.num_frames))
+    video = PyAVReader(VideoSource(path), short_side=96)
+    for seed in range(5):
+        wanted = np.random.default_rng(seed).integers(0, video.num_frames, 6)
+        np.testing.assert_array_equal(video.get_frames(wanted), reference[wanted])
+
+
+@pytest.mark.parametrize('kind', ['H.264', 'open groups', 'B frames in AVI'])
+def test_a_file_too_large_to_keep_is_read_twice(kinds, kind, monkeypatch):
+    monkeypatch.setattr(packet_index, 'MAX_KEPT_BYTES', 1000)
+    monkeypatch.setattr('tvtsv2_mm.datasets.sequential_reader.MAX_KEPT_BYTES', 1000)
+    video = open_video(kinds[kind][0])
+    assert video._index.packets is None
+    assert numbers_of(video.get_frames([39, 3, 21])) == [39, 3, 21]
+    assert numbers_of(video.get_frames([17])) == [17]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_bytes_in_memory(backend):
+    data = (VIDEOS / 'part_0.mp4').read_bytes()
+    video = open_video('shard.tar/part_0.mp4', data=data, backend=backend, short_side=64)
+    of_file = open_video(str(VIDEOS / 'part_0.mp4'), backend=backend, short_side=64)
+    np.testing.assert_array_equal(video.get_frames([3, 20]), of_file.get_frames([3, 20]))
+    with pytest.raises(UnreadableVideoError, match=r'^shard.tar/a.mp4: the file is empty'):
+        open_video('shard.tar/a.mp4', data=b'', backend=backend)
+    with pytest.raises(UnreadableVideoError, match=r'^shard.tar/a.mp4: it cannot be opened'):
+        open_video('shard.tar/a.mp4', data=b'no video at all' * 99, backend=backend)
+
+
+@pytest.mark.parametrize('opener', [open_video, isolated])
+@pytest.mark.parametrize('name', ['part_0.mp4', 'grid_swwp2s.mpg'])
+def test_an_open_video_does_not_go_to_another_process(name, opener):
+    video = opener(str(VIDEOS / name), short_side=32)
+    with pytest.raises(TypeError, match='cannot go to another process; send its path'):
+        pickle.dumps(video)
+
+
+def test_torchcodec_that_does_not_load_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'torchcodec.decoders', None)
+    with pytest.raises(ImportError, match=r"shared libraries of FFmpeg.*Take backend='pyav'"):
+        open_video(str(VIDEOS / 'part_0.mp4'), backend='torchcodec')
+
+
+def test_decord_that_is_missing_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'decord', None)
+    with pytest.raises(ModuleNotFoundError, match=r"decord2.*or take backend='pyav'"):
+        open_video(str(VIDEOS / 'part_0.mp4'), backend='decord')
+    assert open_video(str(VIDEOS / 'part_0.mp4')).num_frames == 32
+
+
+def resident_bytes():
+    return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='reads /proc')
+def test_no_memory_nor_file_is_left_behind(tmp_path):
+    damaged = tmp_path / 'damaged.mp4'
+    damaged.write_bytes((VIDEOS / 'part_0.mp4').read_bytes()[:60000])
+    files = [VIDEOS / 'part_0.mp4', VIDEOS / 'rotated_90.mov', damaged]
+
+    def open_often(times):
+        for i in range(times):
+            try:
+                video = open_video(str(files[i % 3]), short_side=64)
+            except UnreadableVideoError:
+                continue
+            video.get_frames([0])
+            if i % 2:  # what is not closed goes with the reader
+                video.close()
+
+    open_often(100)
+    memory, descriptors = resident_bytes(), len(os.listdir('/proc/self/fd'))
+    open_often(400)
+    # 400 leaked decoders of the smaller file alone would be 400 MB; 10,000 opens: docs/data.md.
+    assert resident_bytes() - memory < 20 * 2**20
+    assert len(os.listdir('/proc/self/fd')) <= descriptors + 1
