@@ -1,4 +1,4 @@
-"""All decoders give the same frames for the same indices; decord2 and torchcodec where installed."""
+"""All decoders give the same frames for an index; decord2 and torchcodec where installed."""
 
 import os
 import pickle
