@@ -95,6 +95,7 @@ def test_a_data_set_skips_at_once_and_says_so(captions, tmp_path):
 
     def decode(results):
         tried.append(results['filename'])
+        results['rng'].random()
         if results['filename'] == '1.mp4':
             raise UnreadableVideoError('1.mp4', 'its stream is damaged')
         return results
@@ -105,10 +106,12 @@ def test_a_data_set_skips_at_once_and_says_so(captions, tmp_path):
     assert first['skipped'][0] == dict(path='1.mp4', reason='its stream is damaged')
     assert tried.count('1.mp4') >= 1
     tried.clear()
+    np.random.seed(0)
     later = CaptionVideoDataset(captions, **options)[1]
     assert later['skipped'][0] == dict(
         path='1.mp4', reason='in quarantine: its stream is damaged')
     assert '1.mp4' not in tried
+    assert later['sample_id'] == first['sample_id']
     assert read(tmp_path / 'bad.jsonl') == [dict(path='1.mp4', reason='its stream is damaged')]
 
 

@@ -104,7 +104,8 @@ class VideoTextDataset(BaseDataset):
         skipped: list[dict] = []
         while len(skipped) <= self.max_refetch:
             try:
-                return self._prepare(idx, rng, skipped)
+                # What a failing sample draws does not change which one comes in its place.
+                return self._prepare(idx, rng.spawn(1)[0], skipped)
             except SampleError as error:
                 if self._quarantine is not None:
                     self._quarantine.note(error)
