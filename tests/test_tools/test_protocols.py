@@ -234,17 +234,17 @@ def test_retrieval(run, tmp_path, size, benchmark):
 
 def test_a_video_with_many_captions_is_decoded_and_encoded_once(run, tmp_path, monkeypatch):
     counts = dict(decoded=0, encoded=0)
-    decode, encode = DecodeClip.transform, SpaceTimeViT.forward
+    decode, encode = DecodeClip.transform_clips, SpaceTimeViT.forward
 
-    def counted_decode(self, results):
-        counts['decoded'] += 1
-        return decode(self, results)
+    def counted_decode(self, clips):
+        counts['decoded'] += len(clips)
+        return decode(self, clips)
 
     def counted_encode(self, video, *args):
         counts['encoded'] += len(video)
         return encode(self, video, *args)
 
-    monkeypatch.setattr(DecodeClip, 'transform', counted_decode)
+    monkeypatch.setattr(DecodeClip, 'transform_clips', counted_decode)
     monkeypatch.setattr(SpaceTimeViT, 'forward', counted_encode)
     name = 'vit-b16_retrieval_msrvtt.py'
     make_captions(tmp_path / 'data' / 'msrvtt', [
