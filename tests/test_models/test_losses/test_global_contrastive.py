@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tests.helpers import run_ranks
 from tvtsv2_mm.models.losses import global_contrastive_loss
@@ -18,15 +20,36 @@ def pairs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return F.normalize(torch.randn(count, 8), dim=-1), F.normalize(torch.randn(count, 8), dim=-1)
 
 
-def test_one_rank_equals_plain():
-    video, text = (x.requires_grad_() for x in pairs(6))
-    loss = 3 * global_contrastive_loss(video, text, 0.05)
-    expected = 3 * plain(video, text, 0.05)
+def plain_with_gradients(video: torch.Tensor, text: torch.Tensor) -> list[torch.Tensor]:
+    """The loss and its gradients in float64, of the whole similarity matrix."""
+    video, text = (x.detach().double().requires_grad_() for x in (video, text))
+    loss = plain(video, text, 0.05)
+    return [x.float() for x in (loss.detach(), *torch.autograd.grad(loss, (video, text)))]
+
+
+@pytest.mark.parametrize('chunk_size', [1, 3, 4, 7, 4096])
+def test_one_rank_equals_plain(chunk_size):
+    """Chunks of one column, uneven ones (7 = 3 + 3 + 1 = 4 + 3), and all at once."""
+    video, text = (x.requires_grad_() for x in pairs(7))
+    loss = global_contrastive_loss(video, text, 0.05, chunk_size=chunk_size)
+    gradients = torch.autograd.grad(3 * loss, (video, text))
+    expected, *expected_gradients = plain_with_gradients(video, text)
     torch.testing.assert_close(loss, expected)
+    for own, reference in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(own, 3 * reference, atol=1e-6, rtol=1e-5)
+
+
+def test_similarities_far_beyond_exp():
+    """At 1 / temperature = 1000, exp(s) overflows float32 and the maximum changes by the chunk."""
+    video, text = (x.requires_grad_() for x in pairs(7))
+    loss = global_contrastive_loss(video, text, 0.001, chunk_size=2)
+    wide = [x.detach().double().requires_grad_() for x in (video, text)]
+    expected = plain(*wide, 0.001)
+    torch.testing.assert_close(loss, expected.float())
     for own, reference in zip(
             torch.autograd.grad(loss, (video, text)),
-            torch.autograd.grad(expected, (video, text)), strict=True):
-        torch.testing.assert_close(own, reference, atol=1e-6, rtol=1e-5)
+            torch.autograd.grad(expected, wide), strict=True):
+        torch.testing.assert_close(own, reference.float(), atol=1e-2, rtol=1e-4)
 
 
 class TwoTowers(torch.nn.Module):
@@ -44,18 +67,22 @@ class TwoTowers(torch.nn.Module):
 
 def check_rank(rank: int, world_size: int, gradient: str, factor: float) -> None:
     video, text = pairs(8)
-    reference = TwoTowers()
-    expected = plain(*reference(video, text), 0.05)
+    reference = TwoTowers().double()
+    expected = plain(*reference(video.double(), text.double()), 0.05)
     expected.backward()
 
-    model = TwoTowers()
     part = slice(4 * rank, 4 * rank + 4)
-    parallel = DistributedDataParallel(model)
-    loss = global_contrastive_loss(*parallel(video[part], text[part]), 0.05, gradient)
-    loss.backward()
-    torch.testing.assert_close(loss, expected)
-    for own, other in zip(model.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(own.grad, factor * other.grad, atol=1e-6, rtol=1e-5)
+    # 3 columns: uneven, and one chunk straddles the border between the ranks.
+    for chunk_size in (3, 4096):
+        model = TwoTowers()
+        parallel = DistributedDataParallel(model)
+        loss = global_contrastive_loss(
+            *parallel(video[part], text[part]), 0.05, gradient, chunk_size)
+        loss.backward()
+        torch.testing.assert_close(loss, expected.float())
+        for own, other in zip(model.parameters(), reference.parameters(), strict=True):
+            torch.testing.assert_close(
+                own.grad, factor * other.grad.float(), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(('gradient', 'factor'), [('exact', 1.0), ('release', 0.5)])
@@ -64,30 +91,62 @@ def test_two_ranks(gradient, factor):
     run_ranks(2, check_rank, gradient, factor)
 
 
-def count_rank(rank: int, world_size: int) -> None:
-    video, text = (x[4 * rank:4 * rank + 4] for x in pairs(8))
-    shapes = []
-    original = torch.Tensor.logsumexp
-    torch.Tensor.logsumexp = lambda self, dim: shapes.append(tuple(self.shape)) or original(
-        self, dim)
-    try:
-        global_contrastive_loss(video, text, 0.05)
-    finally:
-        torch.Tensor.logsumexp = original
-    assert shapes == [(4, 8), (4, 8)]
+class LargestTensor(TorchDispatchMode):
+    """Record the largest number of elements of a tensor that any operation returns."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        sizes = [x.numel() for x in tree_leaves(out) if isinstance(x, torch.Tensor)]
+        self.numel = max(self.numel, *sizes, 0)
+        return out
 
 
-def test_each_rank_computes_its_own_rows():
-    run_ranks(2, count_rank)
+def largest_tensors(video: torch.Tensor, text: torch.Tensor, chunk_size: int) -> tuple[int, int]:
+    """Elements of the largest tensor that forward and backward make."""
+    video, text = video.requires_grad_(), text.requires_grad_()
+    with LargestTensor() as forward:
+        loss = global_contrastive_loss(video, text, 0.05, chunk_size=chunk_size)
+    with LargestTensor() as backward:
+        loss.backward()
+    return forward.numel, backward.numel
+
+
+def memory_rank(rank: int, world_size: int) -> None:
+    part = slice(32 * rank, 32 * rank + 32)
+    for chunk_size, columns in ((10, 10), (4096, 64)):
+        sizes = largest_tensors(*(x[part].clone() for x in pairs(64)), chunk_size)
+        # The forward gathers the (64, 8) embeddings of all ranks, more than 32 rows of 10 columns.
+        assert sizes == (max(64 * 8, 32 * columns), 32 * columns)
+
+
+def test_memory_is_rows_times_chunk():
+    """One rank makes no tensor above b * chunk (and all at once makes N * N: the count sees it)."""
+    assert largest_tensors(*pairs(64), 10) == (640, 640)
+    assert largest_tensors(*pairs(64), 4096) == (64 * 64, 64 * 64)
+
+
+def test_memory_of_a_rank_is_its_own_rows_times_chunk():
+    run_ranks(2, memory_rank)
 
 
 def test_autocast_keeps_float32():
-    video, text = pairs(6)
+    """Forward and backward, even where the backward too is called under autocast."""
+    video, text = (x.requires_grad_() for x in pairs(6))
     with torch.autocast('cpu', dtype=torch.bfloat16):
         loss = global_contrastive_loss(video, text, 0.05)
-    torch.testing.assert_close(loss, plain(video, text, 0.05))
+        gradients = torch.autograd.grad(loss, (video, text))
+    for own, expected in zip(
+            (loss, *gradients), plain_with_gradients(video, text), strict=True):
+        torch.testing.assert_close(own, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_unknown_gradient():
     with pytest.raises(ValueError, match="'exact' or 'release'"):
         global_contrastive_loss(*pairs(2), 0.05, gradient='mean')
+
+
+def test_empty_chunks():
+    with pytest.raises(ValueError, match='chunk_size must be at least 1, not 0'):
+        global_contrastive_loss(*pairs(2), 0.05, chunk_size=0)

@@ -16,6 +16,8 @@ class VideoTextContrastiveHead(BaseModule):
         temperature: divides the cosine similarities; fixed at 0.05 in the release.
         gradient: 'exact' or 'release' (1 / world size of it); see
             :func:`~tvtsv2_mm.models.losses.global_contrastive_loss`.
+        chunk_size: columns of the similarities computed at a time: memory is
+            O(batch of a rank * chunk_size), the loss is the same.
         loss_weight: weight of the loss.
     """
 
@@ -23,10 +25,12 @@ class VideoTextContrastiveHead(BaseModule):
                  *,
                  temperature: float = 0.05,
                  gradient: str = 'exact',
+                 chunk_size: int = 4096,
                  loss_weight: float = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
         self.gradient = gradient
+        self.chunk_size = chunk_size
         self.loss_weight = loss_weight
 
     def loss(self, video_embeds: Tensor, text_embeds: Tensor) -> dict[str, Tensor]:
@@ -37,5 +41,5 @@ class VideoTextContrastiveHead(BaseModule):
         """
         loss = global_contrastive_loss(
             F.normalize(video_embeds, dim=-1), F.normalize(text_embeds.mean(dim=1), dim=-1),
-            self.temperature, self.gradient)
+            self.temperature, self.gradient, self.chunk_size)
         return dict(loss_contrastive=self.loss_weight * loss)

@@ -9,13 +9,16 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 def global_contrastive_loss(video: Tensor,
                             text: Tensor,
                             temperature: float,
-                            gradient: str = 'exact') -> Tensor:
+                            gradient: str = 'exact',
+                            chunk_size: int = 4096) -> Tensor:
     """CE(video -> text) + CE(text -> video), each a mean over the N = W * b pairs of all W ranks.
 
-    Every rank computes only its own b rows of both similarity matrices: O(b * N) work and memory.
-    What it needs of the other ranks' rows for its own gradient is one number a row, because the
-    probability of pair (i, j) under the other direction is exp(s_ij - lse_j): so only embeddings
-    and log-sum-exps are exchanged, and the backward communicates nothing.
+    Every rank computes only its own b rows of both similarity matrices, ``chunk_size`` columns at
+    a time, and computes them again in the backward: O(b * N) work, O(b * chunk_size) memory beside
+    the (N, E) embeddings. What it needs of the other ranks' rows for its own gradient is one
+    number a row, because the probability of pair (i, j) under the other direction is
+    exp(s_ij - lse_j): so only embeddings and log-sum-exps are exchanged, and the backward
+    communicates nothing.
 
     Args:
         video: (b, E) l2-normalised embeddings of this rank; every rank has the same b.
@@ -24,31 +27,39 @@ def global_contrastive_loss(video: Tensor,
         gradient: 'exact': after DDP's mean over ranks, the gradient is the one that a single rank
             gets on the joint batch. 'release': 1 / W of it, as in the authors' code, with which
             the published models were trained.
+        chunk_size: columns of the similarities computed at a time. It changes memory and
+            rounding, not the loss; N or more computes all at once.
 
     Returns:
-        The loss of the joint batch, a scalar, the same on every rank.
+        The loss of the joint batch, a float32 scalar, the same on every rank.
+
+    Raises:
+        ValueError: ``gradient`` is unknown or ``chunk_size`` is below 1.
     """
     if gradient not in ('exact', 'release'):
         raise ValueError(f"gradient must be 'exact' or 'release', not {gradient!r}")
+    if chunk_size < 1:
+        raise ValueError(f'chunk_size must be at least 1, not {chunk_size!r}')
     with torch.autocast(video.device.type, enabled=False):
-        return _GlobalContrastive.apply(video.float(), text.float(), temperature, gradient)
+        return _GlobalContrastive.apply(video.float(), text.float(), temperature, gradient,
+                                        chunk_size)
 
 
 class _GlobalContrastive(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: FunctionCtx, video: Tensor, text: Tensor, temperature: float,
-                gradient: str) -> Tensor:
+    def forward(ctx: FunctionCtx, video: Tensor, text: Tensor, temperature: float, gradient: str,
+                chunk_size: int) -> Tensor:
         all_video, all_text = _gather(video), _gather(text)
-        video_rows = video @ all_text.t() / temperature  # (b, N)
-        text_rows = text @ all_video.t() / temperature
-        video_lse, text_lse = video_rows.logsumexp(dim=1), text_rows.logsumexp(dim=1)
+        video_lse = _log_sum_exp(video / temperature, all_text, chunk_size)
+        text_lse = _log_sum_exp(text / temperature, all_video, chunk_size)
         positive = (video * text).sum(dim=1) / temperature
         loss = (video_lse + text_lse - 2 * positive).mean()
         all_reduce(loss, op='mean')
         ctx.save_for_backward(video, text, all_video, all_text, video_lse, text_lse,
                               _gather(video_lse), _gather(text_lse))
         ctx.temperature = temperature
+        ctx.chunk_size = chunk_size
         world_size = get_world_size()
         pairs = len(video) * world_size
         # DDP will divide by the world size: 'exact' multiplies by it first.
@@ -57,19 +68,34 @@ class _GlobalContrastive(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (video, text, all_video, all_text, video_lse, text_lse, all_video_lse,
          all_text_lse) = ctx.saved_tensors
-        scale = grad * ctx.scale
 
         def one_side(own: Tensor, others: Tensor, own_lse: Tensor, others_lse: Tensor,
                      partner: Tensor) -> Tensor:
-            rows = own @ others.t() / ctx.temperature
-            weights = (rows - own_lse[:, None]).exp() + (rows - others_lse[None]).exp()
-            return scale * (weights @ others - 2 * partner)
+            total = -2 * partner
+            scaled = own / ctx.temperature
+            for part, part_lse in zip(
+                    others.split(ctx.chunk_size), others_lse.split(ctx.chunk_size), strict=True):
+                rows = scaled @ part.t()  # (b, chunk_size)
+                weights = (rows - own_lse[:, None]).exp_()
+                weights += rows.sub_(part_lse).exp_()
+                total.addmm_(weights, part)
+            return total.mul_(grad * ctx.scale)
 
-        return (one_side(video, all_text, video_lse, all_text_lse, text),
-                one_side(text, all_video, text_lse, all_video_lse, video), None, None)
+        # A backward called under autocast would compute the similarities in half precision.
+        with torch.autocast(video.device.type, enabled=False):
+            return (one_side(video, all_text, video_lse, all_text_lse, text),
+                    one_side(text, all_video, text_lse, all_video_lse, video), None, None, None)
+
+
+def _log_sum_exp(own: Tensor, others: Tensor, chunk_size: int) -> Tensor:
+    """(b,) log-sum-exp of each row of ``own @ others.t()``, made one chunk of columns at a time."""
+    lse = own.new_full((len(own), ), float('-inf'))
+    for part in others.split(chunk_size):
+        lse = torch.logaddexp(lse, (own @ part.t()).logsumexp(dim=1))
+    return lse
 
 
 def _gather(x: Tensor) -> Tensor:
