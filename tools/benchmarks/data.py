@@ -3,8 +3,9 @@
     python tools/benchmarks/data.py VIDEOS... --out data.json
 
 Shows CPU seconds a clip for each decoder and file, their ratios to the stock pipeline, memory, the
-throughput of whole loaders, and the share of a training step that waits for data. CPU seconds come
-first: on a shared machine they say more than the clock. Linux only (it reads /proc).
+throughput of whole loaders, and the share of a training step that waits for data. 'several' is one
+opening for several clips, 'shards' what tools/data/make_shards.py --encode makes of the file. CPU
+seconds come first: on a shared machine they say more than the clock. Linux only (it reads /proc).
 """
 
 import argparse
@@ -21,7 +22,9 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -30,11 +33,12 @@ from torch.utils.data import DataLoader, Dataset
 from tvtsv2_mm.datasets import collate_clips
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
 from tvtsv2_mm.datasets.video_header import read_video_header
 from tvtsv2_mm.datasets.video_source import VideoSource
 from tvtsv2_mm.registry import TRANSFORMS
 
-STOCK, AUTO, SEVERAL = 'stock', 'auto', 'auto, several clips'
+STOCK, AUTO, SEVERAL, SHARDS = 'stock', 'auto', 'several', 'shards'
 SUFFIXES = {'.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.gif'}
 
 
@@ -52,12 +56,15 @@ class Contestant:
     """One way from a file to clips.
 
     Args:
-        name: 'stock', or what ``our_options`` knows.
+        name: 'stock', or what ``our_pipeline`` knows.
         shape: Of the clips.
+        encoded: For 'shards', the bytes of each file as they are in a shard.
     """
 
-    def __init__(self, name: str, shape: ClipShape) -> None:
+    def __init__(self, name: str, shape: ClipShape,
+                 encoded: dict[Path, bytes] | None = None) -> None:
         self.name = name
+        self._encoded = encoded if name == SHARDS else {}
         self.num_clips = shape.clips_per_video if name == SEVERAL else 1
         steps = stock_pipeline(shape) if name == STOCK else our_pipeline(name, shape)
         self._transforms = [TRANSFORMS.build(step) for step in steps]
@@ -65,7 +72,8 @@ class Contestant:
     def clips(self, path: Path, rng: np.random.Generator) -> list[dict]:
         """Make clips of a file, with random frames and crops."""
         return run_transforms(self._transforms, [
-            dict(filename=str(path), rng=rng, label=0, start_index=0, modality='RGB')
+            dict(filename=str(path), rng=rng, label=0, start_index=0, modality='RGB',
+                 video_bytes=self._encoded.get(path))
             for _ in range(self.num_clips)])
 
 
@@ -84,7 +92,9 @@ def stock_pipeline(shape: ClipShape) -> list[dict]:
 
 def our_pipeline(name: str, shape: ClipShape) -> list[dict]:
     """The same by this package."""
-    options = {AUTO: {}, SEVERAL: {}, 'isolated': dict(isolate=True)}.get(name, dict(backend=name))
+    options = dict(isolate=True) if name == 'isolated' else {}
+    if name in ('pyav', 'decord', 'torchcodec'):
+        options = dict(backend=name)
     return [
         dict(type='OpenVideo', short_side=shape.short_side, **options),
         dict(type='SampleClipFrames', num_frames=shape.num_frames),
@@ -135,9 +145,9 @@ def measure_decoders(contestants: Sequence[Contestant], files: Sequence[Path],
                         tuple(part / contestant.num_clips for part in spent))
         show_progress(f'decoders: round {turn + 1} of {rounds}')
     return {str(file): {
-        contestant.name: dict(zip(
-            ('cpu', 'wall'), map(statistics.median, zip(*seconds[file, contestant.name], strict=True)),
-            strict=True))
+        contestant.name: dict(
+            cpu=statistics.median(cpu for cpu, _ in seconds[file, contestant.name]),
+            wall=statistics.median(wall for _, wall in seconds[file, contestant.name]))
         for contestant in contestants} for file in files}
 
 
@@ -149,8 +159,8 @@ def _peak_megabytes(name: str, shape: ClipShape, files: Sequence[Path]) -> float
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak of starting
     for file in files:
         contestant.clips(file, np.random.default_rng(0))
-    peak = next(int(line.split()[1]) * 1024 for line in open('/proc/self/status')
-                if line.startswith('VmHWM'))
+    status = Path('/proc/self/status').read_text().splitlines()
+    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
     return (peak - before) / 2**20
 
 
@@ -204,6 +214,33 @@ def ratios_to_stock(seconds: dict[str, dict[str, dict[str, float]]], name: str,
                 lowest=min(ratios), highest=max(ratios))
 
 
+def generate_clip(path: Path) -> None:
+    """Write 10 s of 1080p H.264 with one key frame in 250: a textured picture that moves."""
+    rng = np.random.default_rng(0)
+    texture = cv2.resize(rng.integers(0, 255, (160, 240, 3), np.uint8), (2400, 1600))
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=30)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 1920, 1080, 'yuv420p', 250
+        stream.options = {'preset': 'veryfast', 'crf': '28', 'sc_threshold': '0'}
+        for i in range(300):
+            top, left = int(250 + 240 * np.sin(i / 40)), int(240 + 230 * np.cos(i / 30))
+            picture = np.ascontiguousarray(texture[top:top + 1080, left:left + 1920])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        container.mux(stream.encode())
+
+
+def encode_all(files: Iterable[Path]) -> tuple[dict[Path, bytes], dict[str, dict[str, float]]]:
+    """The bytes that shards have of files, and megabytes before and after and CPU seconds."""
+    encoded, sizes = {}, {}
+    for file in files:
+        start = time.process_time()
+        encoded[file] = encode_part(str(file), 0.0, float('inf'), EncodingConfig()).data
+        sizes[str(file)] = dict(
+            source_megabytes=file.stat().st_size / 1e6, megabytes=len(encoded[file]) / 1e6,
+            encoding_cpu_seconds=time.process_time() - start)
+    return encoded, sizes
+
+
 def find_files(places: Sequence[str]) -> list[Path]:
     """Files, and the videos below folders, sorted."""
     found = []
@@ -232,7 +269,7 @@ def readable(files: Sequence[Path], contestants: Sequence[Contestant]) -> dict[P
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
     packages = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
-    cpu = next((line.split(':')[1].strip() for line in open('/proc/cpuinfo')
+    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text().split('\n')
                 if line.startswith('model name')), platform.machine())
     return dict(date=date.today().isoformat(), cpu=cpu, cores=os.cpu_count(),
                 python=platform.python_version(), load=os.getloadavg(),
@@ -258,6 +295,9 @@ def show_decoders(result: dict) -> None:
             if ratio:
                 print(f'{title}, {name}: {ratio["geometric_mean"]:.2f} x stock (geometric mean of '
                       f'{ratio["files"]} files; {ratio["lowest"]:.2f} to {ratio["highest"]:.2f})')
+    for file, sizes in result['shards'].items():
+        print(f'{Path(file).name[:28]:28} {sizes["source_megabytes"]:.2f} MB, in a shard '
+              f'{sizes["megabytes"]:.2f} MB; encoding {sizes["encoding_cpu_seconds"]:.1f} CPU s')
     for name, megabytes in result['peak_megabytes'].items():
         print(f'peak memory above rest, {name}: {megabytes:.1f} MB')
 
@@ -275,7 +315,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('videos', nargs='+', help='files, or folders of them')
+    parser.add_argument('videos', nargs='*', help='files, or folders of them')
+    parser.add_argument('--generate', action='store_true',
+                        help='also a clip written here: 1080p, 10 s, one key frame in 250')
+    parser.add_argument('--shards', action='store_true', help='also files encoded as for shards')
     parser.add_argument('--out', help='JSON file of all figures')
     parser.add_argument('--decoders', nargs='+', default=[AUTO, 'decord', 'isolated'],
                         choices=[AUTO, 'pyav', 'decord', 'torchcodec', 'isolated'],
@@ -301,24 +344,43 @@ def main() -> None:
     args = parser.parse_args()
     if args.batch_size % args.clips_per_video or args.loader_clips % args.batch_size:
         parser.error('--clips-per-video must divide --batch-size, and that --loader-clips')
+    with TemporaryDirectory() as folder:
+        files = find_files(args.videos)
+        if args.generate:
+            files.append(Path(folder) / 'generated.mp4')
+            generate_clip(files[-1])
+        if not files:
+            parser.error('no videos: name some, or --generate one')
+        result = measure(args, files)
+    if args.out:
+        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+
+
+def measure(args: argparse.Namespace, files: Sequence[Path]) -> dict:
+    """Measure everything and print it."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     shape = ClipShape(args.frames, args.short_side, args.size, args.clips_per_video)
     names = [STOCK, *args.decoders, SEVERAL]
-    contestants = [Contestant(name, shape) for name in names]
-    codecs = readable(find_files(args.videos), contestants)
+    codecs = readable(files, [Contestant(name, shape) for name in names])
     if not codecs:
-        parser.error('none of the videos can be read by all')
+        sys.exit('none of the videos can be read by all')
     files = list(codecs)
+    encoded, sizes = encode_all(files) if args.shards else ({}, {})
+    if args.shards:
+        names.append(SHARDS)
+    contestants = [Contestant(name, shape, encoded) for name in names]
     by_file = {str(file): codec for file, codec in codecs.items()}
     seconds = measure_decoders(contestants, files, args.rounds)
     result = dict(
-        machine=machine(), settings=vars(args), clip=asdict(shape), codecs=by_file, seconds=seconds,
+        machine=machine(), settings=vars(args), clip=asdict(shape), codecs=by_file, shards=sizes,
+        seconds=seconds,
         ratios={title: {name: ratios_to_stock(seconds, name, by_file, codec) for name in names[1:]}
                 for title, codec in (('H.264', 'h264'), ('all files', None))},
         several_to_one=statistics.geometric_mean(
-            s[AUTO]['cpu'] / s[SEVERAL]['cpu'] for s in seconds.values()) if AUTO in names else None,
-        peak_megabytes=measure_memory([n for n in names if n != 'isolated'], shape, files),
+            s[AUTO]['cpu'] / s[SEVERAL]['cpu'] for s in seconds.values()) if AUTO in names else 0,
+        peak_megabytes=measure_memory(
+            [name for name in names if name not in ('isolated', SHARDS)], shape, files),
         loaders=[])
     show_decoders(result)
     if result['several_to_one']:
@@ -327,7 +389,7 @@ def main() -> None:
     for workers in args.workers:
         for step_seconds in args.step_seconds:
             for contestant in contestants:
-                if contestant.name not in (STOCK, AUTO, SEVERAL):
+                if contestant.name not in (STOCK, AUTO, SEVERAL, SHARDS):
                     continue
                 figures = run_loader(
                     contestant, files, num_workers=workers, batch_size=args.batch_size,
@@ -338,8 +400,7 @@ def main() -> None:
                 show_progress(f'loaders: {contestant.name}, {workers} workers')
     if result['loaders']:
         show_loaders(result['loaders'])
-    if args.out:
-        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+    return result
 
 
 if __name__ == '__main__':

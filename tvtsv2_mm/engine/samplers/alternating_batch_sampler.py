@@ -63,8 +63,8 @@ def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
     left = [size // (batch_size * world_size) for size in sizes]
     if min(left) == 0:
         raise ValueError(
-            f'data sets of {list(sizes)} clips: each needs at least one batch of {batch_size} clips '
-            f'on each of {world_size} ranks, {batch_size * world_size} clips')
+            f'data sets of {list(sizes)} clips: each needs at least one batch of {batch_size} '
+            f'clips on each of {world_size} ranks, {batch_size * world_size} clips')
     turns = []
     while True:
         for source in turn_order(ratios):
