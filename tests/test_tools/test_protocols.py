@@ -340,7 +340,7 @@ FULL_SIZE = sorted(path.name for path in CONFIGS.glob('*_*_*.py') if 'own-data' 
 def test_every_config_builds_at_full_size(name):
     """Shapes alone, without memory for weights."""
     cfg = Config.fromfile(CONFIGS / name)
-    if cfg.protocol == 'zero-shot':
+    if cfg.get('protocol') == 'zero-shot':
         cfg.model.cls_head.classes = CLASSES
     with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
         model = MODELS.build(cfg.model).eval()
@@ -348,7 +348,7 @@ def test_every_config_builds_at_full_size(name):
         width = 1024 if name.startswith('vit-h') else 512
         embeds = model.backbone(video)[0]
         assert embeds.shape == (1, width)
-        if cfg.protocol == 'linear-probe':
+        if cfg.get('protocol') == 'linear-probe':
             assert model.cls_head.fc(embeds).shape == (1, cfg.num_classes)
         else:
             assert model.neck.clip.text_projection.out_features == width
