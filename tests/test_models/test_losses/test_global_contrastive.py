@@ -36,7 +36,7 @@ def test_one_rank_equals_plain(chunk_size):
     expected, *expected_gradients = plain_with_gradients(video, text)
     torch.testing.assert_close(loss, expected)
     for own, reference in zip(gradients, expected_gradients, strict=True):
-        torch.testing.assert_close(own, 3 * reference, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(own, 3 * reference, atol=3e-5, rtol=1e-5)
 
 
 def test_similarities_far_beyond_exp():
@@ -49,7 +49,7 @@ def test_similarities_far_beyond_exp():
     for own, reference in zip(
             torch.autograd.grad(loss, (video, text)),
             torch.autograd.grad(expected, wide), strict=True):
-        torch.testing.assert_close(own, reference.float(), atol=1e-2, rtol=1e-4)
+        torch.testing.assert_close(own, reference.float(), atol=5e-2, rtol=1e-4)
 
 
 class TwoTowers(torch.nn.Module):
@@ -82,7 +82,7 @@ def check_rank(rank: int, world_size: int, gradient: str, factor: float) -> None
         torch.testing.assert_close(loss, expected.float())
         for own, other in zip(model.parameters(), reference.parameters(), strict=True):
             torch.testing.assert_close(
-                own.grad, factor * other.grad.float(), atol=1e-6, rtol=1e-5)
+                own.grad, factor * other.grad.float(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(('gradient', 'factor'), [('exact', 1.0), ('release', 0.5)])
@@ -139,7 +139,7 @@ def test_autocast_keeps_float32():
         gradients = torch.autograd.grad(loss, (video, text))
     for own, expected in zip(
             (loss, *gradients), plain_with_gradients(video, text), strict=True):
-        torch.testing.assert_close(own, expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_unknown_gradient():
