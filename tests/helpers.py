@@ -1,8 +1,12 @@
 """What several tests need."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,3 +33,34 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> None:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     mp.spawn(_run_rank, (world_size, port, function, args), nprocs=world_size)
+
+
+_DIES = """
+import os, signal, sys
+
+replace, calls = os.replace, []
+
+def replace_or_die(draft, path):
+    calls.append(path)
+    if len(calls) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(draft, path)
+
+os.replace = replace_or_die
+"""
+
+
+def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) -> None:
+    """Run a program that is killed when it puts its ``write``-th file in place.
+
+    Args:
+        imports: Its imports, which may put files in place themselves.
+        call: The statement to run; ``sys.argv[2:]`` are the arguments.
+        arguments: Of the program.
+        write: Counted from 1.
+    """
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, '-c', f'{imports}\n{_DIES}\n{call}', str(write), *map(str, arguments)],
+        cwd=root, env=dict(os.environ, PYTHONPATH=str(root)), capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr

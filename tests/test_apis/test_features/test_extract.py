@@ -1,6 +1,5 @@
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from tests.helpers import run_killed_at_write
 from tests.tiny_model import (
     CONFIG,
     NAMES,
@@ -108,33 +108,15 @@ def test_failed_videos_are_tried_again_on_request(corpus, tmp_path, config, deco
     assert load_features(out).failed == []
 
 
-KILLED = """
-import os, signal, sys
-from tvtsv2_mm.apis.features import shards
-from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
-
-replace, calls = os.replace, []
-
-def replace_or_die(draft, path):
-    calls.append(path)
-    if len(calls) == int(sys.argv[4]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(draft, path)
-
-shards.os.replace = replace_or_die
-extract(sys.argv[1], sys.argv[2], ExtractionConfig(weights=sys.argv[3], device='cpu', batch_size=2),
-        part_size=2, show_progress=False)
-"""
-
-
 @pytest.mark.parametrize('writes', [4, 5])
 def test_a_kill_at_a_write_costs_one_part(corpus, tmp_path, config, expected, decoded, writes):
     """Writes: meta, then features and record of each part; killed in the second part."""
     out = tmp_path / 'out'
-    done = subprocess.run(
-        [sys.executable, '-c', KILLED, corpus, out, config.weights, str(writes)], cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    run_killed_at_write(
+        'from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract',
+        "extract(sys.argv[2], sys.argv[3], ExtractionConfig(weights=sys.argv[4], device='cpu', "
+        'batch_size=2), part_size=2, show_progress=False)',
+        corpus, out, config.weights, write=writes)
     [first] = FeatureStore(out).parts()
     assert [*first['videos'], *(f['video'] for f in first['failed'])] == [
         'a/example.mp4', 'a/broken.mp4']

@@ -1,14 +1,11 @@
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
 
 import pytest
 
-from tests.tiny_model import NAMES, ROOT, VIDEOS
+from tests.helpers import run_killed_at_write
+from tests.tiny_model import NAMES, VIDEOS
 from tvtsv2_mm.apis.shards import ShardConfig, make_shards
 from tvtsv2_mm.datasets.shards.cutting import CutConfig
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig
@@ -122,34 +119,15 @@ def test_captions(tmp_path):
     assert 'start' not in found['y'][0]
 
 
-KILLED = """
-import os, signal, sys
-from tvtsv2_mm.apis import part_store
-from tvtsv2_mm.apis.shards import ShardConfig, make_shards
-
-if __name__ == '__main__':
-    replace, calls = os.replace, []
-
-    def replace_or_die(draft, path):
-        calls.append(path)
-        if len(calls) == int(sys.argv[4]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(draft, path)
-
-    part_store.os.replace = replace_or_die
-    make_shards(ShardConfig(ann_file=sys.argv[1], videos=sys.argv[2], part_size=3), sys.argv[3],
-                show_progress=False)
-"""
-
-
 @pytest.mark.parametrize('writes', [4, 5])
 def test_a_kill_costs_one_shard(corpus, tmp_path, monkeypatch, writes):
     """Writes: meta, then tar and record of each part; killed in the second part."""
     out = tmp_path / 'out'
-    done = subprocess.run(
-        [sys.executable, '-c', KILLED, corpus['ann_file'], corpus['videos'], out, str(writes)],
-        env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    run_killed_at_write(
+        'from tvtsv2_mm.apis.shards import ShardConfig, make_shards',
+        'make_shards(ShardConfig(ann_file=sys.argv[2], videos=sys.argv[3], part_size=3), '
+        'sys.argv[4], show_progress=False)',
+        corpus['ann_file'], corpus['videos'], out, write=writes)
     assert not (out / 'index.json').exists()
     first = (out / 'parts' / '00000000.tar').stat()
     make_shards(ShardConfig(**corpus), str(out), show_progress=False)

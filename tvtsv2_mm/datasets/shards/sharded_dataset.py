@@ -17,6 +17,7 @@ from tvtsv2_mm.datasets.annotations import (
     check_transcript,
 )
 from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_captions
+from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
 from tvtsv2_mm.datasets.shards.index import load_index
@@ -158,10 +159,7 @@ class ShardedVideoDataset(Dataset):
             video_bytes=raw.files[endings[0]], filename=raw.label,
             sample_id=record.get('id') or record['path'], sample_idx=raw.number, rng=rng,
             skipped=skipped)
-        packed = self.pipeline(results)
-        if packed is None:
-            raise UnusableSampleError(raw.label, 'a transform of the pipeline returned None')
-        return packed
+        return run_transforms(self.pipeline.transforms, [results])[0]
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy for another process starts without open shards.
