@@ -84,13 +84,27 @@ def test_clips_of_different_size_name_the_file():
 
 
 def test_wrong_channels():
-    with pytest.raises(ValueError, match=r'\(T, 3, H, W\), got \(4, 1, 8, 8\)'):
+    with pytest.raises(ValueError, match=r'\(T, 3, H, W\), or .* got \(4, 1, 8, 8\)'):
         build()(pseudo_collate([make_sample(shape=(4, 1, 8, 8))]))
 
 
 def test_different_numbers_of_kept_patches():
     with pytest.raises(ValueError, match='RandomTubeMask'):
-        build()(pseudo_collate([make_sample(patches=2), make_sample(patches=3)]))
+        build()(pseudo_collate([
+            make_sample(patches=count, shape=(4, count, 3, 4, 4)) for count in (2, 3)]))
+
+
+def test_kept_patches_are_normalised_as_clips_are():
+    preprocessor = build()
+    sample = make_sample(num_valid=2, shape=(4, 5, 3, 4, 4), patches=5)
+    patches = sample['inputs']['video']
+    clip = patches.permute(0, 2, 1, 3, 4).flatten(2, 3)  # (T, 3, P' * p, p)
+    wanted = preprocessor(pseudo_collate(
+        [dict(sample, inputs=dict(sample['inputs'], video=clip))]))['inputs']['video']
+    batch = preprocessor(pseudo_collate([dict(sample, inputs=dict(
+        sample['inputs'], video=patches))]))['inputs']['video']
+    assert batch.shape == (1, 4, 5, 3, 4, 4)
+    torch.testing.assert_close(batch.transpose(2, 3).flatten(3, 4), wanted, rtol=0, atol=0)
 
 
 def test_a_pipeline_without_packing():

@@ -52,14 +52,15 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: What the loader gives (``pseudo_collate``): ``inputs``, a dict of lists of B
-                tensors, ``video`` uint8 (T, 3, H, W), optionally ``tokens`` (K, L) and
-                ``kept_patches`` (P',); and ``data_samples``, B samples (may be missing).
+                tensors, ``video`` uint8 (T, 3, H, W) or kept patches (T, P', 3, p, p), optionally
+                ``tokens`` (K, L) and ``kept_patches`` (P',); and ``data_samples``, B samples (may
+                be missing).
             training: The same either way.
 
         Returns:
-            ``inputs``: dict(video=float32 (B, T, 3, H, W), tokens=int64 (B, K, L), or a list of
-            (K_i, L) where the samples have different numbers of texts, kept_patches=int64 (B, P')),
-            and ``data_samples``.
+            ``inputs``: dict(video=float32 (B, T, 3, H, W) or (B, T, P', 3, p, p), tokens=int64
+            (B, K, L), or a list of (K_i, L) where the samples have different numbers of texts,
+            kept_patches=int64 (B, P')), and ``data_samples``.
 
         Raises:
             ValueError: If the clips have different sizes, or do not have 3 channels.
@@ -72,16 +73,17 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if not isinstance(inputs, Mapping) or 'video' not in inputs:
             raise ValueError("the batch has no inputs['video']: end the pipeline with "
                              'PackVideoText')
-        batch = {'video': self._normalise(self._stack_clips(inputs['video'], data_samples))}
-        if data_samples is not None:
-            self._blacken(batch['video'], data_samples)
-        if 'tokens' in inputs:
-            batch['tokens'] = _stack_where_equal(inputs['tokens'])
+        batch = {}
         if 'kept_patches' in inputs:
             batch['kept_patches'] = _stack_where_equal(inputs['kept_patches'])
             if not isinstance(batch['kept_patches'], Tensor):
                 raise ValueError('the clips of a batch keep different numbers of patches: use one '
                                  'ratio of RandomTubeMask for all of them')
+        batch['video'] = self._normalise(self._stack_clips(inputs['video'], data_samples))
+        if data_samples is not None:
+            self._blacken(batch['video'], data_samples)
+        if 'tokens' in inputs:
+            batch['tokens'] = _stack_where_equal(inputs['tokens'])
         return {'inputs': batch, 'data_samples': data_samples}
 
     def _stack_clips(self, clips: Sequence[Tensor] | Tensor,
@@ -89,8 +91,9 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         first = clips[0].shape
         for i, clip in enumerate(clips):
             shape, name = tuple(clip.shape), _name_of(data_samples, i)
-            if len(shape) != 4 or shape[1] != 3:
-                raise ValueError(f'{name}: a clip must be (T, 3, H, W), got {shape}')
+            if len(shape) not in (4, 5) or shape[-3] != 3:
+                raise ValueError(f'{name}: a clip must be (T, 3, H, W), or (T, P\', 3, p, p) where '
+                                 f'it is masked, got {shape}')
             if shape != first:
                 raise ValueError(f'{name}: its clip is {shape}, but {_name_of(data_samples, 0)} is '
                                  f'{tuple(first)}; all clips of a batch need one size, so the '

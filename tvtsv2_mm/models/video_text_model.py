@@ -58,7 +58,8 @@ class VideoTextModel(BaseModel):
         """Run the model.
 
         Args:
-            inputs: ``video`` (B, T, 3, H, W), normalised; optionally ``tokens`` (B, K, L), or a
+            inputs: ``video`` (B, T, 3, H, W), normalised, or its kept patches
+                (B, T, P', 3, p, p); optionally ``tokens`` (B, K, L), or a
                 list of B tensors (K_i, L) where the numbers differ (prediction only);
                 optionally ``kept_patches`` (B, P').
             data_samples: B samples.
@@ -72,12 +73,17 @@ class VideoTextModel(BaseModel):
             return self._forward(inputs)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not {mode!r}")
 
-    def encode_video(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Embeddings (B, E) and tokens (B, N, E) of the clips, not l2-normalised."""
-        return self.backbone(inputs['video'], inputs.get('kept_patches'))
+    def encode_video(self, inputs: Mapping[str, Tensor],
+                     class_only: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Embeddings (B, E) and tokens (B, N, E) of the clips, not l2-normalised.
+
+        With ``class_only`` the tokens are None, and what only they need is not computed.
+        """
+        return self.backbone(inputs['video'], inputs.get('kept_patches'), class_only)
 
     def encode_views(self, inputs: Mapping[str, Tensor],
-                     data_samples: Sequence[ActionDataSample]) -> tuple[Tensor, Tensor]:
+                     data_samples: Sequence[ActionDataSample],
+                     class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode videos of which the samples' ``num_views`` (V) clips and crops are to be averaged.
 
         The views come one after the other in ``video`` (B, V * T, 3, H, W). The embedding (B, E) is
@@ -86,15 +92,17 @@ class VideoTextModel(BaseModel):
         """
         views = data_samples[0].get('num_views', 1)
         if views == 1:
-            return self.encode_video(inputs)
+            return self.encode_video(inputs, class_only)
         batch, frames = inputs['video'].shape[:2]
         patches = inputs.get('kept_patches')
         parts = dict(
             video=inputs['video'].unflatten(1, (views, frames // views)).flatten(0, 1),
             kept_patches=None if patches is None else patches.repeat_interleave(views, dim=0))
-        embeds, tokens = self.encode_video(parts)
-        embeds = F.normalize(embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
-        return embeds.to(tokens.dtype), tokens.reshape(batch, -1, tokens.shape[-1])
+        view_embeds, tokens = self.encode_video(parts, class_only)
+        embeds = F.normalize(view_embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
+        if tokens is not None:
+            tokens = tokens.reshape(batch, -1, tokens.shape[-1])
+        return embeds.to(view_embeds.dtype), tokens
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Embed texts: (..., L) -> (..., E), not l2-normalised."""
@@ -105,17 +113,18 @@ class VideoTextModel(BaseModel):
     def loss(self, inputs: Mapping[str, Tensor],
              data_samples: Sequence[ActionDataSample]) -> dict[str, Tensor]:
         """Losses of every head that has something to learn from the batch."""
-        video_embeds, video_tokens = self.encode_video(inputs)
+        sorts = (self.contrastive_head is not None and self.sorting_head is not None
+                 and inputs['tokens'].shape[1] > 1)
+        video_embeds, video_tokens = self.encode_video(inputs, class_only=not sorts)
         losses = {}
         if self.contrastive_head is not None:
             text_embeds = self.encode_text(inputs['tokens'])
             losses.update(self.contrastive_head.loss(video_embeds, text_embeds))
-            if self.sorting_head is not None:
-                if text_embeds.shape[1] > 1:
-                    losses.update(self.sorting_head.loss(video_tokens, text_embeds))
-                else:
-                    losses['loss_contrastive'] = (
-                        losses['loss_contrastive'] + self.sorting_head.idle())
+            if sorts:
+                losses.update(self.sorting_head.loss(video_tokens, text_embeds))
+            elif self.sorting_head is not None:
+                losses['loss_contrastive'] = (
+                    losses['loss_contrastive'] + self.sorting_head.idle())
         if hasattr(self.cls_head, 'loss'):
             losses.update(self.cls_head.loss(video_embeds, data_samples))
         if not losses:
@@ -131,7 +140,10 @@ class VideoTextModel(BaseModel):
         ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
         and ``pred_label`` where there is a cls_head.
         """
-        video_embeds, video_tokens = self.encode_views(inputs, data_samples)
+        counts = {len(own) for own in inputs.get('tokens', ())}
+        sorts = self.sorting_head is not None and counts == {self.sorting_head.num_transcripts}
+        video_embeds, video_tokens = self.encode_views(
+            inputs, data_samples, class_only=not sorts)
         for sample, embed in zip(data_samples, F.normalize(video_embeds.float(), dim=-1),
                                  strict=True):
             sample.video_embed = embed
@@ -143,13 +155,13 @@ class VideoTextModel(BaseModel):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples
 
-    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], video_tokens: Tensor,
+    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], video_tokens: Tensor | None,
                        data_samples: Sequence[ActionDataSample]) -> None:
         counts = [len(own) for own in tokens]
         text_embeds = self.encode_text(torch.cat(list(tokens))).split(counts)
         for sample, own in zip(data_samples, text_embeds, strict=True):
             sample.text_embeds = F.normalize(own.float(), dim=-1)
-        if self.sorting_head is not None and set(counts) == {self.sorting_head.num_transcripts}:
+        if video_tokens is not None:
             order_logits = self.sorting_head(video_tokens, torch.stack(text_embeds)).float()
             for sample, logits in zip(data_samples, order_logits, strict=True):
                 sample.order_logits = logits

@@ -23,6 +23,16 @@ def test_number_of_the_method(patch_size, ratio, number):
     assert patches[-1] < (224 // patch_size) ** 2
 
 
+def test_kept_patches_are_cut_out():
+    imgs = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3), np.uint8)
+    results = RandomTubeMask(patch_size=4, ratio=0.5).transform(
+        dict(imgs=imgs, rng=np.random.default_rng(1)))
+    assert results['imgs'].shape == (2, 7, 4, 4, 3)
+    for patch, index in zip(results['imgs'].swapaxes(0, 1), results['kept_patches'], strict=True):
+        top, left = index // 5 * 4, index % 5 * 4
+        np.testing.assert_array_equal(patch, imgs[:, top:top + 4, left:left + 4])
+
+
 def test_every_patch_is_kept_equally_often():
     counts = np.zeros(12)
     for seed in range(600):

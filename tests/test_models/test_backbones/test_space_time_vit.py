@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from tvtsv2_mm.models import SpaceTimeViT
+from tvtsv2_mm.datasets.transforms import RandomTubeMask
+from tvtsv2_mm.models import FramewiseViT, SpaceTimeViT
 
 SIZES = dict(image_size=32, patch_size=8, width=48, layers=2, heads=3, embed_dim=16, num_frames=4)
 
@@ -34,7 +36,6 @@ def test_masked_patches_are_never_seen():
 def test_masked_patches_are_not_projected(monkeypatch):
     """The patch projection gets the kept patches only."""
     model = SpaceTimeViT(**SIZES)
-    model.resblocks = torch.nn.ModuleList()
     seen = []
     linear = torch.Tensor.__matmul__
 
@@ -44,7 +45,7 @@ def test_masked_patches_are_not_projected(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, '__matmul__', record)
     model(torch.randn(2, 4, 3, 32, 32), torch.zeros(2, 3, dtype=torch.long))
-    assert seen[0] == (2, 3, 4, 3 * 8 * 8)
+    assert seen[0] == (2, 4, 3, 3 * 8 * 8)
 
 
 def test_keeping_all_patches_is_no_mask():
@@ -59,7 +60,7 @@ def test_patch_projection_is_the_convolution():
     video = torch.randn(2, 4, 3, 32, 32)
     expected = model.conv1(video.flatten(0, 1)).flatten(2).transpose(1, 2).view(2, 4, 16, 48)
     expected = expected + model.positional_embedding[1:] + model.temporal_embedding[:, None]
-    out = model._embed(video, None)[:, 1:].view(2, 4, 16, 48)
+    out = model._embed(model._gather_patches(video, None), None)[:-2].view(2, 4, 16, 48)
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -75,11 +76,63 @@ def test_starts_without_time():
     assert difference > 1e-3
 
 
+def outputs_and_gradients(model, *args, **kwargs):
+    torch.manual_seed(0)
+    outputs = [out for out in model(*args, **kwargs) if out is not None]
+    loss = sum((out * torch.randn_like(out)).sum() for out in outputs)
+    return [*outputs, *torch.autograd.grad(loss, model.parameters())]
+
+
+@pytest.mark.parametrize('backbone', [SpaceTimeViT, FramewiseViT])
+def test_patches_stand_for_the_video(backbone):
+    """As RandomTubeMask cuts them out."""
+    model = backbone(**SIZES)
+    imgs = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), np.uint8)
+    cut = [RandomTubeMask(patch_size=8, ratio=0.7).transform(
+        dict(imgs=clip, rng=np.random.default_rng(i))) for i, clip in enumerate(imgs)]
+    kept = torch.from_numpy(np.stack([results['kept_patches'] for results in cut]))
+    patches, video = (torch.from_numpy(x).movedim(-1, -3).float() / 255 for x in (
+        np.stack([results['imgs'] for results in cut]), imgs))
+    assert patches.shape == (2, 4, 4, 3, 8, 8)
+    for own, expected in zip(model(patches, kept), model(video, kept), strict=True):
+        torch.testing.assert_close(own, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('backbone', [SpaceTimeViT, FramewiseViT])
+@pytest.mark.parametrize('token_output', ['all_normed', 'patches_raw'])
+def test_class_only(backbone, token_output):
+    model = backbone(**SIZES, token_output=token_output).double()
+    video = torch.randn(2, 4, 3, 32, 32, dtype=torch.float64)
+    embeds, tokens = model(video, class_only=True)
+    assert tokens is None
+    torch.testing.assert_close(embeds, model(video)[0])
+
+
+def test_checkpointing_keeps_less_and_changes_nothing():
+    model = SpaceTimeViT(**SIZES, time_init='proj')
+    video, kept = torch.randn(2, 4, 3, 32, 32), torch.stack([torch.arange(5), torch.arange(3, 8)])
+
+    def kept_values(model):
+        found = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+                lambda t: found.update({t.untyped_storage().data_ptr(): t.numel()}) or t,
+                lambda t: t):
+            model(video, kept)
+        return sum(found.values())
+
+    expected, plain = outputs_and_gradients(model, video, kept), kept_values(model)
+    model.checkpointing = True
+    for own, reference in zip(outputs_and_gradients(model, video, kept), expected, strict=True):
+        torch.testing.assert_close(own, reference, rtol=0, atol=0)
+    assert kept_values(model) < plain / 2
+
+
 @pytest.mark.parametrize(('shape', 'message'), [
     ((1, 4, 3, 40, 40), 'image_size=32, but the frames are 40 x 40'),
     ((1, 5, 3, 32, 32), '5 frames does not fit backbone.num_frames=4'),
     ((4, 3, 32, 32), 'expects'),
     ((1, 3, 4, 32, 32), 'expects'),
+    ((1, 4, 5, 3, 7, 7), r"P' = None: set patch_size of RandomTubeMask"),
 ])
 def test_wrong_input(shape, message):
     with pytest.raises(ValueError, match=message):

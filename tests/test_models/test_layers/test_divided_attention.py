@@ -1,50 +1,106 @@
 import pytest
 import torch
+from torch import Tensor
 
-from tvtsv2_mm.models.layers import DividedAttention, SpaceTimeBlock
+from tvtsv2_mm.models.layers import DividedAttention, SpaceTimeBlock, TokenRows
+from tvtsv2_mm.models.layers.divided_attention import _GroupedAttention, plain_attention
+
+SHAPES = [(1, 4), (3, 4), (4, 1)]
 
 
-def plain(layer: DividedAttention, x: torch.Tensor, num_frames: int) -> torch.Tensor:
-    """The definition, one query after the other."""
-    length, width = x.shape[1:]
-    patches = (length - 1) // num_frames
-    q, k, v = layer.qkv(x).chunk(3, dim=-1)
-    out = torch.zeros_like(x)
-    head_dim = width // layer.heads
-    for query in range(length):
-        if query == 0:
-            seen = list(range(length))
-        else:
-            frame, patch = divmod(query - 1, patches)
-            group = ([1 + t * patches + patch for t in range(num_frames)] if layer.over == 'time'
-                     else [1 + frame * patches + p for p in range(patches)])
-            seen = [0, *group]
-        for head in range(layer.heads):
-            part = slice(head * head_dim, (head + 1) * head_dim)
-            scores = torch.einsum('bd,bnd->bn', q[:, query, part], k[:, seen, part])
-            weights = (scores * head_dim**-0.5).softmax(dim=-1)
-            out[:, query, part] = torch.einsum('bn,bnd->bd', weights, v[:, seen, part])
-    return layer.proj(out)
+def make_qkv(layout: TokenRows, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Queries, keys and values of 3 heads of width 4, as token rows."""
+    torch.manual_seed(0)
+    rows = layout.clips * (layout.frames * layout.patches + 1)
+    return torch.randn(rows, 3, 3, 4, dtype=dtype, requires_grad=True)
+
+
+def definition(qkv: Tensor, layout: TokenRows, over: str) -> Tensor:
+    """One query after the other."""
+    clips, frames, patches = layout
+    out = torch.zeros_like(qkv[:, 0])
+    for clip in range(clips):
+        first, class_row = clip * frames * patches, clips * frames * patches + clip
+        for frame in range(frames):
+            for patch in range(patches):
+                group = ([first + t * patches + patch for t in range(frames)] if over == 'time'
+                         else [first + frame * patches + p for p in range(patches)])
+                out[first + frame * patches + patch] = attend(
+                    qkv, first + frame * patches + patch, [class_row, *group])
+        out[class_row] = attend(
+            qkv, class_row, [class_row, *range(first, first + frames * patches)])
+    return out
+
+
+def attend(qkv: Tensor, query: int, seen: list[int]) -> Tensor:
+    scores = torch.einsum('hd,nhd->hn', qkv[query, 0], qkv[seen, 1]) * qkv.shape[-1]**-0.5
+    return torch.einsum('hn,nhd->hd', scores.softmax(dim=-1), qkv[seen, 2])
+
+
+@pytest.mark.parametrize('attention', [plain_attention, _GroupedAttention.apply])
+@pytest.mark.parametrize('over', ['time', 'space'])
+@pytest.mark.parametrize(('frames', 'patches'), SHAPES)
+def test_equals_definition(attention, over, frames, patches):
+    layout = TokenRows(2, frames, patches)
+    qkv = make_qkv(layout)
+    expected = definition(qkv, layout, over)
+    weights = torch.randn_like(expected)
+    expected_grad, = torch.autograd.grad(expected, qkv, weights)
+    out = attention(qkv, layout, over)
+    grad, = torch.autograd.grad(out, qkv, weights)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(grad, expected_grad)
 
 
 @pytest.mark.parametrize('over', ['time', 'space'])
-@pytest.mark.parametrize(('frames', 'patches'), [(1, 4), (3, 4), (4, 1)])
-def test_equals_definition(over, frames, patches):
+def test_half_precision_is_near(over):
+    layout = TokenRows(2, 3, 4)
+    exact = make_qkv(layout)
+    qkv = exact.detach().bfloat16().requires_grad_()
+    expected, out = (f(x, layout, over) for f, x in (
+        (plain_attention, exact), (_GroupedAttention.apply, qkv)))
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.double(), expected, atol=0.03, rtol=0.03)
+    weights = torch.randn_like(expected)
+    expected_grad, = torch.autograd.grad(expected, exact, weights)
+    grad, = torch.autograd.grad(out, qkv, weights.bfloat16())
+    torch.testing.assert_close(grad.double(), expected_grad, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize('over', ['time', 'space'])
+def test_module_and_its_class_rows(over):
+    """The whole layer by either way, and the class tokens alone."""
     torch.manual_seed(0)
-    layer = DividedAttention(width=12, heads=3, over=over)
-    x = torch.randn(2, 1 + frames * patches, 12, requires_grad=True)
-    expected = plain(layer, x, frames)
-    expected_grad, = torch.autograd.grad(expected.square().sum(), x)
-    out = layer(x, frames)
-    grad, = torch.autograd.grad(out.square().sum(), x)
-    torch.testing.assert_close(out, expected, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(grad, expected_grad, atol=1e-5, rtol=1e-4)
+    layout = TokenRows(2, 3, 4)
+    layer = DividedAttention(width=12, heads=3, over=over).double()
+    x = torch.randn(26, 12, dtype=torch.float64)
+    out = layer(layer.qkv(x), layout)
+    qkv = layer.qkv(x).unflatten(-1, (3, 3, 4))
+    torch.testing.assert_close(out, layer.proj(definition(qkv, layout, over).flatten(1)))
+    torch.testing.assert_close(layer.forward_class(x, layout), layout.split(out)[1])
+
+
+def test_exported_programs_hold_plain_operations():
+    layout = TokenRows(2, 3, 4)
+
+    class Layer(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = DividedAttention(width=12, heads=3, over='time')
+
+        def forward(self, qkv: Tensor) -> Tensor:
+            return self.layer(qkv, layout)
+
+    program = torch.export.export(Layer(), (torch.randn(26, 36), ))
+    names = {str(node.target) for node in program.graph.nodes}
+    assert 'aten.scaled_dot_product_attention.default' in names
+    assert not any('bmm' in name for name in names)
 
 
 @pytest.mark.parametrize('zero_init', ['qkv', 'proj'])
 def test_zero_init_is_silent_but_learns(zero_init):
     layer = DividedAttention(width=12, heads=3, over='time', zero_init=zero_init)
-    out = layer(torch.randn(2, 13, 12), 3)
+    out = layer(layer.qkv(torch.randn(26, 12)), TokenRows(2, 3, 4))
     assert out.abs().max() == 0
     out.square().sum().add(out.sum()).backward()
     learns = layer.qkv if zero_init == 'qkv' else layer.proj
@@ -55,7 +111,7 @@ def time_gradient(time_init: str) -> float:
     """Largest gradient of time attention, as a share of that of space attention."""
     torch.manual_seed(0)
     block = SpaceTimeBlock(width=48, heads=3, activation='gelu', time_init=time_init)
-    block(torch.randn(2, 13, 48), 3).pow(3).sum().backward()
+    block(torch.randn(26, 48), TokenRows(2, 3, 4)).pow(3).sum().backward()
     largest = [max(p.grad.abs().max() for p in (part.qkv.weight, part.proj.weight))
                for part in (block.timeattn, block.attn)]
     return (largest[0] / largest[1]).item()

@@ -19,14 +19,14 @@ class PackVideoText(BaseTransform):
 
     Required Keys:
 
-    - imgs (uint8 (T, H, W, 3))
+    - imgs (uint8 (T, H, W, 3), or patches (T, P', p, p, 3) behind RandomTubeMask)
     - tokens (int64 (K, L), optional)
     - kept_patches (int64 (P',), optional)
     - label or gt_label (int or list of int, optional)
 
-    The result has only ``inputs``: dict(video=uint8 tensor (T, 3, H, W), tokens, kept_patches) and
-    ``data_samples``: an ``ActionDataSample`` with ``gt_label`` where there is a label, and those of
-    ``meta_keys`` that the sample has.
+    The result has only ``inputs``: dict(video=uint8 tensor (T, 3, H, W) or (T, P', 3, p, p),
+    tokens, kept_patches) and ``data_samples``: an ``ActionDataSample`` with ``gt_label`` where
+    there is a label, and those of ``meta_keys`` that the sample has.
 
     Args:
         meta_keys: Keys that travel with the sample as its metainfo.
@@ -39,7 +39,7 @@ class PackVideoText(BaseTransform):
         """Pack."""
         # One copy, which drops what the crop left out; the channels move in the view only.
         imgs = np.array(results['imgs'], order='C')
-        inputs = {'video': torch.from_numpy(imgs).permute(0, 3, 1, 2)}
+        inputs = {'video': torch.from_numpy(imgs).movedim(-1, -3)}
         for key in ('tokens', 'kept_patches'):
             if key in results:
                 inputs[key] = torch.as_tensor(results[key])

@@ -1,4 +1,4 @@
-"""Choose the patches that the video encoder sees."""
+"""Choose the patches that the video encoder sees, and cut them out."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -11,12 +11,17 @@ class RandomTubeMask(BaseTransform):
     """Keep a random part of the patch positions, the same ones in every frame of the clip (tubes).
 
     Of P patches of a frame ``int(P * (1 - ratio))`` are kept: 98 of 196 for ViT-B/16 at 0.5, 76 of
-    256 for ViT-H/14 at 0.7. The model never computes the others; the class token always stays.
+    256 for ViT-H/14 at 0.7. The others end here: what leaves the worker, goes to the device and is
+    normalised there is the kept patches alone. The class token always stays.
 
     Required Keys:
 
-    - imgs (T, H, W, 3): its size gives P
+    - imgs (uint8 (T, H, W, 3)): its size gives P
     - rng
+
+    Modified Keys:
+
+    - imgs (uint8 (T, P', p, p, 3))
 
     Added Keys:
 
@@ -39,18 +44,21 @@ class RandomTubeMask(BaseTransform):
         self.ratio = ratio
 
     def transform(self, results: dict) -> dict:
-        """Add ``kept_patches``."""
-        height, width = results['imgs'].shape[1:3]
-        if height % self.patch_size or width % self.patch_size:
+        """Add ``kept_patches`` and cut them out of ``imgs``."""
+        imgs, side = results['imgs'], self.patch_size
+        height, width = imgs.shape[1:3]
+        if height % side or width % side:
             raise ValueError(f'frames of {height}x{width} pixels cannot be cut into whole patches '
-                             f'of {self.patch_size} pixels; crop to a multiple of the patch size')
-        num_patches = (height // self.patch_size) * (width // self.patch_size)
+                             f'of {side} pixels; crop to a multiple of the patch size')
+        rows, columns = height // side, width // side
+        num_patches = rows * columns
         # 1 - 0.7 is a little more than 0.3: the same floating point as the release, then int().
         num_kept = int(num_patches * (1 - self.ratio))
         if num_kept == 0:
             raise ValueError(f'ratio={self.ratio} keeps none of the {num_patches} patches')
-        kept = results['rng'].permutation(num_patches)[:num_kept]
-        results['kept_patches'] = np.sort(kept)
+        kept = np.sort(results['rng'].permutation(num_patches)[:num_kept])
+        grid = imgs.reshape(len(imgs), rows, side, columns, side, 3).swapaxes(2, 3)
+        results.update(kept_patches=kept, imgs=grid[:, kept // columns, kept % columns])
         return results
 
     def __repr__(self) -> str:

@@ -20,16 +20,20 @@ class FramewiseViT(SpaceTimeViT):
     def __init__(self, **kwargs) -> None:
         super().__init__(time_attention=False, **kwargs)
 
-    def forward(self, video: Tensor, kept_patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, video: Tensor, kept_patches: Tensor | None = None,
+                class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode frames and average; shapes as in :meth:`SpaceTimeViT.forward`.
 
         The tokens of all frames (their class tokens too, where SpaceTimeViT returns its one) come
         one frame after the other.
         """
-        self._check_video(video)
+        self._check_video(video, kept_patches)
         batch, frames = video.shape[:2]
         if kept_patches is not None:
             kept_patches = kept_patches.repeat_interleave(frames, dim=0)
-        embeds, tokens = super().forward(video.flatten(0, 1).unsqueeze(1), kept_patches)
+        embeds, tokens = super().forward(
+            video.flatten(0, 1).unsqueeze(1), kept_patches, class_only)
         clip_embeds = F.normalize(embeds, dim=-1).view(batch, frames, -1).mean(dim=1)
-        return clip_embeds, tokens.reshape(batch, -1, tokens.shape[-1])
+        if tokens is not None:
+            tokens = tokens.reshape(batch, -1, tokens.shape[-1])
+        return clip_embeds, tokens

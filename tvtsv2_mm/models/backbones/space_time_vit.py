@@ -1,10 +1,13 @@
 """The video encoder: CLIP's ViT with divided space-time attention (TVTSv2 section 3)."""
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from tvtsv2_mm.models.layers import SpaceTimeBlock
+from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
 from tvtsv2_mm.registry import MODELS
 
 
@@ -12,8 +15,9 @@ from tvtsv2_mm.registry import MODELS
 class SpaceTimeViT(BaseModule):
     """CLIP ViT that reads a whole clip with one class token.
 
-    Shapes: B clips, T frames, P patches of a frame, P' kept patches, D width, E embedding width.
-    Parameters carry the names of the released checkpoints.
+    Shapes: B clips, T frames, P patches of a frame, P' kept patches, p pixels of a patch's side,
+    R token rows (see TokenRows), D width, E embedding width. Parameters carry the names of the
+    released checkpoints.
 
     Args:
         image_size: height and width of a frame in pixels.
@@ -36,6 +40,8 @@ class SpaceTimeViT(BaseModule):
         temporal_std: standard deviation of the temporal position table at the start; None for the
             release's, ``width ** -0.5``. A narrow model whose patches outweigh that learns what
             came when far sooner with more.
+        checkpointing: keep only the input of each block for the backward and compute the block
+            again there: a third more work for the least memory.
         frozen: True takes all parameters out of training (linear probe).
         init_cfg: mmengine's initialisation config.
     """
@@ -54,6 +60,7 @@ class SpaceTimeViT(BaseModule):
                  time_attention: bool = True,
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
+                 checkpointing: bool = False,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -67,6 +74,7 @@ class SpaceTimeViT(BaseModule):
         self.patch_size = patch_size
         self.num_frames = num_frames
         self.token_output = token_output
+        self.checkpointing = checkpointing
         self.grid = image_size // patch_size
 
         scale = width**-0.5
@@ -88,63 +96,90 @@ class SpaceTimeViT(BaseModule):
         if frozen:
             self.requires_grad_(False)
 
-    def forward(self, video: Tensor, kept_patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, video: Tensor, kept_patches: Tensor | None = None,
+                class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode clips.
 
         Args:
-            video: (B, T, 3, H, W), normalised.
+            video: (B, T, 3, H, W), normalised; or the kept patches of it, (B, T, P', 3, p, p), as
+                RandomTubeMask cuts them out.
             kept_patches: (B, P') indices of the patches that every frame of a clip keeps (tube
                 mask); None keeps all. The others are dropped before the patch projection.
+            class_only: leave the tokens out. What only they need is not computed, which is most of
+                the last block.
 
         Returns:
             The clips' embeddings (B, E), and the tokens for the sorting head (B, N, E) with
-            N = 1 + T * P' ('all_normed') or T * P' ('patches_raw'). Neither is l2-normalised.
+            N = 1 + T * P' ('all_normed') or T * P' ('patches_raw'), or None with ``class_only``.
+            Neither is l2-normalised.
 
         Raises:
             ValueError: the frames have another size, or there are more of them than rows in the
-                temporal position table.
+                temporal position table; patches do not fit their indices.
         """
-        self._check_video(video)
-        x = self.ln_pre(self._embed(video, kept_patches))
-        for block in self.resblocks:
-            x = block(x, num_frames=video.shape[1])
+        patches = self._gather_patches(video, kept_patches)
+        layout = TokenRows(*patches.shape[:3])
+        x = self.ln_pre(self._embed(patches, kept_patches))
+        for block in self.resblocks[:-1]:
+            x = self._run(block, x, layout)
+        x = self._run(self.resblocks[-1], x, layout, class_only)
+        if class_only:
+            return self.ln_post(x) @ self.proj, None
         if self.token_output == 'all_normed':
-            tokens = self.ln_post(x) @ self.proj
-            return tokens[:, 0], tokens
-        return self.ln_post(x[:, 0]) @ self.proj, x[:, 1:] @ self.proj
+            patches, class_tokens = layout.split(self.ln_post(x) @ self.proj)
+            tokens = torch.cat([class_tokens[:, None], patches.flatten(1, 2)], dim=1)
+            return class_tokens, tokens
+        patches, class_tokens = layout.split(x)
+        return self.ln_post(class_tokens) @ self.proj, patches.flatten(1, 2) @ self.proj
 
-    def _check_video(self, video: Tensor) -> None:
-        if video.ndim != 5 or video.shape[2] != 3:
-            raise ValueError(
-                f'{type(self).__name__} expects (B, T, 3, H, W), got {tuple(video.shape)}')
-        height, width = video.shape[-2:]
-        if (height, width) != (self.image_size, self.image_size):
-            raise ValueError(
-                f'{type(self).__name__} was built with image_size={self.image_size}, but the '
-                f'frames are {height} x {width} (H x W): set the crop size of the pipeline and '
-                'backbone.image_size to the same value')
-        if self.time_attention and video.shape[1] > self.num_frames:
-            raise ValueError(
-                f'a clip of {video.shape[1]} frames does not fit backbone.num_frames='
-                f'{self.num_frames}: lower num_frames of the pipeline or raise the backbone\'s')
+    def _run(self, block: SpaceTimeBlock, *args: Any) -> Tensor:
+        if self.checkpointing and self.training:
+            return checkpoint(block, *args, use_reentrant=False)
+        return block(*args)
 
-    def _embed(self, video: Tensor, kept_patches: Tensor | None) -> Tensor:
-        """Project the kept patches and add the positions: (B, T, 3, H, W) -> (B, 1 + T*P', D)."""
+    def _gather_patches(self, video: Tensor, kept_patches: Tensor | None) -> Tensor:
+        """Check the shapes and cut out the kept patches: (B, T, P', 3 * p * p)."""
+        self._check_video(video, kept_patches)
+        if video.ndim == 6:
+            return video.flatten(3)
         batch, frames = video.shape[:2]
         grid, side = self.grid, self.patch_size
         # Rows and columns of the patch grid, and of the pixels inside a patch.
         patches = video.reshape(batch, frames, 3, grid, side, grid, side)
-        spatial = self.positional_embedding[1:]
         if kept_patches is None:
-            patches = patches.permute(0, 3, 5, 1, 2, 4, 6).flatten(1, 2)  # (B, P, T, 3, p, p)
-            spatial = spatial[None]  # (1, P, D)
-        else:
-            clip = torch.arange(batch, device=video.device)[:, None]
-            patches = patches[clip, :, :, kept_patches // grid, :, kept_patches % grid]
-            spatial = spatial[kept_patches]  # (B, P', D)
-        x = patches.flatten(3) @ self.conv1.weight.flatten(1).t()  # (B, P', T, D)
-        x = x.transpose(1, 2) + spatial[:, None]
+            return patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(2, 3).flatten(3)
+        clip = torch.arange(batch, device=video.device)[:, None, None]
+        frame = torch.arange(frames, device=video.device)[:, None]
+        row, column = (kept_patches // grid)[:, None], (kept_patches % grid)[:, None]
+        return patches[clip, frame, :, row, :, column].flatten(3)
+
+    def _check_video(self, video: Tensor, kept_patches: Tensor | None) -> None:
+        name, shape = type(self).__name__, tuple(video.shape)
+        if video.ndim == 6:
+            side, kept = self.patch_size, None if kept_patches is None else kept_patches.shape[1]
+            if shape[2:] != (kept, 3, side, side):
+                raise ValueError(
+                    f'{name} got patches (B, T, P\', 3, p, p) of the shape {shape}, but '
+                    f'backbone.patch_size is {side} and kept_patches has P\' = {kept}: set '
+                    'patch_size of RandomTubeMask to the same value')
+        elif video.ndim != 5 or shape[2] != 3:
+            raise ValueError(f'{name} expects (B, T, 3, H, W), got {shape}')
+        elif shape[3:] != (self.image_size, self.image_size):
+            raise ValueError(
+                f'{name} was built with image_size={self.image_size}, but the frames are '
+                f'{shape[3]} x {shape[4]} (H x W): set the crop size of the pipeline and '
+                'backbone.image_size to the same value')
+        if self.time_attention and shape[1] > self.num_frames:
+            raise ValueError(
+                f'a clip of {shape[1]} frames does not fit backbone.num_frames='
+                f'{self.num_frames}: lower num_frames of the pipeline or raise the backbone\'s')
+
+    def _embed(self, patches: Tensor, kept_patches: Tensor | None) -> Tensor:
+        """Project the patches and add the positions: (B, T, P', 3 * p * p) -> (R, D)."""
+        spatial = self.positional_embedding[1:]
+        spatial = spatial[None] if kept_patches is None else spatial[kept_patches]  # (B, P', D)
+        x = patches @ self.conv1.weight.flatten(1).t() + spatial[:, None]
         if self.time_attention:
-            x = x + self.temporal_embedding[:frames, None]
+            x = x + self.temporal_embedding[:patches.shape[1], None]
         class_token = self.class_embedding + self.positional_embedding[0]
-        return torch.cat([class_token.expand(batch, 1, -1).to(x), x.flatten(1, 2)], dim=1)
+        return torch.cat([x.flatten(0, 2), class_token.expand(patches.shape[0], -1).to(x)])

@@ -1,4 +1,5 @@
 from .divided_attention import DividedAttention
-from .space_time_block import SpaceTimeBlock, build_activation
+from .space_time_block import SpaceTimeBlock
+from .token_rows import TokenRows
 
-__all__ = ['DividedAttention', 'SpaceTimeBlock', 'build_activation']
+__all__ = ['DividedAttention', 'SpaceTimeBlock', 'TokenRows']

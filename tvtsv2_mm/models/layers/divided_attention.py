@@ -1,8 +1,19 @@
-"""Attention divided over space and time (TVTSv2 section 3; one class token for the whole clip)."""
+"""Attention divided over space and time (TVTSv2 section 3; one class token for the whole clip).
+
+Names end in the axes of a tensor: B clips, T frames, P patches of a frame, G groups of a clip, M
+members of a group (over space: G = T, M = P; over time: G = P, M = T), H heads, d width of a head,
+R token rows (see TokenRows); Q and K are the 1 + M queries and keys of a group.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from .token_rows import TokenRows
+
+# Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
+_GROUPED = dict(space=(0, 1, 2), time=(0, 2, 1))
 
 
 class DividedAttention(nn.Module):
@@ -13,7 +24,8 @@ class DividedAttention(nn.Module):
     - ``over='time'``: to the T tokens of its own patch position;
     - ``over='space'``: to the P patches of its own frame.
 
-    Parameters are named as in the released checkpoints (``qkv``, ``proj``).
+    Parameters are named as in the released checkpoints (``qkv``, ``proj``). The caller applies
+    ``qkv`` together with the norm before it (norm_linear).
 
     Args:
         width: token width D.
@@ -47,43 +59,164 @@ class DividedAttention(nn.Module):
         elif zero_init == 'proj':
             nn.init.zeros_(self.proj.weight)
 
-    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+    def forward(self, qkv: Tensor, layout: TokenRows) -> Tensor:
         """Attend inside the groups.
 
         Args:
-            x: (B, 1 + T * P, D), the class token first, then the patches frame by frame.
-            num_frames: T.
+            qkv: (R, 3 * D), the queries, keys and values of all tokens.
+            layout: of the R rows.
 
         Returns:
-            (B, 1 + T * P, D).
+            (R, D).
         """
-        batch, length, width = x.shape
-        heads, frames = self.heads, num_frames
-        head_dim = width // heads
-        qkv = self.qkv(x).view(batch, length, 3, heads, head_dim)
-
-        # (3, B, H, 1 + T * P, d): the class query reads every token.
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        class_out = F.scaled_dot_product_attention(q[:, :, :1], k, v)
-        class_out = class_out.transpose(1, 2).reshape(batch, 1, width)
-
-        # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
-        patches = qkv[:, 1:].view(batch, frames, -1, 3, heads, head_dim)
-        if self.over == 'space':
-            grouped = patches.permute(3, 0, 1, 4, 2, 5)  # (3, B, T, H, P, d)
+        qkv = qkv.unflatten(-1, (3, self.heads, -1))
+        # CPU kernels of scaled_dot_product_attention are slow for groups as small as these, above
+        # all their backward in bfloat16; GPUs' are not, and exported files want plain operations.
+        if qkv.device.type == 'cpu' and not torch.compiler.is_exporting():
+            out = _GroupedAttention.apply(qkv, layout, self.over)
         else:
-            grouped = patches.permute(3, 0, 2, 4, 1, 5)  # (3, B, P, H, T, d)
-        groups, members = grouped.shape[2], grouped.shape[4]
-        class_kv = qkv[:, :1, 1:].permute(2, 0, 3, 1, 4).unsqueeze(2)  # (2, B, 1, H, 1, d)
-        keys_values = torch.cat(
-            [class_kv.expand(-1, -1, groups, -1, -1, -1), grouped[1:]], dim=4
-        ).flatten(1, 2)
-        patch_out = F.scaled_dot_product_attention(
-            grouped[0].flatten(0, 1), keys_values[0], keys_values[1])
-        patch_out = patch_out.view(batch, groups, heads, members, head_dim)
-        if self.over == 'space':
-            patch_out = patch_out.permute(0, 1, 3, 2, 4)
-        else:
-            patch_out = patch_out.permute(0, 3, 1, 2, 4)
-        patch_out = patch_out.reshape(batch, length - 1, width)
-        return self.proj(torch.cat([class_out, patch_out], dim=1))
+            out = plain_attention(qkv, layout, self.over)
+        return self.proj(out.flatten(1))
+
+    def forward_class(self, x: Tensor, layout: TokenRows) -> Tensor:
+        """Attend from the class tokens alone, which makes no difference whatever the groups.
+
+        Args:
+            x: (R, D), normalised tokens, before ``qkv``.
+            layout: of the R rows.
+
+        Returns:
+            (B, D).
+        """
+        width = x.shape[1]
+        patches, class_tokens = layout.split(x)
+        tokens = torch.cat([class_tokens[:, None], patches.flatten(1, 2)], dim=1)
+        query, key_value = (
+            F.linear(part, weight, bias).unflatten(-1, (-1, self.heads, width // self.heads))
+            for part, weight, bias in zip(
+                (class_tokens[:, None], tokens), self.qkv.weight.split([width, 2 * width]),
+                self.qkv.bias.split([width, 2 * width]), strict=True))
+        q, k, v = (part.transpose(1, 2) for part in (*query.unbind(2), *key_value.unbind(2)))
+        return self.proj(F.scaled_dot_product_attention(q, k, v).flatten(1))
+
+
+def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
+    """Attention by scaled_dot_product_attention, keys and values of class and group concatenated.
+
+    Returns:
+        (R, H, d).
+    """
+    order = _GROUPED[over]
+    patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
+    heads, head_dim = qkv_R3Hd.shape[2:]
+
+    all_3BHNd = torch.cat([class_B3Hd[:, None], patches_BTP3Hd.flatten(1, 2)], dim=1).permute(
+        2, 0, 3, 1, 4)
+    class_BH1d = F.scaled_dot_product_attention(
+        all_3BHNd[0, :, :, :1], all_3BHNd[1], all_3BHNd[2])
+
+    grouped_3BGHMd = patches_BTP3Hd.permute(3, *order[:2], 4, order[2], 5)
+    _, clips, groups, _, members, _ = grouped_3BGHMd.shape
+    class_2BGH1d = class_B3Hd[:, 1:].permute(1, 0, 2, 3)[:, :, None, :, None].expand(
+        -1, -1, groups, -1, -1, -1)
+    keys_2BGHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4)
+    # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
+    out_BGHMd = F.scaled_dot_product_attention(
+        grouped_3BGHMd[0].flatten(0, 1), *keys_2BGHKd.flatten(1, 2)).view(
+            clips, groups, heads, members, head_dim)
+    out_BGMHd = out_BGHMd.transpose(2, 3)
+    out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
+    return torch.cat([out_BTPHd.flatten(0, 2), class_BH1d.squeeze(2)])
+
+
+class _GroupedAttention(torch.autograd.Function):
+    """The same by matrix products, each group with the class token as its first member.
+
+    The class token is query, key and value of every group. As a query it gets the scores of all
+    tokens from the products that the groups need anyway; its softmax then goes over the groups, its
+    own key counted in the first group alone, and its output is the sum of what the groups give. So
+    nothing is read again for it, and queries, keys and values are copied once, into the order of
+    the products, and kept in that order. Backward is written out: derived by autograd, each view
+    of the rows would get a gradient of the size of all of them.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
+        qkv_3BGHQd = _to_groups(qkv_R3Hd, layout, over)
+        q, k, v = qkv_3BGHQd.flatten(1, 3)
+        scale = q.shape[-1]**-0.5
+        scores_KQ = torch.baddbmm(q.new_empty(1), k, q.mT, beta=0, alpha=scale).unflatten(
+            0, qkv_3BGHQd.shape[1:4])
+        class_weights = _class_softmax(scores_KQ[..., 0])
+        # Over the keys as rows: a softmax over so few columns is slow.
+        weights_KQ = scores_KQ.softmax(dim=-2)
+        weights_KQ[..., 0] = class_weights
+        out_BGHQd = torch.bmm(weights_KQ.flatten(0, 2).mT, v).view_as(qkv_3BGHQd[0])
+        ctx.save_for_backward(qkv_3BGHQd, weights_KQ)
+        ctx.layout, ctx.over = layout, over
+        return _to_rows(out_BGHQd[None], layout, over).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_RHd: Tensor) -> tuple[Tensor, None, None]:
+        qkv_3BGHQd, weights_KQ = ctx.saved_tensors
+        q, k, v = qkv_3BGHQd.flatten(1, 3)
+        scale = q.shape[-1]**-0.5
+        grad_out = _to_groups(grad_RHd[:, None], ctx.layout, ctx.over).flatten(0, 3)
+        grad_weights_KQ = torch.bmm(v, grad_out.mT).view_as(weights_KQ)
+        class_grad = _class_softmax_backward(grad_weights_KQ[..., 0], weights_KQ[..., 0])
+        grad_scores_KQ = torch._softmax_backward_data(
+            grad_weights_KQ, weights_KQ, -2, weights_KQ.dtype)
+        grad_scores_KQ[..., 0] = class_grad
+        grad_scores_KQ = grad_scores_KQ.flatten(0, 2)
+        grads_3BGHQd = torch.empty_like(qkv_3BGHQd)
+        grad_q, grad_k, grad_v = grads_3BGHQd.flatten(1, 3)
+        torch.baddbmm(grad_q, grad_scores_KQ.mT, k, beta=0, alpha=scale, out=grad_q)
+        torch.baddbmm(grad_k, grad_scores_KQ, q, beta=0, alpha=scale, out=grad_k)
+        torch.bmm(weights_KQ.flatten(0, 2), grad_out, out=grad_v)
+        return _to_rows(grads_3BGHQd, ctx.layout, ctx.over), None, None
+
+
+def _to_groups(rows_RnHd: Tensor, layout: TokenRows, over: str) -> Tensor:
+    """(R, n, H, d) -> (n, B, G, H, 1 + M, d), the class token before the members of each group."""
+    order = _GROUPED[over]
+    patches_BTPnHd, class_BnHd = layout.split(rows_RnHd)
+    members_nBGHMd = patches_BTPnHd.permute(3, *order[:2], 4, order[2], 5)
+    shape = list(members_nBGHMd.shape)
+    shape[4] += 1
+    grouped = rows_RnHd.new_empty(shape)
+    grouped[..., 1:, :] = members_nBGHMd
+    grouped[..., 0, :] = class_BnHd.transpose(0, 1)[:, :, None]
+    return grouped
+
+
+def _to_rows(grouped_nBGHQd: Tensor, layout: TokenRows, over: str) -> Tensor:
+    """(n, B, G, H, 1 + M, d) -> (R, n, H, d); a clip's class token is the sum over its groups."""
+    count, _, _, heads, _, head_dim = grouped_nBGHQd.shape
+    rows = grouped_nBGHQd.new_empty(
+        layout.clips * (layout.frames * layout.patches + 1), count, heads, head_dim)
+    patches_BTPnHd, class_BnHd = layout.split(rows)
+    patches_BTPnHd.permute(3, *_GROUPED[over][:2], 4, _GROUPED[over][2], 5).copy_(
+        grouped_nBGHQd[..., 1:, :])
+    class_BnHd.copy_(grouped_nBGHQd[..., 0, :].sum(dim=2).transpose(0, 1))
+    return rows
+
+
+def _class_softmax(scores_BGHK: Tensor) -> Tensor:
+    """Softmax over all tokens of a clip; its own key is in every group and counts in the first."""
+    scores = scores_BGHK.to(_at_least_float32(scores_BGHK), copy=True)
+    scores[:, 1:, :, 0] = float('-inf')
+    return scores.transpose(1, 2).flatten(2).softmax(dim=-1).view(
+        *scores.transpose(1, 2).shape).transpose(1, 2)
+
+
+def _class_softmax_backward(grad_BGHK: Tensor, weights_BGHK: Tensor) -> Tensor:
+    """Gradient of the scores."""
+    dtype = _at_least_float32(grad_BGHK)
+    grad, weights = grad_BGHK.to(dtype), weights_BGHK.to(dtype)
+    mean = (grad * weights).sum(dim=(1, 3), keepdim=True)
+    return (grad - mean) * weights
+
+
+def _at_least_float32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
+
+LAYOUT = TokenRows(2, 3, 8)
+ROWS, WIDTH, HEADS = 2 * (3 * 8 + 1), 48, 3
+
+
+def make_block(**kwargs) -> SpaceTimeBlock:
+    torch.manual_seed(0)
+    return SpaceTimeBlock(
+        width=WIDTH, heads=HEADS, activation='quick_gelu', time_init='proj', **kwargs).double()
+
+
+@pytest.mark.parametrize('time_attention', [True, False])
+def test_class_only_is_the_class_rows(time_attention):
+    block = make_block(time_attention=time_attention)
+    x = torch.randn(ROWS, WIDTH, dtype=torch.float64, requires_grad=True)
+    parameters = [x, *block.parameters()]
+    expected = LAYOUT.split(block(x, LAYOUT))[1]
+    out = block(x, LAYOUT, class_only=True)
+    torch.testing.assert_close(out, expected)
+    weights = torch.randn_like(out)
+    for grad, expected_grad in zip(
+            torch.autograd.grad(out, parameters, weights),
+            torch.autograd.grad(expected, parameters, weights), strict=True):
+        torch.testing.assert_close(grad, expected_grad)
+
+
+def test_kept_values():
+    """15 widths a token: x, time and space; twice q, k, v and the output; the hidden values.
+
+    Beside them are the attention's weights and three means and scales of a token; and of the class
+    token a query, key and value in each group.
+    """
+    block = make_block()
+    parameters = {p.untyped_storage().data_ptr() for p in block.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept[storage.data_ptr()] = storage.nbytes() // tensor.element_size()
+        return tensor
+
+    x = torch.randn(ROWS, WIDTH, dtype=torch.float64, requires_grad=True)
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        block(x, LAYOUT)
+    clips, frames, patches = LAYOUT
+    weights = clips * HEADS * (frames * (1 + patches)**2 + patches * (1 + frames)**2)
+    copies = 3 * WIDTH * clips * (frames + patches - 2)
+    assert sum(kept.values()) == 15 * ROWS * WIDTH + weights + copies + 3 * 2 * ROWS
