@@ -30,7 +30,7 @@ def encode_in_micro_batches(encode: Callable[[Mapping[str, Tensor]], Encoded],
     With A the activations of a sample and M ``size``, memory is O(M * A) beside inputs and
     embeddings, not O(B * A). The price is a second forward pass. Under ``fully_shard`` it is more:
     every part gathers every unit again, and torch keeps a part's units gathered from its second
-    forward to its backward, so that parameters are whole there (gradients and optimiser are not).
+    forward to its backward: parameters are whole there, and gradients until they are reduced.
 
     Args:
         encode: treats every sample for itself; the values of its dict are means over samples.
