@@ -99,6 +99,27 @@ def test_frozen_video_encoder_and_tuned_texts(model_cfg, batch):
     assert_same(losses_and_gradients(build(model_cfg, 2), batch), expected)
 
 
+class ReadValues(TorchDispatchMode):
+    """Count the values that Python reads of a tensor: on a GPU each waits for the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('size', [None, 2])
+def test_a_step_waits_for_no_value(model_cfg, batch, size):
+    model = build(model_cfg, size)
+    with ReadValues() as reads:
+        total(model(batch, None, mode='loss')).backward()
+    assert reads.count == 0
+    with ReadValues() as reads:
+        model.encode_text(batch['tokens'])
+    assert reads.count == 1
+
+
 @pytest.mark.parametrize('size', [0, -1])
 def test_errors(model_cfg, size):
     with pytest.raises(ValueError, match=f'micro_batch_size must be at least 1.*not {size}'):

@@ -107,11 +107,14 @@ class VideoTextModel(BaseModel):
         embeds = F.normalize(embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
         return embeds.to(tokens.dtype), tokens.reshape(batch, -1, tokens.shape[-1])
 
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """Embed texts: (..., L) -> (..., E), not l2-normalised."""
+    def encode_text(self, tokens: Tensor, padded: bool = True) -> Tensor:
+        """Embed texts: (..., L) -> (..., E), not l2-normalised.
+
+        ``padded``: whether there may be padding to cut, see PartiallyFrozenTextEncoder.
+        """
         if self.neck is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')
-        return self.neck(tokens.flatten(0, -2)).unflatten(0, tokens.shape[:-1])
+        return self.neck(tokens.flatten(0, -2), padded).unflatten(0, tokens.shape[:-1])
 
     def loss(self, inputs: Mapping[str, Tensor],
              data_samples: Sequence[ActionDataSample]) -> dict[str, Tensor]:
@@ -138,7 +141,8 @@ class VideoTextModel(BaseModel):
         video_embeds, video_tokens = self.encode_video(inputs)
         if self.contrastive_head is None:
             return video_embeds, None, {}
-        text_embeds = self.encode_text(inputs['tokens'])
+        # The data preprocessor has cut them.
+        text_embeds = self.encode_text(inputs['tokens'], padded=False)
         if self.sorting_head is None or text_embeds.shape[1] == 1:
             return video_embeds, text_embeds, {}
         return video_embeds, text_embeds, self.sorting_head.loss(video_tokens, text_embeds)
