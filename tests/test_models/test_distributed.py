@@ -30,7 +30,7 @@ def check_rank(rank: int, world_size: int, model_cfg: dict, inputs: dict) -> Non
                 assert parameter.grad is None
                 continue
             torch.testing.assert_close(
-                parameter.grad, expected.grad, atol=3e-5, rtol=1e-4, msg=lambda m, n=name: n + m)
+                parameter.grad, expected.grad, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: n + m)
 
 
 def test_two_ranks_give_the_gradient_of_the_joint_batch(model_cfg, inputs):
