@@ -62,7 +62,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         Returns:
             ``inputs``: dict(video=float32 (B, T, 3, H, W), tokens=int64 (B, K, L), or a list of
             (K_i, L) where the samples have different numbers of texts, kept_patches=int64 (B, P')),
-            and ``data_samples``. L is now that of the batch's longest text.
+            and ``data_samples``.
 
         Raises:
             ValueError: If the clips have different sizes, or do not have 3 channels.
