@@ -13,9 +13,11 @@ def make_sample(num_valid=None, shape=(4, 3, 8, 8), texts=2, patches=3):
     if num_valid is not None:
         meta['num_valid_frames'] = num_valid
     sample.set_metainfo(meta)
+    tokens = torch.randint(1, 99, (texts, 5), generator=generator)
+    tokens[:, -1] = 99
     inputs = {
         'video': torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
-        'tokens': torch.randint(0, 99, (texts, 5), generator=generator),
+        'tokens': tokens,
         'kept_patches': torch.arange(patches),
     }
     return {'inputs': inputs, 'data_samples': sample}
@@ -69,6 +71,19 @@ def test_channels_last_views_from_the_packing_give_the_same_batch():
 def test_different_numbers_of_texts_stay_a_list():
     batch = build()(pseudo_collate([make_sample(texts=1), make_sample(texts=3)]))
     assert [tuple(tokens.shape) for tokens in batch['inputs']['tokens']] == [(1, 5), (3, 5)]
+
+
+@pytest.mark.parametrize('texts', [2, 3])
+def test_texts_are_cut_to_the_longest_of_the_batch(texts):
+    samples = [make_sample(texts=2), make_sample(texts=texts)]
+    for sample, end in zip(samples, (1, 3), strict=True):
+        sample['inputs']['tokens'][0, end] = 99
+        sample['inputs']['tokens'][0, end + 1:] = 0
+        sample['inputs']['tokens'][1:, 1] = 99
+        sample['inputs']['tokens'][1:, 2:] = 0
+    batch = build()(pseudo_collate(samples))
+    for found, sample in zip(batch['inputs']['tokens'], samples, strict=True):
+        assert found.tolist() == sample['inputs']['tokens'][:, :4].tolist()
 
 
 def test_samples_without_text_or_mask():

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tvtsv2_mm.registry import MODELS
 
+from .necks import longest_text
+
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -17,7 +19,8 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 class VideoTextDataPreprocessor(BaseDataPreprocessor):
     """Stack the samples of a batch, move them to the device, and normalise the pixels there.
 
-    Pixels stay uint8 until they are on the device: a quarter of the bytes to move. Frames from a
+    Pixels stay uint8 until they are on the device: a quarter of the bytes to move. Texts are cut to
+    the longest of the batch before, where looking for it waits for no device. Frames from a
     sample's ``num_valid_frames`` on are set to 0 after normalisation (``short_clip='black'`` of
     ``DecodeClip``).
 
@@ -68,7 +71,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if isinstance(data, Sequence):
             raise ValueError('the batch is a list: a data set with clips_per_video above 1 needs '
                              "collate_fn=dict(type='tvtsv2_mm.collate_clips') in its data loader")
-        data = self.cast_data(data)
+        data = self.cast_data(_cut_texts(data))
         inputs, data_samples = data['inputs'], data.get('data_samples')
         if not isinstance(inputs, Mapping) or 'video' not in inputs:
             raise ValueError("the batch has no inputs['video']: end the pipeline with "
@@ -109,6 +112,15 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         for clip, sample in zip(video, data_samples, strict=True):
             num_valid = sample.get('num_valid_frames', len(clip))
             clip[num_valid:] = 0
+
+
+def _cut_texts(data: dict) -> dict:
+    inputs = data['inputs']
+    if not isinstance(inputs, Mapping) or 'tokens' not in inputs:
+        return data
+    longest = longest_text(torch.cat(list(inputs['tokens'])))
+    tokens = [own[..., :longest] for own in inputs['tokens']]
+    return data | {'inputs': inputs | {'tokens': tokens}}
 
 
 def _stack_where_equal(tensors: Sequence[Tensor] | Tensor) -> Tensor | list[Tensor]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from tvtsv2_mm.checkpoints import to_own_layout
 from tvtsv2_mm.registry import MODELS
 
+from .micro_batches import Encoded, encode_in_micro_batches
+
 
 @MODELS.register_module()
 class VideoTextModel(BaseModel):
@@ -25,6 +27,10 @@ class VideoTextModel(BaseModel):
         sorting_head: transcript sorting; used where a sample has more than one text.
         cls_head: classes of a video: ZeroShotHead or LinearProbeHead.
         data_preprocessor: batches to the device.
+        micro_batch_size: in training, encode so many samples of a rank's batch at a time and
+            compute them again in the backward: memory for the activations of so many samples,
+            the loss of the whole batch. None encodes all at once. See
+            :func:`~tvtsv2_mm.models.micro_batches.encode_in_micro_batches`.
         interpolate_positions: resize the position tables of a checkpoint to this model's number of
             patches and frames when weights are loaded; otherwise other sizes are an error.
         init_cfg: mmengine's initialisation config. ``dict(type='Pretrained', checkpoint=...)``
@@ -39,9 +45,14 @@ class VideoTextModel(BaseModel):
                  sorting_head: dict | None = None,
                  cls_head: dict | None = None,
                  data_preprocessor: dict | None = None,
+                 micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
+        if micro_batch_size is not None and micro_batch_size < 1:
+            raise ValueError('micro_batch_size must be at least 1, or None for the whole batch, '
+                             f'not {micro_batch_size!r}')
+        self.micro_batch_size = micro_batch_size
         self.interpolate_positions = interpolate_positions
         self.backbone = MODELS.build(backbone)
         self.neck = neck and MODELS.build(neck)
@@ -104,33 +115,45 @@ class VideoTextModel(BaseModel):
             tokens = tokens.reshape(batch, -1, tokens.shape[-1])
         return embeds.to(view_embeds.dtype), tokens
 
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """Embed texts: (..., L) -> (..., E), not l2-normalised."""
+    def encode_text(self, tokens: Tensor, padded: bool = True) -> Tensor:
+        """Embed texts: (..., L) -> (..., E), not l2-normalised.
+
+        ``padded``: whether there may be padding to cut, see PartiallyFrozenTextEncoder.
+        """
         if self.neck is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')
-        return self.neck(tokens.flatten(0, -2)).unflatten(0, tokens.shape[:-1])
+        return self.neck(tokens.flatten(0, -2), padded).unflatten(0, tokens.shape[:-1])
 
     def loss(self, inputs: Mapping[str, Tensor],
              data_samples: Sequence[ActionDataSample]) -> dict[str, Tensor]:
         """Losses of every head that has something to learn from the batch."""
-        sorts = (self.contrastive_head is not None and self.sorting_head is not None
-                 and inputs['tokens'].shape[1] > 1)
-        video_embeds, video_tokens = self.encode_video(inputs, class_only=not sorts)
+        if self.micro_batch_size is None:
+            video_embeds, text_embeds, means = self._encode(inputs)
+        else:
+            video_embeds, text_embeds, means = encode_in_micro_batches(
+                self._encode, inputs, self.micro_batch_size)
         losses = {}
         if self.contrastive_head is not None:
-            text_embeds = self.encode_text(inputs['tokens'])
-            losses.update(self.contrastive_head.loss(video_embeds, text_embeds))
-            if sorts:
-                losses.update(self.sorting_head.loss(video_tokens, text_embeds))
-            elif self.sorting_head is not None:
-                losses['loss_contrastive'] = (
-                    losses['loss_contrastive'] + self.sorting_head.idle())
+            losses.update(self.contrastive_head.loss(video_embeds, text_embeds), **means)
+            if self.sorting_head is not None and text_embeds.shape[1] == 1:
+                losses['loss_contrastive'] = losses['loss_contrastive'] + self.sorting_head.idle()
         if hasattr(self.cls_head, 'loss'):
             losses.update(self.cls_head.loss(video_embeds, data_samples))
         if not losses:
             raise ValueError('nothing to train: give the model a contrastive_head or a cls_head '
                              'that learns')
         return losses
+
+    def _encode(self, inputs: Mapping[str, Tensor]) -> Encoded:
+        """What the loss needs of each sample alone: embeddings, and the losses that are means."""
+        if self.contrastive_head is None:
+            return self.encode_video(inputs, class_only=True)[0], None, {}
+        sorts = self.sorting_head is not None and inputs['tokens'].shape[1] > 1
+        video_embeds, video_tokens = self.encode_video(inputs, class_only=not sorts)
+        # The data preprocessor has cut them.
+        text_embeds = self.encode_text(inputs['tokens'], padded=False)
+        means = self.sorting_head.loss(video_tokens, text_embeds) if sorts else {}
+        return video_embeds, text_embeds, means
 
     def predict(self, inputs: Mapping[str, Tensor],
                 data_samples: Sequence[ActionDataSample]) -> Sequence[ActionDataSample]:

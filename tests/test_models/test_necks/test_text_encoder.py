@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
 from tvtsv2_mm.models import PartiallyFrozenTextEncoder
 
@@ -68,6 +69,33 @@ def test_padding_is_cut_exactly():
     tokens = make_tokens()
     expected = neck.clip(input_ids=tokens).text_embeds
     torch.testing.assert_close(neck(tokens), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(neck(tokens, padded=False), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_attention_is_fused_and_needs_no_mask(monkeypatch):
+    neck = PartiallyFrozenTextEncoder(**SIZES)
+    fused, calls = torch.nn.functional.scaled_dot_product_attention, []
+
+    def spy(query, key, value, **kwargs):
+        calls.append((query.dtype, kwargs['attn_mask'], kwargs['is_causal']))
+        return fused(query, key, value, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', spy)
+    with torch.autocast('cpu', torch.bfloat16):
+        neck(make_tokens())
+    assert calls == 4 * [(torch.bfloat16, None, True)]
+
+
+def test_frozen_blocks_make_no_gradient_of_their_weights():
+    """The release's embeddings are tuned: the gradient goes through, at the cost of a forward."""
+    neck = PartiallyFrozenTextEncoder(**(SIZES | dict(frozen_layers=4)))
+    tokens = make_tokens()
+    with FlopCounterMode(display=False) as forward:
+        loss = neck(tokens).sum()
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    tuned = 2 * len(tokens) * neck.clip.text_projection.weight.numel()
+    assert backward.get_total_flops() == forward.get_total_flops() + tuned
 
 
 def test_errors():

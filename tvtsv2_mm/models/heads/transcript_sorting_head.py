@@ -124,6 +124,12 @@ class TranscriptSortingHead(BaseModule):
         """Return a zero that depends on every parameter, for batches with nothing to sort.
 
         So DDP sees the same graph in every step and needs no search for unused parameters. The
-        optimiser steps with a zero gradient there, as it does in the release.
+        optimiser steps with a zero gradient there, as it does in the release. It comes from a
+        forward pass over zeros, one video token long, because only in its own forward does a part
+        that fully_shard has sharded hold whole parameters.
         """
-        return sum(parameter.sum() for parameter in self.parameters()) * 0.0
+        width, like = self.type_embed.shape[-1], dict(
+            device=self.type_embed.device, dtype=self.type_embed.dtype)
+        logits = self(torch.zeros(1, 1, width, **like),
+                      torch.zeros(1, self.num_transcripts, width, **like))
+        return logits.sum() * 0.0

@@ -1,3 +1,3 @@
-from .text_encoder import PartiallyFrozenTextEncoder
+from .text_encoder import PartiallyFrozenTextEncoder, longest_text
 
-__all__ = ['PartiallyFrozenTextEncoder']
+__all__ = ['PartiallyFrozenTextEncoder', 'longest_text']

@@ -70,11 +70,13 @@ class PartiallyFrozenTextEncoder(BaseModule):
         if frozen:
             self.requires_grad_(False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Encode texts.
 
         Args:
             tokens: (N, L) token ids, padded with 0 behind the end token.
+            padded: cut the padding that all texts have. Finding it waits for the device: False,
+                where the caller has cut it. The embeddings are the same either way.
 
         Returns:
             (N, E), not l2-normalised.
@@ -86,6 +88,14 @@ class PartiallyFrozenTextEncoder(BaseModule):
             raise ValueError(
                 f'texts of {tokens.shape[-1]} tokens do not fit neck.context_length='
                 f'{self.context_length}: set context_length of TokenizeText to the same value')
-        # Causal attention: what stands behind the last end token of the batch is read by nobody.
-        longest = int(tokens.argmax(dim=-1).max()) + 1
-        return self.clip(input_ids=tokens[:, :longest]).text_embeds
+        if padded:
+            tokens = tokens[:, :longest_text(tokens)]
+        return self.clip(input_ids=tokens).text_embeds
+
+
+def longest_text(tokens: Tensor) -> int:
+    """Columns of (..., L) token ids that are read: up to the last end token, the highest id.
+
+    Causal attention: what stands behind it changes no embedding.
+    """
+    return int(tokens.argmax(dim=-1).max()) + 1
