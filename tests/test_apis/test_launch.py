@@ -71,6 +71,23 @@ class TestApplyLaunchArguments:
         assert cfg.optim_wrapper.optimizer.lr == 0.5
         assert cfg.sizes == [(1, 2), (3, 4)]
 
+    @pytest.mark.parametrize(('given', 'options'), [
+        (True, {}), (dict(mode='max-autotune'), dict(mode='max-autotune')), (False, None),
+        (None, None)])
+    def test_compile_means_blocks(self, given, options):
+        cfg = Config(dict(compile=given, custom_hooks=[dict(type='A')]))
+        launch.apply_launch_arguments(cfg, arguments())
+        hooks = [] if options is None else [dict(options, type='CompileBlocksHook')]
+        assert cfg.custom_hooks == [dict(type='A'), *hooks]
+        assert 'compile' not in cfg
+
+    def test_compile_from_the_command_line(self):
+        cfg = Config(dict(a=1))
+        launch.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=True'))
+        assert cfg.custom_hooks == [dict(type='CompileBlocksHook')]
+        with pytest.raises(ValueError, match='compile must be True'):
+            launch.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=blocks'))
+
     def test_processes_on_a_cpu(self, on_cpu):
         cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=5)),
                           find_unused_parameters=True))

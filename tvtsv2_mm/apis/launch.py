@@ -80,6 +80,7 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    _compile_blocks(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
 
@@ -121,6 +122,22 @@ def use_mixed_precision(cfg: Config) -> None:
     else:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _compile_blocks(cfg: Config) -> None:
+    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step.
+
+    Raises:
+        ValueError: ``compile`` is neither.
+    """
+    options = cfg.pop('compile', None)
+    if options is None or options is False:
+        return
+    if options is not True and not isinstance(options, dict):
+        raise ValueError('compile must be True, or the options of torch.compile as a dict, not '
+                         f'{options!r}')
+    hook = dict({} if options is True else options, type='CompileBlocksHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

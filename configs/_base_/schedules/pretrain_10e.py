@@ -3,7 +3,8 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='TrainableParamsConstructor',
-    optimizer=dict(type='AdamW', lr=1e-7, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.05),
+    optimizer=dict(
+        type='AdamW', fused=True, lr=1e-7, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.05),
     paramwise_cfg=dict(lr_mult={'timeattn': 1e3, 'ln_3': 1e3, 'sorting_head': 1e3}))
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[6, 8], gamma=0.1)]
 

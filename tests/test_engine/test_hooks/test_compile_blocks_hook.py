@@ -1,0 +1,76 @@
+import copy
+import logging
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from tvtsv2_mm.engine.hooks import CompileBlocksHook
+from tvtsv2_mm.models import SpaceTimeViT
+
+SIZES = dict(image_size=32, patch_size=8, width=48, layers=3, heads=3, embed_dim=16, num_frames=4)
+
+
+def runner_of(model: nn.Module) -> SimpleNamespace:
+    return SimpleNamespace(model=model, logger=logging.getLogger('test'))
+
+
+def outputs_and_gradients(model: SpaceTimeViT, batch: int, **kwargs) -> list[torch.Tensor]:
+    torch.manual_seed(batch)
+    outputs = [out for out in model(torch.randn(batch, 4, 3, 32, 32), **kwargs) if out is not None]
+    loss = sum((out.float() * torch.randn(out.shape)).sum() for out in outputs)
+    gradients = torch.autograd.grad(loss, model.parameters()) if loss.requires_grad else []
+    return [out.float() for out in [*outputs, *gradients]]
+
+
+def check_equal(model: SpaceTimeViT, compiled: SpaceTimeViT, tolerance: float, *args,
+                **kwargs) -> None:
+    for own, expected in zip(outputs_and_gradients(compiled, *args, **kwargs),
+                             outputs_and_gradients(model, *args, **kwargs), strict=True):
+        torch.testing.assert_close(
+            own, expected, rtol=0, atol=tolerance * max(1, expected.abs().max().item()))
+
+
+@pytest.fixture
+def models():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    model = SpaceTimeViT(**SIZES, time_init='proj')
+    return model, copy.deepcopy(model)
+
+
+def test_no_graph_breaks(models):
+    """Training and test, in float32 and under autocast, with tokens and without, any batch.
+
+    ``fullgraph=True`` makes an error of a break; the graphs are traced, but not turned into code.
+    """
+    model, compiled = models
+    CompileBlocksHook(backend='aot_eager', fullgraph=True).before_run(runner_of(compiled))
+    for class_only in (False, True):
+        check_equal(model, compiled, 1e-5, 2, class_only=class_only)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            check_equal(model, compiled, 1e-6, 2, class_only=class_only)
+    with torch.no_grad():
+        for batch in (2, 3):
+            check_equal(model.eval(), compiled.eval(), 1e-6, batch)
+
+
+@pytest.mark.skipif(shutil.which('g++') is None, reason='no compiler: g++')
+def test_compiled_code(models):
+    model, compiled = models
+    names = list(compiled.state_dict())
+    hook = CompileBlocksHook()
+    hook.before_run(runner_of(compiled))
+    first = [block.forward for block in compiled.resblocks]
+    check_equal(model, compiled, 1e-5, 2)
+    # Training and then testing compiles once; the parameters have their names.
+    hook.before_run(runner_of(compiled))
+    assert all(a is b.forward for a, b in zip(first, compiled.resblocks, strict=True))
+    assert list(compiled.state_dict()) == names
+
+
+def test_a_model_without_blocks():
+    with pytest.raises(ValueError, match='leave compile out'):
+        CompileBlocksHook().before_run(runner_of(nn.Linear(1, 1)))
