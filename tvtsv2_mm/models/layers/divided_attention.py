@@ -110,14 +110,15 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
     heads, head_dim = qkv_R3Hd.shape[2:]
 
-    all_3BHNd = torch.cat([class_B3Hd[:, None], patches_BTP3Hd.flatten(1, 2)], dim=1).permute(
-        2, 0, 3, 1, 4)
-    class_BH1d = F.scaled_dot_product_attention(
-        all_3BHNd[0, :, :, :1], all_3BHNd[1], all_3BHNd[2])
+    q_B1Hd, kv_B2Hd = class_B3Hd.split([1, 2], dim=1)
+    all_B2HNd = torch.cat(
+        [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1).permute(
+            0, 2, 3, 1, 4)
+    class_BH1d = F.scaled_dot_product_attention(q_B1Hd.transpose(1, 2), *all_B2HNd.unbind(1))
 
     grouped_3BGHMd = patches_BTP3Hd.permute(3, *order[:2], 4, order[2], 5)
     _, clips, groups, _, members, _ = grouped_3BGHMd.shape
-    class_2BGH1d = class_B3Hd[:, 1:].permute(1, 0, 2, 3)[:, :, None, :, None].expand(
+    class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
         -1, -1, groups, -1, -1, -1)
     keys_2BGHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4)
     # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
