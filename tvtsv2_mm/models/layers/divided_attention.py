@@ -14,6 +14,9 @@ from .token_rows import TokenRows
 
 # Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
 _GROUPED = dict(space=(0, 1, 2), time=(0, 2, 1))
+# The axis of the keys in a group's weights. Over time there are too few of them for a quick softmax
+# over the columns.
+_KEYS = dict(space=-1, time=-2)
 
 
 class DividedAttention(nn.Module):
@@ -145,37 +148,48 @@ class _GroupedAttention(torch.autograd.Function):
     def forward(ctx: FunctionCtx, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
         qkv_3BGHQd = _to_groups(qkv_R3Hd, layout, over)
         q, k, v = qkv_3BGHQd.flatten(1, 3)
-        scale = q.shape[-1]**-0.5
-        scores_KQ = torch.baddbmm(q.new_empty(1), k, q.mT, beta=0, alpha=scale).unflatten(
+        scores = _product_by_keys(q, k, over, q.shape[-1]**-0.5).unflatten(
             0, qkv_3BGHQd.shape[1:4])
-        class_weights = _class_softmax(scores_KQ[..., 0])
-        # Over the keys as rows: a softmax over so few columns is slow.
-        weights_KQ = scores_KQ.softmax(dim=-2)
-        weights_KQ[..., 0] = class_weights
-        out_BGHQd = torch.bmm(weights_KQ.flatten(0, 2).mT, v).view_as(qkv_3BGHQd[0])
-        ctx.save_for_backward(qkv_3BGHQd, weights_KQ)
+        class_weights = _class_softmax(_as_QK(scores, over)[..., 0, :])
+        weights = scores.softmax(dim=_KEYS[over])
+        _as_QK(weights, over)[..., 0, :] = class_weights
+        out_BGHQd = torch.bmm(_as_QK(weights.flatten(0, 2), over), v).view_as(qkv_3BGHQd[0])
+        ctx.save_for_backward(qkv_3BGHQd, weights)
         ctx.layout, ctx.over = layout, over
         return _to_rows(out_BGHQd[None], layout, over).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_RHd: Tensor) -> tuple[Tensor, None, None]:
-        qkv_3BGHQd, weights_KQ = ctx.saved_tensors
+        qkv_3BGHQd, weights = ctx.saved_tensors
+        over, scale = ctx.over, qkv_3BGHQd.shape[-1]**-0.5
         q, k, v = qkv_3BGHQd.flatten(1, 3)
-        scale = q.shape[-1]**-0.5
-        grad_out = _to_groups(grad_RHd[:, None], ctx.layout, ctx.over).flatten(0, 3)
-        grad_weights_KQ = torch.bmm(v, grad_out.mT).view_as(weights_KQ)
-        class_grad = _class_softmax_backward(grad_weights_KQ[..., 0], weights_KQ[..., 0])
-        grad_scores_KQ = torch._softmax_backward_data(
-            grad_weights_KQ, weights_KQ, -2, weights_KQ.dtype)
-        grad_scores_KQ[..., 0] = class_grad
-        grad_scores_KQ = grad_scores_KQ.flatten(0, 2)
+        grad_out = _to_groups(grad_RHd[:, None], ctx.layout, over).flatten(0, 3)
+        grad_weights = _product_by_keys(grad_out, v, over).view_as(weights)
+        class_grad = _class_softmax_backward(
+            *(_as_QK(x, over)[..., 0, :] for x in (grad_weights, weights)))
+        grad_scores = torch._softmax_backward_data(
+            grad_weights, weights, _KEYS[over], weights.dtype)
+        _as_QK(grad_scores, over)[..., 0, :] = class_grad
+        grad_scores_QK = _as_QK(grad_scores.flatten(0, 2), over)
+        weights_QK = _as_QK(weights.flatten(0, 2), over)
         grads_3BGHQd = torch.empty_like(qkv_3BGHQd)
         grad_q, grad_k, grad_v = grads_3BGHQd.flatten(1, 3)
-        torch.baddbmm(grad_q, grad_scores_KQ.mT, k, beta=0, alpha=scale, out=grad_q)
-        torch.baddbmm(grad_k, grad_scores_KQ, q, beta=0, alpha=scale, out=grad_k)
-        torch.bmm(weights_KQ.flatten(0, 2), grad_out, out=grad_v)
-        return _to_rows(grads_3BGHQd, ctx.layout, ctx.over), None, None
+        torch.baddbmm(grad_q, grad_scores_QK, k, beta=0, alpha=scale, out=grad_q)
+        torch.baddbmm(grad_k, grad_scores_QK.mT, q, beta=0, alpha=scale, out=grad_k)
+        torch.bmm(weights_QK.mT, grad_out, out=grad_v)
+        return _to_rows(grads_3BGHQd, ctx.layout, over), None, None
+
+
+def _product_by_keys(queries: Tensor, keys: Tensor, over: str, scale: float = 1.0) -> Tensor:
+    """scale * queries @ keys.mT, laid out with the keys along the axis ``_KEYS``."""
+    first, second = (queries, keys) if _KEYS[over] == -1 else (keys, queries)
+    return torch.baddbmm(first.new_empty(1), first, second.mT, beta=0, alpha=scale)
+
+
+def _as_QK(x: Tensor, over: str) -> Tensor:
+    """The view of such a product with queries as rows and keys as columns."""
+    return x if _KEYS[over] == -1 else x.mT
 
 
 def _to_groups(rows_RnHd: Tensor, layout: TokenRows, over: str) -> Tensor:
