@@ -79,6 +79,8 @@ def check_times(one, names, kinds):
             for other, ratio in figures['ratios'].items():
                 assert ratio['minimum'] == pytest.approx(
                     figures['minimum'] / timed[other][kind]['minimum'])
+                assert ratio['cpu_minimum'] == pytest.approx(
+                    figures['cpu_minimum'] / timed[other][kind]['cpu_minimum'])
         ours, bound = timed['ours'][kind], timed['bound'][kind]
         assert ours['clips_per_second'] == pytest.approx(2 / ours['median'])
         assert ours['share_of_bound_rate'] == pytest.approx(
@@ -209,5 +211,5 @@ def test_a_step_that_does_not_fit_is_left_out(tool):
     seconds = measures.measure_seconds(
         dict(fails=fail, fits=lambda: calls.append('fits')), 2, DEVICE, lambda text: None)
     assert list(seconds) == ['fits']
-    assert len(seconds['fits']) == 2
+    assert len(seconds['fits'].wall) == len(seconds['fits'].cpu) == 2
     assert calls == ['fails', 'fits', 'fits', 'fits']

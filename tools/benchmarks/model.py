@@ -6,8 +6,9 @@
 Shows seconds of the forward pass and of a training step (forward and backward pass of all
 parameters), their ratios, FLOP/s beside the machine's matmul rate, the bytes that a clip keeps for
 the backward pass, and peak memory. The contestants take turns, so that a shared machine is equally
-unfair to all. 'einsum' must first be equal to ours, or the tool ends with an error. Weights are
-random. docs/performance.md says what each figure means. Linux only (it reads /proc).
+unfair to all; with --threads 1 their CPU seconds hardly feel the others on it. 'einsum' must first
+be equal to ours, or the tool ends with an error. Weights are random. docs/performance.md says what
+each figure means. Linux only (it reads /proc).
 """
 
 import argparse
@@ -180,14 +181,16 @@ def time_contestants(contestants: Mapping[str, Encoder | Bound | WholeModel], ba
             continue
         own = seconds[name, kind]
         result[name][kind] = dict(
-            seconds=own, minimum=min(own), median=statistics.median(own),
+            seconds=own.wall, cpu_seconds=own.cpu, minimum=min(own.wall),
+            median=statistics.median(own.wall), cpu_minimum=min(own.cpu),
             ratios={other: dict(
-                minimum=min(own) / min(theirs),
-                median=statistics.median(own) / statistics.median(theirs))
+                minimum=min(own.wall) / min(theirs.wall),
+                median=statistics.median(own.wall) / statistics.median(theirs.wall),
+                cpu_minimum=min(own.cpu) / min(theirs.cpu))
                 for other in contestants if other != name
                 and (theirs := seconds.get((other, kind)))})
         if name != BOUND:
-            result[name][kind]['clips_per_second'] = setting.clips / statistics.median(own)
+            result[name][kind]['clips_per_second'] = setting.clips / statistics.median(own.wall)
     return result
 
 
@@ -321,7 +324,7 @@ def show_result(title: str, result: dict) -> None:
 
 
 def show_seconds(timed: Mapping[str, Mapping[str, dict]]) -> None:
-    """Print minimum and median of each step, and the ratios of both."""
+    """Print minimum and median of each step, and ratios of both and of the CPU seconds."""
     for kind in ('forward', 'training', 'square'):
         for name, kinds in timed.items():
             figures = kinds.get(kind)
@@ -338,13 +341,17 @@ def show_seconds(timed: Mapping[str, Mapping[str, dict]]) -> None:
             if 'share_of_bound_rate' in figures:
                 line += f' {figures["share_of_bound_rate"]:.0%} of the products\' rate'
             if BOUND in figures['ratios']:
-                ratio = figures['ratios'][BOUND]
-                line += f'; {ratio["minimum"]:.2f} ({ratio["median"]:.2f}) x bound'
+                line += f'; {_three(figures["ratios"][BOUND])} x bound'
             if name == OURS:
                 line += ''.join(
-                    f'; {1 / ratio["minimum"]:.2f} ({1 / ratio["median"]:.2f}) x as fast as {other}'
-                    for other, ratio in figures['ratios'].items() if other != BOUND)
+                    f'; {_three({key: 1 / share for key, share in ratio.items()})} x as fast as '
+                    f'{other}' for other, ratio in figures['ratios'].items() if other != BOUND)
             print(line)
+
+
+def _three(ratio: Mapping[str, float]) -> str:
+    return (f'{ratio["minimum"]:.2f} ({ratio["median"]:.2f}; '
+            f'CPU {ratio["cpu_minimum"]:.2f})')
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -51,23 +51,32 @@ def attempt(call: Callable[[], Any], device: torch.device) -> Any:
     raise OutOfMemory
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """Of a step in each round: by the clock, and CPU time of all threads of this process."""
+
+    wall: list[float]
+    cpu: list[float]
+
+
 def measure_seconds(steps: Mapping[Any, Callable[[], object]], rounds: int, device: torch.device,
-                    progress: Callable[[str], None]) -> dict[Any, list[float]]:
+                    progress: Callable[[str], None]) -> dict[Any, Seconds]:
     """Seconds of each step in each round; the steps take turns, after a round that warms up.
 
     A step that does not fit into the memory of the device is missing.
     """
-    seconds: dict[Any, list[float]] = {key: [] for key in steps}
+    seconds = {key: Seconds([], []) for key in steps}
     for turn in range(-1, rounds):
         for key in list(seconds):
-            start = time.perf_counter()
+            cpu, wall = time.process_time(), time.perf_counter()
             try:
                 attempt(steps[key], device)
             except OutOfMemory:
                 del seconds[key]
                 continue
             if turn >= 0:
-                seconds[key].append(time.perf_counter() - start)
+                seconds[key].wall.append(time.perf_counter() - wall)
+                seconds[key].cpu.append(time.process_time() - cpu)
         progress(f'round {turn + 1} of {rounds}')
     return seconds
 
