@@ -341,15 +341,16 @@ def show_seconds(timed: Mapping[str, Mapping[str, dict]]) -> None:
             if 'share_of_bound_rate' in figures:
                 line += f' {figures["share_of_bound_rate"]:.0%} of the products\' rate'
             if BOUND in figures['ratios']:
-                line += f'; {_three(figures["ratios"][BOUND])} x bound'
+                line += f'; {_ratio_text(figures["ratios"][BOUND])} x bound'
             if name == OURS:
-                line += ''.join(
-                    f'; {_three({key: 1 / share for key, share in ratio.items()})} x as fast as '
-                    f'{other}' for other, ratio in figures['ratios'].items() if other != BOUND)
+                for other, ratio in figures['ratios'].items():
+                    if other != BOUND:
+                        inverse = {key: 1 / share for key, share in ratio.items()}
+                        line += f'; {_ratio_text(inverse)} x as fast as {other}'
             print(line)
 
 
-def _three(ratio: Mapping[str, float]) -> str:
+def _ratio_text(ratio: Mapping[str, float]) -> str:
     return (f'{ratio["minimum"]:.2f} ({ratio["median"]:.2f}; '
             f'CPU {ratio["cpu_minimum"]:.2f})')
 
