@@ -11,16 +11,12 @@ seconds come first: on a shared machine they say more than the clock. Linux only
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +24,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from common import machine, peak_above_rest, show_progress
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.datasets import collate_clips
@@ -39,6 +36,7 @@ from tvtsv2_mm.datasets.video_source import VideoSource
 from tvtsv2_mm.registry import TRANSFORMS
 
 STOCK, AUTO, SEVERAL, SHARDS = 'stock', 'auto', 'several', 'shards'
+PACKAGES = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
 SUFFIXES = {'.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.gif'}
 
 
@@ -155,13 +153,12 @@ def _peak_megabytes(name: str, shape: ClipShape, files: Sequence[Path]) -> float
     cv2.setNumThreads(0)
     contestant = Contestant(name, shape)
     contestant.clips(files[0], np.random.default_rng(0))
-    before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
-    Path('/proc/self/clear_refs').write_text('5')  # forget the peak of starting
-    for file in files:
-        contestant.clips(file, np.random.default_rng(0))
-    status = Path('/proc/self/status').read_text().splitlines()
-    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
-    return (peak - before) / 2**20
+
+    def make_all() -> None:
+        for file in files:
+            contestant.clips(file, np.random.default_rng(0))
+
+    return peak_above_rest(make_all) / 2**20
 
 
 def measure_memory(names: Iterable[str], shape: ClipShape,
@@ -266,21 +263,6 @@ def readable(files: Sequence[Path], contestants: Sequence[Contestant]) -> dict[P
     return codecs
 
 
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    packages = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
-    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text().split('\n')
-                if line.startswith('model name')), platform.machine())
-    return dict(date=date.today().isoformat(), cpu=cpu, cores=os.cpu_count(),
-                python=platform.python_version(), load=os.getloadavg(),
-                packages={name: version(name) for name in packages})
-
-
-def show_progress(text: str) -> None:
-    """Tell where a long measurement is."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def show_decoders(result: dict) -> None:
     """Print milliseconds of CPU time a clip for each file, and the ratios."""
     names = list(next(iter(result['seconds'].values())))
@@ -373,8 +355,8 @@ def measure(args: argparse.Namespace, files: Sequence[Path]) -> dict:
     by_file = {str(file): codec for file, codec in codecs.items()}
     seconds = measure_decoders(contestants, files, args.rounds)
     result = dict(
-        machine=machine(), settings=vars(args), clip=asdict(shape), codecs=by_file, shards=sizes,
-        seconds=seconds,
+        machine=machine(PACKAGES), settings=vars(args), clip=asdict(shape), codecs=by_file,
+        shards=sizes, seconds=seconds,
         ratios={title: {name: ratios_to_stock(seconds, name, by_file, codec) for name in names[1:]}
                 for title, codec in (('H.264', 'h264'), ('all files', None))},
         several_to_one=statistics.geometric_mean(
