@@ -54,6 +54,30 @@ def test_predict_with_differing_numbers_of_captions(model, inputs):
 
 
 @torch.no_grad()
+def test_tokens_are_computed_for_sorting_alone(model, inputs, monkeypatch):
+    """Captions and classes read the embedding, for which the class token of the last block does."""
+    asked = []
+    forward = model.backbone.forward
+
+    def record(video, kept_patches, class_only):
+        asked.append(class_only)
+        return forward(video, kept_patches, class_only)
+
+    monkeypatch.setattr(model.backbone, 'forward', record)
+    single = inputs | dict(tokens=inputs['tokens'][:, :1])
+    two = samples(2)
+    for sample in two:
+        sample.set_metainfo(dict(num_views=2))
+    for batch in (inputs, single):
+        model(batch, samples(2), mode='loss')
+        model(batch, samples(2), mode='predict')
+        model(batch, two, mode='predict')
+    assert asked == [False, False, False, True, True, True]
+    model(inputs, mode='tensor')
+    assert asked[-1] is False
+
+
+@torch.no_grad()
 def test_predict_classes(model_cfg, inputs):
     del model_cfg['neck'], model_cfg['contrastive_head'], model_cfg['sorting_head']
     model = VideoTextModel(

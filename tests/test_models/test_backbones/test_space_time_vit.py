@@ -144,6 +144,7 @@ def test_wrong_input(shape, message):
     (dict(token_output='all'), 'token_output'),
     (dict(activation='relu'), 'activation'),
     (dict(heads=5), 'multiple of heads'),
+    (dict(layers=0), 'at least 1'),
 ])
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):

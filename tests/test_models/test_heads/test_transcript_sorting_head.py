@@ -49,3 +49,21 @@ def test_idle_is_a_zero_that_reaches_every_parameter(head):
 def test_wrong_number_of_transcripts(head):
     with pytest.raises(ValueError, match='num_transcripts is 3, but each sample has 4'):
         head(torch.randn(2, 7, 32), torch.randn(2, 4, 32))
+
+
+def test_the_last_block_computes_transcripts_alone(head):
+    """Equal to all positions computed, gradients too; without blocks there is no head."""
+    head = head.double()
+    video, texts = (torch.randn(2, n, 32, dtype=torch.float64, requires_grad=True) for n in (7, 3))
+    x = torch.cat([video + head.type_embed[:, :1], texts.detach() + head.type_embed[:, 1:]], dim=1)
+    for block in head.blocks:
+        x = block(x, outputs=10)
+    expected = head.head(head.norm(x[:, -3:]))
+    logits = head(video, texts)
+    torch.testing.assert_close(logits, expected)
+    inputs, weights = [video, *head.parameters()], torch.randn_like(logits)
+    for own, other in zip(torch.autograd.grad(logits, inputs, weights),
+                          torch.autograd.grad(expected, inputs, weights), strict=True):
+        torch.testing.assert_close(own, other)
+    with pytest.raises(ValueError, match='depth must be at least 1'):
+        TranscriptSortingHead(depth=0)

@@ -70,6 +70,8 @@ class SpaceTimeViT(BaseModule):
         if token_output not in ('all_normed', 'patches_raw'):
             raise ValueError(
                 f"token_output must be 'all_normed' or 'patches_raw', not {token_output!r}")
+        if layers < 1:
+            raise ValueError(f'layers must be at least 1, not {layers}')
         self.image_size = image_size
         self.patch_size = patch_size
         self.num_frames = num_frames

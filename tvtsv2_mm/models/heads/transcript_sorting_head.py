@@ -19,12 +19,17 @@ class JointAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, E) -> (B, N, E)."""
-        batch, length, width = x.shape
-        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def forward(self, x: Tensor, outputs: int) -> Tensor:
+        """(B, N, E) -> (B, outputs, E): the last ``outputs`` tokens attend to all N."""
+        width = x.shape[-1]
+        q, kv = (
+            F.linear(part, weight, bias).unflatten(-1, (-1, self.heads, width // self.heads))
+            for part, weight, bias in zip(
+                (x[:, -outputs:], x), self.qkv.weight.split([width, 2 * width]),
+                self.qkv.bias.split([width, 2 * width]), strict=True))
+        q, k, v = (part.transpose(1, 2) for part in (*q.unbind(2), *kv.unbind(2)))
         x = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(x.transpose(1, 2).reshape(batch, length, width))
+        return self.proj(x.transpose(1, 2).flatten(2))
 
 
 class JointBlock(nn.Module):
@@ -39,9 +44,9 @@ class JointBlock(nn.Module):
             OrderedDict(
                 fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, E) -> (B, N, E)."""
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, outputs: int) -> Tensor:
+        """(B, N, E) -> (B, outputs, E), the last tokens; those before them are read alone."""
+        x = x[:, -outputs:] + self.attn(self.norm1(x), outputs)
         return x + self.mlp(self.norm2(x))
 
 
@@ -70,6 +75,8 @@ class TranscriptSortingHead(BaseModule):
         super().__init__()
         if embed_dim % heads:
             raise ValueError(f'embed_dim ({embed_dim}) must be a multiple of heads ({heads})')
+        if depth < 1:
+            raise ValueError(f'depth must be at least 1, not {depth}')
         self.num_transcripts = num_transcripts
         self.loss_weight = loss_weight
         self.type_embed = nn.Parameter(torch.zeros(1, 2, embed_dim))
@@ -104,9 +111,11 @@ class TranscriptSortingHead(BaseModule):
         texts = text_embeds.detach()
         x = torch.cat(
             [video_tokens + self.type_embed[:, :1], texts + self.type_embed[:, 1:]], dim=1)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x[:, -self.num_transcripts:]))
+        for block in self.blocks[:-1]:
+            x = block(x, outputs=x.shape[1])
+        # What the last block makes of the video tokens would be read by nobody.
+        x = self.blocks[-1](x, outputs=self.num_transcripts)
+        return self.head(self.norm(x))
 
     def loss(self, video_tokens: Tensor, text_embeds: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of each transcript's position, mean over B * K; texts in time order.
