@@ -53,6 +53,9 @@ def test_all_figures_are_there_and_bytes_are_the_same_twice(tmp_path):
         assert not one['out_of_memory']
         check_times(one, names, ['forward', 'training'])
         check_memory(one, [name for name in names if name != 'bound'])
+        for kind in ('forward', 'training'):
+            assert all(one['profile'][kind][part] > 0 for part in (
+                'linear products', 'attention products', 'norms', 'activations'))
         assert list(one['whole_model']) == [
             name for name in names if name not in ('clip', 'bound')]
         for figures in one['whole_model'].values():

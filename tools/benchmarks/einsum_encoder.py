@@ -107,8 +107,12 @@ class EinsumEncoder(nn.Module):
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, embed_dim))
 
-    def forward(self, video: Tensor, kept_patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, T, 3, H, W), (B, P') -> embeddings (B, E), and tokens as SpaceTimeViT's."""
+    def forward(self, video: Tensor, kept_patches: Tensor | None = None,
+                class_only: bool = False) -> tuple[Tensor, Tensor]:
+        """(B, T, 3, H, W), (B, P') -> embeddings (B, E), and tokens as SpaceTimeViT's.
+
+        All tokens are computed whatever ``class_only`` says, as in the release.
+        """
         batch, frames = video.shape[:2]
         x = self.conv1(video.flatten(0, 1))
         x = x.flatten(2).transpose(1, 2).reshape(batch, -1, x.shape[1])

@@ -55,6 +55,7 @@ from model_measures import (
     outputs_and_gradients,
     peak_bytes,
     per_clip,
+    profile_step,
     saved_bytes,
 )
 from torch import nn
@@ -260,6 +261,13 @@ def measure_precision(args: argparse.Namespace, setting: Setting, precision: str
                 result['contestants'][name]['memory'] = measure_memory(contestant, batch, setting)
             except OutOfMemory:
                 result['contestants'][name]['memory'] = dict(out_of_memory=True)
+    if OURS in contestants:
+        try:
+            result['profile'] = {
+                kind: profile_step(step, setting.device)
+                for kind, step in contestants[OURS].steps(part).items()}
+        except OutOfMemory:
+            result['profile'] = {}
     if args.whole_model:
         contestants.clear()
         result['whole_model'] = measure_whole(args, setting, precision, ours, einsum, part)
@@ -318,6 +326,10 @@ def show_result(title: str, result: dict) -> None:
             cells = ('too much' if memory[key] is None else f'{memory[key] / 1e6:.1f}'
                      for key in keys)
             print(f'{name:16}', *(f'{cell:>14}' for cell in cells))
+    for kind, seconds in result.get('profile', {}).items():
+        total = sum(seconds.values())
+        print(f'where {kind} of ours goes:', ', '.join(
+            f'{name} {own * 1e3:.0f} ms ({own / total:.0%})' for name, own in seconds.items()))
     if 'whole_model' in result:
         print('whole model:')
         show_seconds(result['whole_model'])

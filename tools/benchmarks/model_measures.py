@@ -81,6 +81,35 @@ def measure_seconds(steps: Mapping[Any, Callable[[], object]], rounds: int, devi
     return seconds
 
 
+# What operations of a profile belong to, by their names without the prefix.
+OPERATIONS = {
+    'linear products': ('mm', 'addmm'),
+    'attention products': ('bmm', 'baddbmm', '_scaled_dot_product_flash_attention',
+                           '_scaled_dot_product_efficient_attention',
+                           '_scaled_dot_product_flash_attention_for_cpu'),
+    'softmax': ('_softmax', '_softmax_backward_data', 'exp'),
+    'norms': ('native_layer_norm', 'native_layer_norm_backward'),
+    'activations': ('silu', 'silu_backward', 'gelu', 'gelu_backward'),
+    'copies and casts': ('copy_', 'cat', 'fill_', 'zero_', 'index'),
+    'sums and additions': ('add', 'add_', 'sum', 'mul', 'mul_'),
+}
+
+
+def profile_step(step: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Seconds of one step by the kind of operation, those of all threads or of the GPU."""
+    activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * (device.type == 'cuda')]
+    step()
+    with profile(activities=activities) as profiled:
+        attempt(step, device)
+    seconds = dict.fromkeys([*OPERATIONS, 'other'], 0.0)
+    kinds = {name: kind for kind, names in OPERATIONS.items() for name in names}
+    for event in profiled.key_averages():
+        own = (event.self_device_time_total if device.type == 'cuda'
+               else event.self_cpu_time_total)
+        seconds[kinds.get(event.key.removeprefix('aten::'), 'other')] += own * 1e-6
+    return seconds
+
+
 def saved_bytes(forward: Callable[[Batch], Sequence[Tensor]], batch: Batch,
                 parameters: Iterable[Tensor]) -> int:
     """Bytes of the storages that autograd saves, without parameters and inputs.

@@ -138,7 +138,7 @@ def encoder_savings() -> Iterator[Saving]:
                  inference(lambda: encoder(batch.video, class_only=True)))
 
 
-def patch_saving() -> Saving:
+def loader_savings() -> Iterator[Saving]:
     """From uint8 in the loader to patches in float32: whole frames, or what RandomTubeMask kept."""
     clips = [torch.randint(0, 256, (FRAMES, 3, 224, 224), dtype=torch.uint8) for _ in range(CLIPS)]
     cut = [torch.randint(0, 256, (FRAMES, KEPT, 3, 16, 16), dtype=torch.uint8)
@@ -152,8 +152,8 @@ def patch_saving() -> Saving:
         inputs = prepare(pseudo_collate(samples))['inputs']
         return encoder._gather_patches(inputs['video'], inputs['kept_patches'])
 
-    return Saving('masked patches dropped in the loader, collated uint8 to float32 patches',
-                  inference(lambda: patches(clips)), inference(lambda: patches(cut)))
+    yield Saving('masked patches dropped in the loader, collated uint8 to float32 patches',
+                 inference(lambda: patches(clips)), inference(lambda: patches(cut)))
 
 
 def text_savings() -> Iterator[Saving]:
@@ -212,6 +212,10 @@ def other_savings() -> Iterator[Saving]:
     yield Saving('contrastive loss of 4096 pairs in chunks of 512', contrast(4096), contrast(512))
 
 
+PARTS = dict(encoder=encoder_savings, loader=loader_savings, text=text_savings,
+             other=other_savings)
+
+
 def measure(saving: Saving, rounds: int) -> dict[str, float]:
     """CPU seconds of both forms, their ratio, and the bytes that they keep."""
     forms = dict(without=saving.without, own=saving.own)
@@ -229,6 +233,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=5, help='turns of each (%(default)s)')
     parser.add_argument('--threads', type=int, help='of torch')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=list(PARTS),
+                        help='(default: %(default)s)')
     parser.add_argument('--out', help='JSON file of all figures')
     args = parser.parse_args()
     if args.threads:
@@ -236,8 +242,8 @@ def main() -> None:
     rows = {}
     print('| measure | without, CPU ms | with | ratio | kept without, MB | with |')
     print('|---|---|---|---|---|---|')
-    for savings in (encoder_savings(), [patch_saving()], text_savings(), other_savings()):
-        for saving in savings:
+    for part in args.parts:
+        for saving in PARTS[part]():
             show_progress(saving.name)
             row = rows[saving.name] = measure(saving, args.rounds)
             kept = [f'{row[key] / 1e6:.0f}' if key in row else ''
