@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.datasets.annotations import AnnotationError
+from tvtsv2_mm.registry import RUNNERS
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -104,9 +104,15 @@ def plain_errors() -> Iterator[None]:
 def use_mixed_precision(cfg: Config) -> None:
     """Turn on mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
 
+    Where a FullyShardStrategy shards the model it is bfloat16, by the strategy's own option.
+
     Raises:
         ValueError: the config has an optimiser wrapper of another kind.
     """
+    if _strategy(cfg) == 'FullyShardStrategy':
+        if not cfg.strategy.get('mixed_precision'):
+            cfg.strategy.mixed_precision = dict(param_dtype='bfloat16', reduce_dtype='float32')
+        return
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind == 'BFloat16OptimWrapper':
@@ -128,13 +134,26 @@ def _distribute_on_cpu(cfg: Config) -> None:
     dist_cfg = cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict())
     if dist_cfg.get('backend', 'nccl') == 'nccl':
         dist_cfg.backend = 'gloo'
-    wrapper = cfg.get('model_wrapper_cfg')
+    place, key = cfg, 'model_wrapper_cfg'
+    if cfg.get('runner_type') == 'FlexibleRunner':
+        if cfg.get('strategy') is None:
+            cfg.strategy = dict(type='DDPStrategy')
+        if _strategy(cfg) != 'DDPStrategy':
+            return
+        place, key = cfg.strategy, 'model_wrapper'
+    wrapper = place.get(key)
     if wrapper is None:
         # What mmengine uses when a config says nothing, but for the device.
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
                        find_unused_parameters=cfg.get('find_unused_parameters', False))
     if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
-        cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+        place[key] = dict(wrapper, device_ids=None)
+
+
+def _strategy(cfg: Config) -> str | None:
+    """The class of a FlexibleRunner's strategy, without the scope."""
+    kind = (cfg.get('strategy') or {}).get('type')
+    return kind and kind.split('.')[-1]
 
 
 def _similar_configs(file: Path) -> str:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .convert import CheckpointError
+from .sharded import files_of_sharded, is_sharded, read_sharded
 from .untrusted import load_torch_file
 
 # The weights of a folder from the hub, the first that is there.
@@ -86,6 +87,8 @@ def files_of(path: Path) -> list[Path]:
         FileNotFoundError: a folder has none of ``FOLDER_FILES``.
         CheckpointError: an index is damaged.
     """
+    if is_sharded(path):
+        return files_of_sharded(path)
     if path.is_dir():
         path = weights_file(path)
     if not path.name.endswith('.index.json'):
@@ -94,6 +97,8 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
+    if is_sharded(path):
+        return read_sharded(path)
     if path.is_dir():
         path = weights_file(path)
     if not path.is_file():

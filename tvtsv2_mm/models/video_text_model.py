@@ -58,9 +58,9 @@ class VideoTextModel(BaseModel):
         """Run the model.
 
         Args:
-            inputs: ``video`` (B, T, 3, H, W), normalised; optionally ``tokens`` (B, K, L), or a
-                list of B tensors (K_i, L) where the numbers differ (prediction only);
-                optionally ``kept_patches`` (B, P').
+            inputs: ``video`` (B, T, 3, H, W), normalised, which mode 'tensor' does without;
+                optionally ``tokens`` (B, K, L), or a list of B tensors (K_i, L) where the numbers
+                differ (prediction only); optionally ``kept_patches`` (B, P').
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
@@ -156,6 +156,8 @@ class VideoTextModel(BaseModel):
 
     def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
+        if 'video' not in inputs:
+            return dict(text_embeds=self.encode_text(inputs['tokens']))
         video_embeds, video_tokens = self.encode_video(inputs)
         outputs = dict(video_embeds=video_embeds, video_tokens=video_tokens)
         if 'tokens' in inputs:

@@ -1,0 +1,208 @@
+"""Two gloo ranks: sharded training against DDP, against itself resumed, and against one process."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
+
+from tests.helpers import run_ranks
+from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint
+from tvtsv2_mm.apis.launch import build_runner
+from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
+from tvtsv2_mm.engine.strategies import FullyShardStrategy
+
+CONFIG = Path(__file__).with_name('random_config.py')
+DDP = dict(_delete_=True, type='DDPStrategy', model_wrapper=dict(
+    type='MMDistributedDataParallel', device_ids=None))
+
+
+def build(work_dir, **options):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(dict(work_dir=str(work_dir), experiment_name=Path(work_dir).name))
+    cfg.merge_from_dict(options)
+    return build_runner(cfg)
+
+
+def train(work_dir, **options):
+    """Train, and return what there is to compare."""
+    runner = build(work_dir, **options)
+    runner.train()
+    [record] = [hook for hook in runner.hooks if type(hook).__name__ == 'LossesOfStrategyTest']
+    model = getattr(runner.model, 'module', runner.model)
+    return dict(
+        losses=record.losses,
+        weights={name: value.full_tensor() if isinstance(value, DTensor) else value.clone()
+                 for name, value in model.state_dict().items()},
+        norms=list(MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0]),
+        sharded=sum(isinstance(value, DTensor) for value in model.parameters()))
+
+
+def two_ranks(rank, world_size, folder):
+    time.sleep = lambda _: None  # of mmengine, between epochs
+    os.environ['LOCAL_RANK'] = str(rank)
+    on_ranks = dict(launcher='pytorch')
+    runs = dict(
+        ddp=train(folder / 'ddp', strategy=DDP, **on_ranks),
+        sharded=train(folder / 'sharded', **on_ranks))
+    runs['resumed'] = train(folder / 'resumed', resume=True, **on_ranks,
+                            load_from=str(folder / 'sharded' / 'iter_2.pth'))
+    runs['from_one'] = train(folder / 'from_one', resume=True, **on_ranks,
+                             load_from=str(folder / 'one' / 'iter_4.pth'))
+    runs['from_ddp'] = train(folder / 'from_ddp', resume=True, **on_ranks,
+                             load_from=str(folder / 'ddp' / 'iter_4.pth'))
+    short = dict(train_cfg=dict(max_epochs=1), **on_ranks)
+    runs['recomputed'] = train(
+        folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
+    runs['bfloat16'] = train(folder / 'bfloat16', **short, strategy=dict(
+        mixed_precision=dict(param_dtype='bfloat16', reduce_dtype='float32')))
+    runs['all_at_once'] = train(
+        folder / 'all_at_once', **short,
+        strategy=dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True),
+        optim_wrapper=dict(type='BFloat16OptimWrapper', accumulative_counts=2,
+                           optimizer=dict(fused=True)))
+    torch.save(runs, folder / f'runs_{rank}.pth')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('runs')
+
+
+@pytest.fixture(scope='module')
+def runs(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('time.sleep', lambda _: None)
+        # The batches of two ranks at once.
+        one = train(folder / 'one', train_dataloader=dict(batch_size=4),
+                    default_hooks=dict(checkpoint=dict(max_keep_ckpts=3)))
+        run_ranks(2, two_ranks, folder)
+        to_one = train(folder / 'to_one', train_dataloader=dict(batch_size=4), resume=True,
+                       load_from=str(folder / 'sharded' / 'iter_4.pth'))
+    found = [torch.load(folder / f'runs_{rank}.pth') for rank in range(2)]
+    for name in found[0]:
+        for key, value in found[0][name]['weights'].items():
+            assert torch.equal(value, found[1][name]['weights'][key]), (name, key)
+    return found[0] | dict(one=one, to_one=to_one)
+
+
+def assert_close(run, other, *, steps=None, **tolerance):
+    ours, theirs = run['losses'], other['losses'][-len(run['losses']):]
+    for mine, their in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(their, **tolerance)
+    for name, value in run['weights'].items():
+        torch.testing.assert_close(value, other['weights'][name], atol=tolerance['abs'],
+                                   rtol=0, msg=lambda message, name=name: name + message)
+
+
+def test_the_losses_and_weights_of_ddp(runs):
+    sharded, ddp = runs['sharded'], runs['ddp']
+    assert len(sharded['losses']) == 8
+    assert 'loss_sorting' in sharded['losses'][0]
+    assert 'loss_sorting' not in sharded['losses'][1]  # where the head is idle
+    assert sharded['sharded'] == len(list(sharded['weights']))
+    assert ddp['sharded'] == 0
+    assert_close(sharded, ddp, abs=1e-5)
+    assert sharded['norms'] == pytest.approx(ddp['norms'], rel=1e-5)  # over all ranks
+
+
+def test_a_resumed_run_is_the_same_to_the_bit(runs):
+    """From the middle of the first epoch; the log goes on too."""
+    assert runs['resumed']['losses'] == runs['sharded']['losses'][2:]
+    assert runs['resumed']['norms'] == runs['sharded']['norms']
+    for name, value in runs['sharded']['weights'].items():
+        assert torch.equal(runs['resumed']['weights'][name], value), name
+
+
+def only_global(run):
+    """Without what a rank computes from its own clips alone."""
+    return dict(run, losses=[
+        {key: value for key, value in losses.items() if key == 'loss_contrastive'}
+        for losses in run['losses']])
+
+
+@pytest.mark.parametrize('name', ['to_one', 'from_one'])
+def test_another_number_of_ranks(runs, name):
+    """The same batches in other pieces: two ranks with 2 clips, one with 4."""
+    assert len(runs[name]['losses']) == 4
+    assert runs[name]['sharded'] == (0 if name == 'to_one' else runs['sharded']['sharded'])
+    assert_close(only_global(runs[name]), only_global(runs['sharded']), abs=1e-5)
+    assert_close(only_global(runs['one']), only_global(runs['sharded']), abs=1e-5)
+
+
+def test_a_run_of_ddp_goes_on_in_shards(runs):
+    assert_close(runs['from_ddp'], runs['ddp'], abs=1e-5)
+
+
+def test_activation_checkpointing_changes_nothing(runs):
+    for mine, their in zip(runs['recomputed']['losses'], runs['sharded']['losses'], strict=False):
+        assert mine == pytest.approx(their, abs=1e-6)
+    assert runs['recomputed']['norms'] == pytest.approx(runs['sharded']['norms'][:4], rel=1e-5)
+
+
+def test_bfloat16(runs):
+    for name in ('bfloat16', 'all_at_once'):
+        first, exact = runs[name]['losses'][0]['loss'], runs['sharded']['losses'][0]['loss']
+        assert first != exact
+        assert first == pytest.approx(exact, rel=0.02)
+        assert all(value.dtype == torch.float32 for value in runs[name]['weights'].values())
+
+
+def test_export(runs, folder, tmp_path):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    expected = runs['sharded']['weights']
+    convert_checkpoint(checkpoint, tmp_path / 'whole.safetensors')
+    for weights in (read_state_dict(checkpoint), load_file(tmp_path / 'whole.safetensors')):
+        assert weights.keys() == expected.keys()
+        for name, value in weights.items():
+            assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize('runner', ['FlexibleRunner', 'Runner'])
+def test_a_folder_is_tested_like_a_file(runs, folder, tmp_path, runner):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    convert_checkpoint(checkpoint, tmp_path / 'whole.safetensors')
+    metrics = [build(tmp_path, load_from=str(path), runner_type=runner).test()
+               for path in (checkpoint, tmp_path / 'whole.safetensors')]
+    assert metrics[0] == metrics[1]
+
+
+def test_weights_for_another_model(runs, folder, tmp_path):
+    """A part of the folder, as load_from: there the model decides what it can do without."""
+    runner = build(tmp_path, load_from=str(folder / 'sharded' / 'iter_8.pth'),
+                   model=dict(sorting_head=None))
+    runner.test()
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(value, runs['sharded']['weights'][name])
+
+
+def test_only_the_last_folders_are_kept(runs, folder):
+    assert sorted(path.name for path in (folder / 'one').glob('*iter*')) == [
+        'iter_4.pth', 'iter_6.pth', 'iter_8.pth']
+
+
+def test_resume_says_what_is_missing(runs, folder, tmp_path):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    runner = build(tmp_path, resume=True, load_from=str(checkpoint), model=dict(sorting_head=None))
+    with pytest.raises(CheckpointError, match=r'Weights of one alone: sorting_head\.blocks'):
+        runner.train()
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(mixed_precision=dict(param_dtype='float16')), "must be one of bfloat16, float32, not"),
+    (dict(mixed_precision=dict(dtype='bfloat16')), 'knows param_dtype and reduce_dtype, not dtype'),
+])
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        FullyShardStrategy(**options)
+
+
+def test_wrong_units(tmp_path):
+    runner = build(tmp_path, strategy=dict(units=['Block']))
+    with pytest.raises(ValueError, match=r'no module of the classes Block; it has .*JointBlock'):
+        runner.train()
