@@ -39,7 +39,7 @@ def train(work_dir, **options):
         losses=record.losses,
         weights={name: value.full_tensor() if isinstance(value, DTensor) else value.clone()
                  for name, value in model.state_dict().items()},
-        norms=list(MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0]),
+        norms=MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0].tolist(),
         sharded=sum(isinstance(value, DTensor) for value in model.parameters()))
 
 
@@ -59,8 +59,8 @@ def two_ranks(rank, world_size, folder):
     short = dict(train_cfg=dict(max_epochs=1), **on_ranks)
     runs['recomputed'] = train(
         folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
-    runs['bfloat16'] = train(folder / 'bfloat16', **short, strategy=dict(
-        mixed_precision=dict(param_dtype='bfloat16', reduce_dtype='float32')))
+    runs['bfloat16'] = train(
+        folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
     runs['all_at_once'] = train(
         folder / 'all_at_once', **short,
         strategy=dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True),

@@ -23,8 +23,7 @@ from torch.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
-from torch.distributed.tensor import DTensor
-from torch.distributed.tensor.experimental import implicit_replication
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
 from tvtsv2_mm.checkpoints import CheckpointError
@@ -137,8 +136,14 @@ class FullyShardStrategy(SingleDeviceStrategy):
 
     def load_model_state_dict(self, state_dict: dict, **kwargs: Any) -> None:
         """Load whole weights; each rank takes what is its own."""
-        with implicit_replication():
+        self._reshard()
+        hooks = [module.register_load_state_dict_pre_hook(_shard_given)
+                 for module in self.model.modules()]
+        try:
             super().load_model_state_dict(state_dict, **kwargs)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def optim_state_dict(self) -> dict:
         """The state of the optimiser wrapper, by the names of the weights."""
@@ -257,13 +262,17 @@ class FullyShardStrategy(SingleDeviceStrategy):
 
     def _optimized(self) -> dict[str, nn.Parameter]:
         """The optimiser's weights by name, in its order."""
-        for module in self.model.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()  # else the model may have whole weights, of which no one knows
+        self._reshard()
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         return {names[parameter]: parameter
                 for group in self.optim_wrapper.optimizer.param_groups
                 for parameter in group['params']}
+
+    def _reshard(self) -> None:
+        """Give the model its shards, where it has whole weights after a forward."""
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
 
 def _policy(mixed_precision: dict) -> MixedPrecisionPolicy:
@@ -314,11 +323,19 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
     return tensors
 
 
+def _shard_given(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:
+    """Bring a module's whole weights in a state dict into the shards that the module has."""
+    for name, parameter in module.named_parameters(recurse=False):
+        if prefix + name in state_dict:
+            state_dict[prefix + name] = _shard_like(state_dict[prefix + name], parameter)
+
+
 def _shard_like(value: Any, parameter: nn.Parameter) -> Any:
     """A whole tensor of a weight's size in shards as the weight is; anything else as it is."""
-    if not isinstance(value, Tensor) or not isinstance(parameter, DTensor) or (
-            value.shape != parameter.shape):
+    if (not isinstance(parameter, DTensor) or not isinstance(value, Tensor)
+            or isinstance(value, DTensor) or value.shape != parameter.shape):
         return value
-    shards = torch.zeros_like(parameter.detach(), dtype=value.dtype)
-    with implicit_replication():
-        return shards.copy_(value)
+    # Every rank has the whole: none has to send any of it.
+    shards = distribute_tensor(
+        value, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    return shards.clone()  # not a view of the whole, which would stay in memory
