@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.datasets.annotations import AnnotationError
 from tvtsv2_mm.registry import RUNNERS
 
@@ -66,6 +67,21 @@ def check_file(path: str, what: str) -> str:
     if '://' not in path and not Path(path).expanduser().exists():
         raise FileNotFoundError(f'there is no {what} {path}')
     return path
+
+
+def check_resume(cfg: Config) -> None:
+    """Look whether the run can go on from the checkpoint that it resumes; call it last.
+
+    Raises:
+        ValueError: the checkpoint is a folder, from which only a sharded run goes on.
+    """
+    if not cfg.get('resume') or _strategy(cfg) == 'FullyShardStrategy':
+        return
+    path = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
+    if path is not None and is_sharded(path):
+        raise ValueError(
+            f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
+            'on (docs/scale.md); give it as load_from to start a new run with its weights')
 
 
 def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:

@@ -42,8 +42,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='TrainableParamsConstructor',
     clip_grad=dict(max_norm=1.0),
-    # eps as in the recipe: the gradient of the keys' biases is nothing but rounding, which Adam with
-    # less of it blows up to whole steps.
+    # eps as in the recipe: the gradient of the keys' biases is nothing but rounding, which Adam
+    # with less of it blows up to whole steps.
     optimizer=dict(type='AdamW', lr=1e-3, eps=1e-6, weight_decay=0.05),
     paramwise_cfg=dict(lr_mult={'timeattn': 3.0}))
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[1], gamma=0.5)]

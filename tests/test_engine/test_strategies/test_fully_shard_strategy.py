@@ -1,5 +1,6 @@
 """Two gloo ranks: sharded training against DDP, against itself resumed, and against one process."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -37,10 +38,25 @@ def train(work_dir, **options):
     model = getattr(runner.model, 'module', runner.model)
     return dict(
         losses=record.losses,
-        weights={name: value.full_tensor() if isinstance(value, DTensor) else value.clone()
-                 for name, value in model.state_dict().items()},
+        weights=whole(model),
         norms=MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0].tolist(),
         sharded=sum(isinstance(value, DTensor) for value in model.parameters()))
+
+
+def whole(model):
+    return {name: value.full_tensor() if isinstance(value, DTensor) else value.clone()
+            for name, value in model.state_dict().items()}
+
+
+def run_test(work_dir, folder, **options):
+    """Test a CLIP of another layout, texts and classes encoded in the middle of it."""
+    runner = build(
+        work_dir, load_from=str(folder / 'clip.pth'),
+        model=dict(neck=dict(vocab_size=49408),
+                   cls_head=dict(type='ZeroShotHead', classes=['a', 'b'], context_length=12)),
+        test_evaluator=dict(query_bank=str(folder / 'bank.jsonl')),
+        custom_hooks=[dict(type='QueryBankHook', context_length=12, batch_size=2)], **options)
+    return dict(metrics=runner.test(), weights=whole(runner.model))
 
 
 def two_ranks(rank, world_size, folder):
@@ -66,12 +82,25 @@ def two_ranks(rank, world_size, folder):
         strategy=dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True),
         optim_wrapper=dict(type='BFloat16OptimWrapper', accumulative_counts=2,
                            optimizer=dict(fused=True)))
+    runs['tested'] = run_test(folder / 'tested', folder, **on_ranks)
     torch.save(runs, folder / f'runs_{rank}.pth')
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp('runs')
+    from transformers import CLIPConfig, CLIPModel  # on ranks the mends would come too late
+    path = tmp_path_factory.mktemp('runs')
+    (path / 'bank.jsonl').write_text('\n'.join(
+        json.dumps(dict(path='x.mp4', captions=[text])) for text in ('a dog', 'one hand', 'no')))
+    tower = dict(num_hidden_layers=2, hidden_act='quick_gelu')
+    clip = CLIPModel(CLIPConfig(
+        text_config=dict(hidden_size=32, intermediate_size=128, num_attention_heads=2,
+                         max_position_embeddings=12, eos_token_id=2, **tower),
+        vision_config=dict(hidden_size=48, intermediate_size=192, num_attention_heads=3,
+                           image_size=32, patch_size=8, **tower),
+        projection_dim=32))
+    torch.save(clip.state_dict(), path / 'clip.pth')
+    return path
 
 
 @pytest.fixture(scope='module')
@@ -172,6 +201,14 @@ def test_a_folder_is_tested_like_a_file(runs, folder, tmp_path, runner):
     assert metrics[0] == metrics[1]
 
 
+def test_weights_of_another_layout_and_texts_outside_the_forward(runs, folder, tmp_path):
+    alone = run_test(tmp_path, folder)
+    assert runs['tested']['metrics'] == pytest.approx(alone['metrics'], abs=1e-4)
+    assert any('qb' in name for name in alone['metrics'])
+    for name, value in alone['weights'].items():
+        assert torch.equal(runs['tested']['weights'][name], value), name
+
+
 def test_weights_for_another_model(runs, folder, tmp_path):
     """A part of the folder, as load_from: there the model decides what it can do without."""
     runner = build(tmp_path, load_from=str(folder / 'sharded' / 'iter_8.pth'),
@@ -202,7 +239,16 @@ def test_wrong_options(options, message):
         FullyShardStrategy(**options)
 
 
-def test_wrong_units(tmp_path):
-    runner = build(tmp_path, strategy=dict(units=['Block']))
-    with pytest.raises(ValueError, match=r'no module of the classes Block; it has .*JointBlock'):
-        runner.train()
+@pytest.mark.parametrize(('unit', 'message'), [
+    ('Block', r'no module of the classes Block; it has .*JointBlock'),
+    ('JointBlock', r'JointBlock is inside of a TranscriptSortingHead, .* in one piece')])
+def test_wrong_units(tmp_path, unit, message):
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path, strategy=dict(units=[unit])).train()
+
+
+def test_float16_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
+                        lambda: True)
+    with pytest.raises(ValueError, match='does not scale losses'):
+        build(tmp_path, optim_wrapper=dict(type='AmpOptimWrapper')).train()

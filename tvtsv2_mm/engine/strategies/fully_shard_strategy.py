@@ -92,6 +92,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
             raise ValueError(f'strategy.units: the model has no module of the classes '
                              f'{", ".join(self.units)}; it has '
                              f'{", ".join(sorted({type(x).__name__ for x in model.modules()}))}')
+        _check_forward_methods(model, units)
         if self.activation_checkpointing:
             for unit in units:
                 # Inside of the hooks that gather and drop the weights. No module is wrapped: the
@@ -273,6 +274,15 @@ class FullyShardStrategy(SingleDeviceStrategy):
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
+
+
+def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:
+    for module in model.modules():
+        inner = next((part for part in module.modules() if part in units), module)
+        if inner is not module and any(hasattr(module, method) for method in FORWARD_METHODS):
+            outer, inner = type(module).__name__, type(inner).__name__
+            raise ValueError(f'strategy.units: {inner} is inside of a {outer}, which uses its '
+                             f'weights in one piece; name {outer} instead')
 
 
 def _policy(mixed_precision: dict) -> MixedPrecisionPolicy:
