@@ -154,7 +154,7 @@ def _distribute_on_cpu(cfg: Config) -> None:
     if cfg.get('runner_type') == 'FlexibleRunner':
         if cfg.get('strategy') is None:
             cfg.strategy = dict(type='DDPStrategy')
-        if _strategy(cfg) != 'DDPStrategy':
+        elif _strategy(cfg) != 'DDPStrategy':
             return
         place, key = cfg.strategy, 'model_wrapper'
     wrapper = place.get(key)
@@ -168,6 +168,8 @@ def _distribute_on_cpu(cfg: Config) -> None:
 
 def _strategy(cfg: Config) -> str | None:
     """The class of a FlexibleRunner's strategy, without the scope."""
+    if cfg.get('runner_type') != 'FlexibleRunner':
+        return None
     kind = (cfg.get('strategy') or {}).get('type')
     return kind and kind.split('.')[-1]
 

@@ -54,7 +54,7 @@ _ALLOWED = {
 
 def is_sharded(path: str | Path) -> bool:
     """Whether this is the folder of a sharded checkpoint, be it whole or not."""
-    path = Path(path)
+    path = Path(path).expanduser()
     return path.is_dir() and ((path / METADATA).exists() or any(path.glob('*.distcp')))
 
 

@@ -2,13 +2,18 @@
 
 import json
 import os
+import runpy
+import shutil
+import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
@@ -17,7 +22,9 @@ from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint
 from tvtsv2_mm.apis.launch import build_runner
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
 from tvtsv2_mm.engine.strategies import FullyShardStrategy
+from tvtsv2_mm.registry import MODELS
 
+ROOT = Path(__file__).parents[3]
 CONFIG = Path(__file__).with_name('random_config.py')
 DDP = dict(_delete_=True, type='DDPStrategy', model_wrapper=dict(
     type='MMDistributedDataParallel', device_ids=None))
@@ -40,7 +47,10 @@ def train(work_dir, **options):
         losses=record.losses,
         weights=whole(model),
         norms=MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0].tolist(),
-        sharded=sum(isinstance(value, DTensor) for value in model.parameters()))
+        sharded=sum(isinstance(value, DTensor) for value in model.parameters()),
+        held=sum(value.to_local().numel() if isinstance(value, DTensor) else value.numel()
+                 for value in chain(model.parameters(), *(
+                     state.values() for state in runner.optim_wrapper.optimizer.state.values()))))
 
 
 def whole(model):
@@ -136,6 +146,7 @@ def test_the_losses_and_weights_of_ddp(runs):
     assert 'loss_sorting' not in sharded['losses'][1]  # where the head is idle
     assert sharded['sharded'] == len(list(sharded['weights']))
     assert ddp['sharded'] == 0
+    assert sharded['held'] < 0.52 * ddp['held']  # of weights and optimiser, by each rank
     assert_close(sharded, ddp, abs=1e-5)
     assert sharded['norms'] == pytest.approx(ddp['norms'], rel=1e-5)  # over all ranks
 
@@ -216,6 +227,44 @@ def test_weights_for_another_model(runs, folder, tmp_path):
     runner.test()
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, runs['sharded']['weights'][name])
+
+
+def test_the_tool(tmp_path, monkeypatch):
+    """On one process: with what is there after an epoch, it ends where it would have ended."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr('time.sleep', lambda _: None)
+
+    def call(work_dir, *words):
+        monkeypatch.setattr(sys, 'argv', [
+            'train.py', str(CONFIG), '--work-dir', work_dir, '--amp', '--auto-scale-lr',
+            '--no-validate', '--seed', '7', *words])
+        runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+
+    call('whole')
+    shutil.copytree('whole/iter_8.pth', 'cut/iter_8.pth')
+    Path('cut/last_checkpoint').write_text('cut/iter_8.pth')
+    call('cut', '--resume')
+    expected = read_state_dict('whole/iter_16.pth')
+    for name, value in read_state_dict('cut/iter_16.pth').items():
+        assert torch.equal(value, expected[name]), name
+    (tmp_path / 'cut' / 'iter_16.pth' / '.metadata').unlink()
+    with pytest.raises(SystemExit, match=r'iter_16\.pth is incomplete: it has no \.metadata'):
+        call('cut', '--resume')
+
+
+def test_the_config_that_is_ready():
+    cfg = Config.fromfile(ROOT / 'configs' / 'tvtsv2' / 'vit-h_pretrain.py')
+    assert cfg.strategy.pop('type') == 'tvtsv2_mm.FullyShardStrategy'
+    strategy = FullyShardStrategy(**cfg.strategy)
+    assert strategy.policy.param_dtype == torch.bfloat16
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = MODELS.build({key: value for key, value in cfg.model.items()
+                              if key != 'data_preprocessor'})
+    units = [module for module in model.modules() if type(module).__name__ in strategy.units]
+    assert len(units) == 32 + 24 + 1
+    in_units = sum(value.numel() for unit in units for value in unit.parameters())
+    assert in_units > 0.94 * sum(value.numel() for value in model.parameters())
 
 
 def test_only_the_last_folders_are_kept(runs, folder):

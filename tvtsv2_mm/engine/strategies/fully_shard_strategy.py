@@ -196,7 +196,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
                 filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
                 callback=callback)
         else:
-            folder = Path(filename)
+            folder = Path(filename).expanduser()
             self.logger.info(f'Load checkpoint from {folder}')
             checkpoint = self._load_weights(folder, strict=strict, revise_keys=list(revise_keys))
             if callback is not None:
@@ -232,7 +232,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
             tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
             checkpoint['optimizer']['state'] = _only(
                 state, lambda value: not isinstance(value, Tensor))
-        save_sharded(Path(filename), tensors, checkpoint)
+        save_sharded(Path(filename).expanduser(), tensors, checkpoint)
 
     def _load_weights(self, folder: Path, **options: Any) -> dict:
         own, metadata = self.model_state_dict(), read_metadata(folder)
