@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, Metadata
 
+from tests.helpers import run_killed_at_write
 from tvtsv2_mm.checkpoints import CheckpointError, RefusedCheckpointError, read_state_dict
 from tvtsv2_mm.checkpoints.files import files_of, load_from_disk
 from tvtsv2_mm.checkpoints.sharded import read_metadata, read_run_state, save_sharded
@@ -121,3 +122,12 @@ def test_what_cannot_be_saved_leaves_what_was_there(folder, monkeypatch):
     save_sharded(folder, changed, {})
     torch.testing.assert_close(read_state_dict(folder), changed['state_dict'])
     assert [path.name for path in folder.parent.iterdir()] == ['epoch_1.pth']
+
+
+def test_a_kill_before_the_end_leaves_nothing_under_the_name(tmp_path):
+    run_killed_at_write(
+        'import torch; from pathlib import Path\n'
+        'from tvtsv2_mm.checkpoints.sharded import save_sharded',
+        "save_sharded(Path(sys.argv[2]), dict(state_dict=dict(a=torch.ones(3))), {})",
+        tmp_path / 'epoch_1.pth', write=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['.epoch_1.pth.part']

@@ -6,6 +6,7 @@ import runpy
 import shutil
 import sys
 import time
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 
@@ -33,7 +34,7 @@ DDP = dict(_delete_=True, type='DDPStrategy', model_wrapper=dict(
 def build(work_dir, **options):
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(dict(work_dir=str(work_dir), experiment_name=Path(work_dir).name))
-    cfg.merge_from_dict(options)
+    cfg.merge_from_dict(deepcopy(options))  # which it takes apart
     return build_runner(cfg)
 
 
@@ -87,11 +88,13 @@ def two_ranks(rank, world_size, folder):
         folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
     runs['bfloat16'] = train(
         folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
+    accumulated = dict(accumulative_counts=2, optimizer=dict(fused=True))
+    for name, strategy in (('ddp_accumulated', DDP), ('accumulated', dict())):
+        runs[name] = train(folder / name, strategy=strategy, optim_wrapper=accumulated, **short)
     runs['all_at_once'] = train(
         folder / 'all_at_once', **short,
         strategy=dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True),
-        optim_wrapper=dict(type='BFloat16OptimWrapper', accumulative_counts=2,
-                           optimizer=dict(fused=True)))
+        optim_wrapper=dict(accumulated, type='BFloat16OptimWrapper'))
     runs['tested'] = run_test(folder / 'tested', folder, **on_ranks)
     torch.save(runs, folder / f'runs_{rank}.pth')
 
@@ -183,6 +186,12 @@ def test_activation_checkpointing_changes_nothing(runs):
     for mine, their in zip(runs['recomputed']['losses'], runs['sharded']['losses'], strict=False):
         assert mine == pytest.approx(their, abs=1e-6)
     assert runs['recomputed']['norms'] == pytest.approx(runs['sharded']['norms'][:4], rel=1e-5)
+
+
+def test_accumulation_and_a_fused_optimiser(runs):
+    assert runs['accumulated']['losses'][0] == runs['sharded']['losses'][0]
+    assert runs['accumulated']['losses'][1] != runs['sharded']['losses'][1]
+    assert_close(runs['accumulated'], runs['ddp_accumulated'], abs=1e-5)
 
 
 def test_bfloat16(runs):
