@@ -70,7 +70,8 @@ def test_files_elsewhere_are_refused(folder, place):
 
 
 @pytest.mark.parametrize('content', [
-    b'', b'not a pickle', pickle.dumps([1]), pickle.dumps(Metadata({'a': 3}))])
+    b'', b'not a pickle', pickle.dumps([1]), pickle.dumps(Metadata({'a': 3})),
+    pickle.dumps(Metadata({}))])
 def test_damaged_metadata(folder, content):
     (folder / '.metadata').write_bytes(content)
     with pytest.raises(CheckpointError, match=r'epoch_1\.pth/\.metadata'):
@@ -104,6 +105,12 @@ def test_file_that_is_cut_off(folder):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(CheckpointError, match=r'epoch_1\.pth is incomplete: __0_0.* is cut off'):
         read_state_dict(folder)
+
+
+def test_folder_of_another_program(tmp_path):
+    save_sharded(tmp_path / 'step-1', dict(model=WEIGHTS), {})
+    with pytest.raises(CheckpointError, match=r'holds no weights .*; it has model\.a, model\.b'):
+        read_state_dict(tmp_path / 'step-1')
 
 
 def test_no_run_state(folder):

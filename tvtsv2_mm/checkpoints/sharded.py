@@ -74,13 +74,16 @@ def read_sharded(folder: Path) -> dict[str, Tensor]:
 
     Raises:
         RefusedCheckpointError: the table of tensors holds something else.
-        CheckpointError: the folder is damaged or incomplete.
+        CheckpointError: the folder is damaged or incomplete, or of another program.
     """
     metadata = read_metadata(folder)
     weights = {
         name.removeprefix('state_dict.'): torch.empty(entry.size, dtype=entry.properties.dtype)
         for name, entry in metadata.state_dict_metadata.items() if name.startswith('state_dict.')
     }
+    if not weights:
+        raise CheckpointError(f'{folder} holds no weights of a model (state_dict.*); it has '
+                              f'{", ".join(list(metadata.state_dict_metadata)[:8])}')
     load_into(folder, dict(state_dict=weights), metadata, alone=True)
     return weights
 
@@ -147,12 +150,16 @@ def read_metadata(folder: Path) -> Metadata:
         raise RefusedCheckpointError(f'{path} cannot be read: {error}') from error
     except Exception as error:  # whatever damaged bytes make of a pickle
         raise CheckpointError(f'{path} is damaged: {error!r}') from error
-    if not isinstance(metadata, Metadata) or not all(
-            isinstance(entry, TensorStorageMetadata)
-            for entry in metadata.state_dict_metadata.values()):
+    if not isinstance(metadata, Metadata) or not _holds(
+            metadata.state_dict_metadata, TensorStorageMetadata) or not _holds(
+                metadata.storage_data, _StorageInfo):
         raise RefusedCheckpointError(f'{path} is no table of tensors')
     _check_files(folder, metadata.storage_data)
     return metadata
+
+
+def _holds(table: Any, kind: type) -> bool:
+    return isinstance(table, dict) and all(isinstance(value, kind) for value in table.values())
 
 
 def _check_files(folder: Path, places: Mapping[MetadataIndex, _StorageInfo]) -> None:

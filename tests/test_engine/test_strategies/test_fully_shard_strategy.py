@@ -297,12 +297,13 @@ def test_wrong_options(options, message):
         FullyShardStrategy(**options)
 
 
-@pytest.mark.parametrize(('unit', 'message'), [
-    ('Block', r'no module of the classes Block; it has .*JointBlock'),
-    ('JointBlock', r'JointBlock is inside of a TranscriptSortingHead, .* in one piece')])
-def test_wrong_units(tmp_path, unit, message):
+@pytest.mark.parametrize(('units', 'message'), [
+    (['Block'], r'no module of the classes Block; it has .*JointBlock'),
+    (['JointBlock', 'TranscriptSortingHead'],
+     r'JointBlock is inside of a TranscriptSortingHead, .* in one piece')])
+def test_wrong_units(tmp_path, units, message):
     with pytest.raises(ValueError, match=message):
-        build(tmp_path, strategy=dict(units=[unit])).train()
+        build(tmp_path, strategy=dict(units=units)).train()
 
 
 def test_float16_is_refused(tmp_path, monkeypatch):

@@ -278,11 +278,14 @@ class FullyShardStrategy(SingleDeviceStrategy):
 
 def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:
     for module in model.modules():
-        inner = next((part for part in module.modules() if part in units), module)
-        if inner is not module and any(hasattr(module, method) for method in FORWARD_METHODS):
-            outer, inner = type(module).__name__, type(inner).__name__
-            raise ValueError(f'strategy.units: {inner} is inside of a {outer}, which uses its '
-                             f'weights in one piece; name {outer} instead')
+        if not any(hasattr(module, method) for method in FORWARD_METHODS):
+            continue
+        inner = {type(part).__name__ for part in module.modules()
+                 if part is not module and part in units}
+        if inner:
+            raise ValueError(f'strategy.units: {", ".join(inner)} is inside of a '
+                             f'{type(module).__name__}, which uses its weights in one piece; name '
+                             f'{type(module).__name__} alone')
 
 
 def _policy(mixed_precision: dict) -> MixedPrecisionPolicy:
