@@ -16,6 +16,7 @@ from mmengine.dist import init_dist, is_distributed
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.utils import get_git_hash
 from torch import Tensor, nn
+from torch.distributed._composable import checkpoint as recompute
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -24,7 +25,6 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.utils.checkpoint import checkpoint as recompute
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import (
@@ -95,9 +95,9 @@ class FullyShardStrategy(SingleDeviceStrategy):
         _check_forward_methods(model, units)
         if self.activation_checkpointing:
             for unit in units:
-                # Inside of the hooks that gather and drop the weights. No module is wrapped: the
-                # names of the weights stay.
-                unit.forward = partial(recompute, unit.forward, use_reentrant=False)
+                # By hooks, inside of those that gather and drop the weights: no module is wrapped,
+                # so the names of the weights stay, and a forward that is compiled later is inside.
+                recompute(unit)
         device = get_device()
         if is_distributed():
             # True of the logits of the sorting head; nobody writes into them.
