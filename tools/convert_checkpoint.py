@@ -3,8 +3,9 @@
 SOURCE may be the TVTSv2 release (.pth, with or without the sorting head), OpenAI's CLIP
 (TorchScript archive or state dict), OpenCLIP (.bin, .pt, .safetensors, or its folder), a CLIP of
 Hugging Face (folder with config.json, or the file of weights, in one or in shards), or one of our
-own. Missing and unused keys, and sizes that differ, are errors that list them all. Nothing in the
-file is run. Without TARGET, the sizes are read from the tensors and printed as a config that fits.
+own: a file, or a folder that sharded training writes. Missing and unused keys, and sizes that
+differ, are errors that list them all. Nothing in the file is run. Without TARGET, the sizes are
+read from the tensors and printed as a config that fits.
 """
 
 import argparse

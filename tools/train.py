@@ -9,6 +9,7 @@ from tvtsv2_mm.apis.launch import (
     apply_launch_arguments,
     build_runner,
     check_file,
+    check_resume,
     load_config,
     parse_launch_arguments,
     plain_errors,
@@ -72,6 +73,7 @@ def main() -> None:
         cfg = load_config(args.config)
         apply_train_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
+        check_resume(cfg)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     with plain_errors():

@@ -7,6 +7,7 @@ nothing yet, for mmengine warns of a scope that lacks one.
 
 from mmaction import registry as mmaction
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 
 
@@ -26,6 +27,7 @@ DATA_SAMPLERS = _child(mmaction.DATA_SAMPLERS, 'engine.samplers')
 HOOKS = _child(mmaction.HOOKS, 'engine.hooks')
 OPTIM_WRAPPERS = _child(mmaction.OPTIM_WRAPPERS, 'engine.optimizers')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(mmaction.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers')
+STRATEGIES = _child(MMENGINE_STRATEGIES, 'engine.strategies')
 
 INFERENCERS = _child(mmaction.INFERENCERS, 'apis.inferencer')
 

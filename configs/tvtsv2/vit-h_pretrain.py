@@ -1,8 +1,10 @@
 # tools/dist_train.sh configs/tvtsv2/vit-h_pretrain.py 8
 # The paper: mask 0.7, 2 clips per GPU and data set. Not reproduced here.
+# A billion parameters: in shards on all GPUs, in bfloat16; checkpoints are folders (docs/scale.md).
 _base_ = [
     '../_base_/models/tvtsv2_vit-h14.py', '../_base_/datasets/yt-temporal_webvid.py',
-    '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py',
+    '../_base_/strategies/fully_shard.py'
 ]
 # OpenCLIP's weights of laion/CLIP-ViT-H-14-laion2B-s32B-b79K.
 load_from = 'data/clip/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors'

@@ -103,6 +103,17 @@ class TestApplyLaunchArguments:
         assert cfg.env_cfg.dist_cfg.backend == 'mpi'
         assert cfg.model_wrapper_cfg == dict(static_graph=True, device_ids=None)
 
+    def test_a_strategy_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(runner_type='FlexibleRunner'))
+        launch.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.strategy == dict(type='DDPStrategy', model_wrapper=dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
+            find_unused_parameters=False))
+        cfg = Config(dict(runner_type='FlexibleRunner', strategy=dict(type='x.FullyShardStrategy')))
+        launch.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.strategy == dict(type='x.FullyShardStrategy')
+        assert cfg.env_cfg.dist_cfg.backend == 'gloo'
+
     @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
     def test_a_gpu_changes_nothing(self, on_gpu, launcher):
         cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
@@ -133,3 +144,26 @@ class TestMixedPrecision:
         cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
         with pytest.raises(ValueError, match='ApexOptimWrapper'):
             launch.use_mixed_precision(cfg)
+
+    @pytest.mark.parametrize(('given', 'expected'), [
+        (dict(), dict(param_dtype='bfloat16', reduce_dtype='float32')),
+        (dict(mixed_precision=dict(param_dtype='float32')), dict(param_dtype='float32'))])
+    def test_of_a_sharded_model_is_the_strategys(self, on_gpu, given, expected):
+        cfg = Config(dict(runner_type='FlexibleRunner', optim_wrapper=dict(type='OptimWrapper'),
+                          strategy=dict(type='tvtsv2_mm.FullyShardStrategy', **given)))
+        launch.use_mixed_precision(cfg)
+        assert cfg.strategy.mixed_precision == expected
+        assert cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+@pytest.mark.parametrize('auto', [False, True])
+def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
+    folder = tmp_path / 'epoch_1.pth'
+    folder.mkdir()
+    (folder / '__0_0.distcp').touch()
+    (tmp_path / 'last_checkpoint').write_text(str(folder))
+    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None if auto else str(folder)))
+    with pytest.raises(ValueError, match=r'epoch_1\.pth is a sharded checkpoint'):
+        launch.check_resume(cfg)
+    cfg.update(runner_type='FlexibleRunner', strategy=dict(type='tvtsv2_mm.FullyShardStrategy'))
+    launch.check_resume(cfg)

@@ -44,6 +44,12 @@ def test_predict_equals_tensor(model, inputs):
 
 
 @torch.no_grad()
+def test_texts_alone(model, inputs):
+    outputs = model.eval()(dict(tokens=inputs['tokens']))
+    assert list(outputs) == ['text_embeds']
+    assert torch.equal(outputs['text_embeds'], model.encode_text(inputs['tokens']))
+
+
 def test_predict_with_differing_numbers_of_captions(model, inputs):
     whole = model(inputs, samples(2), mode='predict')
     inputs['tokens'] = [inputs['tokens'][0], inputs['tokens'][1, :1]]

@@ -4,6 +4,7 @@ import json
 import os
 import runpy
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,15 @@ custom_hooks = [
 '''
 
 
-def call_test(name: str, out: str, launcher: str) -> None:
+SHARDED = ['runner_type=FlexibleRunner', 'strategy.type=tvtsv2_mm.FullyShardStrategy']
+
+
+def call_test(name: str, out: str, launcher: str, *more: str) -> None:
     """What a command line calls, in the present folder."""
     config = CONFIGS / name if (CONFIGS / name).is_file() else Path(name)
     options = small_options(str(config.resolve()))
     sys.argv = ['test.py', str(config), f'{config.stem}.pth', '--work-dir', f'{out}/{config.stem}',
-                '--launcher', launcher, '--cfg-options', *options]
+                '--launcher', launcher, '--cfg-options', *options, *more]
     runpy.run_path(str(ROOT / 'tools' / 'test.py'), run_name='__main__')
 
 
@@ -48,6 +52,7 @@ def call_on_rank(rank: int, world_size: int, folder: str) -> None:
     os.environ.update(LOCAL_RANK=str(rank), CUDA_VISIBLE_DEVICES='')
     for name in (ZERO_SHOT, RETRIEVAL):
         call_test(name, 'two', 'pytorch')
+        call_test(name, 'sharded', 'pytorch', *SHARDED)
 
 
 def result_of(folder: Path) -> dict:
@@ -75,10 +80,10 @@ def test_two_ranks_give_the_figures_of_one(monkeypatch, tmp_path):
     for name in (ZERO_SHOT, RETRIEVAL):
         call_test(name, 'one', 'none')
     run_ranks(2, call_on_rank, str(tmp_path))
-    for name in (ZERO_SHOT, RETRIEVAL):
-        one, two = (result_of(tmp_path / out / Path(name).stem) for out in ('one', 'two'))
+    for name, out in product((ZERO_SHOT, RETRIEVAL), ('two', 'sharded')):
+        one, two = (result_of(tmp_path / place / Path(name).stem) for place in ('one', out))
         for group, figures in one.pop('metrics').items():
-            assert two['metrics'][group] == pytest.approx(figures, abs=1e-9), (name, group)
+            assert two['metrics'][group] == pytest.approx(figures, abs=1e-9), (name, out, group)
         del two['metrics']
         assert (one.pop('num_devices'), two.pop('num_devices')) == (1, 2)
         assert one['split']['used'] == 5  # which two ranks cannot share evenly

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.datasets.annotations import AnnotationError
+from tvtsv2_mm.registry import RUNNERS
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -68,6 +69,21 @@ def check_file(path: str, what: str) -> str:
     return path
 
 
+def check_resume(cfg: Config) -> None:
+    """Look whether the run can go on from the checkpoint that it resumes; call it last.
+
+    Raises:
+        ValueError: the checkpoint is a folder, from which only a sharded run goes on.
+    """
+    if not cfg.get('resume') or _strategy(cfg) == 'FullyShardStrategy':
+        return
+    path = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
+    if path is not None and is_sharded(path):
+        raise ValueError(
+            f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
+            'on (docs/scale.md); give it as load_from to start a new run with its weights')
+
+
 def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Put the shared arguments into the config, and make it fit the machine.
 
@@ -105,9 +121,15 @@ def plain_errors() -> Iterator[None]:
 def use_mixed_precision(cfg: Config) -> None:
     """Turn on mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
 
+    Where a FullyShardStrategy shards the model it is bfloat16, by the strategy's own option.
+
     Raises:
         ValueError: the config has an optimiser wrapper of another kind.
     """
+    if _strategy(cfg) == 'FullyShardStrategy':
+        if not cfg.strategy.get('mixed_precision'):
+            cfg.strategy.mixed_precision = dict(param_dtype='bfloat16', reduce_dtype='float32')
+        return
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind == 'BFloat16OptimWrapper':
@@ -145,13 +167,28 @@ def _distribute_on_cpu(cfg: Config) -> None:
     dist_cfg = cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict())
     if dist_cfg.get('backend', 'nccl') == 'nccl':
         dist_cfg.backend = 'gloo'
-    wrapper = cfg.get('model_wrapper_cfg')
+    place, key = cfg, 'model_wrapper_cfg'
+    if cfg.get('runner_type') == 'FlexibleRunner':
+        if cfg.get('strategy') is None:
+            cfg.strategy = dict(type='DDPStrategy')
+        elif _strategy(cfg) != 'DDPStrategy':
+            return
+        place, key = cfg.strategy, 'model_wrapper'
+    wrapper = place.get(key)
     if wrapper is None:
         # What mmengine uses when a config says nothing, but for the device.
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
                        find_unused_parameters=cfg.get('find_unused_parameters', False))
     if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
-        cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+        place[key] = dict(wrapper, device_ids=None)
+
+
+def _strategy(cfg: Config) -> str | None:
+    """The class of a FlexibleRunner's strategy, without the scope."""
+    if cfg.get('runner_type') != 'FlexibleRunner':
+        return None
+    kind = (cfg.get('strategy') or {}).get('type')
+    return kind and kind.split('.')[-1]
 
 
 def _similar_configs(file: Path) -> str:

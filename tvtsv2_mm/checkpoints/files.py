@@ -1,7 +1,8 @@
 """Read checkpoint files and folders without trusting them.
 
 mmengine's loader learns them here, so that ``load_from``, ``init_cfg`` and the command lines take
-every kind: torch files, TorchScript archives, safetensors, and folders as they come from the hub.
+every kind: torch files, TorchScript archives, safetensors, folders as they come from the hub, and
+folders of sharded training.
 """
 
 import json
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .convert import CheckpointError
+from .sharded import files_of_sharded, is_sharded, read_sharded
 from .untrusted import load_torch_file
 
 # The weights of a folder from the hub, the first that is there.
@@ -27,8 +29,8 @@ def load_from_disk(filename: str, map_location: Any = None) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
 
     Returns:
-        What a torch file holds; bare weights as ``state_dict``, where mmengine's hooks (EMA) look
-        for them.
+        What a torch file holds; bare weights, and those of sharded training, as ``state_dict``,
+        where mmengine's hooks (EMA) look for them.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or the folder has no known weights.
@@ -43,9 +45,9 @@ def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[
 
     Args:
         path: a ``.safetensors`` file, a torch file that holds a state dict, bare or under the key
-            ``state_dict``, a TorchScript archive, an index of shards (``*.index.json``), or a
-            folder with one of ``FOLDER_FILES``. The files must not change while the weights are
-            in use.
+            ``state_dict``, a TorchScript archive, an index of shards (``*.index.json``), a folder
+            with one of ``FOLDER_FILES``, or one of sharded training. The files must not change
+            while the weights are in use.
         stand_ins: names of classes in a torch file to be replaced by inert stand-ins; see
             :func:`.untrusted.load_torch_file`.
 
@@ -84,8 +86,10 @@ def files_of(path: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: a folder has none of ``FOLDER_FILES``.
-        CheckpointError: an index is damaged.
+        CheckpointError: an index, or a folder of sharded training, is damaged.
     """
+    if is_sharded(path):
+        return files_of_sharded(path)
     if path.is_dir():
         path = weights_file(path)
     if not path.name.endswith('.index.json'):
@@ -94,6 +98,8 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
+    if is_sharded(path):
+        return read_sharded(path)
     if path.is_dir():
         path = weights_file(path)
     if not path.is_file():

@@ -70,9 +70,9 @@ class VideoTextModel(BaseModel):
 
         Args:
             inputs: ``video`` (B, T, 3, H, W), normalised, or its kept patches
-                (B, T, P', 3, p, p); optionally ``tokens`` (B, K, L), or a
-                list of B tensors (K_i, L) where the numbers differ (prediction only);
-                optionally ``kept_patches`` (B, P').
+                (B, T, P', 3, p, p); mode 'tensor' does without. Optionally ``tokens`` (B, K, L), or
+                a list of B tensors (K_i, L) where the numbers differ (prediction only); optionally
+                ``kept_patches`` (B, P').
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
@@ -191,6 +191,8 @@ class VideoTextModel(BaseModel):
 
     def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
+        if 'video' not in inputs:
+            return dict(text_embeds=self.encode_text(inputs['tokens']))
         video_embeds, video_tokens = self.encode_video(inputs)
         outputs = dict(video_embeds=video_embeds, video_tokens=video_tokens)
         if 'tokens' in inputs:

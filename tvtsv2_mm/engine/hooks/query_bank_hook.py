@@ -53,9 +53,10 @@ class QueryBankHook(Hook):
         model.eval()
         videos = self._encode_videos(runner, model)
         for metric in metrics:
-            texts = self._read_texts(metric.query_bank)
+            # On every rank: a model in shards needs them all.
+            embeds = self._encode_texts(model, self._read_texts(metric.query_bank))
             if is_main_process():  # which alone computes metrics
-                metric.bank_texts = self._encode_texts(model, texts)
+                metric.bank_texts = embeds
                 metric.bank_videos = videos
 
     def _read_texts(self, path: str) -> list[str]:
@@ -71,9 +72,10 @@ class QueryBankHook(Hook):
     def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> np.ndarray:
         tokens = ClipTokenizer(context_length=self.context_length)(texts)
         device = next(model.parameters()).device
-        embeds = torch.cat([model.encode_text(part.to(device)).float().cpu()
-                            for part in tokens.split(self.batch_size)])
-        return F.normalize(embeds, dim=-1).numpy()
+        # By the model's forward, which is where a model in shards gathers its weights.
+        embeds = [model(dict(tokens=part.to(device)[None]))['text_embeds'][0].float().cpu()
+                  for part in tokens.split(self.batch_size)]
+        return F.normalize(torch.cat(embeds), dim=-1).numpy()
 
     def _encode_videos(self, runner: Runner, model: torch.nn.Module) -> np.ndarray | None:
         if self.video_dataloader is None:

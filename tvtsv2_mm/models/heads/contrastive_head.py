@@ -39,7 +39,10 @@ class VideoTextContrastiveHead(BaseModule):
         Returns:
             ``loss_contrastive``: scalar.
         """
+        # In float32 also where the model computes in bfloat16: the similarities are divided by a
+        # small temperature.
         loss = global_contrastive_loss(
-            F.normalize(video_embeds, dim=-1), F.normalize(text_embeds.mean(dim=1), dim=-1),
+            F.normalize(video_embeds.float(), dim=-1),
+            F.normalize(text_embeds.float().mean(dim=1), dim=-1),
             self.temperature, self.gradient, self.chunk_size)
         return dict(loss_contrastive=self.loss_weight * loss)

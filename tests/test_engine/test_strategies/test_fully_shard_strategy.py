@@ -1,0 +1,313 @@
+"""Two gloo ranks: sharded training against DDP, against itself resumed, and against one process."""
+
+import json
+import os
+import runpy
+import shutil
+import sys
+import time
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
+from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
+
+from tests.helpers import run_ranks
+from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint
+from tvtsv2_mm.apis.launch import build_runner
+from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
+from tvtsv2_mm.engine.strategies import FullyShardStrategy
+from tvtsv2_mm.registry import MODELS
+
+ROOT = Path(__file__).parents[3]
+CONFIG = Path(__file__).with_name('random_config.py')
+DDP = dict(_delete_=True, type='DDPStrategy', model_wrapper=dict(
+    type='MMDistributedDataParallel', device_ids=None))
+
+
+def build(work_dir, **options):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(dict(work_dir=str(work_dir), experiment_name=Path(work_dir).name))
+    cfg.merge_from_dict(deepcopy(options))  # which it takes apart
+    return build_runner(cfg)
+
+
+def train(work_dir, **options):
+    """Train, and return what there is to compare."""
+    runner = build(work_dir, **options)
+    runner.train()
+    [record] = [hook for hook in runner.hooks if type(hook).__name__ == 'LossesOfStrategyTest']
+    model = getattr(runner.model, 'module', runner.model)
+    return dict(
+        losses=record.losses,
+        weights=whole(model),
+        norms=MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0].tolist(),
+        sharded=sum(isinstance(value, DTensor) for value in model.parameters()),
+        held=sum(value.to_local().numel() if isinstance(value, DTensor) else value.numel()
+                 for value in chain(model.parameters(), *(
+                     state.values() for state in runner.optim_wrapper.optimizer.state.values()))))
+
+
+def whole(model):
+    return {name: value.full_tensor() if isinstance(value, DTensor) else value.clone()
+            for name, value in model.state_dict().items()}
+
+
+def run_test(work_dir, folder, **options):
+    """Test a CLIP of another layout, texts and classes encoded in the middle of it."""
+    runner = build(
+        work_dir, load_from=str(folder / 'clip.pth'),
+        model=dict(neck=dict(vocab_size=49408),
+                   cls_head=dict(type='ZeroShotHead', classes=['a', 'b'], context_length=12)),
+        test_evaluator=dict(query_bank=str(folder / 'bank.jsonl')),
+        custom_hooks=[dict(type='QueryBankHook', context_length=12, batch_size=2)], **options)
+    return dict(metrics=runner.test(), weights=whole(runner.model))
+
+
+def two_ranks(rank, world_size, folder):
+    time.sleep = lambda _: None  # of mmengine, between epochs
+    os.environ['LOCAL_RANK'] = str(rank)
+    on_ranks = dict(launcher='pytorch')
+    runs = dict(
+        ddp=train(folder / 'ddp', strategy=DDP, **on_ranks),
+        sharded=train(folder / 'sharded', **on_ranks))
+    runs['resumed'] = train(folder / 'resumed', resume=True, **on_ranks,
+                            load_from=str(folder / 'sharded' / 'iter_2.pth'))
+    runs['from_one'] = train(folder / 'from_one', resume=True, **on_ranks,
+                             load_from=str(folder / 'one' / 'iter_4.pth'))
+    runs['from_ddp'] = train(folder / 'from_ddp', resume=True, **on_ranks,
+                             load_from=str(folder / 'ddp' / 'iter_4.pth'))
+    short = dict(train_cfg=dict(max_epochs=1), **on_ranks)
+    runs['recomputed'] = train(
+        folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
+    runs['bfloat16'] = train(
+        folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
+    accumulated = dict(accumulative_counts=2, optimizer=dict(fused=True))
+    for name, strategy in (('ddp_accumulated', DDP), ('accumulated', dict())):
+        runs[name] = train(folder / name, strategy=strategy, optim_wrapper=accumulated, **short)
+    runs['all_at_once'] = train(
+        folder / 'all_at_once', **short,
+        strategy=dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True),
+        optim_wrapper=dict(accumulated, type='BFloat16OptimWrapper'))
+    runs['tested'] = run_test(folder / 'tested', folder, **on_ranks)
+    torch.save(runs, folder / f'runs_{rank}.pth')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    from transformers import CLIPConfig, CLIPModel  # on ranks the mends would come too late
+    path = tmp_path_factory.mktemp('runs')
+    (path / 'bank.jsonl').write_text('\n'.join(
+        json.dumps(dict(path='x.mp4', captions=[text])) for text in ('a dog', 'one hand', 'no')))
+    tower = dict(num_hidden_layers=2, hidden_act='quick_gelu')
+    clip = CLIPModel(CLIPConfig(
+        text_config=dict(hidden_size=32, intermediate_size=128, num_attention_heads=2,
+                         max_position_embeddings=12, eos_token_id=2, **tower),
+        vision_config=dict(hidden_size=48, intermediate_size=192, num_attention_heads=3,
+                           image_size=32, patch_size=8, **tower),
+        projection_dim=32))
+    torch.save(clip.state_dict(), path / 'clip.pth')
+    return path
+
+
+@pytest.fixture(scope='module')
+def runs(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('time.sleep', lambda _: None)
+        # The batches of two ranks at once.
+        one = train(folder / 'one', train_dataloader=dict(batch_size=4),
+                    default_hooks=dict(checkpoint=dict(max_keep_ckpts=3)))
+        run_ranks(2, two_ranks, folder)
+        to_one = train(folder / 'to_one', train_dataloader=dict(batch_size=4), resume=True,
+                       load_from=str(folder / 'sharded' / 'iter_4.pth'))
+    found = [torch.load(folder / f'runs_{rank}.pth') for rank in range(2)]
+    for name in found[0]:
+        for key, value in found[0][name]['weights'].items():
+            assert torch.equal(value, found[1][name]['weights'][key]), (name, key)
+    return found[0] | dict(one=one, to_one=to_one)
+
+
+def assert_close(run, other, *, steps=None, **tolerance):
+    ours, theirs = run['losses'], other['losses'][-len(run['losses']):]
+    for mine, their in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(their, **tolerance)
+    for name, value in run['weights'].items():
+        torch.testing.assert_close(value, other['weights'][name], atol=tolerance['abs'],
+                                   rtol=0, msg=lambda message, name=name: name + message)
+
+
+def test_the_losses_and_weights_of_ddp(runs):
+    sharded, ddp = runs['sharded'], runs['ddp']
+    assert len(sharded['losses']) == 8
+    assert 'loss_sorting' in sharded['losses'][0]
+    assert 'loss_sorting' not in sharded['losses'][1]  # where the head is idle
+    assert sharded['sharded'] == len(list(sharded['weights']))
+    assert ddp['sharded'] == 0
+    assert sharded['held'] < 0.52 * ddp['held']  # of weights and optimiser, by each rank
+    assert_close(sharded, ddp, abs=1e-5)
+    assert sharded['norms'] == pytest.approx(ddp['norms'], rel=1e-5)  # over all ranks
+
+
+def test_a_resumed_run_is_the_same_to_the_bit(runs):
+    """From the middle of the first epoch; the log goes on too."""
+    assert runs['resumed']['losses'] == runs['sharded']['losses'][2:]
+    assert runs['resumed']['norms'] == runs['sharded']['norms']
+    for name, value in runs['sharded']['weights'].items():
+        assert torch.equal(runs['resumed']['weights'][name], value), name
+
+
+def only_global(run):
+    """Without what a rank computes from its own clips alone."""
+    return dict(run, losses=[
+        {key: value for key, value in losses.items() if key == 'loss_contrastive'}
+        for losses in run['losses']])
+
+
+@pytest.mark.parametrize('name', ['to_one', 'from_one'])
+def test_another_number_of_ranks(runs, name):
+    """The same batches in other pieces: two ranks with 2 clips, one with 4."""
+    assert len(runs[name]['losses']) == 4
+    assert runs[name]['sharded'] == (0 if name == 'to_one' else runs['sharded']['sharded'])
+    assert_close(only_global(runs[name]), only_global(runs['sharded']), abs=1e-5)
+    assert_close(only_global(runs['one']), only_global(runs['sharded']), abs=1e-5)
+
+
+def test_a_run_of_ddp_goes_on_in_shards(runs):
+    assert_close(runs['from_ddp'], runs['ddp'], abs=1e-5)
+
+
+def test_activation_checkpointing_changes_nothing(runs):
+    for mine, their in zip(runs['recomputed']['losses'], runs['sharded']['losses'], strict=False):
+        assert mine == pytest.approx(their, abs=1e-6)
+    assert runs['recomputed']['norms'] == pytest.approx(runs['sharded']['norms'][:4], rel=1e-5)
+
+
+def test_accumulation_and_a_fused_optimiser(runs):
+    assert runs['accumulated']['losses'][0] == runs['sharded']['losses'][0]
+    assert runs['accumulated']['losses'][1] != runs['sharded']['losses'][1]
+    assert_close(runs['accumulated'], runs['ddp_accumulated'], abs=1e-5)
+
+
+def test_bfloat16(runs):
+    for name in ('bfloat16', 'all_at_once'):
+        first, exact = runs[name]['losses'][0]['loss'], runs['sharded']['losses'][0]['loss']
+        assert first != exact
+        assert first == pytest.approx(exact, rel=0.02)
+        assert all(value.dtype == torch.float32 for value in runs[name]['weights'].values())
+
+
+def test_export(runs, folder, tmp_path):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    expected = runs['sharded']['weights']
+    convert_checkpoint(checkpoint, tmp_path / 'whole.safetensors')
+    for weights in (read_state_dict(checkpoint), load_file(tmp_path / 'whole.safetensors')):
+        assert weights.keys() == expected.keys()
+        for name, value in weights.items():
+            assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize('runner', ['FlexibleRunner', 'Runner'])
+def test_a_folder_is_tested_like_a_file(runs, folder, tmp_path, runner):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    convert_checkpoint(checkpoint, tmp_path / 'whole.safetensors')
+    metrics = [build(tmp_path, load_from=str(path), runner_type=runner).test()
+               for path in (checkpoint, tmp_path / 'whole.safetensors')]
+    assert metrics[0] == metrics[1]
+
+
+def test_weights_of_another_layout_and_texts_outside_the_forward(runs, folder, tmp_path):
+    alone = run_test(tmp_path, folder)
+    assert runs['tested']['metrics'] == pytest.approx(alone['metrics'], abs=1e-4)
+    assert any('qb' in name for name in alone['metrics'])
+    for name, value in alone['weights'].items():
+        assert torch.equal(runs['tested']['weights'][name], value), name
+
+
+def test_weights_for_another_model(runs, folder, tmp_path):
+    """A part of the folder, as load_from: there the model decides what it can do without."""
+    runner = build(tmp_path, load_from=str(folder / 'sharded' / 'iter_8.pth'),
+                   model=dict(sorting_head=None))
+    runner.test()
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(value, runs['sharded']['weights'][name])
+
+
+def test_the_tool(tmp_path, monkeypatch):
+    """On one process: with what is there after an epoch, it ends where it would have ended."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr('time.sleep', lambda _: None)
+
+    def call(work_dir, *words):
+        monkeypatch.setattr(sys, 'argv', [
+            'train.py', str(CONFIG), '--work-dir', work_dir, '--amp', '--auto-scale-lr',
+            '--no-validate', '--seed', '7', *words])
+        runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+
+    call('whole')
+    shutil.copytree('whole/iter_8.pth', 'cut/iter_8.pth')
+    Path('cut/last_checkpoint').write_text('cut/iter_8.pth')
+    call('cut', '--resume')
+    expected = read_state_dict('whole/iter_16.pth')
+    for name, value in read_state_dict('cut/iter_16.pth').items():
+        assert torch.equal(value, expected[name]), name
+    (tmp_path / 'cut' / 'iter_16.pth' / '.metadata').unlink()
+    with pytest.raises(SystemExit, match=r'iter_16\.pth is incomplete: it has no \.metadata'):
+        call('cut', '--resume')
+
+
+def test_the_config_that_is_ready():
+    cfg = Config.fromfile(ROOT / 'configs' / 'tvtsv2' / 'vit-h_pretrain.py')
+    assert cfg.strategy.pop('type') == 'tvtsv2_mm.FullyShardStrategy'
+    strategy = FullyShardStrategy(**cfg.strategy)
+    assert strategy.policy.param_dtype == torch.bfloat16
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = MODELS.build({key: value for key, value in cfg.model.items()
+                              if key != 'data_preprocessor'})
+    units = [module for module in model.modules() if type(module).__name__ in strategy.units]
+    assert len(units) == 32 + 24 + 1
+    in_units = sum(value.numel() for unit in units for value in unit.parameters())
+    assert in_units > 0.94 * sum(value.numel() for value in model.parameters())
+
+
+def test_only_the_last_folders_are_kept(runs, folder):
+    assert sorted(path.name for path in (folder / 'one').glob('*iter*')) == [
+        'iter_4.pth', 'iter_6.pth', 'iter_8.pth']
+
+
+def test_resume_says_what_is_missing(runs, folder, tmp_path):
+    checkpoint = folder / 'sharded' / 'iter_8.pth'
+    runner = build(tmp_path, resume=True, load_from=str(checkpoint), model=dict(sorting_head=None))
+    with pytest.raises(CheckpointError, match=r'Weights of one alone: sorting_head\.blocks'):
+        runner.train()
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(mixed_precision=dict(param_dtype='float16')), "must be one of bfloat16, float32, not"),
+    (dict(mixed_precision=dict(dtype='bfloat16')), 'knows param_dtype and reduce_dtype, not dtype'),
+])
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        FullyShardStrategy(**options)
+
+
+@pytest.mark.parametrize(('units', 'message'), [
+    (['Block'], r'no module of the classes Block; it has .*JointBlock'),
+    (['JointBlock', 'TranscriptSortingHead'],
+     r'JointBlock is inside of a TranscriptSortingHead, .* in one piece')])
+def test_wrong_units(tmp_path, units, message):
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path, strategy=dict(units=units)).train()
+
+
+def test_float16_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
+                        lambda: True)
+    with pytest.raises(ValueError, match='does not scale losses'):
+        build(tmp_path, optim_wrapper=dict(type='AmpOptimWrapper')).train()

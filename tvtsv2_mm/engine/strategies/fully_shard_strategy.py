@@ -1,0 +1,354 @@
+"""Training of models that do not fit a GPU: everything sharded, on torch's ``fully_shard``."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+from mmengine._strategy import SingleDeviceStrategy
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_distributed
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.utils import get_git_hash
+from torch import Tensor, nn
+from torch.distributed._composable import checkpoint as recompute
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import (
+    FSDPModule,
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.sharded import (
+    is_sharded,
+    load_into,
+    read_metadata,
+    read_run_state,
+    read_sharded,
+    save_sharded,
+)
+from tvtsv2_mm.registry import STRATEGIES
+
+# float16 is not among them: it would need its loss scaled.
+DTYPES = {name: getattr(torch, name) for name in ('bfloat16', 'float32')}
+# What uses a unit's weights without its forward.
+FORWARD_METHODS = ('idle', )
+
+
+@STRATEGIES.register_module()
+class FullyShardStrategy(SingleDeviceStrategy):
+    """Weights, gradients and optimiser state in shards on all ranks, for ``FlexibleRunner``.
+
+    A rank holds 1 / W of everything, and gathers the weights of a unit while it computes with
+    them. Losses and weights are those of DDP. On one process that no launcher has started nothing
+    is sharded, and ``mixed_precision`` does nothing; the checkpoints are the same.
+
+    Checkpoints are folders (:mod:`tvtsv2_mm.checkpoints.sharded`): any number of ranks resumes
+    from them, and everything that takes a checkpoint takes them. A run can also resume from the
+    file of a plain ``Runner``. Not supported: several optimisers, EMAHook (it copies the model),
+    float16.
+
+    Args:
+        units: names of the classes whose modules are gathered one by one; the rest of the model
+            is one more unit, gathered all the time. The sorting head must be in one piece, for it
+            uses all its weights at once where there is nothing to sort.
+        mixed_precision: ``param_dtype`` to compute in and ``reduce_dtype`` to add gradients up
+            in, each 'bfloat16' or 'float32'. The shards and the optimiser stay in float32.
+        activation_checkpointing: keep only the inputs of each unit, and compute it again in the
+            backward: less memory, about a third more computing.
+        **kwargs: of mmengine's ``BaseStrategy``; the runner gives them.
+
+    Raises:
+        ValueError: an unknown key or dtype in ``mixed_precision``; the model has none of the
+            units; the optimiser wrapper is of a kind that is not supported.
+    """
+
+    def __init__(self,
+                 *,
+                 units: Sequence[str] = ('SpaceTimeBlock', 'CLIPEncoderLayer',
+                                         'TranscriptSortingHead'),
+                 mixed_precision: dict | None = None,
+                 activation_checkpointing: bool = False,
+                 **kwargs) -> None:
+        self.units = tuple(units)
+        self.policy = _policy(mixed_precision or {})
+        self.activation_checkpointing = activation_checkpointing
+        super().__init__(**kwargs)
+
+    def _setup_distributed(self, launcher: str, backend: str = 'nccl', **kwargs) -> None:
+        init_dist(launcher, backend, **kwargs)
+
+    def _wrap_model(self, model: nn.Module) -> nn.Module:
+        units = [module for module in model.modules() if type(module).__name__ in self.units]
+        if not units:
+            raise ValueError(f'strategy.units: the model has no module of the classes '
+                             f'{", ".join(self.units)}; it has '
+                             f'{", ".join(sorted({type(x).__name__ for x in model.modules()}))}')
+        _check_forward_methods(model, units)
+        if self.activation_checkpointing:
+            for unit in units:
+                # By hooks, inside of those that gather and drop the weights: no module is wrapped,
+                # so the names of the weights stay, and a forward that is compiled later is inside.
+                recompute(unit)
+        device = get_device()
+        if is_distributed():
+            # True of the logits of the sorting head; nobody writes into them.
+            warnings.filterwarnings('ignore', message='.*returned a view tensor')
+            mesh = init_device_mesh(torch.device(device).type, (self.world_size, ))
+            for unit in [*reversed(units), model]:  # the inner ones first
+                fully_shard(unit, mesh=mesh, mp_policy=self.policy)
+                for method in FORWARD_METHODS:
+                    if hasattr(unit, method):
+                        register_fsdp_forward_method(unit, method)
+        else:
+            self.logger.info('one process without a launcher: nothing is sharded, and '
+                             'strategy.mixed_precision is not used')
+        return model.to(device)
+
+    def build_optim_wrapper(self, optim_wrapper: Any,
+                            model: nn.Module | None = None) -> OptimWrapper:
+        """Build the optimiser over the shards.
+
+        Raises:
+            ValueError: it is no single optimiser, or it scales the loss.
+        """
+        wrapper = super().build_optim_wrapper(optim_wrapper, model)
+        if not isinstance(wrapper, OptimWrapper):
+            raise ValueError('FullyShardStrategy takes one optimiser in an OptimWrapper, not '
+                             f'{type(wrapper).__name__}')
+        if isinstance(wrapper, AmpOptimWrapper):
+            raise ValueError("FullyShardStrategy does not scale losses: take an OptimWrapper, and "
+                             "strategy.mixed_precision=dict(param_dtype='bfloat16')")
+        if wrapper.clip_grad_kwargs:
+            wrapper.clip_func = partial(_whole_norm, wrapper.clip_func)
+        return wrapper
+
+    def model_state_dict(self) -> dict[str, Tensor]:
+        """The weights, in shards where they are sharded."""
+        return self.model.state_dict()
+
+    def load_model_state_dict(self, state_dict: dict, **kwargs: Any) -> None:
+        """Load whole weights; each rank takes what is its own."""
+        self._reshard()
+        hooks = [module.register_load_state_dict_pre_hook(_shard_given)
+                 for module in self.model.modules()]
+        try:
+            super().load_model_state_dict(state_dict, **kwargs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def optim_state_dict(self) -> dict:
+        """The state of the optimiser wrapper, by the names of the weights."""
+        names = list(self._optimized())
+        state_dict = self.optim_wrapper.state_dict()
+        state_dict['state'] = {names[i]: value for i, value in state_dict['state'].items()}
+        for group in state_dict['param_groups']:
+            group['params'] = [names[i] for i in group['params']]
+        return state_dict
+
+    def load_optim_state_dict(self, state_dict: dict | None) -> None:
+        """Load the state of a checkpoint: that of :meth:`load_checkpoint`, or a plain run's.
+
+        Raises:
+            CheckpointError: there is none, or it is of an optimiser with other weights.
+        """
+        if state_dict is None:
+            raise CheckpointError('the checkpoint has no state of an optimiser, so that nothing '
+                                  'can go on from it: give it as load_from')
+        parameters = self._optimized()
+        folder = state_dict.pop('folder', None)
+        if folder is None:  # of a plain run: whole, and by number
+            state = {i: {key: _shard_like(value, parameter) for key, value in
+                         state_dict['state'].get(i, {}).items()}
+                     for i, parameter in enumerate(parameters.values())}
+        else:
+            self._check_groups(state_dict['param_groups'])
+            by_name = _read_optimizer(folder, parameters)
+            for name, values in state_dict['state'].items():
+                by_name[name] = values | by_name.get(name, {})
+            numbers = {name: i for i, name in enumerate(parameters)}
+            state = {numbers[name]: values for name, values in by_name.items()}
+            state_dict['param_groups'] = [
+                group | dict(params=[numbers[name] for name in group['params']])
+                for group in state_dict['param_groups']]
+        state_dict['state'] = {i: values for i, values in state.items() if values}
+        self.optim_wrapper.load_state_dict(state_dict)
+
+    def load_checkpoint(self, filename: str, *, strict: bool = False,
+                        revise_keys: Sequence = ((r'^module.', ''), ),
+                        callback: Callable | None = None, **kwargs: Any) -> dict:
+        """Load the weights of a checkpoint of any kind, and read what else is in it.
+
+        Raises:
+            CheckpointError: a folder is damaged or incomplete, or the weights do not fit.
+        """
+        if not is_sharded(filename):
+            checkpoint = super().load_checkpoint(
+                filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
+                callback=callback)
+        else:
+            folder = Path(filename).expanduser()
+            self.logger.info(f'Load checkpoint from {folder}')
+            checkpoint = self._load_weights(folder, strict=strict, revise_keys=list(revise_keys))
+            if callback is not None:
+                callback(checkpoint)
+            del checkpoint['state_dict']
+        # So that mmengine's resume asks load_optim_state_dict in any case.
+        checkpoint.setdefault('optimizer', None)
+        return checkpoint
+
+    def save_checkpoint(self, filename: str, *, save_optimizer: bool = True,
+                        save_param_scheduler: bool = True, extra_ckpt: dict | None = None,
+                        callback: Callable | None = None) -> None:
+        """Write a checkpoint folder; every rank writes what it holds.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        checkpoint: dict[str, Any] = dict(state_dict=self.model_state_dict())
+        if save_optimizer and hasattr(self, 'optim_wrapper'):
+            checkpoint['optimizer'] = self.optim_state_dict()
+        if save_param_scheduler and hasattr(self, 'param_schedulers'):
+            checkpoint['param_schedulers'] = self.scheduler_state_dict()
+        checkpoint |= extra_ckpt or {}
+        checkpoint['meta'] = checkpoint.get('meta', {}) | dict(
+            seed=self.seed, time=time.strftime('%Y%m%d_%H%M%S'),
+            mmengine=mmengine.__version__ + get_git_hash())
+        if callback is not None:
+            callback(checkpoint)
+
+        tensors = dict(state_dict=checkpoint.pop('state_dict'))
+        state = checkpoint.get('optimizer', {}).pop('state', {})
+        if state:
+            tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
+            checkpoint['optimizer']['state'] = _only(
+                state, lambda value: not isinstance(value, Tensor))
+        save_sharded(Path(filename).expanduser(), tensors, checkpoint)
+
+    def _load_weights(self, folder: Path, **options: Any) -> dict:
+        own, metadata = self.model_state_dict(), read_metadata(folder)
+        saved = {name.removeprefix('state_dict.'): entry.size
+                 for name, entry in metadata.state_dict_metadata.items()
+                 if name.startswith('state_dict.')}
+        if {name: value.shape for name, value in own.items()} == saved:
+            load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
+        else:
+            self.load_model_state_dict(read_sharded(folder), **options)
+        checkpoint = read_run_state(folder) | dict(state_dict=own)
+        if 'optimizer' in checkpoint:
+            checkpoint['optimizer']['folder'] = folder
+        return checkpoint
+
+    def _check_groups(self, saved: Sequence[dict]) -> None:
+        names = {parameter: name for name, parameter in self._optimized().items()}
+        own = [[names[parameter] for parameter in group['params']]
+               for group in self.optim_wrapper.optimizer.param_groups]
+        there = [group['params'] for group in saved]
+        if own == there:
+            return
+        different = sorted({*chain(*own)} ^ {*chain(*there)})
+        raise CheckpointError(
+            'the optimiser of the checkpoint cannot go on: it has other weights, or other groups '
+            'of them, than this config gives. Resume with the same config, or give the checkpoint '
+            f'as load_from. Weights of one alone: {", ".join(different[:8]) or "none"}')
+
+    def _optimized(self) -> dict[str, nn.Parameter]:
+        """The optimiser's weights by name, in its order."""
+        self._reshard()
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return {names[parameter]: parameter
+                for group in self.optim_wrapper.optimizer.param_groups
+                for parameter in group['params']}
+
+    def _reshard(self) -> None:
+        """Give the model its shards, where it has whole weights after a forward."""
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
+
+def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:
+    for module in model.modules():
+        if not any(hasattr(module, method) for method in FORWARD_METHODS):
+            continue
+        inner = {type(part).__name__ for part in module.modules()
+                 if part is not module and part in units}
+        if inner:
+            raise ValueError(f'strategy.units: {", ".join(inner)} is inside of a '
+                             f'{type(module).__name__}, which uses its weights in one piece; name '
+                             f'{type(module).__name__} alone')
+
+
+def _policy(mixed_precision: dict) -> MixedPrecisionPolicy:
+    unknown = {*mixed_precision} - {'param_dtype', 'reduce_dtype'}
+    if unknown:
+        raise ValueError('strategy.mixed_precision knows param_dtype and reduce_dtype, not '
+                         f'{", ".join(sorted(unknown))}')
+    for key, name in mixed_precision.items():
+        if name not in DTYPES:
+            raise ValueError(f'strategy.mixed_precision.{key} must be one of {", ".join(DTYPES)}, '
+                             f'not {name!r}')
+    if not mixed_precision:
+        return MixedPrecisionPolicy()
+    return MixedPrecisionPolicy(
+        param_dtype=DTYPES[mixed_precision.get('param_dtype', 'float32')],
+        reduce_dtype=DTYPES[mixed_precision.get('reduce_dtype', 'float32')])
+
+
+def _whole_norm(clip: Callable, parameters: list[Tensor], **kwargs: Any) -> Tensor | None:
+    """Clip, and return the norm over all ranks, which torch leaves to be added up."""
+    norm = clip(parameters, **kwargs)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def _only(state: Mapping[str, dict], wanted: Callable[[Any], bool]) -> dict[str, dict]:
+    """The wanted values of a nested dictionary, without what is then empty."""
+    parts = {name: {key: value for key, value in values.items() if wanted(value)}
+             for name, values in state.items()}
+    return {name: values for name, values in parts.items() if values}
+
+
+def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dict[str, dict]:
+    """The optimiser's tensors in a checkpoint, in shards as the weights are."""
+    metadata = read_metadata(folder)
+    tensors: dict[str, dict] = {}
+    for place, entry in metadata.state_dict_metadata.items():
+        if not place.startswith('optimizer.'):
+            continue
+        name, key = place.removeprefix('optimizer.').rsplit('.', 1)
+        if name not in parameters:
+            raise CheckpointError(f'{folder}: the optimiser has no weights {name}')
+        dtype, parameter = entry.properties.dtype, parameters[name].detach()
+        tensors.setdefault(name, {})[key] = (
+            torch.zeros_like(parameter, dtype=dtype) if entry.size == parameter.shape
+            else torch.zeros(entry.size, dtype=dtype))
+    if tensors:
+        load_into(folder, dict(optimizer=tensors), metadata)
+    return tensors
+
+
+def _shard_given(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:
+    """Bring a module's whole weights in a state dict into the shards that the module has."""
+    for name, parameter in module.named_parameters(recurse=False):
+        if prefix + name in state_dict:
+            state_dict[prefix + name] = _shard_like(state_dict[prefix + name], parameter)
+
+
+def _shard_like(value: Any, parameter: nn.Parameter) -> Any:
+    """A whole tensor of a weight's size in shards as the weight is; anything else as it is."""
+    if (not isinstance(parameter, DTensor) or not isinstance(value, Tensor)
+            or isinstance(value, DTensor) or value.shape != parameter.shape):
+        return value
+    # Every rank has the whole: none has to send any of it.
+    shards = distribute_tensor(
+        value, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    return shards.clone()  # not a view of the whole, which would stay in memory
