@@ -1,3 +1,4 @@
+import gc
 import importlib
 import json
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 FOLDER = Path(__file__).parents[2] / 'tools/benchmarks'
@@ -187,6 +189,21 @@ def test_saved_bytes_count_each_storage_once(tool):
     # Also the output, 5 x 4.
     assert measures.per_clip(
         lambda part: measures.live_bytes(forward, part), batch) == (240, 16)
+
+
+def test_counting_saved_bytes_frees_the_graph(tool):
+    measures = tool('model_measures')
+    weight = torch.nn.Parameter(torch.randn(4))
+    outputs = []
+
+    def forward(batch):
+        y = (batch.video * weight).exp()  # saves its own output
+        outputs.append(StorageWeakRef(y.untyped_storage()))
+        return [y.sum()]
+
+    measures.saved_bytes(forward, measures.Batch(torch.randn(3, 10, 4), None), [weight])
+    gc.collect()
+    assert outputs[0].expired()
 
 
 def test_live_bytes_see_what_checkpointing_keeps(tool):

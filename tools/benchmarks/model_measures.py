@@ -127,7 +127,7 @@ def saved_bytes(forward: Callable[[Batch], Sequence[Tensor]], batch: Batch,
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in known:
             storages[storage.data_ptr()] = storage
-        return tensor
+        return tensor.detach()  # an output that is saved as it is would hold its own graph for ever
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         forward(batch)
