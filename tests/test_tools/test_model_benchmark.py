@@ -233,3 +233,17 @@ def test_a_step_that_does_not_fit_is_left_out(tool):
     assert list(seconds) == ['fits']
     assert len(seconds['fits'].wall) == len(seconds['fits'].cpu) == 2
     assert calls == ['fails', 'fits', 'fits', 'fits']
+
+
+def test_flop_of_texts_and_sorting(tool):
+    cost = tool('model_cost')
+    config = cost.model_config('tiny')
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = cost.MODELS.build(config)
+    tokens = torch.randint(1, 99, (cost.TRANSCRIPTS, cost.TEXT_TOKENS))
+    video = torch.randn(1, 1 + 8 * 8, config['backbone']['embed_dim'])
+    with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(
+            torch.nn.attention.SDPBackend.MATH), torch.no_grad():
+        model.sorting_head(video, model.neck(tokens, padded=False)[None])
+    # Left out: the projections to embeddings and to logits.
+    assert cost.transcripts_flop(config, 8, 8) == pytest.approx(counter.get_total_flops(), rel=0.01)

@@ -121,7 +121,10 @@ def transcripts_flop(model: Mapping, frames: int, kept: int) -> int:
     neck, width = model['neck'], model['backbone']['embed_dim']
     text = TRANSCRIPTS * transformer_flop(neck['width'], neck['layers'], TEXT_TOKENS)
     video_tokens = frames * kept + (model['backbone']['token_output'] == 'all_normed')
-    return text + transformer_flop(width, 2, video_tokens + TRANSCRIPTS)
+    tokens = video_tokens + TRANSCRIPTS
+    # The last of two blocks: keys and values of all, the rest for the transcripts.
+    last = (4 * tokens + 20 * TRANSCRIPTS) * width**2 + 4 * TRANSCRIPTS * tokens * width
+    return text + transformer_flop(width, 1, tokens) + last
 
 
 def count_parameters(module: nn.Module, *parts: str) -> int:
