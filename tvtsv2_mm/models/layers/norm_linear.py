@@ -47,8 +47,7 @@ def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float =
     if type(norm) is not nn.LayerNorm or type(linear) is not nn.Linear:
         return scale * linear(norm(x))
     weight, bias = _in_compute_dtype(x, linear)
-    with torch.autocast(x.device.type, enabled=False):
-        return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, weight, bias, scale)
+    return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, weight, bias, scale)
 
 
 def activation_linear(hidden: Tensor, activation: Activation, linear: nn.Linear) -> Tensor:
@@ -56,13 +55,13 @@ def activation_linear(hidden: Tensor, activation: Activation, linear: nn.Linear)
     if type(linear) is not nn.Linear:
         return linear(activation.function(hidden) / activation.scale)
     weight, bias = _in_compute_dtype(hidden, linear)
-    with torch.autocast(hidden.device.type, enabled=False):
-        return _ActivationLinear.apply(hidden, activation, weight, bias)
+    return _ActivationLinear.apply(hidden, activation, weight, bias)
 
 
 def _in_compute_dtype(x: Tensor, linear: nn.Linear) -> tuple[Tensor, Tensor]:
     dtype = linear.weight.dtype
-    if torch.is_autocast_enabled(x.device.type):
+    # Of the meta device, on which sizes are checked, torch cannot say it.
+    if x.device.type != 'meta' and torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
     return linear.weight.to(dtype), linear.bias.to(dtype)
 
