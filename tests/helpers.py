@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +64,13 @@ def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) ->
         [sys.executable, '-c', f'{imports}\n{_DIES}\n{call}', str(write), *map(str, arguments)],
         cwd=root, env=dict(os.environ, PYTHONPATH=str(root)), capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def assert_same_gradients(out: torch.Tensor, expected: torch.Tensor,
+                          inputs: Sequence[torch.Tensor]) -> None:
+    """Compare two outputs, and the gradients of one random weighted sum of each."""
+    torch.testing.assert_close(out, expected)
+    weights = torch.randn_like(out)
+    for own, other in zip(torch.autograd.grad(out, inputs, weights),
+                          torch.autograd.grad(expected, inputs, weights), strict=True):
+        torch.testing.assert_close(own, other)

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from tests.helpers import assert_same_gradients
 from tvtsv2_mm.models.layers.norm_linear import (
     _ActivationLinear,
     _NormLinear,
@@ -39,13 +40,7 @@ def test_equals_plain(name):
     norm, first, second = modules
     parameters = [x, *(p for module in modules for p in module.parameters())]
     expected = second(PLAIN[name](first(norm(x))))
-    out = own(x, *modules, name)
-    torch.testing.assert_close(out, expected)
-    weights = torch.randn_like(out)
-    for grad, expected_grad in zip(
-            torch.autograd.grad(out, parameters, weights),
-            torch.autograd.grad(expected, parameters, weights), strict=True):
-        torch.testing.assert_close(grad, expected_grad)
+    assert_same_gradients(own(x, *modules, name), expected, parameters)
 
 
 def test_gradients_are_those_of_the_functions():

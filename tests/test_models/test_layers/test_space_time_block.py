@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from tests.helpers import assert_same_gradients
 from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
 
 LAYOUT = TokenRows(2, 3, 8)
@@ -20,13 +21,7 @@ def test_class_only_is_the_class_rows(time_attention):
     x = torch.randn(ROWS, WIDTH, dtype=torch.float64, requires_grad=True)
     parameters = [x, *block.parameters()]
     expected = LAYOUT.split(block(x, LAYOUT))[1]
-    out = block(x, LAYOUT, class_only=True)
-    torch.testing.assert_close(out, expected)
-    weights = torch.randn_like(out)
-    for grad, expected_grad in zip(
-            torch.autograd.grad(out, parameters, weights),
-            torch.autograd.grad(expected, parameters, weights), strict=True):
-        torch.testing.assert_close(grad, expected_grad)
+    assert_same_gradients(block(x, LAYOUT, class_only=True), expected, parameters)
 
 
 def test_kept_values():

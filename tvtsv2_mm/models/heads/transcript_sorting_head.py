@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from tvtsv2_mm.models.layers import attend
 from tvtsv2_mm.registry import MODELS
 
 
@@ -21,15 +22,7 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor, outputs: int) -> Tensor:
         """(B, N, E) -> (B, outputs, E): the last ``outputs`` tokens attend to all N."""
-        width = x.shape[-1]
-        q, kv = (
-            F.linear(part, weight, bias).unflatten(-1, (-1, self.heads, width // self.heads))
-            for part, weight, bias in zip(
-                (x[:, -outputs:], x), self.qkv.weight.split([width, 2 * width]),
-                self.qkv.bias.split([width, 2 * width]), strict=True))
-        q, k, v = (part.transpose(1, 2) for part in (*q.unbind(2), *kv.unbind(2)))
-        x = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(x.transpose(1, 2).flatten(2))
+        return self.proj(attend(x[:, -outputs:], x, self.qkv, self.heads))
 
 
 class JointBlock(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from .attend import attend
 from .token_rows import TokenRows
 
 # Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
@@ -91,16 +92,9 @@ class DividedAttention(nn.Module):
         Returns:
             (B, D).
         """
-        width = x.shape[1]
         patches, class_tokens = layout.split(x)
         tokens = torch.cat([class_tokens[:, None], patches.flatten(1, 2)], dim=1)
-        query, key_value = (
-            F.linear(part, weight, bias).unflatten(-1, (-1, self.heads, width // self.heads))
-            for part, weight, bias in zip(
-                (class_tokens[:, None], tokens), self.qkv.weight.split([width, 2 * width]),
-                self.qkv.bias.split([width, 2 * width]), strict=True))
-        q, k, v = (part.transpose(1, 2) for part in (*query.unbind(2), *key_value.unbind(2)))
-        return self.proj(F.scaled_dot_product_attention(q, k, v).flatten(1))
+        return self.proj(attend(class_tokens[:, None], tokens, self.qkv, self.heads).flatten(1))
 
 
 def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
@@ -109,7 +103,6 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     Returns:
         (R, H, d).
     """
-    order = _GROUPED[over]
     patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
     heads, head_dim = qkv_R3Hd.shape[2:]
 
@@ -119,7 +112,7 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
             0, 2, 3, 1, 4)
     class_BH1d = F.scaled_dot_product_attention(q_B1Hd.transpose(1, 2), *all_B2HNd.unbind(1))
 
-    grouped_3BGHMd = patches_BTP3Hd.permute(3, *order[:2], 4, order[2], 5)
+    grouped_3BGHMd = _members(patches_BTP3Hd, over)
     _, clips, groups, _, members, _ = grouped_3BGHMd.shape
     class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
         -1, -1, groups, -1, -1, -1)
@@ -192,11 +185,16 @@ def _as_QK(x: Tensor, over: str) -> Tensor:
     return x if _KEYS[over] == -1 else x.mT
 
 
+def _members(patches_BTPnHd: Tensor, over: str) -> Tensor:
+    """The view (n, B, G, H, M, d)."""
+    clip, group, member = _GROUPED[over]
+    return patches_BTPnHd.permute(3, clip, group, 4, member, 5)
+
+
 def _to_groups(rows_RnHd: Tensor, layout: TokenRows, over: str) -> Tensor:
     """(R, n, H, d) -> (n, B, G, H, 1 + M, d), the class token before the members of each group."""
-    order = _GROUPED[over]
     patches_BTPnHd, class_BnHd = layout.split(rows_RnHd)
-    members_nBGHMd = patches_BTPnHd.permute(3, *order[:2], 4, order[2], 5)
+    members_nBGHMd = _members(patches_BTPnHd, over)
     shape = list(members_nBGHMd.shape)
     shape[4] += 1
     grouped = rows_RnHd.new_empty(shape)
@@ -211,8 +209,7 @@ def _to_rows(grouped_nBGHQd: Tensor, layout: TokenRows, over: str) -> Tensor:
     rows = grouped_nBGHQd.new_empty(
         layout.clips * (layout.frames * layout.patches + 1), count, heads, head_dim)
     patches_BTPnHd, class_BnHd = layout.split(rows)
-    patches_BTPnHd.permute(3, *_GROUPED[over][:2], 4, _GROUPED[over][2], 5).copy_(
-        grouped_nBGHQd[..., 1:, :])
+    _members(patches_BTPnHd, over).copy_(grouped_nBGHQd[..., 1:, :])
     class_BnHd.copy_(grouped_nBGHQd[..., 0, :].sum(dim=2).transpose(0, 1))
     return rows
 
