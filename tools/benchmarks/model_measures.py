@@ -89,7 +89,7 @@ OPERATIONS = {
                            '_scaled_dot_product_flash_attention_for_cpu'),
     'softmax': ('_softmax', '_softmax_backward_data', 'exp'),
     'norms': ('native_layer_norm', 'native_layer_norm_backward'),
-    'activations': ('silu', 'silu_backward', 'gelu', 'gelu_backward'),
+    'activations': ('silu', 'silu_', 'silu_backward', 'gelu', 'gelu_', 'gelu_backward'),
     'copies and casts': ('copy_', 'cat', 'fill_', 'zero_', 'index'),
     'sums and additions': ('add', 'add_', 'sum', 'mul', 'mul_'),
 }

@@ -83,6 +83,19 @@ def test_keeps_inputs_alone():
     assert [shape for shape in shapes if shape[0] == 5] == [(5, 10)]
 
 
+@pytest.mark.parametrize('name', ['quick_gelu', 'gelu'])
+def test_without_gradients_hidden_values_are_overwritten(name):
+    x, *modules = make()
+    norm, first, second = modules
+    activation = build_activation(name)
+    expected = second(PLAIN[name](first(norm(x))))
+    with torch.no_grad():
+        hidden = norm_linear(x, norm, first, activation.scale)
+        out = activation_linear(hidden, activation, second)
+        torch.testing.assert_close(hidden / activation.scale, PLAIN[name](first(norm(x))))
+    torch.testing.assert_close(out, expected.detach())
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
     x, norm, first, second = make(torch.float32)

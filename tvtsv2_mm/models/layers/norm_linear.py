@@ -22,13 +22,16 @@ class Activation(NamedTuple):
 
     scale: float
     function: Callable[[Tensor], Tensor]
+    function_: Callable[[Tensor], Tensor]  # in place
     derivative: Callable[..., Tensor]  # (gradient, scale * x, grad_input=...) -> gradient
 
 
 # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702.
 ACTIVATIONS = dict(
-    quick_gelu=Activation(1.702, F.silu, torch.ops.aten.silu_backward.grad_input),
-    gelu=Activation(1.0, F.gelu, torch.ops.aten.gelu_backward.grad_input))
+    quick_gelu=Activation(1.702, F.silu, torch.ops.aten.silu_.default,
+                          torch.ops.aten.silu_backward.grad_input),
+    gelu=Activation(1.0, F.gelu, torch.ops.aten.gelu_.default,
+                    torch.ops.aten.gelu_backward.grad_input))
 
 
 def build_activation(name: str) -> Activation:
@@ -51,10 +54,17 @@ def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float =
 
 
 def activation_linear(hidden: Tensor, activation: Activation, linear: nn.Linear) -> Tensor:
-    """linear(a(x)) of hidden = scale * x: (R, D') -> (R, D). The values of ``hidden`` stay."""
+    """linear(a(x)) of hidden = scale * x: (R, D') -> (R, D).
+
+    Where gradients are off, ``hidden`` is overwritten: fresh memory for the widest matrix of the
+    encoder costs a CPU more than the activation itself.
+    """
     if type(linear) is not nn.Linear:
         return linear(activation.function(hidden) / activation.scale)
     weight, bias = _in_compute_dtype(hidden, linear)
+    if not torch.is_grad_enabled():
+        return torch.addmm(
+            bias, activation.function_(hidden), weight.t(), alpha=1 / activation.scale)
     return _ActivationLinear.apply(hidden, activation, weight, bias)
 
 
