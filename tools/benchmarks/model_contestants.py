@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tvtsv2_mm.models import SpaceTimeViT, VideoTextModel
+from tvtsv2_mm.models.layers.products import product
 from tvtsv2_mm.registry import MODELS
 
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
@@ -75,15 +76,28 @@ class Encoder:
         return dict(forward=partial(self.infer, batch), training=partial(self.train, batch))
 
 
+def multiply_like_ours(left: Tensor, right: Tensor, *, out: Tensor) -> None:
+    """By the library that the package's encoder takes, which may write into memory of its own."""
+    product(left, right)
+
+
 class Bound:
-    """The matrix products of the linear layers alone, in the memory that they get once.
+    """The matrix products of the linear layers alone.
 
     Layers have weights of their own, as in the model; inputs and results of one shape share theirs.
+
+    Args:
+        layers: Their shapes.
+        precision: 'fp32', 'bf16' or 'fp16'.
+        device: Of all matrices.
+        square: Rows of the large product.
+        multiply: (left, right, out=result), torch's mm for one.
     """
 
     def __init__(self, layers: Sequence[LinearLayer], precision: str, device: torch.device,
-                 square: int) -> None:
+                 square: int, multiply: Callable[..., object]) -> None:
         self._layers = layers
+        self._multiply = multiply
         make = partial(torch.randn, dtype=DTYPES[precision], device=device)
         self._weights = [make(layer.outputs, layer.inputs) for layer in layers]
         shapes = {(layer.rows, size) for layer in layers for size in (layer.inputs, layer.outputs)}
@@ -95,23 +109,23 @@ class Bound:
     def forward(self) -> None:
         """y = x W^T of every layer."""
         for layer, weight in zip(self._layers, self._weights, strict=True):
-            torch.mm(self._activations[layer.rows, layer.inputs], weight.t(),
-                     out=self._results[layer.rows, layer.outputs])
+            self._multiply(self._activations[layer.rows, layer.inputs], weight.t(),
+                           out=self._results[layer.rows, layer.outputs])
 
     def train(self) -> None:
         """The same, and the products of the backward pass."""
         self.forward()
         for layer, weight in zip(reversed(self._layers), reversed(self._weights), strict=True):
             gradient = self._activations[layer.rows, layer.outputs]
-            torch.mm(gradient.t(), self._activations[layer.rows, layer.inputs],
-                     out=self._weight_results[weight.shape])
+            self._multiply(gradient.t(), self._activations[layer.rows, layer.inputs],
+                           out=self._weight_results[weight.shape])
             if layer.input_gradient:
-                torch.mm(gradient, weight, out=self._results[layer.rows, layer.inputs])
+                self._multiply(gradient, weight, out=self._results[layer.rows, layer.inputs])
 
     def multiply_squares(self) -> None:
         """One large product, for the rate that the machine reaches at its best."""
         left, right, out = self._square
-        torch.mm(left, right, out=out)
+        self._multiply(left, right, out=out)
 
     def steps(self, batch: Batch) -> dict[str, Callable[[], None]]:
         """What is timed; the batch is in the shapes already."""

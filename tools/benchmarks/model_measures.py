@@ -81,9 +81,9 @@ def measure_seconds(steps: Mapping[Any, Callable[[], object]], rounds: int, devi
     return seconds
 
 
-# What operations of a profile belong to, by their names without the prefix.
+# What operations of a profile belong to, by their names without 'aten::'.
 OPERATIONS = {
-    'linear products': ('mm', 'addmm'),
+    'linear products': ('mm', 'addmm', 'mkldnn::_linear_pointwise'),
     'attention products': ('bmm', 'baddbmm', '_scaled_dot_product_flash_attention',
                            '_scaled_dot_product_efficient_attention',
                            '_scaled_dot_product_flash_attention_for_cpu'),

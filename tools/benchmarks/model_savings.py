@@ -13,7 +13,7 @@ import copy
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -32,7 +32,8 @@ from tvtsv2_mm.models import (
     TranscriptSortingHead,
     VideoTextDataPreprocessor,
 )
-from tvtsv2_mm.models.layers import divided_attention, space_time_block
+from tvtsv2_mm.models.layers import divided_attention, products, space_time_block
+from tvtsv2_mm.models.layers.norm_linear import plain_linear
 from tvtsv2_mm.models.losses import global_contrastive_loss
 
 CLIPS, FRAMES, PATCHES, KEPT, BLOCKS = 2, 12, 196, 98, 4
@@ -74,14 +75,19 @@ def training(encoder: SpaceTimeViT, batch: Batch, *, half: bool = False,
     """A training step of the encoder, in bfloat16 if ``half``, under a context of its own."""
 
     def forward(batch: Batch) -> Sequence[Tensor]:
-        with patch(), torch.autocast(**BF16, enabled=half):
+        with torch.autocast(**BF16, enabled=half):
             return encoder(batch.video, batch.kept_patches)
 
     def step() -> None:
-        torch.autograd.backward(sum(out.float().sum() for out in forward(batch)))
+        with patch():
+            torch.autograd.backward(sum(out.float().sum() for out in forward(batch)))
         encoder.zero_grad()
 
-    return Form(step, lambda: saved_bytes(forward, batch, encoder.parameters()))
+    def keeps() -> int:
+        with patch():
+            return saved_bytes(forward, batch, encoder.parameters())
+
+    return Form(step, keeps)
 
 
 def inference(call: Callable[[], object]) -> Form:
@@ -97,15 +103,20 @@ def sdpa_attention() -> Iterator[None]:
         yield
 
 
+def torch_products() -> AbstractContextManager:
+    """mm and addmm whatever the CPU."""
+    return mock.patch.object(products, '_is_for_onednn', lambda *_: False)
+
+
 @contextmanager
 def kept_values() -> Iterator[None]:
     """Normalised and activated values kept by autograd, QuickGELU in plain operations."""
 
     def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float = 1) -> Tensor:
-        return linear(norm(x))
+        return plain_linear(norm(x), linear)
 
     def activation_linear(hidden: Tensor, activation: object, linear: nn.Linear) -> Tensor:
-        return linear(hidden * torch.sigmoid(1.702 * hidden))
+        return plain_linear(hidden * torch.sigmoid(1.702 * hidden), linear)
 
     with mock.patch.multiple(space_time_block, norm_linear=norm_linear,
                              activation_linear=activation_linear):
@@ -118,6 +129,8 @@ def encoder_savings() -> Iterator[Saving]:
     for half in (False, True):
         dtype = 'bf16' if half else 'fp32'
         own = training(encoder, batch, half=half)
+        yield Saving(f'products and biases by oneDNN, training step, {dtype}',
+                     training(encoder, batch, half=half, patch=torch_products), own)
         yield Saving(f'grouped attention with its own backward, training step, {dtype}',
                      training(encoder, batch, half=half, patch=sdpa_attention), own)
         yield Saving(f'norms and activations computed again, training step, {dtype}',

@@ -2,14 +2,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.utils import prune
 
 from tests.helpers import assert_same_gradients
 from tvtsv2_mm.models.layers.norm_linear import (
     _ActivationLinear,
+    _Linear,
     _NormLinear,
     activation_linear,
     build_activation,
     norm_linear,
+    plain_linear,
 )
 
 
@@ -43,8 +46,14 @@ def test_equals_plain(name):
     assert_same_gradients(own(x, *modules, name), expected, parameters)
 
 
+def test_plain_linear_equals_its_module():
+    x, _, first, _ = make()
+    assert_same_gradients(plain_linear(x, first), first(x), [x, first.weight, first.bias])
+
+
 def test_gradients_are_those_of_the_functions():
     x, norm, first, second = make()
+    assert torch.autograd.gradcheck(_Linear.apply, (x, first.weight, first.bias))
     assert torch.autograd.gradcheck(
         lambda *args: _NormLinear.apply(*args[:3], 1e-5, *args[3:], 1.702),
         (x, norm.weight, norm.bias, first.weight, first.bias))
@@ -63,6 +72,11 @@ def test_what_is_frozen_gets_no_gradient(frozen):
         parameter.requires_grad_(False)
     everything = [x, norm.weight, norm.bias, first.weight, first.bias]
     norm_linear(x, norm, first).sum().backward()
+    assert [p.grad is not None for p in everything] == [p.requires_grad for p in everything]
+    everything = [x, first.weight, first.bias]
+    for parameter in everything:
+        parameter.grad = None
+    plain_linear(x, first).sum().backward()
     assert [p.grad is not None for p in everything] == [p.requires_grad for p in everything]
 
 
@@ -102,6 +116,7 @@ def test_autocast(dtype):
     expected = own(x, norm, first, second, 'quick_gelu')
     with torch.autocast('cpu', dtype=dtype):
         out = own(x, norm, first, second, 'quick_gelu')
+        assert plain_linear(x, first).dtype == dtype
     assert out.dtype == dtype
     torch.testing.assert_close(out.float(), expected, atol=0.05, rtol=0.05)
     out.float().sum().backward()
@@ -125,6 +140,20 @@ def test_stand_ins_are_called():
         adapted[-1].load_state_dict(linear.state_dict())
     expected = adapted[1](quick_gelu(adapted[0](norm(x))))
     torch.testing.assert_close(own(x, norm, *adapted, 'quick_gelu'), expected)
+    torch.testing.assert_close(plain_linear(x, adapted[0]), adapted[0](x))
+
+
+def test_hooks_are_called():
+    """Pruning computes a layer's weight in one; counters of FLOP live in others."""
+    x, norm, first, second = make()
+    prune.l1_unstructured(first, 'weight', amount=0.5)
+    nn.init.constant_(first.weight_orig, 1)  # what is pruned stays 0
+    seen = []
+    second.register_forward_hook(lambda *_: seen.append(1))
+    out = own(x, norm, first, second, 'quick_gelu')
+    assert seen == [1]
+    pruned = nn.functional.linear(norm(x), first.weight_mask, first.bias)
+    torch.testing.assert_close(out, second(quick_gelu(pruned)))
 
 
 def test_unknown_activation():

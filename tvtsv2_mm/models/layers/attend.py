@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .norm_linear import is_plain
+
 
 def attend(queries: Tensor, tokens: Tensor, qkv: nn.Module, heads: int) -> Tensor:
     """Multi-head attention of some tokens to all of them.
@@ -10,15 +12,14 @@ def attend(queries: Tensor, tokens: Tensor, qkv: nn.Module, heads: int) -> Tenso
     Args:
         queries: (B, Q, D), the tokens that are wanted.
         tokens: (B, N, D), all tokens.
-        qkv: linear layer D -> 3 * D. A module of another class that stands in for it (LoRA,
-            quantised layers) is called as it is.
+        qkv: linear layer D -> 3 * D; a module that is not plain is called as it is.
         heads: number of heads.
 
     Returns:
         (B, Q, D), before the output projection.
     """
     width = tokens.shape[-1]
-    if type(qkv) is nn.Linear:
+    if is_plain(qkv, nn.Linear):
         weights, biases = (x.split([width, 2 * width]) for x in (qkv.weight, qkv.bias))
         query, key_value = (F.linear(x, weight, bias) for x, weight, bias in zip(
             (queries, tokens), weights, biases, strict=True))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .attend import attend
+from .norm_linear import plain_linear
 from .token_rows import TokenRows
 
 # Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
@@ -80,7 +81,7 @@ class DividedAttention(nn.Module):
             out = _GroupedAttention.apply(qkv, layout, self.over)
         else:
             out = plain_attention(qkv, layout, self.over)
-        return self.proj(out.flatten(1))
+        return plain_linear(out.flatten(1), self.proj)
 
     def forward_class(self, x: Tensor, layout: TokenRows) -> Tensor:
         """Attend from the class tokens alone, which makes no difference whatever the groups.

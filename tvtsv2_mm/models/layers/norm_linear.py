@@ -1,4 +1,4 @@
-"""A linear layer together with what stands before it, which is computed again for the backward.
+"""Linear layers, together with what stands before them, which is computed again for the backward.
 
 Kept for the backward are the inputs: of a layer norm the residual, which is kept anyway, and of an
 activation the hidden values alone. Normalised and activated values are elementwise in them and
@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+
+from .products import product
 
 
 class Activation(NamedTuple):
@@ -41,13 +43,21 @@ def build_activation(name: str) -> Activation:
     return ACTIVATIONS[name]
 
 
+def is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
+    """Whether its parameters are all of it.
+
+    Not so where another class stands in (LoRA, quantised layers), nor under hooks (pruning, FLOP
+    counters).
+    """
+    return type(module) is cls and not (module._forward_pre_hooks or module._forward_hooks)
+
+
 def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float = 1.0) -> Tensor:
     """scale * linear(norm(x)): (R, D) -> (R, D'), in autocast's dtype where it is on.
 
-    Modules of other classes that stand in for these two (LoRA, quantised layers) are called as
-    they are.
+    As in all of these functions, modules that are not plain are called as they are.
     """
-    if type(norm) is not nn.LayerNorm or type(linear) is not nn.Linear:
+    if not (is_plain(norm, nn.LayerNorm) and is_plain(linear, nn.Linear)):
         return scale * linear(norm(x))
     weight, bias = _in_compute_dtype(x, linear)
     return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, weight, bias, scale)
@@ -59,13 +69,21 @@ def activation_linear(hidden: Tensor, activation: Activation, linear: nn.Linear)
     Where gradients are off, ``hidden`` is overwritten: fresh memory for the widest matrix of the
     encoder costs a CPU more than the activation itself.
     """
-    if type(linear) is not nn.Linear:
+    if not is_plain(linear, nn.Linear):
         return linear(activation.function(hidden) / activation.scale)
     weight, bias = _in_compute_dtype(hidden, linear)
     if not torch.is_grad_enabled():
-        return torch.addmm(
-            bias, activation.function_(hidden), weight.t(), alpha=1 / activation.scale)
+        return product(
+            activation.function_(hidden), weight.t(), bias, scale=1 / activation.scale)
     return _ActivationLinear.apply(hidden, activation, weight, bias)
+
+
+def plain_linear(x: Tensor, linear: nn.Linear) -> Tensor:
+    """linear(x): (R, D) -> (R, D')."""
+    if not is_plain(linear, nn.Linear):
+        return linear(x)
+    weight, bias = _in_compute_dtype(x, linear)
+    return _Linear.apply(x.to(weight.dtype), weight, bias)
 
 
 def _in_compute_dtype(x: Tensor, linear: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -74,6 +92,23 @@ def _in_compute_dtype(x: Tensor, linear: nn.Linear) -> tuple[Tensor, Tensor]:
     if x.device.type != 'meta' and torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
     return linear.weight.to(dtype), linear.bias.to(dtype)
+
+
+class _Linear(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight.t(), bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple:
+        x, weight = ctx.saved_tensors
+        needs = ctx.needs_input_grad
+        return (product(grad, weight) if needs[0] else None,
+                product(grad.t(), x) if needs[1] else None,
+                grad.sum(dim=0) if needs[2] else None)
 
 
 class _NormLinear(torch.autograd.Function):
@@ -85,7 +120,7 @@ class _NormLinear(torch.autograd.Function):
             x, x.shape[-1:], norm_weight, norm_bias, eps)
         ctx.save_for_backward(x, mean, rstd, norm_weight, norm_bias, weight)
         ctx.eps, ctx.scale = eps, scale
-        return torch.addmm(bias, normed.to(weight.dtype), weight.t(), alpha=scale, beta=scale)
+        return product(normed.to(weight.dtype), weight.t(), scale * bias, scale=scale)
 
     @staticmethod
     @once_differentiable
@@ -96,12 +131,12 @@ class _NormLinear(torch.autograd.Function):
         if needs[4]:
             normed = torch.native_layer_norm(
                 x, x.shape[-1:], norm_weight, norm_bias, ctx.eps)[0].to(weight.dtype)
-            grads[4] = _product(grad.t(), normed, ctx.scale)
+            grads[4] = product(grad.t(), normed, scale=ctx.scale)
             del normed
         if needs[5]:
             grads[5] = ctx.scale * grad.sum(dim=0)
         if any(needs[:3]):
-            through = _product(grad, weight, ctx.scale).to(x.dtype)
+            through = product(grad, weight, scale=ctx.scale).to(x.dtype)
             grads[:3] = torch.ops.aten.native_layer_norm_backward(
                 through, x, x.shape[-1:], mean, rstd, norm_weight, norm_bias, needs[:3])
         return tuple(grads)
@@ -114,8 +149,8 @@ class _ActivationLinear(torch.autograd.Function):
                 bias: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight)
         ctx.activation = activation
-        return torch.addmm(
-            bias, activation.function(hidden), weight.t(), alpha=1 / activation.scale)
+        return product(
+            activation.function(hidden), weight.t(), bias, scale=1 / activation.scale)
 
     @staticmethod
     @once_differentiable
@@ -124,17 +159,11 @@ class _ActivationLinear(torch.autograd.Function):
         activation, needs = ctx.activation, ctx.needs_input_grad
         grads: list[Tensor | None] = [None] * 4
         if needs[2]:
-            grads[2] = _product(grad.t(), activation.function(hidden), 1 / activation.scale)
+            grads[2] = product(
+                grad.t(), activation.function(hidden), scale=1 / activation.scale)
         if needs[3]:
             grads[3] = grad.sum(dim=0)
         if needs[0]:
-            through = _product(grad, weight, 1 / activation.scale)
+            through = product(grad, weight, scale=1 / activation.scale)
             grads[0] = activation.derivative(through, hidden, grad_input=through)
         return tuple(grads)
-
-
-def _product(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """scale * a @ b, the factor inside the product."""
-    if scale == 1:
-        return a @ b
-    return torch.addmm(a.new_empty(1), a, b, alpha=scale, beta=0)

@@ -1,0 +1,89 @@
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tvtsv2_mm.models.layers import products
+from tvtsv2_mm.models.layers.products import product
+
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason='torch was built without oneDNN')
+
+
+@pytest.fixture(params=[
+    pytest.param(True, marks=needs_onednn, id='onednn'), pytest.param(False, id='torch')])
+def is_amd(request, monkeypatch):
+    """What the CPU seems to be decides which library multiplies float32."""
+    monkeypatch.setattr(products, '_is_amd', lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [
+    (torch.float32, 1e-5), (torch.bfloat16, 0.06), (torch.float64, 1e-12)])
+@pytest.mark.parametrize('scale', [1.0, 1.702])
+@pytest.mark.parametrize('rows', [0, 1, 5, 50])
+def test_equals_plain(is_amd, dtype, tolerance, scale, rows):
+    torch.manual_seed(0)
+    a, b, bias = (torch.randn(shape).to(dtype) for shape in ((rows, 8), (8, 12), (12,)))
+    expected = scale * (a.double() @ b.double())
+    for left in (a, a.t().contiguous().t()):
+        for right in (b, b.t().contiguous().t()):
+            out = product(left, right, scale=scale)
+            assert out.dtype == dtype
+            torch.testing.assert_close(
+                out.double(), expected, atol=tolerance, rtol=tolerance)
+            out = product(left, right, bias, scale=scale)
+            torch.testing.assert_close(
+                out.double(), expected + bias.double(), atol=tolerance, rtol=tolerance)
+
+
+def test_operands_stay(is_amd):
+    a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
+    copies = a.clone(), b.clone(), bias.clone()
+    product(a, b, bias, scale=3)
+    product(a, b, scale=3)
+    assert all(map(torch.equal, (a, b, bias), copies))
+
+
+def calls(monkeypatch, *args, **kwargs) -> int:
+    """How often a product goes to oneDNN's operator."""
+    found = []
+    own = products._onednn_product
+    monkeypatch.setattr(
+        products, '_onednn_product', lambda *args: found.append(args) or own(*args))
+    product(*args, **kwargs)
+    return len(found)
+
+
+def test_float32_goes_to_onednn_on_amd(is_amd, monkeypatch):
+    a = torch.randn(4, 4)
+    assert calls(monkeypatch, a, a) == calls(monkeypatch, a, a, a[0]) == is_amd
+    assert calls(monkeypatch, a.double(), a.double()) == 0
+
+
+@needs_onednn
+def test_user_can_switch_onednn_off(monkeypatch):
+    monkeypatch.setattr(products, '_is_amd', lambda: True)
+    a = torch.randn(4, 4)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert calls(monkeypatch, a, a) == 0
+
+
+@pytest.mark.skipif(
+    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+    reason='no bfloat16 in oneDNN on this CPU')
+def test_bfloat16_goes_to_onednn_with_a_bias(monkeypatch):
+    a = torch.randn(4, 4).bfloat16()
+    assert calls(monkeypatch, a, a, a[0]) == 1
+    assert calls(monkeypatch, a, a) == 0
+
+
+def test_flop_are_counted(is_amd):
+    with FlopCounterMode(display=False) as counted:
+        product(torch.randn(5, 8), torch.randn(8, 12), torch.randn(12))
+    assert counted.get_total_flops() == 2 * 5 * 8 * 12
+
+
+def test_compiles_to_plain_operations(is_amd):
+    a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
+    out = torch.compile(product, fullgraph=True, backend='eager')(a, b, bias, 2.0)
+    torch.testing.assert_close(out, 2 * a @ b + bias)

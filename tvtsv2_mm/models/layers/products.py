@@ -1,0 +1,57 @@
+"""Matrix products of linear layers, by the quickest of torch's libraries."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0) -> Tensor:
+    """scale * a @ b + bias of matrices and a vector of one dtype, without a graph of its own."""
+    # Compilers and exported files want plain operations.
+    if (a.device.type == 'cpu' and not torch.compiler.is_compiling()
+            and _is_for_onednn(a.dtype, bias is not None)):
+        return _onednn_product(a, b, bias, scale)
+    if bias is not None:
+        return torch.addmm(bias, a, b, alpha=scale)
+    if scale != 1:
+        return torch.addmm(a.new_empty(1), a, b, alpha=scale, beta=0)
+    return a @ b
+
+
+def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
+    """Whether torch's operator for layers of oneDNN is quicker than mm and addmm on a CPU.
+
+    In bfloat16 these go to oneDNN as well, but addmm writes the bias before the product, where
+    oneDNN adds it to results that are still in the cache. In float32 they go to MKL, which on an
+    AMD CPU takes 1.2 to 2 times as long (docs/performance.md).
+    """
+    if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
+        return False
+    if dtype == torch.bfloat16:
+        return with_bias and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 and _is_amd()
+
+
+@cache
+def _is_amd() -> bool:
+    return 'AMD' in torch.cpu.get_capabilities().get('cpu_name', '')
+
+
+def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    # The operator has no factor: it goes to the smaller of b and the result, but not to the bias.
+    scales_b = scale != 1 and (bias is not None or len(b) <= len(a))
+    if scales_b:
+        b = scale * b
+    out = torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, 'none', [], '')
+    return out if scales_b or scale == 1 else out.mul_(scale)
+
+
+if torch.backends.mkldnn.is_available():
+
+    @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
+    def _onednn_flop(a_shape: torch.Size, weight_shape: torch.Size, *_: object,
+                     **__: object) -> int:
+        """For torch.utils.flop_counter, as it counts mm."""
+        return 2 * a_shape.numel() * weight_shape[0]
