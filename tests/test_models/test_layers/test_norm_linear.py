@@ -55,7 +55,7 @@ def test_gradients_are_those_of_the_functions():
     x, norm, first, second = make()
     assert torch.autograd.gradcheck(_Linear.apply, (x, first.weight, first.bias))
     assert torch.autograd.gradcheck(
-        lambda *args: _NormLinear.apply(*args[:3], 1e-5, *args[3:], 1.702),
+        lambda *args: _NormLinear.apply(*args[:3], 1e-5, *args[3:]),
         (x, norm.weight, norm.bias, first.weight, first.bias))
     hidden = torch.randn(5, 10, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(

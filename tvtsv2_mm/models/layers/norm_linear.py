@@ -19,7 +19,7 @@ from .products import product
 class Activation(NamedTuple):
     """An activation a(x) = function(scale * x) / scale.
 
-    The factors cost nothing: matrix products apply them.
+    The factors go into the layers before and after it.
     """
 
     scale: float
@@ -60,7 +60,10 @@ def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float =
     if not (is_plain(norm, nn.LayerNorm) and is_plain(linear, nn.Linear)):
         return scale * linear(norm(x))
     weight, bias = _in_compute_dtype(x, linear)
-    return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, weight, bias, scale)
+    # The factor goes to vectors alone: the norm's for the product.
+    norm_weight, norm_bias, bias = (
+        vector if scale == 1 else scale * vector for vector in (norm.weight, norm.bias, bias))
+    return _NormLinear.apply(x, norm_weight, norm_bias, norm.eps, weight, bias)
 
 
 def activation_linear(hidden: Tensor, activation: Activation, linear: nn.Linear) -> Tensor:
@@ -115,28 +118,28 @@ class _NormLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float,
-                weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+                weight: Tensor, bias: Tensor) -> Tensor:
         normed, mean, rstd = torch.native_layer_norm(
             x, x.shape[-1:], norm_weight, norm_bias, eps)
         ctx.save_for_backward(x, mean, rstd, norm_weight, norm_bias, weight)
-        ctx.eps, ctx.scale = eps, scale
-        return product(normed.to(weight.dtype), weight.t(), scale * bias, scale=scale)
+        ctx.eps = eps
+        return product(normed.to(weight.dtype), weight.t(), bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple:
         x, mean, rstd, norm_weight, norm_bias, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
-        grads: list[Tensor | None] = [None] * 7
+        grads: list[Tensor | None] = [None] * 6
         if needs[4]:
             normed = torch.native_layer_norm(
                 x, x.shape[-1:], norm_weight, norm_bias, ctx.eps)[0].to(weight.dtype)
-            grads[4] = product(grad.t(), normed, scale=ctx.scale)
+            grads[4] = product(grad.t(), normed)
             del normed
         if needs[5]:
-            grads[5] = ctx.scale * grad.sum(dim=0)
+            grads[5] = grad.sum(dim=0)
         if any(needs[:3]):
-            through = product(grad, weight, scale=ctx.scale).to(x.dtype)
+            through = product(grad, weight).to(x.dtype)
             grads[:3] = torch.ops.aten.native_layer_norm_backward(
                 through, x, x.shape[-1:], mean, rstd, norm_weight, norm_bias, needs[:3])
         return tuple(grads)
