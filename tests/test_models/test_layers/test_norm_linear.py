@@ -149,9 +149,11 @@ def test_hooks_are_called():
     prune.l1_unstructured(first, 'weight', amount=0.5)
     nn.init.constant_(first.weight_orig, 1)  # what is pruned stays 0
     seen = []
-    second.register_forward_hook(lambda *_: seen.append(1))
+    second.register_forward_hook(lambda *_: seen.append('forward'))
+    norm.register_full_backward_hook(lambda *_: seen.append('backward'))
     out = own(x, norm, first, second, 'quick_gelu')
-    assert seen == [1]
+    out.sum().backward()
+    assert seen == ['forward', 'backward']
     pruned = nn.functional.linear(norm(x), first.weight_mask, first.bias)
     torch.testing.assert_close(out, second(quick_gelu(pruned)))
 

@@ -47,9 +47,11 @@ def is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
     """Whether its parameters are all of it.
 
     Not so where another class stands in (LoRA, quantised layers), nor under hooks (pruning, FLOP
-    counters).
+    counters, gradients by sample).
     """
-    return type(module) is cls and not (module._forward_pre_hooks or module._forward_hooks)
+    hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks,
+             module._backward_hooks)
+    return type(module) is cls and not any(hooks)
 
 
 def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float = 1.0) -> Tensor:
