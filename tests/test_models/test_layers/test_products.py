@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -83,7 +85,21 @@ def test_flop_are_counted(is_amd):
     assert counted.get_total_flops() == 2 * 5 * 8 * 12
 
 
-def test_compiles_to_plain_operations(is_amd):
+@needs_onednn
+@pytest.mark.skipif(shutil.which('g++') is None, reason='no compiler: g++')
+def test_compiled_code_multiplies_alike(monkeypatch):
+    monkeypatch.setattr(products, '_is_amd', lambda: True)
+    torch._dynamo.reset()
     a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
-    out = torch.compile(product, fullgraph=True, backend='eager')(a, b, bias, 2.0)
-    torch.testing.assert_close(out, 2 * a @ b + bias)
+    compiled = torch.compile(lambda *args: product(*args).relu(), fullgraph=True)
+    torch.testing.assert_close(compiled(a, b, bias, 2.0), (2 * a @ b + bias).relu())
+
+
+def test_exported_files_have_plain_operations(is_amd):
+    class Layer(torch.nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return product(a, b)
+
+    exported = torch.export.export(Layer(), (torch.randn(5, 8), torch.randn(8, 12)))
+    assert [node.target for node in exported.graph.nodes if node.op == 'call_function'] == [
+        torch.ops.aten.matmul.default]

@@ -9,9 +9,11 @@ from torch.utils.flop_counter import register_flop_formula
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0) -> Tensor:
     """scale * a @ b + bias of matrices and a vector of one dtype, without a graph of its own."""
-    # Compilers and exported files want plain operations.
-    if (a.device.type == 'cpu' and not torch.compiler.is_compiling()
+    # Exported files want plain operations.
+    if (a.device.type == 'cpu' and not torch.compiler.is_exporting()
             and _is_for_onednn(a.dtype, bias is not None)):
+        if torch.compiler.is_compiling():
+            return _opaque_onednn_product(a, b, bias, scale)
         return _onednn_product(a, b, bias, scale)
     if bias is not None:
         return torch.addmm(bias, a, b, alpha=scale)
@@ -20,6 +22,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0
     return a @ b
 
 
+@torch.compiler.assume_constant_result
 def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
     """Whether torch's operator for layers of oneDNN is quicker than mm and addmm on a CPU.
 
@@ -46,6 +49,16 @@ def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> 
         b = scale * b
     out = torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, 'none', [], '')
     return out if scales_b or scale == 1 else out.mul_(scale)
+
+
+# Inductor takes the operator for one of its own, whose weights it has packed.
+_opaque_onednn_product = torch.library.custom_op(
+    'tvtsv2_mm::onednn_product', _onednn_product, mutates_args=())
+
+
+@_opaque_onednn_product.register_fake
+def _shape_of_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    return a.new_empty(len(a), b.shape[1])
 
 
 if torch.backends.mkldnn.is_available():
