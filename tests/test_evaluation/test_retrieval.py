@@ -8,6 +8,7 @@ import pytest
 from tvtsv2_mm.evaluation.retrieval import (
     dual_softmax,
     rank_queries,
+    similarities,
     text_to_video,
     video_to_text,
 )
@@ -76,3 +77,14 @@ def test_errors():
         rank_queries(np.array([[np.nan]]), np.array([[True]]))
     with pytest.raises(ValueError, match='right candidate'):
         rank_queries(np.zeros((1, 2)), np.zeros((1, 2), bool))
+
+
+@pytest.mark.parametrize('size', [1, 7, 40, 81])
+def test_equal_embeddings_tie(size):
+    """Wherever they stand: kernels add up edges of a matrix in another order than its middle."""
+    embed = np.random.default_rng(size).normal(size=(1, 33)).astype(np.float32)
+    found = similarities(embed.repeat(2 * size, axis=0), embed.repeat(size, axis=0))
+    assert found.shape == (2 * size, size)
+    assert found.dtype == np.float32
+    assert (found == found[0, 0]).all()
+    np.testing.assert_allclose(found[0, 0], (embed.astype(np.float64)**2).sum(), rtol=1e-6)

@@ -46,6 +46,16 @@ def _all_wrong(tied: np.ndarray, right: np.ndarray, places: np.ndarray) -> np.nd
     return probability
 
 
+def similarities(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """(Q, E) and (C, E) to their dot products (Q, C), in the dtype of the embeddings.
+
+    Added up in float64: in float32 the last digit depends on where a product stands in the matrix,
+    so that equal embeddings would not tie on every CPU.
+    """
+    products = queries.astype(np.float64) @ candidates.astype(np.float64).T
+    return products.astype(np.result_type(queries, candidates), copy=False)
+
+
 def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
     """Rank the candidates of each query.
 

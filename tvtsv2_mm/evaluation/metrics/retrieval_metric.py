@@ -8,6 +8,7 @@ import numpy as np
 from tvtsv2_mm.evaluation.retrieval import (
     dual_softmax,
     query_bank_norm,
+    similarities,
     text_to_video,
     video_to_text,
 )
@@ -84,7 +85,7 @@ class RetrievalMetric(SampleMetric):
                                  'captions of a video on one line, or give each line an "id"')
         owners = np.repeat(np.arange(len(results)), [len(own) for own in texts])
         videos, texts = np.stack(videos), np.concatenate(texts)
-        similarity = texts @ videos.T
+        similarity = similarities(texts, videos)
         metrics = _both_ways(similarity, similarity, owners, '')
         if self.dsl:
             metrics |= _both_ways(
@@ -101,12 +102,12 @@ class RetrievalMetric(SampleMetric):
                 f'RetrievalMetric has query_bank={self.query_bank!r}, but nobody encoded it: put '
                 "dict(type='QueryBankHook') into custom_hooks, or set query_bank=None")
         for_texts = query_bank_norm(
-            similarity, self.bank_texts @ videos.T, self.query_bank_temperature)
+            similarity, similarities(self.bank_texts, videos), self.query_bank_temperature)
         metrics = {f'qb/t2v/{name}': value
                    for name, value in text_to_video(for_texts, owners).items()}
         if self.bank_videos is not None:
             for_videos = query_bank_norm(
-                similarity.T, self.bank_videos @ texts.T, self.query_bank_temperature).T
+                similarity.T, similarities(self.bank_videos, texts), self.query_bank_temperature).T
             metrics |= {f'qb/v2t/{name}': value
                         for name, value in video_to_text(for_videos, owners).items()}
         return metrics
