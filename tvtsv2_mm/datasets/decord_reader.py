@@ -11,7 +11,7 @@ from tvtsv2_mm.datasets.packet_index import read_packet_index
 from tvtsv2_mm.datasets.video_header import (
     header_of,
     open_stream,
-    shown_size,
+    read_orientation,
     size_for_short_side,
 )
 from tvtsv2_mm.datasets.video_source import VideoSource
@@ -59,7 +59,11 @@ class DecordReader(VideoReader):
                 raise NotIndexableError(f'{self.path}: {header.container} files have no index')
             if read_packet_index(container, stream, source, header).has_open_groups:
                 raise NotIndexableError(f'{self.path}: open groups of frames')
-        self.size = size_for_short_side(*shown_size(source, header), short_side)
+        orientation = read_orientation(source)
+        # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
+        if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
+            raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
+        self.size = size_for_short_side(*orientation.size(header.height, header.width), short_side)
         # decord is not told a size it would have anyway: scaling to the same size costs as well.
         height, width = (-1, -1) if short_side is None else self.size
         self._error = decord.DECORDError
@@ -70,9 +74,11 @@ class DecordReader(VideoReader):
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
             self.fps = float(self._reader.get_avg_fps())
             # Widths such as 16, 24 and 48 it opens and cannot give out.
-            self._reader.get_batch([0])
+            first = self._reader.get_batch([0])
         except (decord.DECORDError, RuntimeError, AssertionError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
+        if first.shape[1:3] != self.size:
+            raise NotIndexableError(f'{self.path}: frames of {first.shape}, not {self.size}')
         starts, ends = stamps.astype(np.float64).T
         if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
             raise NotIndexableError(f'{self.path}: no time stamps')

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_header import size_for_short_side
 
 
@@ -23,28 +24,26 @@ class FramePixels:
         self._short_side = short_side
         self._reformatter = VideoReformatter()
 
-    def size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Height and width of the result, turned as the file asks for."""
-        height, width = frame.height, frame.width
-        if frame.rotation % 180 == 90:
-            height, width = width, height
-        return size_for_short_side(height, width, self._short_side)
+    def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
+        """Height and width of the result."""
+        return size_for_short_side(
+            *orientation.size(frame.height, frame.width), self._short_side)
 
-    def write(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+    def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
         """Write the pixels of a frame.
 
         Args:
             frame: A decoded frame.
+            orientation: How it is to be shown.
             out: uint8 (H, W, 3), RGB, contiguous.
         """
-        turns = frame.rotation // 90 % 4
-        height, width = out.shape[:2] if turns % 2 == 0 else out.shape[1::-1]
+        height, width = orientation.size(*out.shape[:2])
         is_scaled = (height, width) != (frame.height, frame.width)
         pixels = self._scaled(frame, height, width) if is_scaled else self.full_size(frame)
-        out[:] = np.rot90(pixels, turns)
+        out[:] = orientation.apply(pixels)
 
     def full_size(self, frame: av.VideoFrame) -> np.ndarray:
-        """Pixels of a frame as they are stored, neither scaled nor turned: those of decord.
+        """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.
 
         Planes would not do here: FFmpeg's direct way from YUV to planes of one size leaves up to
         eight columns at the right edge unwritten.

@@ -11,7 +11,7 @@ from tvtsv2_mm.datasets.packet_index import read_packet_index
 from tvtsv2_mm.datasets.video_header import (
     header_of,
     open_stream,
-    shown_size,
+    read_orientation,
     size_for_short_side,
 )
 from tvtsv2_mm.datasets.video_source import VideoSource
@@ -43,11 +43,14 @@ class TorchcodecReader(VideoReader):
         # Behind frames that an edit list hides torchcodec 0.12 gives frames of other times.
         if len(index.shown) < len(index.times):
             raise NotIndexableError(f'{self.path}: it has hidden frames')
+        # Which versions turn pictures, and by whose matrix, differs.
+        if not read_orientation(source).is_upright:
+            raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
         self.num_frames = len(index.shown)
         self.frame_starts = index.frame_starts
         self.fps = index.fps
         self.duration = index.duration
-        self.size = size_for_short_side(*shown_size(source, header), short_side)
+        self.size = size_for_short_side(header.height, header.width, short_side)
         try:
             self._decoder = video_decoder(
                 self.path if source.data is None else source.data, stream_index=stream_index,
