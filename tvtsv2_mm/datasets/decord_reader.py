@@ -20,11 +20,6 @@ from tvtsv2_mm.datasets.video_source import VideoSource
 # the last packet of many files is empty.
 _MAX_REPLACED_FRAMES = 1
 
-# Without an index in the file decord's seeks miss: in the MPEG files of the GRID corpus by 12
-# frames, in AVI files without time stamps (HMDB51) by up to a group of frames. Where groups are
-# open (x264's open-gop, some HEVC) it gives other frames too.
-_WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif'}
-
 # What decord's messages mean; the first that matches is told.
 _REASONS = (
     ('avcodec_send_packet', 'its stream is damaged: a packet cannot be decoded'),
@@ -55,9 +50,8 @@ class DecordReader(VideoReader):
         self.path = source.path
         with open_stream(source) as (container, stream):
             header = header_of(container, stream, source.path)
-            if header.container in _WITHOUT_INDEX:
-                raise NotIndexableError(f'{self.path}: {header.container} files have no index')
-            if read_packet_index(container, stream, source, header).has_open_groups:
+            index = read_packet_index(container, stream, source, header)
+            if index.has_open_groups:
                 raise NotIndexableError(f'{self.path}: open groups of frames')
         orientation = read_orientation(source)
         # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
@@ -72,7 +66,6 @@ class DecordReader(VideoReader):
                 source.open(), ctx=decord.cpu(0), width=width, height=height,
                 num_threads=source.num_threads, fault_tol=_MAX_REPLACED_FRAMES)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
-            self.fps = float(self._reader.get_avg_fps())
             # Widths such as 16, 24 and 48 it opens and cannot give out.
             first = self._reader.get_batch([0])
         except (decord.DECORDError, RuntimeError, AssertionError) as error:
@@ -85,6 +78,7 @@ class DecordReader(VideoReader):
         num_hidden = int(np.searchsorted(starts, -1e-4))
         self._decord_indices = self._shown_indices(num_hidden)
         self.num_frames = len(self._decord_indices)
+        self.fps = index.fps
         self.frame_starts = starts[num_hidden:] + header.stream_start
         self.duration = float(ends[-1] + header.stream_start)
 
