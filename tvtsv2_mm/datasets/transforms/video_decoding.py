@@ -125,12 +125,14 @@ class DecodeClip(BaseTransform):
     - video_reader
     - frame_inds (int (N,))
     - num_frames (T >= N, the frames asked for)
+    - num_views (optional: N and T are those of so many clips, one after the other)
     - filename
 
     Added Keys:
 
     - imgs (uint8 (T, H, W, 3), RGB)
-    - num_valid_frames (frames that the model shall see; the data preprocessor blackens the rest)
+    - num_valid_frames (frames of each view that the model shall see; the data preprocessor blackens
+      the rest)
 
     Removed Keys:
 
@@ -138,7 +140,7 @@ class DecodeClip(BaseTransform):
 
     Args:
         short_clip: What to do when N < T. 'repeat_last': the last frame stands still. 'black':
-            black frames follow, exactly 0 after normalisation, which is what the release does.
+            black frames follow in each view, exactly 0 after normalisation, which is what the release does.
             'error': the sample is unusable.
 
     Raises:
@@ -160,30 +162,32 @@ class DecodeClip(BaseTransform):
         reader = clips[0]['video_reader']
         try:
             inds = [self._full_length(results) for results in clips]
-            imgs = np.split(reader.get_frames(np.concatenate(inds)),
-                            np.cumsum([len(part) for part in inds])[:-1])
+            imgs = np.split(reader.get_frames(np.concatenate([part.ravel() for part in inds])),
+                            np.cumsum([part.size for part in inds])[:-1])
         finally:
             reader.close()
-        for results, frames in zip(clips, imgs, strict=True):
+        for results, part, frames in zip(clips, inds, imgs, strict=True):
             del results['video_reader']
-            results['num_valid_frames'] = len(frames)
-            num_missing = results['num_frames'] - len(frames)
+            results['num_valid_frames'] = part.shape[1]
+            num_missing = results['num_frames'] // len(part) - part.shape[1]
             if num_missing:
-                black = np.zeros((num_missing, *frames.shape[1:]), dtype=frames.dtype)
-                frames = np.concatenate([frames, black])
+                views = frames.reshape(*part.shape, *frames.shape[1:])
+                black = np.zeros((len(part), num_missing, *frames.shape[1:]), frames.dtype)
+                frames = np.concatenate([views, black], axis=1).reshape(-1, *frames.shape[1:])
             results['imgs'] = frames
         return clips
 
     def _full_length(self, results: dict) -> np.ndarray:
-        """The frames to decode: with 'repeat_last', as many as are asked for."""
-        inds = results['frame_inds']
-        num_missing = results['num_frames'] - len(inds)
+        """The frames to decode, (views, N): with 'repeat_last', as many as are asked for."""
+        inds = np.reshape(results['frame_inds'], (results.get('num_views', 1), -1))
+        num_asked = results['num_frames'] // len(inds)
+        num_missing = num_asked - inds.shape[1]
         if num_missing and self.short_clip == 'error':
             raise UnusableSampleError(
-                results['filename'], f"it has {len(inds)} frames where {results['num_frames']} are "
+                results['filename'], f'it has {inds.shape[1]} frames where {num_asked} are '
                 "asked for (short_clip='repeat_last' or 'black' would fill them)")
-        if num_missing and self.short_clip == 'repeat_last':
-            inds = np.concatenate([inds, np.full(num_missing, inds[-1])])
+        if self.short_clip == 'repeat_last':
+            inds = np.pad(inds, ((0, 0), (0, num_missing)), mode='edge')
         return inds
 
     def __repr__(self) -> str:
