@@ -69,6 +69,8 @@ class DecordReader(VideoReader):
                 num_threads=source.num_threads, fault_tol=_MAX_REPLACED_FRAMES)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
             self.fps = float(self._reader.get_avg_fps())
+            # Widths such as 16, 24 and 48 it opens and cannot give out.
+            self._reader.get_batch([0])
         except (decord.DECORDError, RuntimeError, AssertionError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
         starts, ends = stamps.astype(np.float64).T
