@@ -38,11 +38,6 @@ class FrameScaling:
         if not self.keep_ratio and self.short_side is None:
             raise ValueError('keep_ratio=False needs short_side, the side of the square')
 
-    @property
-    def by_decoder(self) -> bool:
-        """Whether a decoder that can scale shall do it."""
-        return self.interpolation == 'fast' and self.short_side is not None
-
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that frames of a size get; the longer side is cut down to whole pixels.
 
@@ -78,6 +73,9 @@ class FrameScaling:
             return frame.take(rows, axis=0).take(_nearest(frame.shape[1], width), axis=1)
         method = _BY_PIL.get(self.interpolation, Image.Resampling.BICUBIC)
         return np.asarray(Image.fromarray(frame).resize((width, height), method))
+
+
+FULL_SIZE = FrameScaling()
 
 
 @lru_cache(maxsize=256)

@@ -90,7 +90,7 @@ def test_where_the_rate_varies_the_intervals_are_of_time(mode):
 def test_the_middle_of_each_interval_of_time():
     results = sample(SampleClipFrames(mode='middle'), video=VARYING)
     times = (np.arange(12) + 0.5) * 10 / 12
-    expected = [np.flatnonzero(VARYING_STARTS <= time)[-1] for time in times]
+    expected = [np.flatnonzero(time >= VARYING_STARTS)[-1] for time in times]
     assert results['frame_inds'].tolist() == expected
 
 

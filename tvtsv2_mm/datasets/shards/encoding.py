@@ -9,12 +9,12 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.video_header import (
     VideoHeader,
     open_stream,
     read_video_header,
     shown_size,
-    size_for_short_side,
 )
 from tvtsv2_mm.datasets.video_source import VideoSource
 
@@ -75,7 +75,7 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     video = VideoSource(path)
     header = read_video_header(video)
     size = shown_size(video, header)
-    height, width = size_for_short_side(*size, min(config.short_side, *size))
+    height, width = FrameScaling(short_side=min(config.short_side, *size)).size_of(*size)
     fps = header.fps or 25.0
     target = io.BytesIO()
     times: list[float] = []

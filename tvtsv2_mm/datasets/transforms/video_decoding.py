@@ -1,12 +1,14 @@
 """Open a video at the size that is wanted, and decode the frames that were chosen."""
 
 import os
+from dataclasses import asdict
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
 from tvtsv2_mm.datasets.video_cache import VideoCache
 from tvtsv2_mm.datasets.video_reader import BACKENDS, open_video
@@ -40,6 +42,10 @@ class OpenVideo(BaseTransform):
     Args:
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
             release takes int(1.2 * crop size): 268 for 224.
+        interpolation: How full-size frames get to it: 'nearest' (the release), 'bilinear' or
+            'bicubic' (CLIP), each equal to PIL's to the last bit whoever decodes. 'fast' leaves it
+            to the decoder's own scaler, whose pixels are others (docs/data.md).
+        keep_ratio: False squeezes frames into a square of ``short_side``.
         backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
             measures fastest with the same frames. A file in which it would not find the right
             frames is read with PyAV.
@@ -57,11 +63,9 @@ class OpenVideo(BaseTransform):
         ImportError: If the backend is not installed.
     """
 
-    def __init__(self, *, short_side: int | None = None, backend: str = 'auto',
-                 num_threads: int = 1, deadline: float | None = 60.0, isolate: bool = False,
-                 cache_mb: float = 0) -> None:
-        if short_side is not None and short_side < 1:
-            raise ValueError(f'short_side must be at least 1 pixel or None, got {short_side}')
+    def __init__(self, *, short_side: int | None = None, interpolation: str = 'nearest',
+                 keep_ratio: bool = True, backend: str = 'auto', num_threads: int = 1,
+                 deadline: float | None = 60.0, isolate: bool = False, cache_mb: float = 0) -> None:
         if backend not in BACKENDS:
             raise ValueError(f'backend must be one of {BACKENDS}, got {backend!r}')
         if deadline is not None and deadline <= 0:
@@ -72,7 +76,8 @@ class OpenVideo(BaseTransform):
             raise ValueError(f'num_threads must be at least 1, got {num_threads}')
         if cache_mb < 0:
             raise ValueError(f'cache_mb must not be negative, got {cache_mb}')
-        self.short_side = short_side
+        self.scaling = FrameScaling(
+            short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
         self.backend = backend
         self.num_threads = num_threads
         self.deadline = deadline
@@ -103,13 +108,14 @@ class OpenVideo(BaseTransform):
         if video is None:
             video = self._open(
                 path, data=results.get('video_bytes'), backend=self.backend,
-                short_side=self.short_side, num_threads=self.num_threads, deadline=self.deadline)
+                num_threads=self.num_threads, deadline=self.deadline, **asdict(self.scaling))
             if self._cache is not None:
                 video = self._cache.keep(video)
         return video
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(short_side={self.short_side}, backend={self.backend!r}, '
+        scaling = ', '.join(f'{key}={value!r}' for key, value in asdict(self.scaling).items())
+        return (f'{type(self).__name__}({scaling}, backend={self.backend!r}, '
                 f'num_threads={self.num_threads}, deadline={self.deadline}, '
                 f'isolate={self.isolate}, cache_mb={self.cache_mb})')
 
@@ -140,8 +146,8 @@ class DecodeClip(BaseTransform):
 
     Args:
         short_clip: What to do when N < T. 'repeat_last': the last frame stands still. 'black':
-            black frames follow in each view, exactly 0 after normalisation, which is what the release does.
-            'error': the sample is unusable.
+            black frames follow in each view, exactly 0 after normalisation, which is what the
+            release does. 'error': the sample is unusable.
 
     Raises:
         UnreadableVideoError: If the stream is damaged.
