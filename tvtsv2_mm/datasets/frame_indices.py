@@ -2,6 +2,9 @@
 
 import numpy as np
 
+_USUAL_FRAMES = 12  # of a clip, in the paper
+_ROUNDING = 1e-6  # seconds that computed times may be off
+
 
 def interval_edges(start: int, stop: int, num_frames: int) -> np.ndarray:
     """Edges of the equal intervals that the frames ``start`` .. ``stop - 1`` are cut in.
@@ -47,8 +50,7 @@ def middle_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
         >>> middle_frames(0, 2, 3).tolist()
         [0, 1]
     """
-    edges = interval_edges(start, stop, num_frames)
-    return edges[:-1] + (np.diff(edges) - 1) // 2
+    return clip_frames(start, stop, num_frames, num_clips=1)[0]
 
 
 def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.ndarray:
@@ -63,8 +65,6 @@ def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.nd
     Examples:
         >>> clip_frames(0, 30, 3, 2).tolist()
         [[2, 12, 22], [7, 17, 27]]
-        >>> clip_frames(0, 30, 3, 1).tolist() == [middle_frames(0, 30, 3).tolist()]
-        True
         >>> clip_frames(0, 2, 3, 2).tolist()
         [[0, 1], [0, 1]]
     """
@@ -107,13 +107,16 @@ def end_to_end_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + np.linspace(0, stop - 1 - start, num_frames).astype(np.int64)
 
 
-def rate_varies(frame_starts: np.ndarray) -> bool:
-    """Whether a frame begins more than half an interval off where a constant rate would have it.
+def rate_varies(frame_starts: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:
+    """Whether equal numbers of frames are no equal times: a frame begins too far off.
 
-    So time stamps rounded to milliseconds, and the small jitter of cameras, are a constant rate.
+    Too far is more than half an interval of the clip away from where a constant rate would have the
+    frame; in parts of few frames, more than half a frame. So time stamps rounded to milliseconds,
+    the jitter of cameras and single lost frames leave the paper's rule as it is.
 
     Args:
-        frame_starts: (N,) seconds, increasing.
+        frame_starts: (N,) seconds of the part, increasing.
+        num_frames: Frames, and so intervals, of a clip; of less than 12, the intervals of 12 count.
 
     Examples:
         >>> rate_varies(np.array([0.0, 0.033, 0.067, 0.1]))
@@ -124,8 +127,9 @@ def rate_varies(frame_starts: np.ndarray) -> bool:
     if len(frame_starts) < 3:
         return False
     at_constant_rate = np.linspace(frame_starts[0], frame_starts[-1], len(frame_starts))
-    interval = at_constant_rate[1] - at_constant_rate[0]
-    return bool(np.abs(frame_starts - at_constant_rate).max() > interval / 2)
+    seconds = (at_constant_rate[1] - at_constant_rate[0]) * len(frame_starts)
+    interval = seconds / min(max(num_frames, _USUAL_FRAMES), len(frame_starts))
+    return bool(np.abs(frame_starts - at_constant_rate).max() > interval / 2 + _ROUNDING)
 
 
 def clip_times(span: tuple[float, float], num_frames: int, places: np.ndarray | float,
@@ -169,8 +173,7 @@ def frames_at(frame_starts: np.ndarray, times: np.ndarray) -> np.ndarray:
         >>> frames_at(np.array([0.0, 0.5, 3.0]), np.array([0.2, 0.5, 2.9])).tolist()
         [0, 1, 1]
     """
-    # A time computed to be that of a frame may be a rounding error before it.
-    return np.maximum(np.searchsorted(frame_starts, times + 1e-6, side='right') - 1, 0)
+    return np.maximum(np.searchsorted(frame_starts, times + _ROUNDING, side='right') - 1, 0)
 
 
 def frames_of_span(frame_starts: np.ndarray, span: tuple[float, float]) -> tuple[int, int]:

@@ -113,6 +113,24 @@ def test_rounded_time_stamps_are_a_constant_rate(fps, digits, first):
         assert results['frame_inds'].tolist() == middle_frames(0, number, 12).tolist()
 
 
+@pytest.mark.parametrize('num_frames', [1, 3, 12])
+def test_single_lost_frames_leave_the_rule_of_the_paper(num_frames):
+    starts = np.delete(np.arange(300) / 30, [40, 41, 250])
+    video = SimpleNamespace(num_frames=297, frame_starts=starts, duration=10.0)
+    results = sample(SampleClipFrames(num_frames=num_frames, mode='middle'), video=video)
+    assert results['frame_spacing'] == 'index'
+    assert results['frame_inds'].tolist() == middle_frames(0, 297, num_frames).tolist()
+
+
+@pytest.mark.parametrize(('num_frames', 'pause', 'spacing'), [
+    (1, 1.0, 'time'), (12, 1.0, 'time'), (12, 0.8, 'index'), (32, 0.8, 'time')])
+def test_half_an_interval_of_the_clip_is_the_limit(num_frames, pause, spacing):
+    starts = np.arange(300) / 30 + pause * (np.arange(300) >= 150)
+    video = SimpleNamespace(num_frames=300, frame_starts=starts, duration=10.0 + pause)
+    results = sample(SampleClipFrames(num_frames=num_frames), video=video)
+    assert results['frame_spacing'] == spacing
+
+
 def test_spacing_can_be_chosen():
     by_index = sample(SampleClipFrames(mode='middle', spacing='index'), video=VARYING)
     assert by_index['frame_spacing'] == 'index'

@@ -105,7 +105,7 @@ class SampleClipFrames(BaseTransform):
         if self.fps is not None:
             return 'fps'
         if self.spacing == 'auto' and self.mode != 'ends':
-            return 'time' if rate_varies(frame_starts) else 'index'
+            return 'time' if rate_varies(frame_starts, self.num_frames) else 'index'
         return 'index' if self.spacing == 'auto' else self.spacing
 
     def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:
