@@ -6,6 +6,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.orientation import Orientation
 
 
 class FramePixels:
@@ -23,30 +24,27 @@ class FramePixels:
         self._scaling = scaling
         self._reformatter = VideoReformatter()
 
-    def size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Height and width of the result, turned as the file asks for."""
-        height, width = frame.height, frame.width
-        if frame.rotation % 180 == 90:
-            height, width = width, height
-        return self._scaling.size_of(height, width)
+    def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self._scaling.size_of(*orientation.size(frame.height, frame.width))
 
-    def write(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+    def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
         """Write the pixels of a frame.
 
         Args:
             frame: A decoded frame.
+            orientation: How it is to be shown.
             out: uint8 (H, W, 3), RGB, contiguous.
         """
-        turns = frame.rotation // 90 % 4
-        height, width = out.shape[:2] if turns % 2 == 0 else out.shape[1::-1]
+        height, width = orientation.size(*out.shape[:2])
         is_scaled = (height, width) != (frame.height, frame.width)
         if is_scaled and self._scaling.interpolation == 'fast':
-            out[:] = np.rot90(self._scaled(frame, height, width), turns)
+            out[:] = orientation.apply(self._scaled(frame, height, width))
         else:
-            out[:] = self._scaling.scale(np.rot90(self.full_size(frame), turns))
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)))
 
     def full_size(self, frame: av.VideoFrame) -> np.ndarray:
-        """Pixels of a frame as they are stored, neither scaled nor turned: those of decord.
+        """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.
 
         Planes would not do here: FFmpeg's direct way from YUV to planes of one size leaves up to
         eight columns at the right edge unwritten.

@@ -9,7 +9,7 @@ from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
 from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.datasets.packet_index import read_packet_index
-from tvtsv2_mm.datasets.video_header import header_of, open_stream, shown_size
+from tvtsv2_mm.datasets.video_header import header_of, open_stream, read_orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
 
@@ -39,11 +39,14 @@ class TorchcodecReader(VideoReader):
         # Behind frames that an edit list hides torchcodec 0.12 gives frames of other times.
         if len(index.shown) < len(index.times):
             raise NotIndexableError(f'{self.path}: it has hidden frames')
+        # Which versions turn pictures, and by whose matrix, differs.
+        if not read_orientation(source).is_upright:
+            raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
         self.num_frames = len(index.shown)
         self.frame_starts = index.frame_starts
         self.fps = index.fps
         self.duration = index.duration
-        self.size = scaling.size_of(*shown_size(source, header))
+        self.size = scaling.size_of(header.height, header.width)
         self._scaling = scaling
         try:
             self._decoder = video_decoder(

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import av
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
-
-# Containers that can ask a player to turn the picture; only there is a frame decoded to know it.
-_TURNING = {'mov', 'matroska'}
 
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
@@ -108,22 +106,18 @@ def read_video_header(source: VideoSource) -> VideoHeader:
         return header_of(container, stream, source.path)
 
 
-def shown_size(source: VideoSource, header: VideoHeader) -> tuple[int, int]:
-    """Height and width as shown: turned, where the file asks for it, which a frame tells.
+def read_orientation(source: VideoSource) -> Orientation:
+    """How the pictures are to be turned, which the first frame tells.
 
     Args:
         source: A video.
-        header: Its header.
     """
-    if header.container in _TURNING:
-        with open_stream(source) as (container, stream):
-            try:
-                frame = next(container.decode(stream), None)
-            except av.FFmpegError:
-                frame = None  # what is damaged is for the reader to say
-            if frame is not None and frame.rotation % 180 == 90:
-                return header.width, header.height
-    return header.height, header.width
+    with open_stream(source) as (container, stream):
+        try:
+            frame = next(container.decode(stream), None)
+        except av.FFmpegError:
+            frame = None  # what is damaged is for the reader to say
+    return Orientation() if frame is None else Orientation.of(frame)
 
 
 def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:
