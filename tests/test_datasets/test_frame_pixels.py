@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.frame_pixels import FramePixels
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_reader import open_video
 
@@ -59,7 +60,7 @@ def test_every_column_and_row_is_written(pixel_format, height, poison):
                 frame, exact = picture(pixel_format, height, width, padding=filling)
                 poison(filling)
                 out = np.empty((*size, 3), np.uint8)
-                FramePixels(None).write(frame, Orientation(), out)
+                FramePixels(FrameScaling(interpolation='fast')).write(frame, Orientation(), out)
                 poison(0)
                 pixels.append(out)
             np.testing.assert_array_equal(*pixels, err_msg=f'{size} from width {width}')

@@ -5,6 +5,7 @@ import pytest
 
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.video_reader import open_video
@@ -14,7 +15,7 @@ VIDEOS = Path(__file__).parents[1] / 'data/videos'
 
 
 def open_sequentially(path, short_side=None):
-    return SequentialReader(VideoSource(path), short_side=short_side)
+    return SequentialReader(VideoSource(path), scaling=FrameScaling(short_side=short_side))
 
 
 @pytest.fixture(scope='module')

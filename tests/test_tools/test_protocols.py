@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 from tests.test_tools.protocol_data import (
     CLASSES,
@@ -42,8 +43,9 @@ def pixels_of(size):
 
 
 def plain_clips(path, pixels, clips=1, crops=1):
-    """Views (V, 12, 3, 224, 224) of a video, normalised."""
-    video = open_video(str(path), short_side=268)
+    """Views (V, 12, 3, 224, 224) of a video, normalised: the release's way or CLIP's."""
+    video = open_video(str(path))
+    short, method = (224, Image.BICUBIC) if pixels is CLIP else (268, Image.NEAREST)
     total, views = video.num_frames, []
     for clip in range(clips):
         indices = []
@@ -51,15 +53,21 @@ def plain_clips(path, pixels, clips=1, crops=1):
             first = int(total * i / min(12, total))
             length = int(total * (i + 1) / min(12, total)) - first
             indices.append(first + ((2 * clip + 1) * length - 1) // (2 * clips))
-        indices += [indices[-1]] * (12 - len(indices))
-        frames = video.get_frames(indices).astype(np.float32)
+        if pixels is CLIP:
+            indices += [indices[-1]] * (12 - len(indices))
+        images = [Image.fromarray(frame) for frame in video.get_frames(indices)]
+        width, height = (int(short * side / min(images[0].size)) for side in images[0].size)
+        frames = np.stack([np.asarray(image.resize((width, height), method), np.float32)
+                           for image in images])
         rows, columns = frames.shape[1] - 224, frames.shape[2] - 224
         for share in (0.5, ) if crops == 1 else (0, 0.5, 1):
-            top = int(rows * (share if rows > columns else 0.5))
-            left = int(columns * (0.5 if rows > columns else share))
+            top = round(rows * (share if rows > columns else 0.5))
+            left = round(columns * (0.5 if rows > columns else share))
             crop = frames[:, top:top + 224, left:left + 224]
-            views.append(((crop - np.float32(pixels[0])) / np.float32(pixels[1])).transpose(
-                0, 3, 1, 2))
+            view = np.zeros((12, 3, 224, 224), np.float32)
+            view[:len(crop)] = ((crop - np.float32(pixels[0])) / np.float32(pixels[1])).transpose(
+                0, 3, 1, 2)
+            views.append(view)
     return torch.from_numpy(np.stack(views))
 
 

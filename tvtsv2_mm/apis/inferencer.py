@@ -52,6 +52,8 @@ class TVTSv2Inferencer(BaseInferencer):
         weights: checkpoint of any layout that this package reads: file, folder or address.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
+        clips: 'protocol' shows the model what its evaluation does, 'feature-script' what the
+            release's script for features does (see :func:`~tvtsv2_mm.apis.clips.clip_transforms`).
         scope: registry scope.
         show_progress: draw a progress bar.
     """
@@ -62,6 +64,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  *,
                  device: str | None = None,
                  dtype: str = 'float32',
+                 clips: str = 'protocol',
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
@@ -69,6 +72,7 @@ class TVTSv2Inferencer(BaseInferencer):
         if model is not None and isinstance(model, os.PathLike):
             model = os.fspath(model)
         self.dtype = DTYPES[dtype]
+        self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)
         self.device = next(self.model.parameters()).device
 
@@ -241,7 +245,7 @@ class TVTSv2Inferencer(BaseInferencer):
         _load_checkpoint_to_model(model, checkpoint)
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
-        return clip_transforms(cfg)
+        return clip_transforms(cfg, self.clips)
 
     def _init_collate(self, cfg: ConfigDict) -> None:
         """:func:`~tvtsv2_mm.apis.clips.iterate_clips` collates: failures travel beside clips."""

@@ -7,13 +7,9 @@ import numpy as np
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.datasets.packet_index import read_packet_index
-from tvtsv2_mm.datasets.video_header import (
-    header_of,
-    open_stream,
-    read_orientation,
-    size_for_short_side,
-)
+from tvtsv2_mm.datasets.video_header import header_of, open_stream, read_orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
 # decord replaces a frame that it cannot decode by a neighbour and says nothing. One is let pass:
@@ -37,7 +33,7 @@ class DecordReader(VideoReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         ModuleNotFoundError: If decord is not installed.
@@ -45,7 +41,7 @@ class DecordReader(VideoReader):
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+    def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         decord = import_decord()
         self.path = source.path
         with open_stream(source) as (container, stream):
@@ -57,9 +53,12 @@ class DecordReader(VideoReader):
         # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
         if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
             raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
-        self.size = size_for_short_side(*orientation.size(header.height, header.width), short_side)
+        full_size = orientation.size(header.height, header.width)
+        self.size = scaling.size_of(*full_size)
+        self._scaling = scaling
         # decord is not told a size it would have anyway: scaling to the same size costs as well.
-        height, width = (-1, -1) if short_side is None else self.size
+        scales = scaling.interpolation == 'fast' and self.size != full_size
+        height, width = self.size if scales else (-1, -1)
         self._error = decord.DECORDError
         try:
             self._reader = decord.VideoReader(
@@ -101,11 +100,18 @@ class DecordReader(VideoReader):
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
+        wanted, places = np.unique(
+            self._decord_indices[np.asarray(indices)], return_inverse=True)
+        frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
         try:
-            batch = self._reader.get_batch(self._decord_indices[np.asarray(indices)])
+            # One by one, so that not all of them are in memory at full size.
+            for out, index in zip(frames, wanted, strict=True):
+                batch = self._reader.get_batch([index])
+                frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+                out[:] = self._scaling.scale(frame[0])
         except self._error as error:
             raise UnreadableVideoError(self.path, _reason(str(error))) from error
-        return batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+        return frames[places]
 
     def close(self) -> None:
         """Free the decoder and its thread."""

@@ -5,29 +5,28 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.orientation import Orientation
-from tvtsv2_mm.datasets.video_header import size_for_short_side
 
 
 class FramePixels:
-    """Scales, converts and turns the frames of one video.
+    """Converts, turns and scales the frames of one video.
 
-    Scaled pictures come from FFmpeg's scaler as planes, one a colour, and OpenCV weaves them: of
-    the ways tried it is the one that rounds correctly (0.25 of 255 away from an exact conversion,
-    where writing RGB at once is 1.5 away), in half the time. Chroma is scaled to full size.
+    Pictures that FFmpeg scales (interpolation 'fast') come from it as planes, one a colour, and
+    OpenCV weaves them: of the ways tried it is the one that rounds correctly (0.25 of 255 away from
+    an exact conversion, where writing RGB at once is 1.5 away), in half the time.
 
     Args:
-        short_side: Pixels of the shorter side of the result; None keeps the size.
+        scaling: Size and interpolation of the result.
     """
 
-    def __init__(self, short_side: int | None) -> None:
-        self._short_side = short_side
+    def __init__(self, scaling: FrameScaling) -> None:
+        self._scaling = scaling
         self._reformatter = VideoReformatter()
 
     def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
         """Height and width of the result."""
-        return size_for_short_side(
-            *orientation.size(frame.height, frame.width), self._short_side)
+        return self._scaling.size_of(*orientation.size(frame.height, frame.width))
 
     def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
         """Write the pixels of a frame.
@@ -39,8 +38,10 @@ class FramePixels:
         """
         height, width = orientation.size(*out.shape[:2])
         is_scaled = (height, width) != (frame.height, frame.width)
-        pixels = self._scaled(frame, height, width) if is_scaled else self.full_size(frame)
-        out[:] = orientation.apply(pixels)
+        if is_scaled and self._scaling.interpolation == 'fast':
+            out[:] = orientation.apply(self._scaled(frame, height, width))
+        else:
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)))
 
     def full_size(self, frame: av.VideoFrame) -> np.ndarray:
         """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.

@@ -10,6 +10,7 @@ import numpy as np
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
 from tvtsv2_mm.datasets.frame_pixels import FramePixels
+from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.packet_index import PacketIndex, packets_of, read_packet_index
 from tvtsv2_mm.datasets.video_header import VideoHeader, header_of, open_stream
@@ -34,17 +35,17 @@ class PyAVReader(VideoReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         NotIndexableError: If the packets do not tell the order and the times of the frames.
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+    def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         self.path = source.path
         self._source = source
-        self._pixels = FramePixels(short_side)
+        self._pixels = FramePixels(scaling)
         self._size: tuple[int, int] | None = None
         source.start_clock()
         with ExitStack() as stack:

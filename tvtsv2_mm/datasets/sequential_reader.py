@@ -28,7 +28,7 @@ class SequentialReader(PyAVReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.

@@ -19,21 +19,6 @@ _CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv
 _LATEST_START = 3600.0
 
 
-def size_for_short_side(height: int, width: int, short_side: int | None) -> tuple[int, int]:
-    """Height and width that bring the shorter side to ``short_side`` and keep the shape.
-
-    Examples:
-        >>> size_for_short_side(256, 340, 268)
-        (268, 356)
-        >>> size_for_short_side(256, 340, None)
-        (256, 340)
-    """
-    if short_side is None:
-        return height, width
-    scale = short_side / min(height, width)
-    return round(height * scale), round(width * scale)
-
-
 @dataclass(frozen=True)
 class VideoHeader:
     """The video stream that a player would choose.

@@ -29,6 +29,7 @@ class ExtractionConfig:
         config: config file, or None for what the checkpoint says.
         device: None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'.
+        clips: what is seen of a video: 'protocol' or 'feature-script'.
         batch_size: clips at once.
         num_workers: decoding processes of each process.
     """
@@ -37,13 +38,14 @@ class ExtractionConfig:
     config: str | None = None
     device: str | None = None
     dtype: str = 'float32'
+    clips: str = 'protocol'
     batch_size: int = 8
     num_workers: int = 0
 
     def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                show_progress=show_progress)
+                                clips=self.clips, show_progress=show_progress)
 
 
 @dataclass(frozen=True, kw_only=True)

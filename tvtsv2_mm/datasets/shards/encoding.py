@@ -9,13 +9,13 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_header import (
     VideoHeader,
     open_stream,
     read_orientation,
     read_video_header,
-    size_for_short_side,
 )
 from tvtsv2_mm.datasets.video_source import VideoSource
 
@@ -77,7 +77,7 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     header = read_video_header(video)
     orientation = read_orientation(video)
     size = orientation.size(header.height, header.width)
-    height, width = size_for_short_side(*size, min(config.short_side, *size))
+    height, width = FrameScaling(short_side=min(config.short_side, *size)).size_of(*size)
     fps = header.fps or 25.0
     target = io.BytesIO()
     times: list[float] = []

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from tvtsv2_mm.registry import TRANSFORMS
 
 META_KEYS = ('sample_id', 'filename', 'num_valid_frames', 'num_views', 'texts', 'skipped', 'span',
-             'segments_s', 'frame_inds', 'total_frames', 'fps')
+             'segments_s', 'frame_inds', 'frame_spacing', 'total_frames', 'fps')
 
 
 @TRANSFORMS.register_module()
