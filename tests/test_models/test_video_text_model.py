@@ -93,6 +93,42 @@ def test_predict_classes(model_cfg, inputs):
     assert sample.pred_label.item() == sample.pred_score.argmax()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('backbone', ['SpaceTimeViT', 'FramewiseViT'])
+@pytest.mark.parametrize('views', [2, 5])
+@pytest.mark.parametrize('head', [
+    dict(type='LinearProbeHead', num_classes=4, embed_dim=32),
+    dict(type='ZeroShotHead', classes=['a', 'b'], prompts=['{}'], context_length=12)])
+def test_equal_views_change_nothing(model_cfg, inputs, backbone, views, head):
+    """For classes, retrieval, multiple choice (the embeddings) and sorting alike."""
+    torch.manual_seed(0)
+    model_cfg['backbone']['type'] = backbone
+    model_cfg['neck']['vocab_size'] = 49408
+    model = VideoTextModel(**model_cfg, cls_head=head).eval()
+    for parameter in model.parameters():  # embeddings that are far from unit length
+        parameter.mul_(3)
+    one = model(inputs, samples(2), mode='predict')
+    inputs['video'] = inputs['video'].repeat(1, views, 1, 1, 1)
+    many = model(inputs, [sample.set_metainfo(dict(num_views=views)) or sample
+                          for sample in samples(2)], mode='predict')
+    for single, several in zip(one, many, strict=True):
+        for key in ('video_embed', 'text_embeds', 'order_logits', 'pred_score'):
+            torch.testing.assert_close(several.get(key), single.get(key), msg=key)
+
+
+@torch.no_grad()
+def test_views_of_a_linear_probe_are_averaged_before_the_softmax(model_cfg, inputs):
+    model = VideoTextModel(
+        backbone=model_cfg['backbone'],
+        cls_head=dict(type='LinearProbeHead', num_classes=4, embed_dim=32)).eval()
+    views = inputs['video'].unflatten(1, (2, 3))
+    logits = torch.stack([model.cls_head.fc(model.backbone(views[:, i])[0]) for i in range(2)])
+    sample = samples(1)[0]
+    sample.set_metainfo(dict(num_views=2))
+    [predicted] = model(dict(video=inputs['video'][:1]), [sample], mode='predict')
+    torch.testing.assert_close(predicted.pred_score, logits[:, 0].mean(dim=0).softmax(dim=0))
+
+
 def test_errors(model, model_cfg, inputs):
     with pytest.raises(ValueError, match="not 'train'"):
         model(inputs, mode='train')

@@ -97,23 +97,20 @@ class VideoTextModel(BaseModel):
                      class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode videos of which the samples' ``num_views`` (V) clips and crops are to be averaged.
 
-        The views come one after the other in ``video`` (B, V * T, 3, H, W). The embedding (B, E) is
-        the mean of the l2-normalised embeddings of the views; the tokens (B, V * N, E) are those
-        of all views.
+        The views come one after the other in ``video`` (B, V * T, 3, H, W).
+
+        Returns:
+            Embeddings (B, V, E), as the heads were trained on them, not l2-normalised; tokens of
+            each view (B, V, N, E), or None. What is averaged over the views is for the head to say.
         """
         views = data_samples[0].get('num_views', 1)
-        if views == 1:
-            return self.encode_video(inputs, class_only)
-        batch, frames = inputs['video'].shape[:2]
-        patches = inputs.get('kept_patches')
+        video, patches = inputs['video'], inputs.get('kept_patches')
         parts = dict(
-            video=inputs['video'].unflatten(1, (views, frames // views)).flatten(0, 1),
+            video=video.unflatten(1, (views, video.shape[1] // views)).flatten(0, 1),
             kept_patches=None if patches is None else patches.repeat_interleave(views, dim=0))
-        view_embeds, tokens = self.encode_video(parts, class_only)
-        embeds = F.normalize(view_embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
-        if tokens is not None:
-            tokens = tokens.reshape(batch, -1, tokens.shape[-1])
-        return embeds.to(view_embeds.dtype), tokens
+        embeds, tokens = self.encode_video(parts, class_only)
+        return (embeds.unflatten(0, (-1, views)),
+                None if tokens is None else tokens.unflatten(0, (-1, views)))
 
     def encode_text(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Embed texts: (..., L) -> (..., E), not l2-normalised.
@@ -161,33 +158,40 @@ class VideoTextModel(BaseModel):
 
         ``video_embed`` (E,) and, where there are texts, ``text_embeds`` (K, E), both l2-normalised;
         ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
-        and ``pred_label`` where there is a cls_head.
+        and ``pred_label`` where there is a cls_head. Of several views are averaged the l2-normalised
+        embeddings, for a cls_head that learns the embeddings that it learns from, and the
+        ``order_logits``: equal views change nothing.
         """
         counts = {len(own) for own in inputs.get('tokens', ())}
         sorts = self.sorting_head is not None and counts == {self.sorting_head.num_transcripts}
-        video_embeds, video_tokens = self.encode_views(
+        view_embeds, view_tokens = self.encode_views(
             inputs, data_samples, class_only=not sorts)
-        for sample, embed in zip(data_samples, F.normalize(video_embeds.float(), dim=-1),
-                                 strict=True):
+        directions = F.normalize(view_embeds.float(), dim=-1).mean(dim=1)
+        for sample, embed in zip(data_samples, F.normalize(directions, dim=-1), strict=True):
             sample.video_embed = embed
         if 'tokens' in inputs:
-            self._predict_texts(inputs['tokens'], video_tokens, data_samples)
+            self._predict_texts(inputs['tokens'], view_tokens, data_samples)
         if self.cls_head is not None:
-            scores = self.cls_head.predict(video_embeds, self.encode_text).float()
+            # A head that learns has learnt from embeddings of any length.
+            embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
+            scores = self.cls_head.predict(embeds, self.encode_text).float()
             for sample, score in zip(data_samples, scores, strict=True):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples
 
-    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], video_tokens: Tensor | None,
+    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], view_tokens: Tensor | None,
                        data_samples: Sequence[ActionDataSample]) -> None:
         counts = [len(own) for own in tokens]
         text_embeds = self.encode_text(torch.cat(list(tokens))).split(counts)
         for sample, own in zip(data_samples, text_embeds, strict=True):
             sample.text_embeds = F.normalize(own.float(), dim=-1)
-        if video_tokens is not None:
-            order_logits = self.sorting_head(video_tokens, torch.stack(text_embeds)).float()
-            for sample, logits in zip(data_samples, order_logits, strict=True):
-                sample.order_logits = logits
+        if view_tokens is not None:
+            # Each view by itself: the head was trained on the tokens of one.
+            texts = torch.stack(text_embeds).repeat_interleave(view_tokens.shape[1], dim=0)
+            order_logits = self.sorting_head(view_tokens.flatten(0, 1), texts).float()
+            for sample, logits in zip(
+                    data_samples, order_logits.unflatten(0, view_tokens.shape[:2]), strict=True):
+                sample.order_logits = logits.mean(dim=0)
 
     def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
