@@ -158,9 +158,9 @@ class VideoTextModel(BaseModel):
 
         ``video_embed`` (E,) and, where there are texts, ``text_embeds`` (K, E), both l2-normalised;
         ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
-        and ``pred_label`` where there is a cls_head. Of several views are averaged the l2-normalised
-        embeddings, for a cls_head that learns the embeddings that it learns from, and the
-        ``order_logits``: equal views change nothing.
+        and ``pred_label`` where there is a cls_head. Averaged over several views are the
+        l2-normalised embeddings (for a cls_head that learns: what it learns from) and the
+        ``order_logits``, so that equal views change nothing.
         """
         counts = {len(own) for own in inputs.get('tokens', ())}
         sorts = self.sorting_head is not None and counts == {self.sorting_head.num_transcripts}
@@ -174,7 +174,8 @@ class VideoTextModel(BaseModel):
         if self.cls_head is not None:
             # A head that learns has learnt from embeddings of any length.
             embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
-            scores = self.cls_head.predict(embeds, self.encode_text).float()
+            # The neck alone: what the texts' embeddings depend on.
+            scores = self.cls_head.predict(embeds, self.neck or self.encode_text).float()
             for sample, score in zip(data_samples, scores, strict=True):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples

@@ -31,6 +31,9 @@ class QueryBankHook(Hook):
             ``qb/v2t``.
     """
 
+    # After EMAHook has put the averaged weights in: bank and test set are encoded by the same ones.
+    priority = 'LOW'
+
     def __init__(self, *, context_length: int = 77, batch_size: int = 256,
                  max_texts: int | None = None, video_dataloader: dict | None = None) -> None:
         self.context_length = context_length
