@@ -112,7 +112,7 @@ def test_zero_shot(run, tmp_path, size, benchmark):
     scores = videos @ class_embeds(model, ['a person {}']).T
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
-    assert result['metrics']['raw']['acc/top5'] == 100
+    assert 'acc/top5' not in result['metrics']['raw']  # of three classes it cannot fail
     split = root / 'annotations' / RECOGNITION[benchmark][1]
     assert result['split']['sha256'] == file_sha256(split)
     assert (result['split']['used'], result['split']['failed']) == (5, 0)

@@ -19,9 +19,9 @@ from .prompts import read_lines, read_prompts
 class ZeroShotHead(BaseModule):
     """Cosine between the video and each class' embedding.
 
-    A class' embedding is the normalised mean of the normalised embeddings of its prompts. It is kept
-    while the text encoder's weights, the prompts and the precision stay as they are, which is looked
-    up before each batch.
+    A class' embedding is the normalised mean of the normalised embeddings of its prompts. It is
+    kept while the text encoder's weights, the prompts and the precision stay as they are, which is
+    looked up before each batch.
 
     Args:
         classes: class names in the order of the labels, or a text file with one name a line.
@@ -83,8 +83,8 @@ class ZeroShotHead(BaseModule):
 def fingerprint(module: nn.Module) -> Tensor:
     """Vectors of a module as they are, and a weighted sum of each row of a matrix.
 
-    It tells a change of weights by their values, since who writes to ``.data`` (EMA, LoRA) leaves no
-    other trace, for one pass over their memory.
+    It tells a change of weights by their values, since who writes to ``.data`` (EMA, LoRA) leaves
+    no other trace, for one pass over their memory.
     """
     found = []
     for value in (*module.parameters(), *module.buffers()):
