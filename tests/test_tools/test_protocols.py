@@ -119,6 +119,26 @@ def test_zero_shot(run, tmp_path, size, benchmark):
     assert result['prompts'] == ['a person {}']
 
 
+@pytest.mark.parametrize(('tool', 'name', 'split'), [
+    ('test', 'vit-b16_zero-shot_hmdb51.py', 'test_split1.txt'),
+    ('train', 'vit-b16_linear-probe_hmdb51.py', 'train_split1.txt'),
+    ('train', 'vit-b16_linear-probe_hmdb51.py', 'test_split1.txt')])
+def test_a_label_beyond_the_classes_is_told_at_the_start(run, tmp_path, tool, name, split):
+    """Before a video is read, with file and line; training looks at both splits."""
+    root = tmp_path / 'data' / 'hmdb51'
+    make_recognition(root, *RECOGNITION['hmdb51'])
+    with (root / 'annotations' / split).open('a') as file:
+        file.write('\nnowhere.mp4 51\n')
+    save_checkpoint('vit-b16_retrieval_msrvtt.py', tmp_path / 'model.pth')
+    options = ['--cfg-options', *small_options(name)]
+    if tool == 'train':
+        options += ['load_from=model.pth', 'model.cls_head.embed_dim=32']
+    else:
+        options.insert(0, 'model.pth')
+    with pytest.raises(SystemExit, match=rf'^error: .*{split}, line 7: label 51 does not fit'):
+        run(tool, CONFIGS / name, *options)
+
+
 def test_multi_view_and_own_prompts(run, tmp_path):
     name = 'vit-b16_zero-shot_hmdb51.py'
     root = tmp_path / 'data' / 'hmdb51'

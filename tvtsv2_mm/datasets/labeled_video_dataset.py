@@ -12,6 +12,14 @@ class LabeledVideoDataset(VideoTextDataset):
     Adds to the pipeline's keys: label. Arguments are those of VideoTextDataset.
     """
 
+    def check_labels(self, num_classes: int) -> None:
+        """Compare the labels with the classes of a model.
+
+        Raises:
+            AnnotationError: a label is beyond them; with file and line.
+        """
+        load_labels(self.ann_file, num_classes)
+
     def load_data_list(self) -> list[dict]:
         """Read the annotation file."""
         return [

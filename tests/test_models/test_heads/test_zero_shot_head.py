@@ -91,13 +91,10 @@ def test_class_embeddings_follow_prompts_precision_and_unknown_functions():
     assert torch.equal(head.predict(video, lambda tokens: -encode(tokens)), -expected)
 
 
-def test_classes_from_a_file(tmp_path):
-    path = tmp_path / 'classes.txt'
-    path.write_text('running\n\neating soup\n')
-    assert ZeroShotHead(classes=str(path)).classes == ['running', 'eating soup']
-
-
-def test_errors(tmp_path):
+def test_classes_and_errors(tmp_path):
+    (tmp_path / 'classes.txt').write_text('running\neating soup\n')
+    head = ZeroShotHead(classes=str(tmp_path / 'classes.txt'))
+    assert (head.classes, head.num_classes) == (['running', 'eating soup'], 2)
     with pytest.raises(FileNotFoundError, match='no file'):
         ZeroShotHead(classes=str(tmp_path / 'none.txt'))
     with pytest.raises(ValueError, match='exactly one'):

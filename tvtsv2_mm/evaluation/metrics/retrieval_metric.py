@@ -25,10 +25,10 @@ class RetrievalMetric(SampleMetric):
     """Recall at 1, 5, 10, 50 (per cent), median and mean rank, both ways.
 
     Reads ``video_embed`` (E,) and ``text_embeds`` (n, E) of each video; a video may have several
-    texts. Recalls that cannot fail are left out. Keys: ``t2v/R1`` ... ``t2v/MnR`` and ``v2t/...``; with ``dsl`` also ``dsl/t2v/...`` and
+    texts. Keys: ``t2v/R1`` ... ``t2v/MnR`` and ``v2t/...``; with ``dsl`` also ``dsl/t2v/...`` and
     ``dsl/v2t/...``, beside the raw ones and never in their place; with a query bank ``qb/t2v/...``
     (and ``qb/v2t/...`` where the bank has videos). Ties give the expected value
-    over all orders of the tied.
+    over all orders of the tied. Recalls that cannot fail are left out.
 
     Args:
         dsl: also report figures after a dual softmax.

@@ -1,7 +1,6 @@
 """Zero-shot recognition: the class whose prompts lie nearest to the video."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,7 @@ from torch.distributed.tensor import DTensor
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
-from .prompts import read_lines, read_prompts
+from .prompts import read_classes, read_prompts
 
 
 @MODELS.register_module()
@@ -39,13 +38,16 @@ class ZeroShotHead(BaseModule):
                  context_length: int = 77,
                  batch_size: int = 256) -> None:
         super().__init__()
-        self.classes = _read_classes(classes) if isinstance(classes, str) else list(classes)
-        if not self.classes:
-            raise ValueError('cls_head.classes is empty: give the class names in label order')
+        self.classes = read_classes(classes)
         self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
         self._kept: tuple[tuple, Tensor, Tensor] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
 
     @torch.no_grad()
     def class_embeds(self, encode_text: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
@@ -97,9 +99,3 @@ def fingerprint(module: nn.Module) -> Tensor:
                 rows = rows @ weights
         found.append(rows.reshape(-1))
     return torch.cat(found)
-
-
-def _read_classes(path: str) -> list[str]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'cls_head.classes: no file {path} (one class name a line)')
-    return read_lines(path)
