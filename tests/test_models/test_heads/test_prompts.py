@@ -15,7 +15,7 @@ def test_named_lists():
 
 def test_own_lists(tmp_path):
     path = tmp_path / 'prompts.txt'
-    path.write_text('{} outside\n\n  a film of {}\n')
+    path.write_text('{} outside\n\n  a film of {}\n', encoding='utf-8-sig')
     assert read_prompts(str(path)) == ['{} outside', 'a film of {}']
     assert read_prompts(['{}!']) == ['{}!']
 

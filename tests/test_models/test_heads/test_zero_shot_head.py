@@ -57,3 +57,5 @@ def test_errors(tmp_path):
         ZeroShotHead(classes=['running'], prompts=['a person'])
     with pytest.raises(ValueError, match='empty'):
         ZeroShotHead(classes=[])
+    with pytest.raises(ValueError, match="lists 'running' 2 times"):
+        ZeroShotHead(classes=['running', 'eating', 'running'])

@@ -7,6 +7,8 @@ they are written here as what they are: every kind of picture with every way to 
 from collections.abc import Sequence
 from pathlib import Path
 
+from tvtsv2_mm.utils.text_files import read_names
+
 _KINDS = ('photo', 'video', 'example', 'demonstration')
 _DOING = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
 
@@ -38,7 +40,7 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
         if prompts in PROMPTS:
             prompts = PROMPTS[prompts]
         elif Path(prompts).is_file():
-            prompts = read_lines(prompts)
+            prompts = read_names(prompts)
         else:
             raise FileNotFoundError(
                 f'cls_head.prompts: {prompts} is no file (one template a line) and none of the '
@@ -49,9 +51,3 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
         if prompt.count('{}') != 1:
             raise ValueError(f'prompt {prompt!r} must hold exactly one {{}} for the class name')
     return list(prompts)
-
-
-def read_lines(path: str | Path) -> list[str]:
-    """Lines of a text file that are not empty, without blanks at their ends."""
-    lines = Path(path).read_text(encoding='utf-8').splitlines()
-    return [line.strip() for line in lines if line.strip()]

@@ -9,9 +9,10 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.text_files import read_names
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
-from .prompts import read_lines, read_prompts
+from .prompts import read_prompts
 
 
 @MODELS.register_module()
@@ -40,6 +41,9 @@ class ZeroShotHead(BaseModule):
         self.classes = _read_classes(classes) if isinstance(classes, str) else list(classes)
         if not self.classes:
             raise ValueError('cls_head.classes is empty: give the class names in label order')
+        twice = [name for name in self.classes if self.classes.count(name) > 1]
+        if twice:
+            raise ValueError(f'cls_head.classes lists {twice[0]!r} {self.classes.count(twice[0])} times')
         self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
@@ -74,4 +78,4 @@ class ZeroShotHead(BaseModule):
 def _read_classes(path: str) -> list[str]:
     if not Path(path).is_file():
         raise FileNotFoundError(f'cls_head.classes: no file {path} (one class name a line)')
-    return read_lines(path)
+    return read_names(path)
