@@ -200,9 +200,12 @@ def test_a_second_writer_is_refused(corpus, tmp_path, config):
 def test_lists(tmp_path):
     (tmp_path / 'list.txt').write_text('b.mp4\n\n a.mp4 \n')
     assert read_video_list(str(tmp_path / 'list.txt')) == (str(tmp_path), ['b.mp4', 'a.mp4'])
-    (tmp_path / 'list.txt').write_text('b.mp4\nb.mp4\n')
-    with pytest.raises(ValueError, match=r'lists b\.mp4 twice'):
-        read_video_list(str(tmp_path / 'list.txt'))
+    (tmp_path / 'list.txt').write_text('a.mp4\nb.mp4', encoding='utf-8-sig')
+    assert read_video_list(str(tmp_path / 'list.txt'))[1] == ['a.mp4', 'b.mp4']
+    for again in ('b.mp4', './b.mp4'):
+        (tmp_path / 'list.txt').write_text(f'b.mp4\n{again}\n')
+        with pytest.raises(ValueError, match=r'lists .*b\.mp4 twice'):
+            read_video_list(str(tmp_path / 'list.txt'))
     (tmp_path / 'list.txt').write_text('\n')
     with pytest.raises(ValueError, match='lists no video'):
         read_video_list(str(tmp_path / 'list.txt'))

@@ -15,7 +15,7 @@ def test_named_lists():
 
 def test_own_lists(tmp_path):
     path = tmp_path / 'prompts.txt'
-    path.write_text('{} outside\n\n  a film of {}\n')
+    path.write_text('{} outside\n\n  a film of {}\n', encoding='utf-8-sig')
     assert read_prompts(str(path)) == ['{} outside', 'a film of {}']
     assert read_prompts(['{}!']) == ['{}!']
 
@@ -28,7 +28,7 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match='exactly one'):
         read_prompts(['{} and {}'])
     (tmp_path / 'latin.txt').write_bytes('{} grün'.encode('latin-1'))
-    with pytest.raises(ValueError, match=r'latin\.txt is no text file in UTF-8'):
+    with pytest.raises(ValueError, match=r'latin\.txt is not a text file in UTF-8'):
         read_prompts(str(tmp_path / 'latin.txt'))
 
 

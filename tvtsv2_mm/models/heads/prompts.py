@@ -7,6 +7,8 @@ they are written here as what they are: every kind of picture with every way to 
 from collections.abc import Sequence
 from pathlib import Path
 
+from tvtsv2_mm.utils.text_files import read_names, read_text
+
 _KINDS = ('photo', 'video', 'example', 'demonstration')
 _DOING = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
 
@@ -38,7 +40,7 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
         if prompts in PROMPTS:
             prompts = PROMPTS[prompts]
         elif Path(prompts).is_file():
-            prompts = [line for line in _lines(prompts) if line]
+            prompts = read_names(prompts)
         else:
             raise FileNotFoundError(
                 f'cls_head.prompts: {prompts} is no file (one template a line) and none of the '
@@ -58,11 +60,12 @@ def read_classes(classes: Sequence[str] | str) -> list[str]:
         FileNotFoundError: no such file.
         ValueError: no class, an empty name or line (is it a class?), or one that comes twice.
     """
-    names, places = list(classes), 'class {}'
+    names, place = list(classes), 'class '
     if isinstance(classes, str):
         if not Path(classes).is_file():
             raise FileNotFoundError(f'cls_head.classes: no file {classes} (one class name a line)')
-        names, places = _lines(classes), f'{classes}, line {{}}'
+        names = [line.strip() for line in read_text(classes).split('\n')]
+        place = f'{classes}, line '
         while names and not names[-1]:
             names.pop()
     if not names:
@@ -70,18 +73,9 @@ def read_classes(classes: Sequence[str] | str) -> list[str]:
     first: dict[str, int] = {}
     for number, name in enumerate(names, 1 if isinstance(classes, str) else 0):
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(f'cls_head.classes, {places.format(number)}: the name of a class is '
+            raise ValueError(f'cls_head.classes, {place}{number}: the name of a class is '
                              f'needed, not {name!r}: the labels are counted by them')
         if first.setdefault(name, number) != number:
-            raise ValueError(f'cls_head.classes, {places.format(number)}: {name!r} is '
-                             f'{places.format(first[name])} already; names tell classes apart')
+            raise ValueError(f'cls_head.classes, {place}{number}: {name!r} is '
+                             f'{place}{first[name]} already; names tell classes apart')
     return names
-
-
-def _lines(path: str | Path) -> list[str]:
-    """Lines of a text file, without blanks at their ends."""
-    try:
-        text = Path(path).read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is no text file in UTF-8: {error}') from None
-    return [line.strip() for line in text.split('\n')]
