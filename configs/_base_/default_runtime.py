@@ -7,7 +7,8 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    check_labels=dict(type='CheckLabelsHook'))
+    check_labels=dict(type='CheckLabelsHook'),
+    cut_texts=dict(type='CutTextHook'))
 custom_hooks = [dict(type='SkippedSampleHook', max_share=0.05), dict(type='ResumeDataHook')]
 
 env_cfg = dict(

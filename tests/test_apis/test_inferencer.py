@@ -135,6 +135,8 @@ def test_sort(infer, model):
                    key=lambda order: sum(logits[k, j] for j, k in enumerate(order)))
         assert prediction['order'] == list(best)
         assert prediction['transcripts'] == [given[k] for k in best]
+    with pytest.warns(UserWarning, match='1 of 4 texts are longer than the context of 32'):
+        infer(PATHS[1], task='sort', transcripts=[*texts[:3], 'word ' * 50], num_workers=1)
     twice = infer([PATHS[1]] * 2, task='sort', transcripts=[texts, shuffled])['predictions']
     assert twice[0]['transcripts'] == twice[1]['transcripts']
     assert twice[0]['order'] != twice[1]['order']

@@ -337,6 +337,8 @@ class TVTSv2Inferencer(BaseInferencer):
         return dict(predictions=predictions, similarity=similarity, videos=videos)
 
     def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
+        self._tokenizer.warn_of_cut(sum(sample.num_cut_texts for sample in samples),
+                                    sum(len(sample.texts) for sample in samples))
         predictions = []
         for sample in samples:
             logits = sample.order_logits.numpy()

@@ -76,6 +76,7 @@ class ResultFileHook(Hook):
             split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
             query_bank=describe_query_bank(runner.test_evaluator.metrics),
             views=describe_views(pipeline),
+            texts=runner.message_hub.get_info('texts'),
             prompts=getattr(head, 'prompts', None),
             classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
             precision=_precision(model, runner.test_loop),

@@ -61,6 +61,7 @@ class RetrievalMetric(SampleMetric):
         self.query_bank_temperature = query_bank_temperature
         self.bank_texts: np.ndarray | None = None
         self.bank_videos: np.ndarray | None = None
+        self.num_cut_bank_texts = 0
         self.dsl = dsl
         self.dsl_temperature = dsl_temperature
 

@@ -42,6 +42,7 @@ class ZeroShotHead(BaseModule):
         self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
+        self.num_cut_prompts = 0  # longer than context_length, when they were encoded last
         self._kept: tuple[tuple, Tensor, Tensor] | None = None
 
     @property
@@ -65,7 +66,8 @@ class ZeroShotHead(BaseModule):
 
     def _encode(self, texts: list[str], encode_text: Callable[[Tensor], Tensor],
                 device: torch.device) -> Tensor:
-        tokens = self.tokenizer(texts).to(device)
+        tokens, self.num_cut_prompts = self.tokenizer.tokenize(texts)
+        tokens = tokens.to(device)
         embeds = torch.cat([encode_text(part) for part in tokens.split(self.batch_size)])
         embeds = F.normalize(embeds.float(), dim=-1)
         embeds = embeds.view(len(self.classes), len(self.prompts), -1).mean(dim=1)
