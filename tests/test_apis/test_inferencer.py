@@ -218,6 +218,15 @@ def test_one_clear_error(infer, inputs, words, message):
         infer(inputs, **words)
 
 
+def test_an_order_at_random_is_refused(tmp_path):
+    weights = {key: value for key, value in build_tiny_model().state_dict().items()
+               if not key.startswith('sorting_head')}
+    torch.save(dict(state_dict=weights), tmp_path / 'clip.pth')
+    infer = TVTSv2Inferencer(str(CONFIG), tmp_path / 'clip.pth', device='cpu', show_progress=False)
+    with pytest.raises(ValueError, match='checkpoint has no sorting_head'):
+        infer(PATHS[0], task='sort', transcripts=list('abcd'))
+
+
 def test_errors_of_the_constructor(tmp_path):
     with pytest.raises(FileNotFoundError, match='no checkpoint'):
         TVTSv2Inferencer(weights='nowhere.pth')

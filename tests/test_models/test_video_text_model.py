@@ -146,6 +146,32 @@ def test_own_weights_into_a_linear_probe(model, model_cfg):
     torch.testing.assert_close(probe.backbone.state_dict(), model.backbone.state_dict())
 
 
+def test_a_class_head_that_nobody_trained_scores_nothing(model, model_cfg, inputs):
+    def build():
+        return VideoTextModel(backbone=model_cfg['backbone'], cls_head=dict(
+            type='LinearProbeHead', num_classes=4, embed_dim=32))
+
+    probe, batch = build(), dict(video=inputs['video'])
+    probe.load_state_dict(model.state_dict())
+    with pytest.raises(CheckpointError, match='no trained cls_head'):
+        probe(batch, samples(2), mode='predict')
+    probe(batch, [sample.set_gt_label(1) for sample in samples(2)], mode='loss')
+    probe(batch, samples(2), mode='predict')
+    trained = build()
+    trained.load_state_dict(probe.state_dict())
+    trained(batch, samples(2), mode='predict')
+    trained.load_state_dict(model.state_dict())
+    with pytest.raises(CheckpointError, match='no trained cls_head'):
+        trained(batch, samples(2), mode='predict')
+
+
+def test_a_sorting_head_that_nobody_trained_is_told(model, model_cfg, inputs):
+    weights = {key: value for key, value in model.state_dict().items() if 'sorting' not in key}
+    model.load_state_dict(weights)
+    with pytest.warns(UserWarning, match='no trained sorting_head'):
+        model(inputs, samples(2), mode='predict')
+
+
 def test_wrong_size_is_an_error_by_every_way(model, model_cfg, tmp_path):
     model_cfg['backbone']['patch_size'] = 16
     other = VideoTextModel(**model_cfg)

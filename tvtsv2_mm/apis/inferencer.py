@@ -286,6 +286,9 @@ class TVTSv2Inferencer(BaseInferencer):
         if task == 'sort' and (self.model.sorting_head is None or self.model.neck is None):
             raise ValueError("task 'sort' needs a model with a sorting_head and a neck: take a "
                              'config and a checkpoint that have them')
+        if task == 'sort' and 'sorting_head' in self.model.untrained_heads:
+            raise ValueError("task 'sort': the checkpoint has no sorting_head, so that the order "
+                             'would be random; take one that has it')
 
     def _transcripts(self, transcripts: Sequence, num_videos: int) -> list[list[str]]:
         if not transcripts or isinstance(transcripts, str):

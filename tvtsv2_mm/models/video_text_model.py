@@ -1,5 +1,6 @@
 """The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,7 +9,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import to_own_layout
+from tvtsv2_mm.checkpoints import CheckpointError, to_own_layout
 from tvtsv2_mm.registry import MODELS
 
 from .micro_batches import Encoded, encode_in_micro_batches
@@ -61,6 +62,7 @@ class VideoTextModel(BaseModel):
         self.cls_head = cls_head and MODELS.build(cls_head)
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
+        self._learnt_since: dict | None = None
 
     def forward(self,
                 inputs: Mapping[str, Tensor],
@@ -136,6 +138,7 @@ class VideoTextModel(BaseModel):
                 losses['loss_contrastive'] = losses['loss_contrastive'] + self.sorting_head.idle()
         if hasattr(self.cls_head, 'loss'):
             losses.update(self.cls_head.loss(video_embeds, data_samples))
+        self._learnt_since = self.load_report
         if not losses:
             raise ValueError('nothing to train: give the model a contrastive_head or a cls_head '
                              'that learns')
@@ -152,6 +155,14 @@ class VideoTextModel(BaseModel):
         means = self.sorting_head.loss(video_tokens, text_embeds) if sorts else {}
         return video_embeds, text_embeds, means
 
+    @property
+    def untrained_heads(self) -> set[str]:
+        """Heads with random weights: the weights loaded last lack them, and no loss came after."""
+        if self.load_report is None or self.load_report is self._learnt_since:
+            return set()
+        parts = {key.split('.')[0] for key in self.load_report.get('new', ())}
+        return parts & {'sorting_head', 'cls_head'}
+
     def predict(self, inputs: Mapping[str, Tensor],
                 data_samples: Sequence[ActionDataSample]) -> Sequence[ActionDataSample]:
         """Write what evaluation reads into the data samples.
@@ -161,9 +172,19 @@ class VideoTextModel(BaseModel):
         and ``pred_label`` where there is a cls_head. Averaged over several views are the
         l2-normalised embeddings (for a cls_head that learns: what it learns from) and the
         ``order_logits``, so that equal views change nothing.
+
+        Raises:
+            CheckpointError: the cls_head is one of :attr:`untrained_heads`.
         """
+        if 'cls_head' in self.untrained_heads:
+            raise CheckpointError(
+                'the checkpoint has no trained cls_head, so that its scores would be random: train '
+                'it (tools/train.py, load_from=CHECKPOINT), and test what that writes')
         counts = {len(own) for own in inputs.get('tokens', ())}
         sorts = self.sorting_head is not None and counts == {self.sorting_head.num_transcripts}
+        if sorts and 'sorting_head' in self.untrained_heads:
+            warnings.warn('the checkpoint has no trained sorting_head: what it sorts is sorted at '
+                          'random', stacklevel=2)
         view_embeds, view_tokens = self.encode_views(
             inputs, data_samples, class_only=not sorts)
         directions = F.normalize(view_embeds.float(), dim=-1).mean(dim=1)
