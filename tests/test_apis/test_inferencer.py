@@ -218,6 +218,32 @@ def test_one_clear_error(infer, inputs, words, message):
         infer(inputs, **words)
 
 
+@pytest.fixture
+def broken(checkpoint):
+    infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)
+    weight = infer.model.backbone.positional_embedding
+    with torch.no_grad():
+        weight[1] = float('nan')
+    return infer
+
+
+@pytest.mark.parametrize(('task', 'words'), [
+    ('features', {}), ('zero-shot', dict(labels=TEXTS)), ('retrieval', dict(texts=TEXTS)),
+    ('sort', dict(transcripts=list('abcd')))])
+def test_nan_ranks_nothing(broken, task, words):
+    with pytest.raises(RuntimeError, match=r'example\.mp4: its embedding is not finite'):
+        broken(PATHS[0], task=task, **words)
+    result = broken(PATHS[:2], task=task, skip_failed=True, **words)
+    assert [failure['video'] for failure in result['failed']] == PATHS[:2]
+
+
+def test_texts_that_are_nan(checkpoint):
+    infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)
+    infer.model.neck.clip.text_projection.weight.data.fill_(float('nan'))
+    with pytest.raises(ValueError, match='embeddings of texts are not finite'):
+        infer(PATHS[0], task='zero-shot', labels=TEXTS)
+
+
 def test_an_order_at_random_is_refused(tmp_path):
     weights = {key: value for key, value in build_tiny_model().state_dict().items()
                if not key.startswith('sorting_head')}

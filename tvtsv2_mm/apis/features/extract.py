@@ -13,7 +13,7 @@ from rich.progress import track
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore
-from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.text_files import read_lines
 
@@ -134,9 +134,10 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     part, features, failed = next(open_parts), {}, {}
     for batch in batches:
         if batch.data is not None:
-            samples = inferencer.forward(batch.data, names=batch.names)
+            samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
             features |= {by_path[sample.filename]: sample.video_embed.numpy()
                          for sample in samples}
+            failed |= {by_path[failure.video]: failure.reason for failure in broken}
         failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
         while part is not None and all(v in features or v in failed for v in part.videos):
             _write(store, part, features, failed)
