@@ -139,6 +139,16 @@ def test_a_label_beyond_the_classes_is_told_at_the_start(run, tmp_path, tool, na
         run(tool, CONFIGS / name, *options)
 
 
+def test_a_list_with_more_classes_than_the_data_set(run, tmp_path):
+    name = 'vit-b16_zero-shot_hmdb51.py'
+    root = tmp_path / 'data' / 'hmdb51'
+    make_recognition(root, *RECOGNITION['hmdb51'])
+    (root / 'classes.txt').write_text('name\n' + '\n'.join(f'class {i}' for i in range(51)))
+    save_checkpoint('vit-b16_retrieval_msrvtt.py', tmp_path / 'model.pth')
+    with pytest.raises(SystemExit, match=r'names 52 classes, but the config has num_classes=51'):
+        run('test', CONFIGS / name, 'model.pth', '--cfg-options', *small_options(name))
+
+
 def test_multi_view_and_own_prompts(run, tmp_path):
     name = 'vit-b16_zero-shot_hmdb51.py'
     root = tmp_path / 'data' / 'hmdb51'
@@ -295,6 +305,9 @@ def test_linear_probe(run, tmp_path, size, benchmark):
         'load_from=model.pth')
     run('test', CONFIGS / name, 'out/epoch_2.pth', '--work-dir', 'tested', '--cfg-options',
         *options)
+    [log] = tmp_path.glob('out/*/*.log')
+    assert '5 videos are trained on and validated on, such as drawing/example.mp4' in (
+        log.read_text())
     weights = read_state_dict(tmp_path / 'out' / 'epoch_2.pth')
     for key, value in model.backbone.state_dict().items():
         assert torch.equal(weights[f'backbone.{key}'], value), key

@@ -116,12 +116,18 @@ def val_is_test(cache):
     cache.names['val'] = cache.names['test'][:15]
 
 
+def nan(cache):
+    cache.embeds['val'][2, 3] = np.nan
+
+
 @pytest.mark.parametrize(('spoil', 'message'), [
+    (nan, 'features of the val split hold NaN'),
     (same_names, r'1 videos are in the train and in the test split, such as train/0\.mp4'),
     (same_file, 'train and the test split have the same annotation file'),
     (same_features, 'all 30 test videos have the features of training videos'),
     (val_is_test, '15 videos are in the val and in the test split')])
-def test_what_is_trained_on_is_not_tested(spoil, message):
+def test_no_figure_of_spoilt_splits(spoil, message):
+    """Of those, above all, that hold what the probe is trained on."""
     cache = make_cache()
     spoil(cache)
     with pytest.raises(ValueError, match=message):

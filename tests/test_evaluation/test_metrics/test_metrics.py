@@ -196,6 +196,12 @@ def test_a_sample_that_is_missing(metric, sample):
         metric.evaluate(3)
 
 
+@pytest.mark.parametrize('metric', [RetrievalMetric(), MultipleChoiceAccuracy()])
+def test_no_sample_at_all(metric):
+    with pytest.raises(ValueError, match='has no sample'):
+        metric.evaluate(0)
+
+
 def test_retrieval_of_the_same_video_twice():
     one = dict(sample_id='a.mp4', video_embed=torch.ones(1), text_embeds=torch.ones(1, 1))
     for name in ('a.mp4', './a.mp4'):

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.datasets.annotations import load_labels
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
     describe_config,
@@ -107,7 +108,8 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
     loaders = {name: Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
                for name, dataset in datasets.items()}
     for loader in loaders.values():
-        loader.dataset.check_labels((cfg.model.get('cls_head') or {}).get('num_classes'))
+        load_labels(loader.dataset.ann_file,
+                    (cfg.model.get('cls_head') or {}).get('num_classes'))
     check_apart(_listed(loaders, 'sample_id'), {
         name: dict(sha256=file_sha256(loader.dataset.ann_file))
         for name, loader in loaders.items()})

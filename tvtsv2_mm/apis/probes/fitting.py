@@ -146,6 +146,9 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
     for split in ('train', 'test'):
         if not len(cache.labels.get(split, ())):
             raise ValueError(f'the feature cache has no {split} split')
+    for split, embeds in cache.embeds.items():
+        if not np.isfinite(embeds).all():
+            raise ValueError(f'features of the {split} split hold NaN or infinity')
     check_apart(cache.names, cache.fields.get('splits', {}))
     probe = PROBES[kind]
     values = tuple(values or probe.values)

@@ -58,7 +58,8 @@ class ZeroShotHead(BaseModule):
         if not isinstance(module, nn.Module):  # nobody knows what its weights are
             return self._encode(texts, encode_text, device)
         precision = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)
-        setting, weights = (texts, device, precision), fingerprint(module)
+        setting = texts, device, precision, torch.is_inference_mode_enabled()
+        weights = fingerprint(module)
         if (self._kept is None or self._kept[0] != setting or self._kept[1].device != weights.device
                 or not torch.equal(self._kept[1], weights)):
             self._kept = setting, weights, self._encode(texts, encode_text, device)
