@@ -301,8 +301,10 @@ def test_linear_probe(run, tmp_path, size, benchmark):
     if (size, benchmark) == ('vit-b16', 'hmdb51'):
         with pytest.raises(SystemExit, match='no trained cls_head'):
             run('test', CONFIGS / name, 'model.pth', '--cfg-options', *options)
-    run('train', CONFIGS / name, '--work-dir', 'out', '--cfg-options', *options,
-        'load_from=model.pth')
+    runner = run('train', CONFIGS / name, '--work-dir', 'out', '--cfg-options', *options,
+                 'load_from=model.pth', 'custom_hooks.1.out_file=trained.json')
+    runner.test()  # of other weights than those of load_from
+    assert json.loads((tmp_path / 'trained.json').read_text())['trained_further']
     run('test', CONFIGS / name, 'out/epoch_2.pth', '--work-dir', 'tested', '--cfg-options',
         *options)
     weights = read_state_dict(tmp_path / 'out' / 'epoch_2.pth')
@@ -317,7 +319,7 @@ def test_linear_probe(run, tmp_path, size, benchmark):
         scores.append(weight @ embed.double().numpy() + bias)
     result = result_of(tmp_path / 'tested')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
-    assert result['protocol'] == 'linear-probe'
+    assert result['protocol'] == 'linear-probe' and not result['trained_further']
     assert result['checkpoint']['sha256'] == file_sha256(tmp_path / 'out' / 'epoch_2.pth')
 
 

@@ -62,7 +62,8 @@ class VideoTextModel(BaseModel):
         self.cls_head = cls_head and MODELS.build(cls_head)
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
-        self._learnt_since: dict | None = None
+        # Whether a loss was asked for since: weights may be others now.
+        self.has_learnt = False
 
     def forward(self,
                 inputs: Mapping[str, Tensor],
@@ -138,7 +139,7 @@ class VideoTextModel(BaseModel):
                 losses['loss_contrastive'] = losses['loss_contrastive'] + self.sorting_head.idle()
         if hasattr(self.cls_head, 'loss'):
             losses.update(self.cls_head.loss(video_embeds, data_samples))
-        self._learnt_since = self.load_report
+        self.has_learnt = True
         if not losses:
             raise ValueError('nothing to train: give the model a contrastive_head or a cls_head '
                              'that learns')
@@ -158,7 +159,7 @@ class VideoTextModel(BaseModel):
     @property
     def untrained_heads(self) -> set[str]:
         """Heads with random weights: the weights loaded last lack them, and no loss came after."""
-        if self.load_report is None or self.load_report is self._learnt_since:
+        if self.load_report is None or self.has_learnt:
             return set()
         parts = {key.split('.')[0] for key in self.load_report.get('new', ())}
         return parts & {'sorting_head', 'cls_head'}
@@ -196,7 +197,8 @@ class VideoTextModel(BaseModel):
             # A head that learns has learnt from embeddings of any length.
             embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
             # The neck alone: what the texts' embeddings depend on.
-            scores = self.cls_head.predict(embeds, self.neck or self.encode_text).float()
+            scores = self.cls_head.predict(
+                embeds, self.encode_text if self.neck is None else self.neck).float()
             for sample, score in zip(data_samples, scores, strict=True):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples
@@ -232,6 +234,7 @@ class VideoTextModel(BaseModel):
 
         mmengine only warns of keys and sizes that do not match; here they are errors.
         """
+        self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
         self.load_report = {}

@@ -85,6 +85,7 @@ class ResultFileHook(Hook):
             config=describe_config(cfg),
             checkpoint=describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
+            trained_further=getattr(model, 'has_learnt', False),
             versions=package_versions(),
             device=_device(model),
             num_devices=get_world_size(),
