@@ -120,7 +120,12 @@ def nan(cache):
     cache.embeds['val'][2, 3] = np.nan
 
 
+def empty(cache):
+    keep(cache, 'val', slice(0, 0))
+
+
 @pytest.mark.parametrize(('spoil', 'message'), [
+    (empty, 'has no val split'),
     (nan, 'features of the val split hold NaN'),
     (same_names, r'1 videos are in the train and in the test split, such as train/0\.mp4'),
     (same_file, 'train and the test split have the same annotation file'),
@@ -137,9 +142,11 @@ def test_no_figure_of_spoilt_splits(spoil, message):
 def test_copies_under_other_names_are_told():
     cache = make_cache()
     cache.embeds['test'][:2] = cache.embeds['train'][:2]
+    cache.names.clear()
     with pytest.warns(UserWarning, match='2 of 30 test videos have the features of a training'):
         result = fit_probe(cache, 'knn')
-    assert len(result['probe']['warnings']) == 1
+    assert 'names no videos' in result['probe']['warnings'][0]
+    assert len(result['probe']['warnings']) == 2
 
 
 def keep(cache, split, kept):

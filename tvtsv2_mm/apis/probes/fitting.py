@@ -143,7 +143,7 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
     """
     if kind not in PROBES:
         raise ValueError(f'probe must be one of {", ".join(PROBES)}, not {kind!r}')
-    for split in ('train', 'test'):
+    for split in ('train', 'test', *cache.labels):
         if not len(cache.labels.get(split, ())):
             raise ValueError(f'the feature cache has no {split} split')
     for split, embeds in cache.embeds.items():
@@ -231,10 +231,16 @@ def _doubts_of_features(cache: FeatureCache) -> list[str]:
     rows = cache.embeds['test']
     count = sum(row.tobytes() in seen for row in rows)
     if count == len(rows):
-        raise ValueError(f'all {count} test videos have the features of training videos: the probe '
-                         'would be tested on what it was trained on')
-    return [f'{count} of {len(rows)} test videos have the features of a training video: are they '
-            'copies?'] if count else []
+        raise ValueError(f'all {count} test videos have the features of training videos: either '
+                         'they are those, or the model tells no videos apart')
+    doubts = []
+    if not cache.names:
+        doubts.append('the feature cache is of an older version and names no videos: extract it '
+                      'anew to have its splits compared by them')
+    if count:
+        doubts.append(f'{count} of {len(rows)} test videos have the features of a training video: '
+                      'are they copies?')
+    return doubts
 
 
 def _accuracy(predict: Predict, x: np.ndarray, y: np.ndarray, k: int) -> float:
