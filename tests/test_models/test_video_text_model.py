@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
@@ -127,6 +129,27 @@ def test_views_of_a_linear_probe_are_averaged_before_the_softmax(model_cfg, inpu
     sample.set_metainfo(dict(num_views=2))
     [predicted] = model(dict(video=inputs['video'][:1]), [sample], mode='predict')
     torch.testing.assert_close(predicted.pred_score, logits[:, 0].mean(dim=0).softmax(dim=0))
+
+
+@torch.no_grad()
+def test_classes_are_those_of_the_weights(model_cfg, inputs):
+    """Loaded again, or swapped in place as mmengine's EMAHook does."""
+    model_cfg['neck']['vocab_size'] = 49408
+    head = dict(type='ZeroShotHead', classes=['a', 'b'], context_length=12)
+    model, other = (VideoTextModel(**model_cfg, cls_head=head).eval() for _ in range(2))
+    batch = dict(video=inputs['video'])
+
+    def scores(of):
+        return torch.stack([sample.pred_score for sample in of(batch, samples(2), mode='predict')])
+
+    first, second = scores(model), scores(other)
+    assert (first - second).abs().max() > 0.05
+    weights = copy.deepcopy(model.state_dict())
+    for own, value in zip(model.parameters(), other.parameters(), strict=True):
+        own.data.copy_(value.data)
+    assert torch.equal(scores(model), second)
+    model.load_state_dict(weights)
+    assert torch.equal(scores(model), first)
 
 
 def test_errors(model, model_cfg, inputs):

@@ -85,6 +85,8 @@ def test_class_embeddings_follow_prompts_precision_and_unknown_functions():
     expected = ZeroShotHead(classes=['running', 'waving']).predict(video, encode)
     assert torch.equal(changed, expected)
     count = encode.count
+    assert torch.equal(head.predict(video, encode.forward), expected)  # a method of the same module
+    assert encode.count == count
     with torch.autocast('cpu', dtype=torch.bfloat16):
         head.predict(video, encode)
     assert encode.count == count + 2
