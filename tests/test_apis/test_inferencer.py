@@ -204,6 +204,7 @@ def test_datasamples_and_the_registry(checkpoint):
     (PATHS[0], dict(task='caption'), "task must be one of .*'caption'"),
     (PATHS[0], dict(task='zero-shot'), 'needs labels'),
     (PATHS[0], dict(task='zero-shot', labels='a'), 'labels must be a list'),
+    (PATHS[0], dict(task='zero-shot', labels=['a', 'b', 'a']), "'a' more than once"),
     (PATHS[0], dict(task='zero-shot', labels=['a'], prompts=['x']), 'exactly one'),
     (PATHS[0], dict(task='retrieval'), 'needs texts'),
     (PATHS[0], dict(task='sort'), 'needs transcripts'),

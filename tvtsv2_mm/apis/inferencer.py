@@ -286,6 +286,9 @@ class TVTSv2Inferencer(BaseInferencer):
                 raise ValueError(f'{name} must be a list of strings: [{value!r}]')
         if task == 'zero-shot' and not labels:
             raise ValueError("task 'zero-shot' needs labels=[...]")
+        if task == 'zero-shot' and len(set(labels)) < len(labels):
+            twice = next(label for label in labels if list(labels).count(label) > 1)
+            raise ValueError(f'labels has {twice!r} more than once: labels tell videos apart')
         if task == 'zero-shot' and not (prompts and all(p.count('{}') == 1 for p in prompts)):
             raise ValueError('each of prompts must hold exactly one {} for the label, got '
                              f'{list(prompts)}')
