@@ -1,5 +1,6 @@
 """Zero-shot recognition: the class whose prompts lie nearest to the video."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class ZeroShotHead(BaseModule):
         self.classes = _read_classes(classes) if isinstance(classes, str) else list(classes)
         if not self.classes:
             raise ValueError('cls_head.classes is empty: give the class names in label order')
-        twice = [name for name in self.classes if self.classes.count(name) > 1]
-        if twice:
-            raise ValueError(f'cls_head.classes lists {twice[0]!r} {self.classes.count(twice[0])} times')
+        name, times = Counter(self.classes).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f'cls_head.classes lists {name!r} {times} times')
         self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
