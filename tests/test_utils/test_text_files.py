@@ -20,7 +20,7 @@ def test_other_encodings_are_refused_with_their_line(tmp_path):
     for read in (read_lines, lambda path: read_csv(path, columns=('path', ))):
         with pytest.raises(ValueError, match=r'a\.csv is not a text file in UTF-8 \(line 3:'):
             list(read(path))
-    with pytest.raises(FileNotFoundError, match='no file .*none'):
+    with pytest.raises(FileNotFoundError, match=r'no file .*none'):
         list(read_lines(tmp_path / 'none'))
 
 

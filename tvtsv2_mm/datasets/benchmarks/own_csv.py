@@ -46,7 +46,7 @@ def read_own_csv(path: str | Path, *,
             raise ValueError(f'{where}: an empty field')
         _check_row(where, video, split, text)
         video = os.path.normpath(video.replace('\\', '/'))
-        if video.startswith('..'):
+        if video.startswith('../'):
             raise ValueError(f'{where}: {video} leaves the folder of the videos')
         texts = by_split.setdefault(split, {}).setdefault(video, [])
         if value == 'label' and (texts or label_of.setdefault(video, text) != text):
