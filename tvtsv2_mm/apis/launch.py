@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from tvtsv2_mm.apis.fit_to_model import fit_to_model, move_data_root
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.datasets.annotations import AnnotationError
@@ -94,8 +95,11 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    options = dict(args.cfg_options or {})
+    if 'data_root' in options:
+        move_data_root(cfg, str(options.pop('data_root')))
+    cfg.merge_from_dict(options)
+    fit_to_model(cfg)
     _compile_blocks(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
