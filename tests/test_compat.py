@@ -41,6 +41,14 @@ def test_mmaction_models_import_and_the_tools_of_torchvision_still_fail_as_they_
             torchvision.ops.nms(boxes, scores, 0.5)
 
 
+def test_pkg_resources_is_imported_without_a_word():
+    done = subprocess.run(
+        [sys.executable, '-W', 'default', '-c', 'import tvtsv2_mm, warnings; warnings.warn("other")'
+         '; from mmengine.utils import is_installed; is_installed("mmengine")'],
+        text=True, capture_output=True, check=True)
+    assert 'pkg_resources' not in done.stderr and 'other' in done.stderr
+
+
 class TestDeclareTorchvisionOps:
     def test_not_where_the_import_works(self):
         # This process has mended it or had no need to.

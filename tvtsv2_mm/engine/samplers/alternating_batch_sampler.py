@@ -126,6 +126,8 @@ class AlternatingBatchSampler(Sampler):
         self.start = (0, 0)
         self._sizes = [len(dataset) for dataset in sampler.dataset.datasets]
         clips = [_clips_per_video(dataset) for dataset in sampler.dataset.datasets]
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
         if any(batch_size % n for n in clips):
             raise ValueError(f'batch_size={batch_size} must be a multiple of the clips_per_video '
                              f'of each data set, {clips}')
