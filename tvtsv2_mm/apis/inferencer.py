@@ -28,6 +28,9 @@ from tvtsv2_mm.apis.clips import (
     iterate_clips,
     list_videos,
 )
+from tvtsv2_mm.apis.config_errors import config_errors
+from tvtsv2_mm.apis.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.apis.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
@@ -72,6 +75,9 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError(f'dtype must be one of {tuple(DTYPES)}, not {dtype!r}')
         if model is not None and isinstance(model, os.PathLike):
             model = os.fspath(model)
+        if isinstance(model, str) and Path(model).suffix:
+            model = load_config(model)
+            fit_to_model(model)
         self.dtype = DTYPES[dtype]
         self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)
@@ -232,6 +238,7 @@ class TVTSv2Inferencer(BaseInferencer):
         """Hand the samples over instead of the dicts where that is asked."""
         return visualization | dict(predictions=preds) if return_datasamples else visualization
 
+    @config_errors()
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
         checkpoint = None
         if weights is not None:

@@ -20,6 +20,7 @@ from mmengine.utils import ProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tvtsv2_mm.apis.config_errors import config_errors
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.annotations import load_labels
 from tvtsv2_mm.evaluation.results import (
@@ -85,6 +86,7 @@ def pool_tokens(tokens: Tensor, num_frames: int, grid: int) -> Tensor:
 
 
 @torch.no_grad()
+@config_errors()
 def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
                      token_grid: int = 1) -> FeatureCache:
     """Run the frozen video encoder of a linear-probe config over its data, each video once.
