@@ -67,7 +67,7 @@ class DecordReader(VideoReader):
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
             # Widths such as 16, 24 and 48 it opens and cannot give out.
             first = self._reader.get_batch([0])
-        except (decord.DECORDError, RuntimeError, AssertionError) as error:
+        except (decord.DECORDError, RuntimeError, AssertionError, ValueError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
         if first.shape[1:3] != self.size:
             raise NotIndexableError(f'{self.path}: frames of {first.shape}, not {self.size}')

@@ -50,7 +50,7 @@ class TorchcodecReader(VideoReader):
         self._scaling = scaling
         try:
             self._decoder = video_decoder(
-                self.path if source.data is None else source.data, stream_index=stream_index,
+                source.open() if source.data is None else source.data, stream_index=stream_index,
                 dimension_order='NHWC', num_ffmpeg_threads=source.num_threads, seek_mode='exact')
         except (RuntimeError, ValueError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error

@@ -10,6 +10,11 @@ from tvtsv2_mm.datasets.errors import UnreadableVideoError
 from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
+# FFmpeg's names of the files that hold their video themselves. Others that it knows name further
+# files or addresses to be opened (playlists, scripts, sequences of pictures), or are no video.
+_CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv,nut,ivf,'
+               'h264,hevc,obu,m4v,mjpeg')
+
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
 
@@ -52,9 +57,10 @@ def open_stream(source: VideoSource) -> Iterator[
     source.check_exists()
     opened = False
     try:
-        # The timeout ends a wait for the network; files and memory are not waited for.
-        with av.open(source.open(), metadata_errors='ignore',
-                     timeout=source.deadline) as container:
+        with av.open(source.open(), metadata_errors='ignore', timeout=source.deadline,
+                     container_options=dict(
+                         format_whitelist=_CONTAINERS,
+                         protocol_whitelist='file' if source.data is None else '')) as container:
             stream = container.streams.best('video')
             if stream is None:
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
@@ -67,6 +73,8 @@ def open_stream(source: VideoSource) -> Iterator[
             yield container, stream
     except (av.FFmpegError, ValueError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
+        if not opened and isinstance(error, av.ArgumentError):
+            detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
         raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
 
