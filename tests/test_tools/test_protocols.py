@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
+from tests.grey_videos import write_grey_video
 from tests.test_tools.protocol_data import (
     CLASSES,
     CONFIGS,
@@ -287,12 +288,16 @@ def test_a_video_with_many_captions_is_decoded_and_encoded_once(run, tmp_path, m
     name = 'vit-b16_retrieval_msrvtt.py'
     make_captions(tmp_path / 'data' / 'msrvtt', [
         dict(captions=[f'{text} {i}' for i in range(20)]) for text in SENTENCES])
+    write_grey_video(tmp_path / 'data' / 'msrvtt' / 'videos' / 'waving' / 'grey.mp4',
+                     times=np.cumsum([0.02] * 25 + [0.5] * 15).tolist())
     save_checkpoint(name, tmp_path / 'model.pth')
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name), 'test_evaluator.query_bank=None')
     assert counts == dict(decoded=5, encoded=5)
     result = result_of(tmp_path / 'out')
     assert sorted(result['metrics']) == ['dsl', 'raw'] and result['query_bank'] is None
+    assert result['views']['spacing_used'] == {'index': 4, 'time': 1}
+    assert result['views']['interpolation'] == 'nearest'
 
 
 @pytest.mark.parametrize('benchmark', RECOGNITION)
