@@ -1,5 +1,7 @@
 """What can be wrong with one sample. Training skips and counts it; evaluation stops."""
 
+from tvtsv2_mm.datasets.video_files import printable
+
 
 class SampleError(RuntimeError):
     """One sample cannot be used.
@@ -15,7 +17,7 @@ class SampleError(RuntimeError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f'{self.path}: {self.reason}'
+        return printable(f'{self.path}: {self.reason}')
 
 
 class UnreadableVideoError(SampleError):
