@@ -34,7 +34,7 @@ def test_missing_folders(tmp_path):
 def test_durations_are_those_of_the_readers(videos, tmp_path):
     assert probe_duration(videos('a.mp4') / 'a.mp4') == 2.5
     (tmp_path / 'bad.mp4').write_bytes(b'not a video')
-    with pytest.raises(DropRecord, match='its video cannot be read: it cannot be opened'):
+    with pytest.raises(DropRecord, match='cannot be opened'):
         probe_duration(tmp_path / 'bad.mp4')
     with pytest.raises(DropRecord, match='not UTF-8'):
         probe_duration(tmp_path / 'caf\udce9.mp4')

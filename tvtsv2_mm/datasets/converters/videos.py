@@ -65,6 +65,6 @@ def probe_duration(path: str | Path) -> float:
     try:
         video = open_video(str(path))
     except SampleError as error:
-        raise DropRecord(f'its video cannot be read: {error.reason}') from error
+        raise DropRecord(f'its video file cannot be opened ({error.reason})') from error
     video.close()
     return round(video.duration, 3)
