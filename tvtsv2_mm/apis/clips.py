@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -16,12 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
-VIDEO_SUFFIXES = frozenset((
-    '.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
-    '.ogv', '.ts', '.vob', '.webm', '.wmv'))
 # The transforms of an evaluation pipeline that make a clip out of a video.
 _CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 # What clips of a video show: what the model is evaluated with, or the release's feature script.
@@ -128,7 +125,7 @@ class ClipSource(Dataset):
                            duration=reader.duration)
             return name, self._array_pipeline(results)
         try:
-            with local_file(name) as path:
+            with local_file(os.fspath(video)) as path:
                 return name, self._file_pipeline(results | dict(filename=str(path)))
         except SampleError as error:
             return name, Failure(video=name, reason=error.reason)
@@ -138,7 +135,7 @@ class ClipSource(Dataset):
 
 def name_of(video: Video, index: int) -> str:
     """Name of a video in results: its path, or its place among the inputs."""
-    return f'array {index}' if isinstance(video, np.ndarray) else os.fspath(video)
+    return f'array {index}' if isinstance(video, np.ndarray) else printable(os.fspath(video))
 
 
 def local_file(address: str) -> AbstractContextManager[str]:
@@ -159,8 +156,12 @@ def list_videos(folder: str) -> list[str]:
     backend = get_file_backend(folder)
     if not backend.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
-    found = sorted(path for path in backend.list_dir_or_file(folder, list_dir=False, recursive=True)
-                   if Path(path).suffix.lower() in VIDEO_SUFFIXES)
+    if '://' in folder:
+        found = filter(is_video_name, backend.list_dir_or_file(
+            folder, list_dir=False, recursive=True))
+    else:
+        found = walk_videos(folder)
+    found = sorted(found)
     if not found:
         raise FileNotFoundError(f'there is no video below {folder} (a file is taken for one by its '
                                 f'suffix: {" ".join(sorted(VIDEO_SUFFIXES))})')

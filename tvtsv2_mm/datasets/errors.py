@@ -2,6 +2,8 @@
 
 import re
 
+from tvtsv2_mm.datasets.video_files import printable
+
 
 class SampleError(RuntimeError):
     """One sample cannot be used.
@@ -17,7 +19,7 @@ class SampleError(RuntimeError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f'{self.path}: {self.reason}'
+        return printable(f'{self.path}: {self.reason}')
 
 
 class UnreadableVideoError(SampleError):

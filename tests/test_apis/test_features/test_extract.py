@@ -238,3 +238,17 @@ def test_lists(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='no video below'):
         read_video_list(str(tmp_path / 'empty'))
+
+
+def test_a_name_that_is_not_utf8_is_extracted_under_its_escaped_name(config, tmp_path):
+    (tmp_path / 'videos').mkdir()
+    shutil.copy(VIDEOS / NAMES[0], tmp_path / 'videos/caf\udce9.mp4')
+    (tmp_path / 'videos/no\udce9.mp4').write_text('no video')
+    (tmp_path / 'videos/loop').symlink_to('.')
+    for _ in range(2):  # finished names are known again
+        assert extract(str(tmp_path / 'videos'), str(tmp_path / 'features'), config,
+                       show_progress=False) == (1, 1)
+    index = load_features(str(tmp_path / 'features'))
+    assert list(index.videos) == ['caf\\udce9.mp4']
+    assert [failure.video for failure in index.failed] == ['no\\udce9.mp4']
+    assert len(list((tmp_path / 'features/parts').glob('*.json'))) == 1

@@ -14,6 +14,7 @@ from rich.progress import track
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
+from tvtsv2_mm.datasets.video_files import printable
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.text_files import read_lines
 
@@ -106,7 +107,7 @@ def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
         if not retry_failed:
             done |= {failure['video'] for failure in part['failed']}
         last = part['number']
-    open_videos = [video for video in videos if video not in done]
+    open_videos = [video for video in videos if printable(video) not in done]
     return [Part(number=last + 1 + i, videos=open_videos[start:start + part_size])
             for i, start in enumerate(range(0, len(open_videos), part_size))]
 
@@ -131,7 +132,7 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     names = [video for part in parts for video in part.videos]
     paths = [video if '://' in video else os.path.join(root, video) for video in names]
     batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
-    by_path = dict(zip(paths, names, strict=True))
+    by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
     open_parts = iter(parts)
     part, features, failed = next(open_parts), {}, {}
     for batch in batches:
@@ -151,8 +152,9 @@ def _write(store: FeatureStore, part: Part, features: dict[str, np.ndarray],
            failed: dict[str, str]) -> None:
     whole = [video for video in part.videos if video in features]
     store.write_part(
-        part.number, whole, np.array([features.pop(video) for video in whole]),
-        [Failure(video=video, reason=failed.pop(video)) for video in part.videos
+        part.number, [printable(video) for video in whole],
+        np.array([features.pop(video) for video in whole]),
+        [Failure(video=printable(video), reason=failed.pop(video)) for video in part.videos
          if video in failed])
 
 
