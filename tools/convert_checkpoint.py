@@ -10,7 +10,7 @@ read from the tensors and printed as a config that fits.
 
 import argparse
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from tvtsv2_mm.apis.convert_checkpoint import (
     DTYPES,
@@ -19,8 +19,7 @@ from tvtsv2_mm.apis.convert_checkpoint import (
     inspect_checkpoint,
 )
 from tvtsv2_mm.apis.launch import load_config
-from tvtsv2_mm.checkpoints import Hints
-from tvtsv2_mm.checkpoints.sizes import ACTIVATIONS
+from tvtsv2_mm.checkpoints import given_description
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,26 +40,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--stand-in', nargs='+', default=[], metavar='MODULE.NAME',
                         help='classes and functions named in a pickle that are to be replaced by '
                              'inert stand-ins; the refusal of a file says which it needs')
-    printed = parser.add_argument_group(
-        'for the printed config', 'what tensors do not tell; default: as in config.json or '
-        'open_clip_config.json beside the weights, else heads of width 64 (80 in ViT-H)')
-    printed.add_argument('--heads', type=int, help='attention heads of the video encoder')
-    printed.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
-    printed.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
-    printed.add_argument('--activation', choices=ACTIVATIONS)
+    parser.add_argument(
+        '--known', nargs='+', action=DictAction, default={}, metavar='PART.NAME=VALUE',
+        help='what tensors do not tell, nor config.json or open_clip_config.json beside them: '
+             'backbone.heads=16 backbone.activation=gelu backbone.norm_eps=1e-6, the same of neck, '
+             'neck.end_token=2 neck.tokenizer=NAME sorting_head.heads=8; TARGET tells it on')
     return parser
 
 
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
     found = inspect_checkpoint(
-        args.source, stand_ins=args.stand_in, hints=Hints(
-            heads=args.heads, text_heads=args.text_heads, sorting_heads=args.sorting_heads,
-            activation=args.activation))
+        args.source, stand_ins=args.stand_in, given=given_description(args.known))
     count = sum(tensor.numel() for tensor in found.weights.values())
     print(f'# {found.layout}: {len(found.weights)} tensors, {count / 1e6:.1f}M values')
     for line in found.assumed:
-        print(f'# not in the tensors: {line}')
+        print(f'# not in the checkpoint: {line}')
     for key in found.unused:
         print(f'# not known in this layout: {key}')
     print(Config(dict(model=found.config)).pretty_text, end='')
@@ -83,6 +78,7 @@ def main() -> None:
                 raise ValueError(f'{args.config} has no model')
         names = convert_checkpoint(
             args.source, args.target, model=model, to=args.to, dtype=args.dtype,
+            given=given_description(args.known),
             interpolate_positions=args.interpolate_positions, overwrite=args.overwrite,
             stand_ins=args.stand_in)
     except (ValueError, OSError) as error:

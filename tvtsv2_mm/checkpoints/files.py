@@ -6,6 +6,7 @@ folders of sharded training.
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .convert import CheckpointError
+from .description import RECORD
+from .foreign_configs import read_description
 from .sharded import files_of_sharded, is_sharded, read_sharded
 from .untrusted import load_torch_file
 
 # The weights of a folder from the hub, the first that is there.
 FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
                 'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
+
+WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -36,8 +41,9 @@ def load_from_disk(filename: str, map_location: Any = None) -> Any:
         FileNotFoundError: there is no such file or folder, or the folder has no known weights.
         CheckpointError: it is damaged, or needs more than ``weights_only=True`` allows.
     """
-    loaded = _load(Path(filename).expanduser(), map_location or 'cpu', mmap=False, stand_ins=())
-    return dict(state_dict=loaded) if _is_state_dict(loaded) else loaded
+    path = Path(filename).expanduser()
+    loaded = _load(path, map_location or 'cpu', mmap=False, stand_ins=())
+    return dict(state_dict=_described(loaded, path)) if _is_state_dict(loaded) else loaded
 
 
 def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
@@ -61,7 +67,27 @@ def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[
         checkpoint = checkpoint.get('state_dict', checkpoint)
     if not _is_state_dict(checkpoint):
         raise CheckpointError(f'{path} holds no state dict (names and tensors)')
-    return dict(checkpoint)
+    return _described(checkpoint, Path(path).expanduser())
+
+
+def _described(weights: Mapping[str, Tensor], path: Path) -> OrderedDict[str, Tensor]:
+    """The weights with what their file or folder says of the model, as torch keeps versions."""
+    told = getattr(weights, '_metadata', {}).get('', {}).get(RECORD)
+    if told is None and not is_sharded(path):
+        file = weights_file(path) if path.is_dir() else path
+        of_others = not any(key.startswith(('backbone.', 'video_model.', 'module.'))
+                            for key in weights)
+        told = read_description(file, with_folder=of_others and (
+            file.name in FOLDER_FILES or _is_alone(file)))
+    described = OrderedDict(weights)
+    described._metadata = {} if told is None else {'': {RECORD: told}}
+    return described
+
+
+def _is_alone(file: Path) -> bool:
+    """Whether a config beside the file can be of no other weights."""
+    return file.is_file() and [file] == [
+        other for other in file.parent.iterdir() if other.suffix in WEIGHTS]
 
 
 def _is_state_dict(value: Any) -> bool:
