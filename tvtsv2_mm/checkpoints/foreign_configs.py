@@ -15,7 +15,6 @@ from .convert import CheckpointError
 from .description import ACTIVATIONS, CLIP_MEAN, CLIP_STD, FIELDS, RECORD, Description
 
 
-
 def read_description(file: Path, *, with_folder: bool) -> Description | None:
     """Read what a file of weights or its folder says of the model; None where nothing does.
 
