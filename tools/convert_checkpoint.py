@@ -19,7 +19,8 @@ from tvtsv2_mm.apis.convert_checkpoint import (
     inspect_checkpoint,
 )
 from tvtsv2_mm.apis.launch import load_config
-from tvtsv2_mm.checkpoints import given_description
+from tvtsv2_mm.checkpoints import Description, given_description
+from tvtsv2_mm.checkpoints.description import ACTIVATIONS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,18 +41,33 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--stand-in', nargs='+', default=[], metavar='MODULE.NAME',
                         help='classes and functions named in a pickle that are to be replaced by '
                              'inert stand-ins; the refusal of a file says which it needs')
-    parser.add_argument(
-        '--known', nargs='+', action=DictAction, default={}, metavar='PART.NAME=VALUE',
-        help='what tensors do not tell, nor config.json or open_clip_config.json beside them: '
-             'backbone.heads=16 backbone.activation=gelu backbone.norm_eps=1e-6, the same of neck, '
-             'neck.end_token=2 neck.tokenizer=NAME sorting_head.heads=8; TARGET tells it on')
+    known = parser.add_argument_group(
+        'what tensors do not tell', 'default: as in config.json or open_clip_config.json beside '
+        'the weights; else the printed config has heads of width 64 (80 in ViT-H)')
+    known.add_argument('--heads', type=int, help='attention heads of the video encoder')
+    known.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
+    known.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
+    known.add_argument('--activation', choices=ACTIVATIONS, help='of both encoders')
+    known.add_argument('--known', nargs='+', action=DictAction, default={},
+                       metavar='PART.NAME=VALUE',
+                       help='any other: backbone.norm_eps=1e-6 neck.activation=gelu '
+                            'neck.end_token=2 neck.tokenizer=NAME')
     return parser
+
+
+def read_known(args: argparse.Namespace) -> Description:
+    """What the command line says of the model."""
+    short = {'backbone.heads': args.heads, 'neck.heads': args.text_heads,
+             'sorting_head.heads': args.sorting_heads, 'backbone.activation': args.activation,
+             'neck.activation': args.activation}
+    return given_description(
+        {name: value for name, value in short.items() if value is not None} | args.known)
 
 
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
     found = inspect_checkpoint(
-        args.source, stand_ins=args.stand_in, given=given_description(args.known))
+        args.source, stand_ins=args.stand_in, given=read_known(args))
     count = sum(tensor.numel() for tensor in found.weights.values())
     print(f'# {found.layout}: {len(found.weights)} tensors, {count / 1e6:.1f}M values')
     for line in found.assumed:
@@ -78,7 +94,7 @@ def main() -> None:
                 raise ValueError(f'{args.config} has no model')
         names = convert_checkpoint(
             args.source, args.target, model=model, to=args.to, dtype=args.dtype,
-            given=given_description(args.known),
+            given=read_known(args),
             interpolate_positions=args.interpolate_positions, overwrite=args.overwrite,
             stand_ins=args.stand_in)
     except (ValueError, OSError) as error:

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from .layouts import LAYOUTS, Layout, Names
-from .positions import RESIZERS
+from .positions import RESIZERS, SPATIAL
 
 # Parts of a model that a config may leave out: their weights are then not needed.
 OPTIONAL_PARTS = ('neck.', 'sorting_head.', 'cls_head.')
@@ -44,7 +44,7 @@ def to_own_layout(given: Mapping[str, Tensor],
     given = without_wrapper(given)
     layout = detect_layout(given)
     converted, unused = convert_names(given, layout)
-    resized_positions = _resize_positions(converted, own) if interpolate_positions else []
+    resized_positions = _resize_positions(converted, own, layout) if interpolate_positions else []
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
@@ -94,7 +94,8 @@ def without_wrapper(given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return {key.removeprefix('module.'): value for key, value in given.items()}
 
 
-def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
+                      layout: Layout) -> list[str]:
     """Resize in place the position tables whose number of rows alone differs; say which."""
     done = []
     for key, resize in RESIZERS.items():
@@ -103,7 +104,8 @@ def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -
         table, rows = converted[key], len(own[key])
         if len(table) != rows and table.shape[1:] == own[key].shape[1:]:
             try:
-                converted[key] = resize(table, rows)
+                options = dict(antialias=layout.antialias) if key == SPATIAL else {}
+                converted[key] = resize(table, rows, **options)
             except ValueError as error:
                 raise CheckpointError(f'{key} cannot be resized: {error}') from error
             done.append(f'{key} from {len(table)} to {rows} rows')

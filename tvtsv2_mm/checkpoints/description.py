@@ -9,7 +9,9 @@ from torch import Tensor
 from .convert import CheckpointError
 from .layouts import OPENAI, RELEASE
 
-# Of pixel values 0..255, as OpenAI's CLIP has them.
+# Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
 ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
@@ -118,16 +120,19 @@ def given_description(given: Mapping[str, Any]) -> Description:
 
 
 # What all of OpenAI's CLIPs and the release's models have.
+_RELEASED_PIXELS = dict(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 _CLIP_BACKBONE = dict(norm_eps=1e-5)
 _CLIP_NECK = dict(norm_eps=1e-5, end_token=None, tokenizer='clip')
 # The sizes of which the authors published weights, by the width of the video encoder.
 _RELEASED = {
     768: dict(
         backbone=dict(_CLIP_BACKBONE, heads=12, activation='quick_gelu', token_output='all_normed'),
-        neck=dict(_CLIP_NECK, heads=8, activation='quick_gelu')),
+        neck=dict(_CLIP_NECK, heads=8, activation='quick_gelu'),
+        sorting_head=dict(heads=8), data_preprocessor=_RELEASED_PIXELS),
     1280: dict(
         backbone=dict(_CLIP_BACKBONE, heads=16, activation='gelu', token_output='patches_raw'),
-        neck=dict(_CLIP_NECK, heads=16, activation='gelu'), sorting_head=dict(heads=16)),
+        neck=dict(_CLIP_NECK, heads=16, activation='gelu'),
+        sorting_head=dict(heads=16), data_preprocessor=_RELEASED_PIXELS),
 }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
 from tvtsv2_mm.checkpoints.convert import without_wrapper
-from tvtsv2_mm.checkpoints.description import RECORD, compare, layout_description
+from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, layout_description
 from tvtsv2_mm.registry import MODELS
 
 from .micro_batches import Encoded, encode_in_micro_batches
@@ -53,7 +53,8 @@ class VideoTextModel(BaseModel):
                  micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, by the registry of the other parts: the base class takes the root's.
+        super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         if micro_batch_size is not None and micro_batch_size < 1:
             raise ValueError('micro_batch_size must be at least 1, or None for the whole batch, '
                              f'not {micro_batch_size!r}')
@@ -254,7 +255,7 @@ class VideoTextModel(BaseModel):
         new = report['new']
         if 'backbone.temporal_embedding' in new:
             # A CLIP that learns time is trained on, with the pixels of the config.
-            own['backbone'].pop('token_output')
+            own['backbone'].pop('token_output', None)
             pixels = own.pop('data_preprocessor')
             if pixels and told.data_preprocessor:
                 try:
@@ -270,12 +271,7 @@ class VideoTextModel(BaseModel):
 
 def describe(model: VideoTextModel) -> dict[str, dict[str, Any]]:
     """What the parts of a model were built with."""
-    parts = {name: dict(getattr(getattr(model, name), 'built_with', {}))
-             for name in ('backbone', 'neck', 'sorting_head')}
-    pixels = {name: getattr(model.data_preprocessor, name, None) for name in ('mean', 'std')}
-    parts['data_preprocessor'] = {name: tuple(value.flatten().tolist())
-                                  for name, value in pixels.items() if value is not None}
-    return parts
+    return {name: dict(getattr(getattr(model, name), 'built_with', {})) for name in FIELDS}
 
 
 def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,

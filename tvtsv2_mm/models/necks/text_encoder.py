@@ -86,7 +86,9 @@ class PartiallyFrozenTextEncoder(BaseModule):
                 vocab_size=vocab_size,
                 max_position_embeddings=context_length,
                 hidden_act=activation,
-                layer_norm_eps=norm_eps))
+                layer_norm_eps=norm_eps,
+                # 2 is transformers' sign for the highest id.
+                eos_token_id=2 if self.end_token is None else self.end_token))
         for block in self.clip.text_model.encoder.layers[:frozen_layers]:
             block.requires_grad_(False)
         if freeze_embeddings:
