@@ -20,6 +20,7 @@ from tvtsv2_mm.apis.convert_checkpoint import (
 )
 from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.checkpoints import Hints
+from tvtsv2_mm.checkpoints.entries import report_lines
 from tvtsv2_mm.checkpoints.sizes import ACTIVATIONS
 
 
@@ -38,7 +39,10 @@ def build_parser() -> argparse.ArgumentParser:
                              'frames of --config')
     parser.add_argument('--dtype', choices=DTYPES, help='default: as in SOURCE')
     parser.add_argument('--overwrite', action='store_true', help='replace TARGET if it exists')
-    parser.add_argument('--stand-in', nargs='+', default=[], metavar='MODULE.NAME',
+    parser.add_argument('--weights', metavar='NAME',
+                        help='which weights to take where SOURCE has several: ema (averaged ones), '
+                             'or the name of an entry')
+    parser.add_argument('--stand-in', nargs='+', action='extend', default=[], metavar='MODULE.NAME',
                         help='classes and functions named in a pickle that are to be replaced by '
                              'inert stand-ins; the refusal of a file says which it needs')
     printed = parser.add_argument_group(
@@ -54,11 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
     found = inspect_checkpoint(
-        args.source, stand_ins=args.stand_in, hints=Hints(
+        args.source, weights=args.weights, stand_ins=args.stand_in, hints=Hints(
             heads=args.heads, text_heads=args.text_heads, sorting_heads=args.sorting_heads,
             activation=args.activation))
     count = sum(tensor.numel() for tensor in found.weights.values())
     print(f'# {found.layout}: {len(found.weights)} tensors, {count / 1e6:.1f}M values')
+    for line in report_lines(found.report):
+        print(f'# {line}')
     for line in found.assumed:
         print(f'# not in the tensors: {line}')
     for key in found.unused:
@@ -81,12 +87,15 @@ def main() -> None:
             model = load_config(args.config).get('model')
             if model is None:
                 raise ValueError(f'{args.config} has no model')
+        report: dict = {}
         names = convert_checkpoint(
             args.source, args.target, model=model, to=args.to, dtype=args.dtype,
             interpolate_positions=args.interpolate_positions, overwrite=args.overwrite,
-            stand_ins=args.stand_in)
+            weights=args.weights, stand_ins=args.stand_in, report=report)
     except (ValueError, OSError) as error:
         raise SystemExit(f'error: {error}') from None
+    for line in report_lines(report['file']):
+        print(line)
     print(f'{args.target}: {len(names)} tensors, {args.to} layout')
 
 

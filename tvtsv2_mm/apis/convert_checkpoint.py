@@ -14,10 +14,10 @@ from tvtsv2_mm.checkpoints import (
     Hints,
     model_config,
     read_hints,
-    read_state_dict,
+    read_weights,
     to_own_layout,
 )
-from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout, without_wrapper
+from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
 from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.registry import MODELS
 
@@ -36,6 +36,8 @@ class Checkpoint:
         unused: its keys that no rule of its layout knows.
         config: a model config that fits its tensors.
         assumed: lines on what in the config is not from the tensors.
+        report: where in the file the weights were; see
+            :func:`tvtsv2_mm.checkpoints.files.read_weights`.
     """
 
     layout: str
@@ -43,29 +45,32 @@ class Checkpoint:
     unused: list[str]
     config: dict
     assumed: list[str]
+    report: dict
 
 
 def inspect_checkpoint(source: str | Path, *, hints: Hints | None = None,
+                       weights: str | None = None,
                        stand_ins: Iterable[str] = ()) -> Checkpoint:
     """Read a checkpoint and derive the model config that fits it.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.read_state_dict`.
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
         hints: what the tensors do not tell, and a config beside the source does not either.
+        weights: which, where there are several: 'ema', or the name of an entry.
         stand_ins: names of classes in the file to be replaced by inert stand-ins.
 
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it cannot be read, its layout is unknown, or sizes cannot be told.
     """
-    given = without_wrapper(read_state_dict(source, stand_ins=stand_ins))
+    given, report = read_weights(source, weights=weights, stand_ins=stand_ins)
     layout = detect_layout(given)
-    weights, unused = convert_names(given, layout)
+    own, unused = convert_names(given, layout)
     # Only OpenAI's own archives carry their sizes as tensors.
     found = Hints(activation='quick_gelu') if 'input_resolution' in given else read_hints(source)
-    config, assumed = model_config(weights, found | (hints or Hints()))
-    return Checkpoint(
-        layout=layout.name, weights=weights, unused=unused, config=config, assumed=assumed)
+    config, assumed = model_config(own, found | (hints or Hints()))
+    return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
+                      assumed=assumed, report=report)
 
 
 def convert_checkpoint(source: str | Path,
@@ -76,21 +81,26 @@ def convert_checkpoint(source: str | Path,
                        interpolate_positions: bool = False,
                        dtype: str | None = None,
                        overwrite: bool = False,
-                       stand_ins: Iterable[str] = ()) -> list[str]:
+                       weights: str | None = None,
+                       stand_ins: Iterable[str] = (),
+                       report: dict | None = None) -> list[str]:
     """Convert a checkpoint; every missing or unused key and every other size is an error.
 
     What the source's layout does not have (time, in a CLIP) is not written: it starts at its
     initial values when the file is loaded.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.read_state_dict`.
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
         target: the file to write, ``.pth`` or ``.safetensors``.
         model: model config that the weights must fit; default: the one that their sizes give.
         to: 'own' or 'release'.
         interpolate_positions: resize the position tables to the model config's.
         dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
         overwrite: replace a target that exists.
+        weights: which, where there are several: 'ema', or the name of an entry.
         stand_ins: names of classes in the file to be replaced by inert stand-ins.
+        report: is filled with what was done; see
+            :func:`tvtsv2_mm.checkpoints.convert.to_own_layout`.
 
     Returns:
         The names written.
@@ -104,25 +114,27 @@ def convert_checkpoint(source: str | Path,
     """
     target = Path(target).expanduser()
     _check_options(Path(source).expanduser(), target, to, dtype, overwrite)
-    given = read_state_dict(source, stand_ins=stand_ins)
+    given, file = read_weights(source, weights=weights, stand_ins=stand_ins)
+    report = {} if report is None else report
+    report['file'] = file
     if model is None:
-        bare = without_wrapper(given)
         # The number of heads changes no tensor: one head always fits.
         model, _ = model_config(
-            convert_names(bare, detect_layout(bare))[0],
+            convert_names(given, detect_layout(given))[0],
             Hints(heads=1, text_heads=1, sorting_heads=1))
     parts = {key: value for key, value in model.items() if key != 'data_preprocessor'}
     with torch.device('meta'):  # names and sizes; nothing is allocated
         own = MODELS.build(parts).state_dict()
-    converted = to_own_layout(given, own, interpolate_positions=interpolate_positions)
+    converted = to_own_layout(
+        given, own, interpolate_positions=interpolate_positions, report=report)
     del given
     # What is new has no values yet.
-    weights = {key: value for key, value in converted.items() if not value.is_meta}
+    written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
-        weights = to_release_layout(weights)
-    weights = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in weights.items()}
-    _write(weights, target)
-    return list(weights)
+        written = to_release_layout(written)
+    written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
+    _write(written, target)
+    return list(written)
 
 
 def to_release_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

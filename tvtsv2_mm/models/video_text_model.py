@@ -208,7 +208,8 @@ class VideoTextModel(BaseModel):
         """
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        self.load_report = {}
+        # args[0] is the metadata of the state dict, which bring the report on its file.
+        self.load_report = dict(file=args[0]['file']) if 'file' in args[0] else {}
         converted = to_own_layout(
             given, self.state_dict(), interpolate_positions=self.interpolate_positions,
             report=self.load_report)
