@@ -21,6 +21,7 @@ from tvtsv2_mm.apis.convert_checkpoint import (
 from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.checkpoints import Description, given_description
 from tvtsv2_mm.checkpoints.description import ACTIVATIONS
+from tvtsv2_mm.checkpoints.entries import report_lines
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +39,10 @@ def build_parser() -> argparse.ArgumentParser:
                              'frames of --config')
     parser.add_argument('--dtype', choices=DTYPES, help='default: as in SOURCE')
     parser.add_argument('--overwrite', action='store_true', help='replace TARGET if it exists')
-    parser.add_argument('--stand-in', nargs='+', default=[], metavar='MODULE.NAME',
+    parser.add_argument('--weights', metavar='NAME',
+                        help='which weights to take where SOURCE has several: ema (averaged ones), '
+                             'or the name of an entry')
+    parser.add_argument('--stand-in', nargs='+', action='extend', default=[], metavar='MODULE.NAME',
                         help='classes and functions named in a pickle that are to be replaced by '
                              'inert stand-ins; the refusal of a file says which it needs')
     known = parser.add_argument_group(
@@ -67,9 +71,11 @@ def read_known(args: argparse.Namespace) -> Description:
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
     found = inspect_checkpoint(
-        args.source, stand_ins=args.stand_in, given=read_known(args))
+        args.source, weights=args.weights, stand_ins=args.stand_in, given=read_known(args))
     count = sum(tensor.numel() for tensor in found.weights.values())
     print(f'# {found.layout}: {len(found.weights)} tensors, {count / 1e6:.1f}M values')
+    for line in report_lines(found.report):
+        print(f'# {line}')
     for line in found.assumed:
         print(f'# not in the checkpoint: {line}')
     for key in found.unused:
@@ -92,13 +98,16 @@ def main() -> None:
             model = load_config(args.config).get('model')
             if model is None:
                 raise ValueError(f'{args.config} has no model')
+        report: dict = {}
         names = convert_checkpoint(
             args.source, args.target, model=model, to=args.to, dtype=args.dtype,
             given=read_known(args),
             interpolate_positions=args.interpolate_positions, overwrite=args.overwrite,
-            stand_ins=args.stand_in)
+            weights=args.weights, stand_ins=args.stand_in, report=report)
     except (ValueError, OSError) as error:
         raise SystemExit(f'error: {error}') from None
+    for line in report_lines(report['file']):
+        print(line)
     print(f'{args.target}: {len(names)} tensors, {args.to} layout')
 
 

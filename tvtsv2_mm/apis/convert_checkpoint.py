@@ -17,11 +17,11 @@ from tvtsv2_mm.checkpoints import (
     CheckpointError,
     Description,
     model_config,
-    read_state_dict,
+    read_weights,
     to_own_layout,
 )
-from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout, without_wrapper
-from tvtsv2_mm.checkpoints.description import RECORD, layout_description
+from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
+from tvtsv2_mm.checkpoints.description import RECORD, description_of
 from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.models.video_text_model import describe
 from tvtsv2_mm.registry import MODELS
@@ -41,6 +41,8 @@ class Checkpoint:
         unused: its keys that no rule of its layout knows.
         config: a model config that fits its tensors.
         assumed: lines on what in the config is not from the tensors.
+        report: where in the file the weights were; see
+            :func:`tvtsv2_mm.checkpoints.files.read_weights`.
     """
 
     layout: str
@@ -48,36 +50,31 @@ class Checkpoint:
     unused: list[str]
     config: dict
     assumed: list[str]
+    report: dict
 
 
 def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
+                       weights: str | None = None,
                        stand_ins: Iterable[str] = ()) -> Checkpoint:
     """Read a checkpoint and derive the model config that fits it.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.read_state_dict`.
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
         given: what the tensors do not tell, and a config beside the source does not either.
+        weights: which, where there are several: 'ema', or the name of an entry.
         stand_ins: names of classes in the file to be replaced by inert stand-ins.
 
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it cannot be read, its layout is unknown, or sizes cannot be told.
     """
-    tensors = read_state_dict(source, stand_ins=stand_ins)
-    bare = without_wrapper(tensors)
-    layout = detect_layout(bare)
-    weights, unused = convert_names(bare, layout)
-    told = _told(tensors, layout.name) | (given or Description())
-    config, assumed = model_config(weights, told)
-    return Checkpoint(layout=layout.name, weights=weights, unused=unused, config=config,
-                      assumed=[*assumed, *told.notes])
-
-
-def _told(tensors: Mapping[str, Tensor], layout: str) -> Description:
-    """What is known of weights beside their sizes."""
-    record = tensors._metadata.get('', {}).get(RECORD, {})
-    return layout_description(layout, without_wrapper(tensors)) | Description.from_record(
-        record, 'the checkpoint')
+    tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
+    layout = detect_layout(tensors)
+    own, unused = convert_names(tensors, layout)
+    told = description_of(tensors, layout=layout.name) | (given or Description())
+    config, assumed = model_config(own, told)
+    return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
+                      assumed=[*assumed, *told.notes], report=report)
 
 
 def convert_checkpoint(source: str | Path,
@@ -89,14 +86,16 @@ def convert_checkpoint(source: str | Path,
                        interpolate_positions: bool = False,
                        dtype: str | None = None,
                        overwrite: bool = False,
-                       stand_ins: Iterable[str] = ()) -> list[str]:
+                       weights: str | None = None,
+                       stand_ins: Iterable[str] = (),
+                       report: dict | None = None) -> list[str]:
     """Convert a checkpoint; every missing or unused key and every other size is an error.
 
     What the source's layout does not have (time, in a CLIP) is not written: it starts at its
     initial values when the file is loaded.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.read_state_dict`.
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
         target: the file to write, ``.pth`` or ``.safetensors``.
         model: model config that the weights must fit; default: the one that their sizes give.
         given: what the source does not tell of the model. The target tells it on, with what the
@@ -105,7 +104,10 @@ def convert_checkpoint(source: str | Path,
         interpolate_positions: resize the position tables to the model config's.
         dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
         overwrite: replace a target that exists.
+        weights: which, where there are several: 'ema', or the name of an entry.
         stand_ins: names of classes in the file to be replaced by inert stand-ins.
+        report: is filled with what was done; see
+            :func:`tvtsv2_mm.checkpoints.convert.to_own_layout`.
 
     Returns:
         The names written.
@@ -119,35 +121,35 @@ def convert_checkpoint(source: str | Path,
     """
     target = Path(target).expanduser()
     _check_options(Path(source).expanduser(), target, to, dtype, overwrite)
-    tensors = read_state_dict(source, stand_ins=stand_ins)
-    bare = without_wrapper(tensors)
-    layout = detect_layout(bare)
-    told = _told(tensors, layout.name) | (given or Description())
+    tensors, file = read_weights(source, weights=weights, stand_ins=stand_ins)
+    report = {} if report is None else report
+    report['file'] = file
+    layout = detect_layout(tensors)
+    told = description_of(tensors, layout=layout.name) | (given or Description())
+    config = model
     if model is None:
-        config, _ = model_config(convert_names(bare, layout)[0], _WITHOUT_TENSORS | told)
-    else:
-        config = model
+        config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
     parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
     with torch.device('meta'):  # names and sizes; nothing is allocated
         own = MODELS.build(parts)
-    report: dict = {}
     converted = to_own_layout(
         tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
-    unknown, notes = own.check_weights(told, report)
+    unknown, report['assumed'] = own.check_weights(told, report)
     if model is not None:
         told |= Description(**describe(own))
     elif unknown:
-        notes.append(f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')
-    for line in notes:
+        report['assumed'].append(
+            f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')
+    for line in report['assumed']:
         print_log(line, logger='current', level=logging.WARNING)
-    del tensors, bare
+    del tensors
     # What is new has no values yet.
-    weights = {key: value for key, value in converted.items() if not value.is_meta}
+    written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
-        weights = to_release_layout(weights)
-    weights = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in weights.items()}
-    _write(weights, target, told.record())
-    return list(weights)
+        written = to_release_layout(written)
+    written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
+    _write(written, target, told.record())
+    return list(written)
 
 
 # What changes no tensor: one head always fits.

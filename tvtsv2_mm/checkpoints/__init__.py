@@ -1,9 +1,9 @@
-from .convert import CheckpointError, to_own_layout
+from .convert import to_own_layout
 from .description import Description, given_description
-from .files import read_state_dict
+from .errors import CheckpointError, RefusedCheckpointError
+from .files import read_state_dict, read_weights
 from .layouts import LAYOUTS, Layout
 from .sizes import model_config
-from .untrusted import RefusedCheckpointError
 
 __all__ = ['LAYOUTS', 'CheckpointError', 'Description', 'Layout', 'RefusedCheckpointError',
-           'given_description', 'model_config', 'read_state_dict', 'to_own_layout']
+           'given_description', 'model_config', 'read_state_dict', 'read_weights', 'to_own_layout']

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .convert import CheckpointError
+from .errors import CheckpointError
 from .layouts import OPENAI, RELEASE
 
 # Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
@@ -136,13 +136,20 @@ _RELEASED = {
 }
 
 
-def layout_description(layout: str, given: Mapping[str, Tensor]) -> Description:
-    """What the kind of a file says of the model in it.
+def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None,
+                   layout: str = '') -> Description:
+    """What is known of weights beside their tensors.
 
     Args:
+        given: tensors by the names of their layout, as they were read.
+        metadata: of the state dict's root; default: those that ``given`` has.
         layout: its name.
-        given: its tensors, by its names.
+
+    Raises:
+        CheckpointError: the metadata hold something else.
     """
+    if metadata is None:
+        metadata = getattr(given, '_metadata', {}).get('', {})
     parts: dict[str, dict[str, Any]] = {}
     if layout == OPENAI.name and given.keys() >= {
             'input_resolution', 'visual.proj', 'text_projection'}:
@@ -155,7 +162,8 @@ def layout_description(layout: str, given: Mapping[str, Tensor]) -> Description:
             data_preprocessor=dict(mean=CLIP_MEAN, std=CLIP_STD))
     elif layout == RELEASE.name and 'video_model.proj' in given:
         parts = _RELEASED.get(len(given['video_model.proj']), {})
-    return Description(**parts, source=f'the layout {layout}')
+    return Description(**parts, source=f'the layout {layout}') | Description.from_record(
+        metadata.get(RECORD, {}), 'the checkpoint')
 
 
 def compare(told: Description, model: Description) -> list[str]:

@@ -11,8 +11,8 @@ from transformers import CLIPConfig, CLIPVisionConfig
 
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
 
-from .convert import CheckpointError
 from .description import ACTIVATIONS, CLIP_MEAN, CLIP_STD, FIELDS, RECORD, Description
+from .errors import CheckpointError
 
 
 def read_description(file: Path, *, with_folder: bool) -> Description | None:

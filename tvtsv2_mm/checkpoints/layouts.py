@@ -106,7 +106,7 @@ _OPENAI_VIDEO_RULES = (
      'backbone.resblocks.{i}.attn.proj.{*}'),
 )
 # The sizes are tensors in OpenAI's archives; the masks are attributes or buffers in some.
-_OPENAI_DROPPED = ('logit_scale', 'attn_mask', 'transformer.resblocks.{i}.attn_mask',
+_OPENAI_DROPPED = ('logit_scale', 'logit_bias', 'attn_mask', 'transformer.resblocks.{i}.attn_mask',
                    'visual.transformer.resblocks.{i}.attn_mask', 'input_resolution',
                    'visual.input_resolution', 'context_length', 'vocab_size')
 
@@ -160,7 +160,7 @@ HUGGING_FACE = Layout(
                        'self_attn.out_proj', 'layer_norm1', 'layer_norm2', 'mlp.fc1', 'mlp.fc2')),
         ('text_projection.weight', 'neck.clip.text_projection.weight'),
     ),
-    dropped=('logit_scale', 'vision_model.embeddings.position_ids',
+    dropped=('logit_scale', 'logit_bias', 'vision_model.embeddings.position_ids',
              'text_model.embeddings.position_ids'),
     new=(*TIME, *HEADS),
     antialias=False)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tvtsv2_mm.utils.tokenizer import VOCAB_SIZE
 
-from .convert import CheckpointError
 from .description import CLIP_MEAN, CLIP_STD, Description
+from .errors import CheckpointError
 from .layouts import TEXT
 
 HEAD_WIDTH = 64

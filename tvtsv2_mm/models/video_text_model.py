@@ -12,8 +12,8 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
-from tvtsv2_mm.checkpoints.convert import without_wrapper
-from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, layout_description
+from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, description_of
+from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.registry import MODELS
 
 from .micro_batches import Encoded, encode_in_micro_batches
@@ -217,12 +217,13 @@ class VideoTextModel(BaseModel):
         """
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        self.load_report = {}
+        # The metadata of the state dict bring the report on its file.
+        self.load_report = {key: local_metadata[key] for key in ('file', ) if key in local_metadata}
         converted = to_own_layout(
             given, self.state_dict(), interpolate_positions=self.interpolate_positions,
             report=self.load_report)
-        told = layout_description(self.load_report['layout'], without_wrapper(given)) | (
-            Description.from_record(local_metadata.get(RECORD, {}), 'the checkpoint'))
+        told = description_of(
+            (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
         unknown, lines = self.check_weights(told, self.load_report)
         if unknown:
             own = describe(self)
