@@ -25,6 +25,7 @@ from tests.clip_models import randomize
 from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.apis.export import TextTower
 from tvtsv2_mm.checkpoints import CheckpointError, given_description, read_state_dict
+from tvtsv2_mm.checkpoints.foreign_configs import read_description
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import build_clip_tokenizer
 
@@ -192,6 +193,39 @@ def test_what_open_clip_says_and_we_have_not(tmp_path, part, change, message):
         inspect_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match=message):
         read_state_dict(tmp_path)
+
+
+@pytest.mark.parametrize('name', open_clip.list_models())
+def test_every_config_of_open_clip_is_read_or_refused_by_name(tmp_path, name):
+    config = open_clip.get_model_config(name)
+    (tmp_path / 'open_clip_config.json').write_text(json.dumps(config))
+    file = tmp_path / 'open_clip_model.safetensors'
+    if name.startswith('ViT-') and not any(
+            kind in name for kind in ('SigLIP', 'CLIPA', 'M-16-alt')):
+        assert read_description(file, with_folder=True).neck['end_token'] == (
+            config['text_cfg']['eos_id'] if 'worldwide' in name else None)
+    else:
+        with pytest.raises(CheckpointError, match=r'(vision|text)_cfg\.\w+=|multimodal_cfg='):
+            read_description(file, with_folder=True)
+
+
+def test_a_temperature_that_is_not_taken_is_told(tmp_path):
+    made = make_open_clip()
+    write_open_clip(tmp_path, made)
+    config = inspect_checkpoint(tmp_path).config
+    model = MODELS.build(config | dict(contrastive_head=dict(type='VideoTextContrastiveHead')))
+    load_checkpoint(model, str(tmp_path))
+    [line] = model.load_report['assumed']
+    assert 'its temperature is 0.07, that of contrastive_head 0.05' in line
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    made = make_open_clip()
+    weights = made[0].state_dict()
+    weights['visual.proj'] = weights['visual.proj'].to(torch.int8)
+    save_file(weights, tmp_path / 'x.safetensors')
+    with pytest.raises(CheckpointError, match=r'quantised weights:\n  backbone\.proj: torch\.int8'):
+        convert_checkpoint(tmp_path / 'x.safetensors', tmp_path / 'own.pth')
 
 
 def test_towers_that_are_no_clip(tmp_path):

@@ -57,10 +57,13 @@ def to_own_layout(given: Mapping[str, Tensor],
         'config' for key in own
         if key in converted and converted[key].shape != own[key].shape
     ]
+    whole = [f'{key}: {converted[key].dtype}' for key in own if key in converted
+             and own[key].is_floating_point() and not converted[key].is_floating_point()]
     problems = [
         f'{title}:\n  ' + '\n  '.join(names)
         for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
-                             ('not used by the model', unused)) if names
+                             ('not used by the model', unused),
+                             ('whole numbers, as of quantised weights', whole)) if names
     ]
     # Not where the patches or the width differ as well: then it is another model.
     if resized and not interpolate_positions and all(

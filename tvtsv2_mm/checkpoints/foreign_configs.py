@@ -236,7 +236,7 @@ _OPEN_CLIP_VISION = dict(
 _OPEN_CLIP_TEXT = dict(
     _OPEN_CLIP_BLOCK, hf_model_name=None, embed_cls=False, no_causal_mask=False,
     proj_bias=False, proj_type='linear', use_pad_mask=False)
-_OPEN_CLIP_MODEL = dict(multimodal_cfg=None, init_logit_bias=None)
+_OPEN_CLIP_MODEL = dict(multimodal_cfg=None)
 # Read, or without a meaning where those above have their defaults.
 _OPEN_CLIP_READ = dict(
     vision=('layers', 'width', 'head_width', 'mlp_ratio', 'patch_size', 'image_size', 'act_kwargs',
@@ -248,7 +248,7 @@ _OPEN_CLIP_READ = dict(
           'pool_type', 'act_kwargs', 'norm_kwargs', 'output_tokens', 'correct_cls_mask',
           'hf_model_pretrained', 'hf_proj_type', 'hf_pooler_type'),
     model=('embed_dim', 'vision_cfg', 'text_cfg', 'quick_gelu', 'custom_text', 'init_logit_scale',
-           'nonscalar_logit_scale', 'cast_dtype', 'output_dict'))
+           'init_logit_bias', 'nonscalar_logit_scale', 'cast_dtype', 'output_dict'))
 
 
 def _read_open_clip(file: _Config, folder: Path) -> Description:

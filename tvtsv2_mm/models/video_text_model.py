@@ -1,6 +1,7 @@
 """The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -225,6 +226,13 @@ class VideoTextModel(BaseModel):
         told = description_of(
             (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
         unknown, lines = self.check_weights(told, self.load_report)
+        head, scale = self.contrastive_head, given.get('logit_scale')
+        if head is not None and scale is not None and scale.numel() == 1:
+            learnt = float(torch.exp(-scale.float()))
+            if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
+                lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+                             f'contrastive_head {head.temperature:g}, by which losses and '
+                             'probabilities are computed here')
         if unknown:
             own = describe(self)
             values = (f'{name}={own[part][argument]!r}' for name in unknown

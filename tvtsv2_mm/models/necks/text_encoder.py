@@ -87,6 +87,7 @@ class PartiallyFrozenTextEncoder(BaseModule):
                 max_position_embeddings=context_length,
                 hidden_act=activation,
                 layer_norm_eps=norm_eps,
+                bos_token_id=None,  # not read; transformers warns where it is not in vocab_size
                 # 2 is transformers' sign for the highest id.
                 eos_token_id=2 if self.end_token is None else self.end_token))
         for block in self.clip.text_model.encoder.layers[:frozen_layers]:
