@@ -228,7 +228,7 @@ class VideoTextModel(BaseModel):
         unknown, lines = self.check_weights(told, self.load_report)
         head, scale = self.contrastive_head, given.get('logit_scale')
         if head is not None and scale is not None and scale.numel() == 1:
-            learnt = float(torch.exp(-scale.float()))
+            learnt = math.exp(-scale.item())
             if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
                 lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
                              f'contrastive_head {head.temperature:g}, by which losses and '
