@@ -31,7 +31,7 @@ _ITEM_SIZES = {name: dtype.itemsize
 _ITEM_SIZES |= {'UntypedStorage': 1}
 # Where all tensors of a file together are larger than so many times the file, they share memory in
 # a way that tied weights do not.
-_MAX_SHARING = 2
+_MAX_SHARING = 4
 
 
 class Inert:
@@ -207,8 +207,10 @@ class _OutlineUnpickler(pickle._Unpickler):
             'torch._utils._rebuild_parameter': _first,
             'torch._utils._rebuild_parameter_with_state': _first,
             'torch._tensor._rebuild_from_type_v2': _rebuild_from_type,
-            'builtins.bytearray': _bytearray,
-            **{f'numpy.{core}.multiarray._reconstruct': _numpy_array for core in ('core', '_core')},
+            'builtins.bytearray': _text_as_bytes,
+            '_codecs.encode': _text_as_bytes,
+            **{f'numpy.{core}.multiarray.{name}': build for core in ('core', '_core')
+               for name, build in (('_reconstruct', _numpy_array), ('scalar', _numpy_scalar))},
         }
 
     def find_class(self, module: str, name: str) -> Any:
@@ -219,9 +221,9 @@ class _OutlineUnpickler(pickle._Unpickler):
         full = f'{module}.{name}'
         self.outline.names.add(full)
         if full not in self._known:
-            # Of these, torch itself would make what a file wants, in any size.
-            refused = full.startswith('torch.') and (
-                full.endswith(('Storage', 'Tensor')) or '._rebuild' in full)
+            # Of these, torch and numpy would make what a file wants, in any size.
+            refused = full == 'numpy.ndarray' or (full.startswith('torch.') and (
+                full.endswith(('Storage', 'Tensor')) or '._rebuild' in full))
             self._known[full] = (
                 _Refused(full) if refused else type(name, (Inert, ), dict(__module__=module)))
         return self._known[full]
@@ -285,13 +287,19 @@ def _rebuild_from_type(build: Callable, _: Any, args: tuple, *__: Any) -> Any:
     return build(*args)
 
 
-def _bytearray(value: Any = b'', *_: Any) -> Inert:
-    if isinstance(value, int):
-        raise CheckpointError('it asks for memory instead of bringing bytes')
+def _text_as_bytes(value: Any = '', encoding: Any = 'latin1', *_: Any) -> Inert:
+    # This is how bytes are written; a number would ask for memory, some encodings for time.
+    if not isinstance(value, str | bytes | Inert) or encoding not in ('latin1', 'latin-1'):
+        raise CheckpointError('it is damaged: it asks for memory instead of bringing bytes')
     return Inert()
 
 
 def _numpy_array(kind: Any, shape: tuple, *_: Any) -> Inert:
     if shape != (0, ):  # the state that follows says the shape, and brings the bytes
-        raise CheckpointError('it asks for memory instead of bringing an array')
+        raise CheckpointError('it is damaged: it asks for memory instead of bringing an array')
+    return Inert()
+
+
+def _numpy_scalar(dtype: Any, data: Any) -> Inert:
+    """Without data, numpy would allocate what the type says."""
     return Inert()
