@@ -10,8 +10,8 @@ class VideoReader(ABC):
     """One opened video.
 
     Time 0 is where a player starts: frames that an edit list hides before it do not exist here.
-    Pictures are turned and mirrored as the file asks for. Pixels are taken as square, also where the
-    file says that they are not (its sample aspect ratio), as decord does. A reader stays in the
+    Pictures are turned and mirrored as the file asks for. Pixels are taken as square, also where
+    the file says that they are not (its sample aspect ratio), as decord does. A reader stays in the
     process that opened it: it cannot be pickled, and does not survive a fork.
 
     Attributes:
