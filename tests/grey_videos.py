@@ -13,7 +13,8 @@ def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: t
                      codec: str = 'libx264', gop: int = 10, times: list[float] | None = None,
                      ticks: int = 1000, options: dict | None = None,
                      codec_options: dict | None = None,
-                     pictures: list[np.ndarray] | None = None) -> str:
+                     pictures: list[np.ndarray] | None = None,
+                     pixel_format: str = 'yuv420p') -> str:
     """Write (at most 42 frames); ``times`` in seconds make the frame rate variable.
 
     They are rounded to 1 / ``ticks``. ``pictures``, uint8 (height, width, 3), take the place of the
@@ -22,7 +23,7 @@ def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: t
     height, width = size
     with av.open(str(path), 'w', options=options or {}) as container:
         stream = container.add_stream(codec, rate=fps)
-        stream.height, stream.width, stream.pix_fmt = height, width, 'yuv420p'
+        stream.height, stream.width, stream.pix_fmt = height, width, pixel_format
         stream.gop_size, stream.bit_rate = gop, 4_000_000
         if codec == 'libx264':
             stream.options = {'crf': '10', 'bf': '2', 'sc_threshold': '0', 'keyint_min': str(gop)}

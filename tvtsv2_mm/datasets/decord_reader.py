@@ -16,6 +16,9 @@ from tvtsv2_mm.datasets.video_source import VideoSource
 # the last packet of many files is empty.
 _MAX_REPLACED_FRAMES = 1
 
+# In these decord converts pixels as PyAV does, to the last bit; it brings an FFmpeg of its own.
+_SAME_PIXELS = {'yuv420p', 'yuvj420p', 'yuv422p', 'yuvj422p', 'yuv444p', 'yuvj444p', 'bgr0'}
+
 # What decord's messages mean; the first that matches is told.
 _REASONS = (
     ('avcodec_send_packet', 'its stream is damaged: a packet cannot be decoded'),
@@ -49,6 +52,9 @@ class DecordReader(VideoReader):
             index = read_packet_index(container, stream, source, header)
             if index.has_open_groups:
                 raise NotIndexableError(f'{self.path}: open groups of frames')
+            pixels = stream.codec_context.pix_fmt
+            if pixels not in _SAME_PIXELS or (header.height % 2 and '444' not in pixels):
+                raise NotIndexableError(f'{self.path}: {pixels} of {header.height} rows')
         orientation = read_orientation(source)
         # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
         if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
@@ -71,15 +77,19 @@ class DecordReader(VideoReader):
             raise NotIndexableError(f'{self.path}: {error}') from error
         if first.shape[1:3] != self.size:
             raise NotIndexableError(f'{self.path}: frames of {first.shape}, not {self.size}')
-        starts, ends = stamps.astype(np.float64).T
+        starts = stamps[:, 0].astype(np.float64)
         if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
             raise NotIndexableError(f'{self.path}: no time stamps')
         num_hidden = int(np.searchsorted(starts, -1e-4))
         self._decord_indices = self._shown_indices(num_hidden)
         self.num_frames = len(self._decord_indices)
         self.fps = index.fps
-        self.frame_starts = starts[num_hidden:] + header.stream_start
-        self.duration = float(ends[-1] + header.stream_start)
+        self.frame_starts = index.frame_starts
+        self.duration = index.duration
+        starts = starts[num_hidden:] + header.stream_start
+        if (self.num_frames != len(index.shown)
+                or not np.allclose(starts, index.frame_starts, rtol=0, atol=2e-3)):
+            raise NotIndexableError(f'{self.path}: its frames have other times')
 
     def _shown_indices(self, num_hidden: int) -> np.ndarray:
         """decord's indices of the frames that are shown.

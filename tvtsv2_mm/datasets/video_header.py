@@ -71,7 +71,7 @@ def open_stream(source: VideoSource) -> Iterator[
             stream.codec_context.thread_count = source.num_threads
             opened = True
             yield container, stream
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, ValueError, OverflowError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
         if not opened and isinstance(error, av.ArgumentError):
             detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
