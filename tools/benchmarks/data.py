@@ -5,9 +5,9 @@
 Shows CPU seconds a clip for each decoder and file, their ratios to the stock pipeline, memory, the
 throughput of whole loaders, and the share of a training step that waits for data. 'fast' leaves the
 scaling to the decoder (the others give the release's pixels; how far it is from them is shown),
-'several' is one opening for several clips, 'shards' what tools/data/make_shards.py --encode makes of
-the file. CPU seconds come first: on a shared machine they say more than the clock. Linux only (it
-reads /proc).
+'several' is one opening for several clips, 'shards' what tools/data/make_shards.py --encode makes
+of the file. CPU seconds come first: on a shared machine they say more than the clock. Linux only
+(it reads /proc).
 """
 
 import argparse

@@ -120,7 +120,8 @@ class ClipSource(Dataset):
         results = dict(filename=name, sample_id=name, rng=np.random.default_rng(index))
         if self.texts is not None:
             texts = self.texts[index]
-            results.update(texts=texts, tokens=self.tokenizer(texts))
+            tokens, num_cut = self.tokenizer.tokenize(texts)
+            results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut)
         if isinstance(video, np.ndarray):
             reader = ArrayReader(video, name, self._scaling)
             results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,

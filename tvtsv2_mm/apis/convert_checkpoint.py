@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tvtsv2_mm.apis.config_errors import config_errors
 from tvtsv2_mm.checkpoints import (
     CheckpointError,
     Hints,
@@ -112,7 +113,7 @@ def convert_checkpoint(source: str | Path,
             convert_names(bare, detect_layout(bare))[0],
             Hints(heads=1, text_heads=1, sorting_heads=1))
     parts = {key: value for key, value in model.items() if key != 'data_preprocessor'}
-    with torch.device('meta'):  # names and sizes; nothing is allocated
+    with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
         own = MODELS.build(parts).state_dict()
     converted = to_own_layout(given, own, interpolate_positions=interpolate_positions)
     del given
