@@ -1,6 +1,7 @@
 """From the file to the model's input: the release's pixels, and CLIP's, to the last bit."""
 
 import json
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def test_all_readers_give_equal_pixels(name, interpolation):
         open_video(path, backend='decord', **scaling).get_frames(inds), frames)
     cached = OpenVideo(cache_mb=100, isolate=True, **scaling)(dict(filename=path))
     np.testing.assert_array_equal(cached['video_reader'].get_frames(inds), frames)
+
+
+def test_frames_are_scaled_one_by_one():
+    video = open_video(str(VIDEOS / 'example.mp4'), backend='decord', short_side=48)
+    tracemalloc.start()
+    frames = video.get_frames(np.arange(50))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - 2 * frames.nbytes < 4 * 640 * 480 * 3
 
 
 def test_fast_frames_come_from_the_decoder_and_are_others():

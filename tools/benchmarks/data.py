@@ -3,9 +3,11 @@
     python tools/benchmarks/data.py VIDEOS... --out data.json
 
 Shows CPU seconds a clip for each decoder and file, their ratios to the stock pipeline, memory, the
-throughput of whole loaders, and the share of a training step that waits for data. 'several' is one
-opening for several clips, 'shards' what tools/data/make_shards.py --encode makes of the file. CPU
-seconds come first: on a shared machine they say more than the clock. Linux only (it reads /proc).
+throughput of whole loaders, and the share of a training step that waits for data. 'fast' leaves the
+scaling to the decoder (the others give the release's pixels; how far it is from them is shown),
+'several' is one opening for several clips, 'shards' what tools/data/make_shards.py --encode makes
+of the file. CPU seconds come first: on a shared machine they say more than the clock. Linux only
+(it reads /proc).
 """
 
 import argparse
@@ -36,7 +38,7 @@ from tvtsv2_mm.datasets.video_header import read_video_header
 from tvtsv2_mm.datasets.video_source import VideoSource
 from tvtsv2_mm.registry import TRANSFORMS
 
-STOCK, AUTO, SEVERAL, SHARDS = 'stock', 'auto', 'several', 'shards'
+STOCK, AUTO, FAST, SEVERAL, SHARDS = 'stock', 'auto', 'fast', 'several', 'shards'
 PACKAGES = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
 
 
@@ -93,6 +95,8 @@ def our_pipeline(name: str, shape: ClipShape) -> list[dict]:
     options = dict(isolate=True) if name == 'isolated' else {}
     if name in ('pyav', 'decord', 'torchcodec'):
         options = dict(backend=name)
+    if name == FAST:
+        options = dict(interpolation='fast')
     return [
         dict(type='OpenVideo', short_side=shape.short_side, **options),
         dict(type='SampleClipFrames', num_frames=shape.num_frames),
@@ -147,6 +151,16 @@ def measure_decoders(contestants: Sequence[Contestant], files: Sequence[Path],
             cpu=statistics.median(cpu for cpu, _ in seconds[file, contestant.name]),
             wall=statistics.median(wall for _, wall in seconds[file, contestant.name]))
         for contestant in contestants} for file in files}
+
+
+def levels_of_fast(shape: ClipShape, files: Sequence[Path]) -> dict[str, float]:
+    """Mean difference, of 255, between the same clips with the decoder's scaler and without."""
+    def pixels(name: str, file: Path) -> torch.Tensor:
+        clip, = Contestant(name, shape).clips(file, np.random.default_rng(0))
+        return clip['inputs']['video'].float()
+
+    return {str(file): float((pixels(FAST, file) - pixels(AUTO, file)).abs().mean())
+            for file in files}
 
 
 def _peak_megabytes(name: str, shape: ClipShape, files: Sequence[Path]) -> float:
@@ -277,6 +291,9 @@ def show_decoders(result: dict) -> None:
             if ratio:
                 print(f'{title}, {name}: {ratio["geometric_mean"]:.2f} x stock (geometric mean of '
                       f'{ratio["files"]} files; {ratio["lowest"]:.2f} to {ratio["highest"]:.2f})')
+    levels = result['levels_of_fast']
+    print(f'{FAST}: pixels {statistics.mean(levels.values()):.1f} of 255 away '
+          f'({min(levels.values()):.1f} to {max(levels.values()):.1f} on average over a file)')
     for file, sizes in result['shards'].items():
         print(f'{Path(file).name[:28]:28} {sizes["source_megabytes"]:.2f} MB, in a shard '
               f'{sizes["megabytes"]:.2f} MB; encoding {sizes["encoding_cpu_seconds"]:.1f} CPU s')
@@ -302,8 +319,8 @@ def build_parser() -> argparse.ArgumentParser:
                         help='also a clip written here: 1080p, 10 s, one key frame in 250')
     parser.add_argument('--shards', action='store_true', help='also files encoded as for shards')
     parser.add_argument('--out', help='JSON file of all figures')
-    parser.add_argument('--decoders', nargs='+', default=[AUTO, 'decord', 'isolated'],
-                        choices=[AUTO, 'pyav', 'decord', 'torchcodec', 'isolated'],
+    parser.add_argument('--decoders', nargs='+', default=[AUTO, FAST, 'decord', 'isolated'],
+                        choices=[AUTO, FAST, 'pyav', 'decord', 'torchcodec', 'isolated'],
                         help='beside stock and several clips (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=5, help='turns of each (%(default)s)')
     parser.add_argument('--frames', type=int, default=12, help='of a clip (%(default)s)')
@@ -359,6 +376,10 @@ def measure(args: argparse.Namespace, files: Sequence[Path]) -> dict:
         shards=sizes, seconds=seconds,
         ratios={title: {name: ratios_to_stock(seconds, name, by_file, codec) for name in names[1:]}
                 for title, codec in (('H.264', 'h264'), ('all files', None))},
+        levels_of_fast=levels_of_fast(shape, files),
+        fast_to_auto=statistics.geometric_mean(
+            s[AUTO]['cpu'] / s[FAST]['cpu'] for s in seconds.values())
+        if {AUTO, FAST} <= set(names) else 0,
         several_to_one=statistics.geometric_mean(
             s[AUTO]['cpu'] / s[SEVERAL]['cpu'] for s in seconds.values()) if AUTO in names else 0,
         peak_megabytes=measure_memory(
@@ -368,6 +389,8 @@ def measure(args: argparse.Namespace, files: Sequence[Path]) -> dict:
     if result['several_to_one']:
         print(f'{shape.clips_per_video} clips of one opening: {result["several_to_one"]:.2f} x the '
               f'clips per CPU second of one')
+    if result['fast_to_auto']:
+        print(f'{FAST}: {result["fast_to_auto"]:.2f} x the clips per CPU second of {AUTO}')
     for workers in args.workers:
         for step_seconds in args.step_seconds:
             for contestant in contestants:

@@ -36,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     encode = parser.add_argument_group('encoding for training')
     encode.add_argument('--encode', action='store_true',
                         help='encode the videos: small, near key frames, no sound, only the '
-                        'narrated parts')
+                        'narrated parts; what the model sees is then no longer the pixels '
+                        'of the release')
     encode.add_argument('--short-side', type=int, default=encoding.short_side,
                         help='pixels; smaller videos keep their size (%(default)s)')
     encode.add_argument('--key-seconds', type=float, default=encoding.key_seconds,
