@@ -11,6 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from tvtsv2_mm.apis.clips import ClipSource, clip_transforms
+from tvtsv2_mm.apis.fit_to_model import fit_to_model
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
@@ -26,7 +27,9 @@ GOLDEN = json.loads((ROOT / 'tests/data/golden/release_pixels.json').read_text()
 
 
 def pipeline_of(name, loader='test_dataloader'):
-    return Config.fromfile(CONFIGS / name)[loader].dataset.pipeline
+    cfg = Config.fromfile(CONFIGS / name)
+    fit_to_model(cfg)
+    return cfg[loader].dataset.pipeline
 
 
 def clip_of(name, pipeline):
@@ -59,9 +62,13 @@ def test_evaluation_by_every_reader(name, options):
     ('vit-b16_linear-probe_ucf101.py', 'val_dataloader'),
     ('vit-b16_multiple-choice_ssv2.py', 'test_dataloader'),
     ('vit-b32_retrieval_msrvtt.py', 'test_dataloader'),
-    ('vit-b16_pretrain.py', 'val_dataloader')])
+    ('vit-b16_pretrain.py', 'val_dataloader'),
+    ('vit-b16_zero-shot_own-data.py', 'test_dataloader'),
+    ('vit-h_retrieval_own-data.py', 'test_dataloader')])
 def test_evaluation_of_every_protocol(config, loader):
-    frames, _ = clip_of('example.mp4', pipeline_of(config, loader))
+    pipeline = pipeline_of(config, loader)
+    frames, _ = clip_of('example.mp4', pipeline)
+    assert [step.short_clip for step in pipeline if step.type == 'DecodeClip'] == ['black']
     assert_equal_to_release(frames, 'example.mp4', 'evaluation')
 
 
