@@ -84,7 +84,7 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
     if isinstance(content, dict):
         if 'segments' in content or 'word_segments' in content:
             words = content.get('words') or content.get('word_segments') or []
-            return 'whisper', content.get('segments', []), words
+            return 'whisper', content.get('segments') or [], words
         if 'chunks' in content:
             chunks = [{'text': chunk['text'], **dict(zip(('start', 'end'), chunk['timestamp'],
                                                          strict=True))}
