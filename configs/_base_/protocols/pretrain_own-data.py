@@ -14,9 +14,9 @@ mask_ratio = 0.5
 segments = dict(
     type='SampleTranscriptSegments', num_segments=4, segment_seconds=(3, 5), gap_seconds=1.0)
 random_clip = [
-    dict(type='OpenVideo', isolate=True),
+    dict(type='OpenVideo', interpolation='nearest', isolate=True),
     dict(type='SampleClipFrames', mode='random'),
-    dict(type='DecodeClip'),
+    dict(type='DecodeClip', short_clip='black'),
     dict(type='CropClip', mode='random'),
     dict(type='TokenizeText'),
     dict(type='RandomTubeMask'),
@@ -56,9 +56,9 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             segments,
-            dict(type='OpenVideo'),
+            dict(type='OpenVideo', interpolation='nearest'),
             dict(type='SampleClipFrames', mode='middle'),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', mode='center'),
             dict(type='TokenizeText'),
             dict(type='PackVideoText'),

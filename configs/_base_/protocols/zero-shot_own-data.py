@@ -9,9 +9,9 @@ test_dataloader = dict(
         data_prefix=dict(video='data/own/videos'),
         # Frames and crop are the model's.
         pipeline=[
-            dict(type='OpenVideo'),
+            dict(type='OpenVideo', interpolation='nearest'),
             dict(type='SampleClipFrames', mode='middle', num_clips=1),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', mode='center'),
             dict(type='PackVideoText'),
         ]))
