@@ -16,6 +16,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
 
@@ -135,11 +136,10 @@ def name_package_to_mmengine() -> bool:
 
 
 def load_checkpoints_safely() -> bool:
-    """Load mmengine's own checkpoints with ``weights_only=True``.
+    """Let mmengine load checkpoints, from the disk and from the net, by our own reader.
 
-    Beside tensors they hold mmengine's log buffers and numpy values, which torch refuses since
-    2.6 unless they are allowed by name; files from the net mmengine loads as any pickle.
-    The allow list holds for these loads alone and for nothing else in the process.
+    Beside tensors its own hold log buffers and numpy values, which torch refuses since 2.6 unless
+    they are allowed by name; files from the net it loads as any pickle.
 
     Not applied: no mmengine; a loader that somebody else has put in place.
     """
@@ -149,7 +149,7 @@ def load_checkpoints_safely() -> bool:
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
     checkpoint.CheckpointLoader.register_scheme('', loader=load_from_local, force=True)
-    checkpoint.load_url = partial(load_with_allow_list, checkpoint.load_url)
+    checkpoint.load_url = load_url
     return True
 
 
@@ -188,10 +188,19 @@ def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: An
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a file safely; mmengine logs the end of the name: "by local backend"."""
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {filename}')
-    return load_with_allow_list(torch.load, path, map_location=map_location)
+    from tvtsv2_mm.checkpoints.files import load_from_disk
+    return load_from_disk(filename, map_location)
+
+
+def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
+             progress: bool = True) -> Any:
+    """Download a file, unless it was before, and load it as one from the disk."""
+    folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
+    file = folder / Path(urlparse(url).path).name
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), progress=progress)
+    return load_from_local(str(file), map_location)
 
 
 def load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

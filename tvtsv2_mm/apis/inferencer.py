@@ -284,6 +284,9 @@ class TVTSv2Inferencer(BaseInferencer):
 
     @property
     def _tokenizer(self) -> ClipTokenizer:
+        if self.model.neck.tokenizer != 'clip':
+            raise ValueError(f'this model reads the tokens of {self.model.neck.tokenizer!r} '
+                             "(neck.tokenizer), and texts become CLIP's tokens here")
         return ClipTokenizer(self.model.neck.context_length)
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],

@@ -89,11 +89,25 @@ def check_resume(cfg: Config) -> None:
     """Look whether the run can go on from the checkpoint that it resumes; call it last.
 
     Raises:
-        ValueError: the checkpoint is a folder, from which only a sharded run goes on.
+        ValueError: the checkpoint is a folder, from which only a sharded run goes on, or
+            ``last_checkpoint`` names one of another run.
     """
-    if not cfg.get('resume') or _strategy(cfg) == 'FullyShardStrategy':
+    if not cfg.get('resume'):
         return
-    path = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
+    path = cfg.get('load_from')
+    if path is None:
+        path = find_latest_checkpoint(cfg.work_dir)
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        # Where the checkpoint hook writes; in a folder named like the work_dir.
+        places = [Path(cfg.work_dir)] + (
+            [Path(hook['out_dir'], Path(cfg.work_dir).name)] if hook.get('out_dir') else [])
+        if path is not None and Path(path).resolve().parent not in [
+                place.resolve() for place in places]:
+            raise ValueError(
+                f'{cfg.work_dir}/last_checkpoint names a file that is not in its folder: {path}. '
+                'If the run is to go on from it, give it: --resume CHECKPOINT')
+    if _strategy(cfg) == 'FullyShardStrategy':
+        return
     if path is not None and is_sharded(path):
         raise ValueError(
             f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '

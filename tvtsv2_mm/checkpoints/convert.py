@@ -7,15 +7,13 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .entries import describe, report_lines, take_weights
+from .errors import CheckpointError
 from .layouts import LAYOUTS, Layout, Names
-from .positions import RESIZERS
+from .positions import RESIZERS, SPATIAL
 
 # Parts of a model that a config may leave out: their weights are then not needed.
 OPTIONAL_PARTS = ('neck.', 'sorting_head.', 'cls_head.')
-
-
-class CheckpointError(ValueError):
-    """A checkpoint does not fit: its layout is unknown, or keys or sizes differ."""
 
 
 def to_own_layout(given: Mapping[str, Tensor],
@@ -26,13 +24,14 @@ def to_own_layout(given: Mapping[str, Tensor],
     """Convert a state dict of any known layout for a model.
 
     Args:
-        given: names and tensors of the checkpoint; 'module.' before all names is taken off.
+        given: names and tensors of the checkpoint; prefixes of wrappers are taken off.
         own: the model's present state dict, for its names and sizes; what the checkpoint's layout
             does not have (named ``new`` in the layout's table) keeps these values.
         interpolate_positions: resize the tables of spatial and temporal positions to ``own``'s
             number of patches and frames, where they differ.
         report: is filled with what was done: layout, tensors (of the model), taken, new, unneeded,
-            dropped (names) and resized (lines).
+            dropped (names), resized (lines) and, unless it is there, file (see
+            :func:`.entries.take_weights`).
 
     Returns:
         A state dict with exactly the names of ``own``.
@@ -41,10 +40,10 @@ def to_own_layout(given: Mapping[str, Tensor],
         CheckpointError: unknown layout; missing or unused keys; sizes that differ. All of them are
             listed.
     """
-    given = without_wrapper(given)
+    given, source = take_weights(given) or (given, None)
     layout = detect_layout(given)
     converted, unused = convert_names(given, layout)
-    resized_positions = _resize_positions(converted, own) if interpolate_positions else []
+    resized_positions = _resize_positions(converted, own, layout) if interpolate_positions else []
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
@@ -58,10 +57,13 @@ def to_own_layout(given: Mapping[str, Tensor],
         'config' for key in own
         if key in converted and converted[key].shape != own[key].shape
     ]
+    whole = [f'{key}: {converted[key].dtype}' for key in own if key in converted
+             and own[key].is_floating_point() and not converted[key].is_floating_point()]
     problems = [
         f'{title}:\n  ' + '\n  '.join(names)
         for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
-                             ('not used by the model', unused)) if names
+                             ('not used by the model', unused),
+                             ('whole numbers, as of quantised weights', whole)) if names
     ]
     # Not where the patches or the width differ as well: then it is another model.
     if resized and not interpolate_positions and all(
@@ -77,24 +79,21 @@ def to_own_layout(given: Mapping[str, Tensor],
         report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
                       new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
                       resized=list(resized_positions))
+        report.setdefault('file', source)
     summary = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
     if new:
         summary += f'; new, kept at their initial values: {_summary(new)}'
     if unneeded:
         summary += f'; not needed by this model: {_summary(unneeded)}'
     summary += ''.join(f'; resized {line}' for line in resized_positions)
+    if source['taken_off'] or source['dropped']:  # not after a file was read: it has said so
+        summary += ''.join(f'; {line}' for line in report_lines(source))
     print_log(summary, logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
 
 
-def without_wrapper(given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Take the 'module.' of a DDP model off, where all names have it."""
-    if not given or not all(key.startswith('module.') for key in given):
-        return given
-    return {key.removeprefix('module.'): value for key, value in given.items()}
-
-
-def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
+                      layout: Layout) -> list[str]:
     """Resize in place the position tables whose number of rows alone differs; say which."""
     done = []
     for key, resize in RESIZERS.items():
@@ -103,7 +102,8 @@ def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -
         table, rows = converted[key], len(own[key])
         if len(table) != rows and table.shape[1:] == own[key].shape[1:]:
             try:
-                converted[key] = resize(table, rows)
+                options = dict(antialias=layout.antialias) if key == SPATIAL else {}
+                converted[key] = resize(table, rows, **options)
             except ValueError as error:
                 raise CheckpointError(f'{key} cannot be resized: {error}') from error
             done.append(f'{key} from {len(table)} to {rows} rows')
@@ -118,7 +118,7 @@ def detect_layout(given: Mapping[str, Tensor]) -> Layout:
     known = '\n'.join(f'  {layout.name}: {layout.marker}' for layout in LAYOUTS)
     raise CheckpointError(
         f'unknown checkpoint layout. It has none of the keys by which layouts are told:\n{known}\n'
-        f'It has: {", ".join(list(given)[:8])}{", ..." if len(given) > 8 else ""}')
+        f'It has: {describe(given)}')
 
 
 def convert_names(given: Mapping[str, Tensor],

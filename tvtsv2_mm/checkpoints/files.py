@@ -6,66 +6,107 @@ folders of sharded training.
 """
 
 import json
+import logging
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .convert import CheckpointError
+from .description import RECORD, Description
+from .entries import check_values, describe, report_lines, some, take_weights
+from .errors import CheckpointError
+from .foreign_configs import read_description
+from .kinds import check_kind
+from .layouts import OWN, RELEASE
 from .sharded import files_of_sharded, is_sharded, read_sharded
-from .untrusted import load_torch_file
+from .untrusted import load_torch_file, reason
 
 # The weights of a folder from the hub, the first that is there.
 FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
                 'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
 
+WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
+
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_disk(filename: str, map_location: Any = None) -> Any:
+def load_from_disk(filename: str, map_location: Any = None, weights: str | None = None) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
 
     Returns:
-        What a torch file holds; bare weights, and those of sharded training, as ``state_dict``,
-        where mmengine's hooks (EMA) look for them.
+        What a torch file holds. The weights of a model, or bare weights, are its ``state_dict``,
+        where mmengine's hooks (EMA) look for them, by the names of their layout alone; the report
+        of :func:`read_weights` goes with them, as the ``file`` of their metadata, and what their
+        file or folder says of the model.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or the folder has no known weights.
-        CheckpointError: it is damaged, or needs more than ``weights_only=True`` allows.
+        CheckpointError: it is damaged, needs more than ``weights_only=True`` allows, or its weights
+            are not finite.
     """
-    loaded = _load(Path(filename).expanduser(), map_location or 'cpu', mmap=False, stand_ins=())
-    return dict(state_dict=loaded) if _is_state_dict(loaded) else loaded
+    content, _ = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        # mmengine runs this text when it resumes; only files of its predecessors have it.
+        content['meta'].pop('config', None)
+    return content
 
 
-def read_state_dict(path: str | Path, *, stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
+def read_weights(path: str | Path, *, weights: str | None = None,
+                 stand_ins: Iterable[str] = ()) -> tuple[dict[str, Tensor], dict | None]:
     """Read the weights of a checkpoint on the CPU; they stay on disk until they are used.
 
     Args:
-        path: a ``.safetensors`` file, a torch file that holds a state dict, bare or under the key
-            ``state_dict``, a TorchScript archive, an index of shards (``*.index.json``), a folder
-            with one of ``FOLDER_FILES``, or one of sharded training. The files must not change
+        path: a ``.safetensors`` file, a torch file that holds weights, bare or under any key, a
+            TorchScript archive, an index of shards (``*.index.json``), a folder with one of
+            ``FOLDER_FILES``, or one of ``torch.distributed.checkpoint``. The files must not change
             while the weights are in use.
+        weights: which, where there are several: 'ema' for averaged ones, or the name of an entry.
         stand_ins: names of classes in a torch file to be replaced by inert stand-ins; see
             :func:`.untrusted.load_torch_file`.
 
+    Returns:
+        Names and tensors, with what is known of the model (:func:`.description.description_of`),
+        and the report of :func:`.entries.take_weights` with ``zero``: names of
+        tensors that are zero throughout. None where the layout is not known.
+
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, holds something else, or needs more than
-            ``weights_only=True`` allows.
+        CheckpointError: the file is damaged, holds something else, needs more than
+            ``weights_only=True`` allows, or its weights are not finite.
     """
-    checkpoint = _load(Path(path).expanduser(), 'cpu', mmap=True, stand_ins=tuple(stand_ins))
-    if isinstance(checkpoint, Mapping):
-        checkpoint = checkpoint.get('state_dict', checkpoint)
-    if not _is_state_dict(checkpoint):
-        raise CheckpointError(f'{path} holds no state dict (names and tensors)')
-    return dict(checkpoint)
+    content, report = _read(path, 'cpu', mmap=True, weights=weights, stand_ins=tuple(stand_ins))
+    found = content.get('state_dict', content) if isinstance(content, Mapping) else content
+    if not _is_state_dict(found):
+        raise CheckpointError(f'{path} holds no state dict (names and tensors) of a known layout. '
+                              f'It has {describe(content)}')
+    return found, report
 
 
-def _is_state_dict(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(x, Tensor) for x in value.values())
+def _description_beside(path: Path, weights: Mapping[str, Tensor] | None) -> Description | None:
+    """What a file, or the folder that it is in, says of the model."""
+    if is_sharded(path):
+        return None
+    file = weights_file(path) if path.is_dir() else path
+    foreign = weights is None or not any(
+        layout.marker in weights for layout in (OWN, RELEASE))
+    return read_description(file, with_folder=foreign and (
+        file.name in FOLDER_FILES or _is_alone(file)))
+
+
+def _is_alone(file: Path) -> bool:
+    """Whether a config beside the file can be of no other weights."""
+    return file.is_file() and [file] == [
+        other for other in file.parent.iterdir() if other.suffix in WEIGHTS]
+
+
+def read_state_dict(path: str | Path, *, weights: str | None = None,
+                    stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
+    """The weights alone of :func:`read_weights`."""
+    return read_weights(path, weights=weights, stand_ins=stand_ins)[0]
 
 
 def weights_file(folder: Path) -> Path:
@@ -78,7 +119,8 @@ def weights_file(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(
-        f'there is no checkpoint in the folder {folder}: it has none of {", ".join(FOLDER_FILES)}')
+        f'there is no checkpoint in the folder {folder}: it has none of {", ".join(FOLDER_FILES)}, '
+        f'but {some(sorted(path.name for path in folder.iterdir())) or "nothing"}')
 
 
 def files_of(path: Path) -> list[Path]:
@@ -97,33 +139,86 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(path.parent / shard for shard in sorted(set(_read_index(path).values())))]
 
 
+def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None,
+          stand_ins: tuple[str, ...] = ()) -> tuple[Any, dict | None]:
+    """From a place to what is there, the weights as ``state_dict``, and the report on them."""
+    path = Path(place).expanduser()
+    told = None
+    try:
+        if is_sharded(path):
+            taken, report = read_sharded(path, weights)
+            content: Any = dict(state_dict=taken)
+        else:
+            content = _load(path, map_location, mmap=mmap, stand_ins=stand_ins)
+            found = take_weights(content, weights=weights) if isinstance(
+                content, Mapping) else None
+            told = _description_beside(path, found and found[0])
+            if found is None:
+                if weights is not None:
+                    raise CheckpointError(f'it has no weights {weights!r} of a known layout. It '
+                                          f'has {describe(content)}')
+                return dict(state_dict=content) if _is_state_dict(content) else content, None
+            taken, report = found
+            content = {key: value for key, value in content.items()
+                       if key in report['beside'] and report['entry']} | dict(state_dict=taken)
+        if report is None:
+            return content, None
+        report['zero'] = check_values(taken)
+    except CheckpointError as error:
+        text = str(error)
+        if str(path) in text:
+            raise
+        raise type(error)(f'{path} cannot be read as a checkpoint: {text}') from error
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever damaged bytes do to a library
+        raise CheckpointError(f'{path} cannot be read as a checkpoint: {reason(error)}') from error
+    if report['zero']:
+        report['notes'].append(
+            f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
+            f'model: {some(report["zero"])}')
+    print_log(f'{path}: {"; ".join(report_lines(report))}', logger='current',
+              level=logging.WARNING if report['notes'] else logging.INFO)
+    recorded = getattr(taken, '_metadata', {}).get('', {})
+    content['state_dict'] = OrderedDict(taken)
+    content['state_dict']._metadata = {'': dict(
+        {RECORD: told} if told else recorded, file=report)}
+    return content, report
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(x, Tensor) for x in value.values())
+
+
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
-    if is_sharded(path):
-        return read_sharded(path)
     if path.is_dir():
         path = weights_file(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
     if path.name.endswith('.index.json'):
         return _load_shards(path, map_location, mmap=mmap, stand_ins=stand_ins)
-    if path.suffix == '.safetensors':
+    if check_kind(path) == 'safetensors':
         try:
             return load_file(path, device=str(map_location))
-        except SafetensorError as error:
-            raise CheckpointError(f'{path} cannot be read as a checkpoint: {error}') from error
+        except Exception as error:  # whatever damaged bytes do to the library
+            raise CheckpointError(
+                f'{path} cannot be read as a checkpoint: {reason(error)}') from error
     return load_torch_file(path, map_location=map_location, mmap=mmap, stand_ins=stand_ins)
 
 
 def _read_index(index: Path) -> dict[str, str]:
     """Map the names of weights to the names of their files."""
+    check_kind(index)
     try:
         places = json.loads(index.read_text('utf-8'))['weight_map']
         shards = sorted(set(places.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
     for shard in shards:
-        if Path(shard).name != shard:
-            raise CheckpointError(f'{index} names a file outside its folder: {shard}')
+        if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard:
+            raise CheckpointError(f'{index} names a file outside its folder: {str(shard)[:200]}')
+        if shard.endswith('.index.json'):
+            raise CheckpointError(f'{index} names another index as a shard: {shard[:200]}')
     return places
 
 
@@ -136,6 +231,6 @@ def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Te
         if set(given) != expected:
             raise CheckpointError(
                 f'{index.parent / shard} does not hold what {index.name} says of it: '
-                f'{", ".join(sorted(expected.symmetric_difference(given))[:8])}')
+                f'{some(sorted(map(str, expected.symmetric_difference(given))))}')
         weights.update(given)
     return weights

@@ -5,14 +5,17 @@
     FOLDER/run_state.pth      what is no tensor: epoch, schedulers, log, hyperparameters
 
 torch reads the first with ``pickle.load``, and what is no tensor with ``weights_only=False``. Here
-only the few classes that a table of tensors is made of are let in, and everything else is read
-with ``weights_only=True``.
+only the few classes that a table of tensors is made of are let in, everything else is read with
+``weights_only=True``, and no memory is taken before all sizes are compared with the files.
 """
 
+import io
+import math
 import os
 import pickle
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +30,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     _MEM_FORMAT_ENCODING,
+    BytesStorageMetadata,
     ChunkStorageMetadata,
     Metadata,
     MetadataIndex,
@@ -36,16 +40,24 @@ from torch.distributed.checkpoint.metadata import (
 )
 from torch.distributed.checkpoint.planner import SavePlan
 
-from .convert import CheckpointError
-from .untrusted import RefusedCheckpointError, load_torch_file
+from .entries import some, take_weights
+from .errors import CheckpointError, RefusedCheckpointError
+from .untrusted import check_torch_file, load_torch_file, reason
 
 METADATA = '.metadata'
 RUN_STATE = 'run_state.pth'
 
+def _no_path(*_: Any) -> None:
+    """Take the place of the path at which torch saved, which means nothing elsewhere."""
+
+
 _ALLOWED = {
     **{(kind.__module__, kind.__name__): kind
        for kind in (Metadata, MetadataIndex, StorageMeta, TensorProperties, TensorStorageMetadata,
-                    ChunkStorageMetadata, _MEM_FORMAT_ENCODING, _StorageInfo, torch.Size)},
+                    BytesStorageMetadata, ChunkStorageMetadata, _MEM_FORMAT_ENCODING, _StorageInfo,
+                    torch.Size)},
+    **{(module, name): _no_path for module in ('pathlib', 'pathlib._local')
+       for name in ('PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath')},
     **{('torch', name): kind for name, kind in vars(torch).items()
        if isinstance(kind, torch.dtype)},
     ('torch.serialization', '_get_layout'): torch.serialization._get_layout,
@@ -69,23 +81,38 @@ def files_of_sharded(folder: Path) -> list[Path]:
         {place.relative_path for place in places}))]
 
 
-def read_sharded(folder: Path) -> dict[str, Tensor]:
+def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Tensor], dict | None]:
     """Put the model's weights together, on the CPU, in the memory of one copy.
+
+    Args:
+        folder: of this package (``state_dict.*``), or of any program that calls ``dcp.save``.
+        weights: which, where there are several; see :func:`.entries.take_weights`.
+
+    Returns:
+        The weights, and the report on them; None where they are of no known layout.
 
     Raises:
         RefusedCheckpointError: the table of tensors holds something else.
-        CheckpointError: the folder is damaged or incomplete, or of another program.
+        CheckpointError: the folder is damaged or incomplete, or has no weights of a model.
     """
     metadata = read_metadata(folder)
-    weights = {
-        name.removeprefix('state_dict.'): torch.empty(entry.size, dtype=entry.properties.dtype)
-        for name, entry in metadata.state_dict_metadata.items() if name.startswith('state_dict.')
-    }
-    if not weights:
-        raise CheckpointError(f'{folder} holds no weights of a model (state_dict.*); it has '
-                              f'{", ".join(list(metadata.state_dict_metadata)[:8])}')
-    load_into(folder, dict(state_dict=weights), metadata, alone=True)
-    return weights
+    entries = metadata.state_dict_metadata
+    shapes = {name: torch.empty(entry.size, dtype=entry.properties.dtype, device='meta')
+              for name, entry in entries.items()}
+    taken, report = take_weights(shapes, weights=weights) or (
+        {name.removeprefix('state_dict.'): shape for name, shape in shapes.items()
+         if name.startswith('state_dict.')}, None)
+    if not taken or (report is None and weights is not None):
+        raise CheckpointError(f'{folder} holds no weights of a model of a known layout; it has '
+                              f'{some([*entries])}')
+    own = {id(shape): name for name, shape in shapes.items()}
+    tensors = {name: torch.empty(shape.shape, dtype=shape.dtype) for name, shape in taken.items()}
+    load_into(folder, {own[id(taken[name])]: tensor for name, tensor in tensors.items()}, metadata,
+              alone=True)
+    others = sorted({place.fqn for place in metadata.storage_data} - entries.keys())
+    if report is not None and others:
+        report['dropped'][some(others)] = 'no tensors'
+    return tensors, report
 
 
 def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,
@@ -101,9 +128,15 @@ def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,
     Raises:
         CheckpointError: the folder is damaged, or the sizes differ.
     """
-    with _one_error(f'{folder} cannot be read as a checkpoint', CheckpointError):
-        dcp.load(tensors, storage_reader=_Reader(folder, metadata), planner=_TensorsOnly(),
-                 no_dist=alone or not is_distributed())
+    message = f'{folder} cannot be read as a checkpoint'
+    try:
+        with _one_error(message, CheckpointError):
+            dcp.load(tensors, storage_reader=_Reader(folder, metadata), planner=_TensorsOnly(),
+                     no_dist=alone or not is_distributed())
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a damaged table does to torch
+        raise CheckpointError(f'{message}: {reason(error)}') from error
 
 
 def read_run_state(folder: Path) -> dict[str, Any]:
@@ -146,39 +179,80 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         with path.open('rb') as file:
             metadata = _MetadataUnpickler(file).load()
+        if not isinstance(metadata, Metadata):
+            raise pickle.UnpicklingError('it is no table of tensors')
+        _check_files(folder, metadata.storage_data)
+        _check_sizes(metadata)
     except pickle.UnpicklingError as error:
         raise RefusedCheckpointError(f'{path} cannot be read: {error}') from error
+    except CheckpointError:
+        raise
     except Exception as error:  # whatever damaged bytes make of a pickle
-        raise CheckpointError(f'{path} is damaged: {error!r}') from error
-    if not isinstance(metadata, Metadata) or not _holds(
-            metadata.state_dict_metadata, TensorStorageMetadata) or not _holds(
-                metadata.storage_data, _StorageInfo):
-        raise RefusedCheckpointError(f'{path} is no table of tensors')
-    _check_files(folder, metadata.storage_data)
+        raise CheckpointError(f'{path} is damaged: {error!r:.200}') from error
     return metadata
-
-
-def _holds(table: Any, kind: type) -> bool:
-    return isinstance(table, dict) and all(isinstance(value, kind) for value in table.values())
 
 
 def _check_files(folder: Path, places: Mapping[MetadataIndex, _StorageInfo]) -> None:
     ends: dict[str, int] = {}
+    total = 0
     for place in places.values():
-        name = place.relative_path
-        if Path(name).name != name or place.transform_descriptors:
+        name, start, length = place.relative_path, _count(place.offset), _count(place.length)
+        if Path(name).name != name or getattr(place, 'transform_descriptors', None):
             raise RefusedCheckpointError(f'{folder / METADATA} names a file outside its folder, or '
-                                         f'one that is not of this kind: {name}')
-        ends[name] = max(ends.get(name, 0), place.offset + place.length)
+                                         f'one that is not of this kind: {name:.200}')
+        ends[name] = max(ends.get(name, 0), start + length)
+        total += length
     for name, end in ends.items():
         if not (folder / name).is_file():
             raise CheckpointError(f'{folder} is incomplete: it has no {name}')
-        if (folder / name).stat().st_size < end:
-            raise CheckpointError(f'{folder} is incomplete: {name} is cut off')
+        size = (folder / name).stat().st_size
+        if size < end:
+            raise CheckpointError(f'{folder} is incomplete: {name} is cut off ({size} of {end} '
+                                  'bytes)')
+    if total > sum(ends.values()):
+        raise CheckpointError(f'{folder / METADATA} gives one place to several tensors')
 
 
-class _MetadataUnpickler(pickle.Unpickler):
-    """Lets nothing in but the classes of a table of tensors: none of them does anything."""
+def _check_sizes(metadata: Metadata) -> None:
+    """Compare the declared sizes with the places of tensors, and leave out what is no tensor.
+
+    Raises:
+        CheckpointError: a tensor is not as large as its parts, or larger than what is on disk.
+        Exception: whatever damaged bytes make of a table.
+    """
+    there: Counter[str] = Counter()
+    for index, place in metadata.storage_data.items():
+        there[index.fqn] += place.length
+    tensors = {}
+    for name, entry in metadata.state_dict_metadata.items():
+        if isinstance(entry, BytesStorageMetadata):
+            continue  # of any kind; torch would read it as any pickle
+        numel = math.prod(_count(n) for n in entry.size)
+        parts = 0
+        for chunk in entry.chunks:
+            parts += math.prod(_count(n) for n in chunk.sizes)
+            if any(_count(start) + n > whole for start, n, whole in zip(
+                    chunk.offsets, chunk.sizes, entry.size, strict=True)):
+                raise CheckpointError(f'{METADATA} is damaged: a part of {name:.200} is outside it')
+        if numel != parts or numel * entry.properties.dtype.itemsize > there[name]:
+            raise CheckpointError(f'{METADATA} is damaged: {name:.200} is declared with {numel} '
+                                  f'values, has {parts} in its parts and {there[name]} bytes on '
+                                  'disk')
+        tensors[name] = entry
+    metadata.state_dict_metadata = tensors
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f'{value!r:.50} is no size')
+    return value
+
+
+class _MetadataUnpickler(pickle._Unpickler):
+    """Lets nothing in but the classes of a table of tensors: none of them does anything.
+
+    The unpickler in C would allocate by numbers in the file.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -197,6 +271,12 @@ class _Reader(FileSystemReader):
 
     def read_metadata(self) -> Metadata:
         return self._metadata
+
+    def _slice_file(self, file: Any, sinfo: _StorageInfo) -> Any:
+        """A part of a file, each a file of ``torch.save``: not before it is looked at."""
+        part = io.BytesIO(super()._slice_file(file, sinfo).read(sinfo.length))
+        check_torch_file(part)
+        return part
 
 
 class _TensorsOnly(DefaultLoadPlanner):

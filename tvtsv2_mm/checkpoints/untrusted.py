@@ -1,54 +1,38 @@
 """Read the tensors of torch files from strangers: nothing that such a file names is ever run.
 
-All reading is ``torch.load(weights_only=True)``. Where a file holds objects of classes that are
-known not to matter (the code of a TorchScript archive; a class that the user has named), an inert
-stand-in takes their place, so that neither their module is imported nor their code run.
+First :mod:`.outline` looks at what a file declares. Then it is read with
+``torch.load(weights_only=True)``. Where a file holds objects of classes that are known not to
+matter (the code of a TorchScript archive; a class that the user has named), an inert stand-in takes
+their place, so that neither their module is imported nor their code run.
 """
 
 import io
 import pickle
-import pickletools
+import shlex
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
+from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
 from torch.jit import _pickle as jit_pickle
 
 from tvtsv2_mm import compat
 
-from .convert import CheckpointError
+from .errors import CheckpointError, RefusedCheckpointError
+from .outline import ZIP_START, DeclaredTensor, Inert, Outline, read_outline
 
 # Modules and functions that only an attack asks for.
 _NEVER_NEEDED = ('nt', 'os', 'posix', 'runpy', 'socket', 'subprocess', 'sys', 'builtins.compile',
                  'builtins.eval', 'builtins.exec', 'builtins.open', 'builtins.print',
                  'builtins.__import__')
 _SCRIPT_NAMES = '__torch__.'
+_MAX_PARTS = 100_000
 # What TorchScript writes around lists; each returns its argument.
 _SCRIPT_FUNCTIONS = tuple(
     value for name, value in vars(jit_pickle).items() if name.startswith(('build_', 'restore_')))
-
-
-class RefusedCheckpointError(CheckpointError, pickle.UnpicklingError):
-    """A checkpoint needs more than ``weights_only=True`` allows."""
-
-
-class StandIn:
-    """Takes the place of an object whose class must not be used; keeps its state, does nothing."""
-
-    __slots__ = ('state', )
-
-    def __new__(cls, *args: Any) -> 'StandIn':
-        """Take any arguments and forget them."""
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
 
 
 def load_torch_file(path: str | Path, *, map_location: Any = 'cpu', mmap: bool = False,
@@ -61,91 +45,137 @@ def load_torch_file(path: str | Path, *, map_location: Any = 'cpu', mmap: bool =
         mmap: leave the tensors on disk until they are read, where the file's format allows it. The
             file must then not change while they are in use.
         stand_ins: full names of classes and functions that the file may hold and that are replaced
-            by inert stand-ins ('parse_config.ConfigParser').
+            by inert stand-ins ('parse_config.ConfigParser'). A module that was saved whole gives
+            its state dict.
 
     Raises:
         FileNotFoundError: there is no such file.
         RefusedCheckpointError: the file needs more than tensors and plain values.
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or declares more than it holds.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
-    names = list(stand_ins)
-    source: Any = path
     try:
-        zipped = zipfile.is_zipfile(path)
-        script = zipped and _is_script(path)
-        if script:
-            source, script_names = _without_code(path)
-            names += script_names
-        with torch.serialization.safe_globals([
-                *((StandIn, name) for name in names), *_SCRIPT_FUNCTIONS]):
-            loaded = compat.load_with_allow_list(
-                torch.load, source, map_location=map_location,
-                mmap=mmap and zipped and not script)
-    except pickle.UnpicklingError as error:
-        raise RefusedCheckpointError(_refusal(path, names, error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError,
-            TypeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint: {error}') from error
-    return dict(_tensors(loaded)) if script else loaded
+        with path.open('rb') as file:
+            return _load(file, tuple(stand_ins), map_location, path if mmap else None)
+    except RefusedCheckpointError as error:
+        command = ''
+        if len(error.args) > 1:
+            command = '\n  python tools/convert_checkpoint.py ' + shlex.join(
+                [str(path), 'weights.safetensors', '--stand-in', *error.args[1]])
+        raise RefusedCheckpointError(
+            f'{path} cannot be read as a checkpoint: {error.args[0]}{command}') from error
+    except Exception as error:  # whatever damaged bytes make of a pickle or an archive
+        raise CheckpointError(f'{path} cannot be read as a checkpoint: {reason(error)}') from error
 
 
-def _is_script(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(name.count('/') == 1 and name.endswith('/constants.pkl')
-                   for name in archive.namelist())
+def check_torch_file(file: BinaryIO) -> None:
+    """Look whether a file, or a part of one, holds what it declares, and nothing but tensors.
 
-
-def _without_code(path: Path) -> tuple[io.BytesIO, list[str]]:
-    """Copy a TorchScript archive's data, without its code, into one that ``torch.load`` reads.
-
-    Returns:
-        The copy, and the names of the archive's own classes.
+    Raises:
+        CheckpointError: it does not.
+        Exception: whatever damaged bytes make of a pickle or an archive.
     """
-    copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, 'w') as target:
-        root = next(name for name in archive.namelist() if name.endswith('/constants.pkl'))
-        root = root.removesuffix('constants.pkl')
-        pickled = archive.read(f'{root}data.pkl')
-        target.writestr(f'{root}data.pkl', pickled)
-        for name in archive.namelist():
-            kept = name.removeprefix(root)
-            if kept.startswith('data/') or kept in ('version', 'byteorder'):
-                target.writestr(name, archive.read(name))
-    copy.seek(0)
-    found = {argument.replace(' ', '.') for operation, argument, _ in pickletools.genops(pickled)
-             if operation.name == 'GLOBAL'}
-    return copy, sorted(name for name in found if name.startswith(_SCRIPT_NAMES))
+    _check_names(read_outline(file), ())
+    file.seek(0)
 
 
-def _tensors(module: Any, prefix: str = '') -> Iterator[tuple[str, Tensor]]:
-    """The tensors of an archived module and its children, by the names of a state dict."""
-    if not isinstance(module, StandIn) or not isinstance(module.state, dict):
-        return
-    for name, value in module.state.items():
-        if isinstance(value, Tensor):
-            yield prefix + name, value
-        else:
-            yield from _tensors(value, f'{prefix}{name}.')
+def reason(error: Exception) -> str:
+    """One line on an error of another library, without its advice to load unsafely."""
+    if isinstance(error, CheckpointError):
+        return str(error)
+    text = str(error).split('WeightsUnpickler error: ')[-1].strip().split('\n')[0]
+    return f'it is damaged ({type(error).__name__}{text and ": "}{text[:200]})'
 
 
-def _refusal(path: Path, names: Sequence[str], error: Exception) -> str:
-    """Say what is refused, and how the weights can be had nevertheless."""
-    message = f'{path} cannot be read as a checkpoint with weights_only=True'
-    found: list[str] = []
-    if zipfile.is_zipfile(path) and not _is_script(path):
-        allowed = [*compat.allowed_in_checkpoints(), *((StandIn, name) for name in names)]
-        with torch.serialization.safe_globals(allowed):
-            found = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: Path | None) -> Any:
+    zipped = file.read(4) == ZIP_START
+    outline = read_outline(file)
+    names = [*stand_ins]
+    if outline.script:
+        names += [name for name in outline.names if name.startswith(_SCRIPT_NAMES)]
+    allowed = [*((Inert, name) for name in names), *_SCRIPT_FUNCTIONS]
+    source: Any = file
+    if outline.script:
+        source = _without_code(file)
+    elif zipped and mmap is not None:
+        source = mmap
+    with torch.serialization.safe_globals(allowed):
+        _check_names(outline, stand_ins)
+        file.seek(0)
+        try:
+            loaded = compat.load_with_allow_list(
+                torch.load, source, map_location=map_location, mmap=source is mmap)
+        except pickle.UnpicklingError as error:
+            raise RefusedCheckpointError(reason(error)) from error
+    return dict(_tensors(loaded)) if isinstance(loaded, Inert) else loaded
+
+
+def _check_names(outline: Outline, stand_ins: Sequence[str]) -> None:
+    with torch.serialization.safe_globals(compat.allowed_in_checkpoints()):
+        allowed = {*_get_allowed_globals(), *_get_user_allowed_globals()}
+    found = sorted(outline.names - allowed)
     if not found:
-        return f'{message}: {error}'
-    message += f': besides tensors it holds {", ".join(found)}'
+        return
+    message = f'besides tensors it holds {", ".join(found)}'
     harmful = [name for name in found if {name, name.split('.')[0]} & {*_NEVER_NEEDED}]
     if harmful:
-        return f'{message}. No checkpoint needs {", ".join(harmful)}: do not trust this file'
-    options = ' '.join(f'--stand-in {name}' for name in found)
-    return (f'{message}. Its weights can be taken without them (inert stand-ins take their place, '
-            f'nothing is imported or run):\n  python tools/convert_checkpoint.py {path} '
-            f'weights.safetensors {options}')
+        raise RefusedCheckpointError(f'{message}. No checkpoint needs {", ".join(harmful)}: do not '
+                                     'trust this file')
+    if not _holds_tensors(outline.content):
+        raise RefusedCheckpointError(f'{message}, and no plain names and tensors: save its '
+                                     'state_dict() where its code is')
+    raise RefusedCheckpointError(
+        f'{message}. Its weights can be taken without them (inert stand-ins take their place, '
+        'nothing is imported or run):', sorted({*stand_ins, *found}))
+
+
+def _holds_tensors(content: Any, depth: int = 3) -> bool:
+    """Whether there are names and tensors, in dictionaries or in a module that was saved whole."""
+    if isinstance(content, Inert):
+        return any(True for _ in _tensors(content))
+    if not isinstance(content, Mapping):
+        return False
+    return any(isinstance(value, DeclaredTensor) or (depth and _holds_tensors(value, depth - 1))
+               for value in content.values())
+
+
+def _without_code(file: BinaryIO) -> io.BytesIO:
+    """Copy a TorchScript archive's data, without its code, into one that ``torch.load`` reads."""
+    copy = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, 'w') as target:
+        root = next(name for name in archive.namelist() if name.endswith('/constants.pkl'))
+        root = root.removesuffix('constants.pkl')
+        for name in archive.namelist():
+            kept = name.removeprefix(root)
+            if kept.startswith('data/') or kept in ('data.pkl', 'version', 'byteorder'):
+                target.writestr(name, archive.read(name))
+    copy.seek(0)
+    return copy
+
+
+def _tensors(module: Inert) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a saved module and its children, by the names of a state dict."""
+    waiting: list[tuple[str, Any]] = [('', module)]
+    for _ in range(_MAX_PARTS):  # modules may hold each other
+        if not waiting:
+            return
+        name, part = waiting.pop()
+        if isinstance(part, Tensor | DeclaredTensor):
+            yield name, part
+        elif isinstance(part, Inert) and isinstance(part.state, dict):
+            waiting += [(f'{name}.{key}' if name else key, value)
+                        for key, value in reversed([*_parts(part.state)])]
+    raise CheckpointError('it is damaged: its modules hold each other')
+
+
+def _parts(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if '_parameters' not in state:  # TorchScript has them by name
+        yield from state.items()
+        return
+    passing = state.get('_non_persistent_buffers_set') or ()
+    yield from state['_parameters'].items()
+    yield from ((key, value) for key, value in state.get('_buffers', {}).items()
+                if key not in passing)
+    yield from state.get('_modules', {}).items()

@@ -7,12 +7,10 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from tvtsv2_mm.checkpoints.description import IMAGENET_MEAN, IMAGENET_STD
 from tvtsv2_mm.registry import MODELS
 
 from .necks import longest_text
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @MODELS.register_module()
@@ -47,6 +45,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if max(mean) <= 1 and max(std) <= 1:
             raise ValueError(f'mean={tuple(mean)} and std={tuple(std)} look like fractions; they '
                              'are in pixel values 0..255 here: multiply them by 255')
+        # Loaded weights must be of a model of these.
+        self.built_with = dict(mean=tuple(mean), std=tuple(std))
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 

@@ -1,15 +1,21 @@
 """The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
 
+import logging
+import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import CheckpointError, to_own_layout
+from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
+from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, description_of
+from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.registry import MODELS
 
 from .micro_batches import Encoded, encode_in_micro_batches
@@ -49,7 +55,8 @@ class VideoTextModel(BaseModel):
                  micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, by the registry of the other parts: the base class takes the root's.
+        super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         if micro_batch_size is not None and micro_batch_size < 1:
             raise ValueError('micro_batch_size must be at least 1, or None for the whole batch, '
                              f'not {micro_batch_size!r}')
@@ -64,6 +71,7 @@ class VideoTextModel(BaseModel):
         self.load_report: dict | None = None
         # Whether a loss was asked for since: weights may be others now.
         self.has_learnt = False
+        self._register_state_dict_hook(_record_description)
 
     def forward(self,
                 inputs: Mapping[str, Tensor],
@@ -229,17 +237,82 @@ class VideoTextModel(BaseModel):
                 outputs['order_logits'] = self.sorting_head(video_tokens, outputs['text_embeds'])
         return outputs
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
+                              local_metadata: dict, *args) -> None:
         """Accept foreign layouts wherever weights are loaded (load_from, init_cfg, torch).
 
-        mmengine only warns of keys and sizes that do not match; here they are errors.
+        mmengine only warns of keys and sizes that do not match; here they are errors, and so are
+        weights that are told to be of a model that gives other numbers.
         """
         self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        self.load_report = {}
+        # The metadata of the state dict bring the report on its file.
+        self.load_report = {key: local_metadata[key] for key in ('file', ) if key in local_metadata}
         converted = to_own_layout(
             given, self.state_dict(), interpolate_positions=self.interpolate_positions,
             report=self.load_report)
+        told = description_of(
+            (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
+        unknown, lines = self.check_weights(told, self.load_report)
+        head, scale = self.contrastive_head, given.get('logit_scale')
+        if head is not None and scale is not None and scale.numel() == 1:
+            learnt = math.exp(-scale.item())
+            if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
+                lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+                             f'contrastive_head {head.temperature:g}, by which losses and '
+                             'probabilities are computed here')
+        if unknown:
+            own = describe(self)
+            values = (f'{name}={own[part][argument]!r}' for name in unknown
+                      for part, argument in [name.split('.')])
+            lines.append('not told by the weights, as in the model config: ' + ', '.join(values))
+        self.load_report['assumed'] = lines
+        for line in lines:
+            print_log(line, logger='current', level=logging.WARNING)
         state_dict.update({prefix + key: value for key, value in converted.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def check_weights(self, told: Description,
+                      report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """Check that this is the model that weights are of.
+
+        Args:
+            told: what is known of the weights.
+            report: of :func:`~tvtsv2_mm.checkpoints.to_own_layout`.
+
+        Returns:
+            Arguments of this model that decide the numbers and are not known of the weights, and
+            lines on what is done otherwise than in the original.
+
+        Raises:
+            CheckpointError: it is another model.
+        """
+        own = describe(self)
+        lines = list(told.notes)
+        new = report['new']
+        if 'backbone.temporal_embedding' in new:
+            # A CLIP that learns time is trained on, with the pixels of the config.
+            own['backbone'].pop('token_output', None)
+            pixels = own.pop('data_preprocessor')
+            if pixels and told.data_preprocessor:
+                try:
+                    compare(told, Description(data_preprocessor=pixels))
+                except CheckpointError as error:
+                    lines.append(f'trained on with other pixels than before: {error}')
+        if any(key.startswith('sorting_head.') for key in new):
+            own.pop('sorting_head')
+        if any(line.startswith('backbone.positional_embedding') for line in report['resized']):
+            own['backbone'].pop('image_size', None)
+        return compare(told, Description(**own)), lines
+
+
+def describe(model: VideoTextModel) -> dict[str, dict[str, Any]]:
+    """What the parts of a model were built with."""
+    return {name: dict(getattr(getattr(model, name), 'built_with', {})) for name in FIELDS}
+
+
+def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,
+                        local_metadata: dict) -> None:
+    """State dict hook: what no tensor tells goes with the weights, where torch keeps versions."""
+    local_metadata[RECORD] = Description(**describe(model)).record()

@@ -8,6 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import DataLoader
 
+from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
 
 
@@ -56,8 +57,17 @@ class ResumeDataHook(Hook):
             epoch=epoch, batch=batch, seed=int(sampler.sampler.seed), plan=sampler.describe())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the position; whether the run resumes from it is not known yet."""
-        self._position = checkpoint.get('data_position')
+        """Remember the position, and look whether a run that resumes can go on from here.
+
+        Raises:
+            CheckpointError: The checkpoint is not that of a run.
+        """
+        position = checkpoint.get('data_position')
+        if runner._resume:
+            _check_numbers(checkpoint, 'meta', ('epoch', 'iter'))
+            if position is not None:
+                _check_numbers(checkpoint, 'data_position', ('epoch', 'batch', 'seed'))
+        self._position = position
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Move to the position, before the first epoch of a resumed run.
@@ -84,6 +94,15 @@ class ResumeDataHook(Hook):
                 _iterate_from(loader, position['epoch']), runner.iter)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
+
+
+def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:
+    found = checkpoint.get(entry)
+    if not isinstance(found, dict) or any(
+            type(found.get(name)) is not int or found[name] < 0 for name in names):
+        raise CheckpointError(
+            f'the checkpoint has no {entry} with {", ".join(names)}, from which a run could go on: '
+            'give it as load_from, without resume, to start a new one with its weights')
 
 
 def _iterate_from(loader: DataLoader, epoch: int) -> Iterator:

@@ -27,12 +27,12 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.files import load_from_disk
 from tvtsv2_mm.checkpoints.sharded import (
     is_sharded,
     load_into,
     read_metadata,
     read_run_state,
-    read_sharded,
     save_sharded,
 )
 from tvtsv2_mm.registry import STRATEGIES
@@ -242,7 +242,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
         if {name: value.shape for name, value in own.items()} == saved:
             load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
         else:
-            self.load_model_state_dict(read_sharded(folder), **options)
+            self.load_model_state_dict(load_from_disk(folder)['state_dict'], **options)
         checkpoint = read_run_state(folder) | dict(state_dict=own)
         if 'optimizer' in checkpoint:
             checkpoint['optimizer']['folder'] = folder

@@ -73,6 +73,7 @@ class TranscriptSortingHead(BaseModule):
                              'transcript is in order anyway')
         if depth < 1:
             raise ValueError(f'depth must be at least 1, not {depth}')
+        self.built_with = dict(heads=heads)
         self.num_transcripts = num_transcripts
         self.loss_weight = loss_weight
         self.type_embed = nn.Parameter(torch.zeros(1, 2, embed_dim))

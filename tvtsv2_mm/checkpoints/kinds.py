@@ -1,0 +1,94 @@
+"""What a file is that should be a checkpoint, told by its first bytes and not by its name."""
+
+import json
+import re
+from pathlib import Path
+
+from .errors import CheckpointError
+from .outline import ZIP_START
+
+LFS_START = b'version https://git-lfs'
+# More than a model's names take.
+_MAX_HEADER = 10 * 2**20
+_UNPACK = 'unpack it, and give the file of weights in it'
+_STARTS = (
+    (b'\x1f\x8b', f'a gzip archive: {_UNPACK}'),
+    (b'BZh', f'a bzip2 archive: {_UNPACK}'),
+    (b'\xfd7zXZ\0', f'an xz archive: {_UNPACK}'),
+    (b'\x28\xb5\x2f\xfd', f'a zstd archive: {_UNPACK}'),
+    (b'7z\xbc\xaf\x27\x1c', f'a 7z archive: {_UNPACK}'),
+    (b'Rar!', f'a rar archive: {_UNPACK}'),
+    (b'\x89HDF\r\n\x1a\n', 'an HDF5 file (Keras, TensorFlow): take the weights for PyTorch'),
+    (b'\x93NUMPY', 'an array of NumPy: take the weights for PyTorch'),
+    (b'GGUF', 'a GGUF file (llama.cpp): take the weights for PyTorch'),
+    (b'\x08', 'a file of ONNX or TensorFlow: take the weights for PyTorch'),
+    (b'%PDF', 'a PDF document'),
+)
+
+
+def check_kind(path: Path) -> str:
+    """Tell the kind of a file of weights.
+
+    Returns:
+        'torch', 'safetensors' or 'json'.
+
+    Raises:
+        CheckpointError: it is none of them; says what it is, and what to do.
+    """
+    size = path.stat().st_size
+    with path.open('rb') as file:
+        start = file.read(512)
+    if start.startswith(ZIP_START):
+        return 'torch'
+    header = int.from_bytes(start[:8], 'little')
+    if start[8:9] == b'{' and header <= _MAX_HEADER:
+        _check_safetensors(path, header, size)
+        return 'safetensors'
+    if start[:1] == b'\x80' and start[1:2] in b'\1\2\3\4\5':
+        return 'torch'
+    if start.lstrip()[:1] == b'{' and path.suffix == '.json':
+        return 'json'
+    raise CheckpointError(f'{path} cannot be read as a checkpoint: it is '
+                          f'{_foreign(path, start, size)}')
+
+
+def _foreign(path: Path, start: bytes, size: int) -> str:
+    text = start.lstrip(b'\xef\xbb\xbf \t\r\n')
+    if not size:
+        return 'empty (0 bytes): copy or download it again'
+    if text.startswith(LFS_START):
+        found = re.search(rb'size (\d+)', text)
+        of = f' to a file of {int(found[1]) / 1e6:.1f} MB' if found else ''
+        return (f'a pointer of git-lfs{of}, not the file itself: run "git lfs pull" in its '
+                'repository, or download the file')
+    if text[:1] == b'<':
+        return (f'a web page of {size} bytes, as sites answer instead of a file (log-in, virus '
+                'scan warning, error): download the file itself')
+    if start[257:262] == b'ustar':
+        return f'a tar archive: {_UNPACK}'
+    for begin, kind in _STARTS:
+        if start.startswith(begin):
+            return kind
+    if not start.strip(b'\0'):
+        return f'{size} bytes that begin with zeros, as of a download that was broken off'
+    if all(byte >= 32 or byte in b'\t\r\n' for byte in start):
+        shown = start[:60].decode('utf-8', 'replace').split('\n')[0]
+        return f'a text of {size} bytes that begins with {shown!r}: download the file itself'
+    return ('of no known kind (known are files of torch.save, TorchScript archives and '
+            'safetensors), or damaged')
+
+
+def _check_safetensors(path: Path, header: int, size: int) -> None:
+    with path.open('rb') as file:
+        file.seek(8)
+        text = file.read(header)
+    end = 8 + header
+    if len(text) == header:
+        try:
+            end += max(entry['data_offsets'][1] for name, entry in json.loads(text).items()
+                       if name != '__metadata__')
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            return  # its library says what is wrong
+    if end > size:
+        raise CheckpointError(f'{path} cannot be read as a checkpoint: it is cut short ({size} of '
+                              f'{end} bytes): copy or download it again')

@@ -1,0 +1,305 @@
+"""What a torch file declares, looked at before any of it is loaded.
+
+``torch.load(weights_only=True)`` runs nothing that a file names, but it believes what the file says
+of sizes: it inflates compressed members and allocates what a pickle declares. Here the pickle is
+read with inert objects in all places, by Python's own unpickler (the one in C allocates by numbers
+in the file), and the declared storages are compared with the bytes that are there.
+"""
+
+import _compat_pickle
+import io
+import math
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import torch
+
+from .errors import CheckpointError
+
+ZIP_START = b'PK\x03\x04'
+# A directory of an archive that is larger lists more tensors than a model has (about 100 bytes
+# each), and would take many times its size in memory.
+_MAX_DIRECTORY = 10 * 2**20
+_LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
+_ITEM_SIZES = {name: dtype.itemsize
+               for name, dtype in torch.storage._storage_type_to_dtype_map().items()}
+_ITEM_SIZES |= {'UntypedStorage': 1}
+# Where all tensors of a file together are larger than so many times the file, they share memory in
+# a way that tied weights do not.
+_MAX_SHARING = 4
+
+
+class Inert:
+    """Stands for any object that a pickle asks for; keeps its state, does nothing."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> 'Inert':
+        """Take any arguments and forget them."""
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forget an item of what would be a dictionary."""
+
+    def append(self, value: Any) -> None:
+        """Forget an item of what would be a list."""
+
+    def extend(self, values: Any) -> None:
+        """Forget items of what would be a list."""
+
+
+@dataclass(frozen=True)
+class DeclaredTensor:
+    """A tensor of which only the size in bytes is known."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class _Storage:
+    numel: int
+    item_size: int
+
+
+@dataclass
+class Outline:
+    """What a torch file declares.
+
+    Attributes:
+        content: what it holds, with :class:`Inert` and :class:`DeclaredTensor` objects.
+        names: full names of the classes and functions that it asks for.
+        tensor_bytes: the size of all its tensors, each counted.
+        script: whether it is a TorchScript archive.
+    """
+
+    content: Any = None
+    names: set[str] = field(default_factory=set)
+    tensor_bytes: int = 0
+    script: bool = False
+
+
+def read_outline(file: BinaryIO) -> Outline:
+    """Read what a torch file declares, and compare it with what is there.
+
+    Args:
+        file: the file, open and at its start. It may be a part of another.
+
+    Raises:
+        CheckpointError: the file declares more than it holds, or something that no weights need.
+        Exception: whatever damaged bytes make of a pickle or an archive.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    start = file.read(4)
+    file.seek(0)
+    outline = _of_archive(file) if start == ZIP_START else _of_legacy_file(file, size)
+    if outline.tensor_bytes > _MAX_SHARING * size:
+        raise CheckpointError(f'its tensors declare {outline.tensor_bytes} bytes, and the file has '
+                              f'{size}')
+    return outline
+
+
+def _of_archive(file: BinaryIO) -> Outline:
+    end = zipfile._EndRecData(file)
+    if end is None:
+        raise _cut_archive(file)
+    if end[zipfile._ECD_SIZE] > _MAX_DIRECTORY:
+        raise CheckpointError('its archive has more members than a checkpoint has')
+    with zipfile.ZipFile(file) as archive:
+        members = {}
+        for member in archive.infolist():
+            if member.filename in members:
+                raise CheckpointError(f'its archive has {member.filename} twice')
+            members[member.filename] = member
+        pickled = [name for name in members if name.count('/') == 1 and name.endswith('/data.pkl')]
+        if len(pickled) != 1:
+            raise CheckpointError('it is a zip archive, but not one of torch.save. It has '
+                                  f'{", ".join([*members][:8])[:200] or "nothing"}: unpack it, and '
+                                  'give the file of weights in it')
+        root = pickled[0].removesuffix('data.pkl')
+        script = f'{root}constants.pkl' in members
+        # Only the code of TorchScript archives is compressed, and that is never read.
+        read = [member for name, member in members.items()
+                if not (script and name.startswith((f'{root}code/', f'{root}extra/')))]
+        for member in read:
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise CheckpointError(f'its member {member.filename} is compressed or encrypted, '
+                                      'which torch.save never does: unpack it and save the '
+                                      'weights again')
+        if sum(member.file_size for member in read) > file.seek(0, io.SEEK_END):
+            raise CheckpointError('the members of its archive overlap')
+        outline = Outline(script=script)
+        unpickler = _OutlineUnpickler(io.BytesIO(archive.read(pickled[0])), outline)
+        outline.content = unpickler.load()
+    for key, storage in unpickler.storages.items():
+        member = members.get(f'{root}data/{key}')
+        there = 0 if member is None else member.file_size
+        if there != storage.numel * storage.item_size:
+            raise CheckpointError(
+                f'it is damaged: {root}data/{key} has {there} bytes, but is declared to have '
+                f'{storage.numel * storage.item_size}')
+    return outline
+
+
+def _cut_archive(file: BinaryIO) -> CheckpointError:
+    """What is known of an archive without an end: torch writes the pickle first."""
+    size = file.seek(0, io.SEEK_END)
+    try:
+        file.seek(26)  # the lengths of the first member's name and extra field
+        file.seek(30 + sum(struct.unpack('<HH', file.read(4))))
+        unpickler = _OutlineUnpickler(file, Outline())
+        unpickler.load()
+        need = sum(storage.numel * storage.item_size for storage in unpickler.storages.values())
+        whole = f'of more than {need} ' if need > size else ''
+    except Exception:  # cut or damaged before the pickle's end
+        whole = ''
+    return CheckpointError(f'it is cut short ({size} {whole}bytes; the end of the archive is '
+                           'missing): copy or download it again')
+
+
+def _of_legacy_file(file: BinaryIO, size: int) -> Outline:
+    """A file of torch before 1.6: pickles one behind the other, and then the storages."""
+    if _OutlineUnpickler(file, Outline()).load() != _LEGACY_MAGIC:
+        raise CheckpointError('it is a pickle, but not one of torch.save: its weights cannot be '
+                              'read without running it')
+    for _ in ('protocol', 'system'):
+        _OutlineUnpickler(file, Outline()).load()
+    outline = Outline()
+    unpickler = _OutlineUnpickler(file, outline)
+    outline.content = unpickler.load()
+    keys = _OutlineUnpickler(file, Outline()).load()
+    if not isinstance(keys, list) or sorted(keys) != sorted(unpickler.storages):
+        raise CheckpointError('it is damaged: its storages are not those of its tensors')
+    for key in keys:
+        storage = unpickler.storages[key]
+        count = file.read(8)
+        place = file.tell() + storage.numel * storage.item_size
+        if len(count) < 8 or place > size:
+            raise CheckpointError(f'it is cut short ({size} of at least {place} bytes): copy or '
+                                  'download it again')
+        if struct.unpack('<q', count)[0] != storage.numel:
+            raise CheckpointError(f'it is damaged: the storage {key} has another size than its '
+                                  'tensors say')
+        file.seek(place)
+    return outline
+
+
+class _OutlineUnpickler(pickle._Unpickler):
+
+    def __init__(self, file: BinaryIO, outline: Outline) -> None:
+        super().__init__(file)
+        self.outline = outline
+        self.storages: dict[str, _Storage] = {}
+        self._known: dict[str, Any] = {
+            'builtins.set': set,
+            'collections.OrderedDict': OrderedDict,
+            'torch._utils._rebuild_tensor': self._tensor,
+            'torch._utils._rebuild_tensor_v2': self._tensor,
+            'torch._utils._rebuild_parameter': _first,
+            'torch._utils._rebuild_parameter_with_state': _first,
+            'torch._tensor._rebuild_from_type_v2': _rebuild_from_type,
+            'builtins.bytearray': _text_as_bytes,
+            '_codecs.encode': _text_as_bytes,
+            **{f'numpy.{core}.multiarray.{name}': build for core in ('core', '_core')
+               for name, build in (('_reconstruct', _numpy_array), ('scalar', _numpy_scalar))},
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give something inert for everything."""
+        if self.proto < 3:
+            module, name = _compat_pickle.NAME_MAPPING.get(
+                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name))
+        full = f'{module}.{name}'
+        self.outline.names.add(full)
+        if full not in self._known:
+            # Of these, torch and numpy would make what a file wants, in any size.
+            refused = full == 'numpy.ndarray' or (full.startswith('torch.') and (
+                full.endswith(('Storage', 'Tensor')) or '._rebuild' in full))
+            self._known[full] = (
+                _Refused(full) if refused else type(name, (Inert, ), dict(__module__=module)))
+        return self._known[full]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """Note a storage."""
+        if pid[0] == 'module':
+            raise CheckpointError('it is a whole model as PyTorch before 1.6 saved it: save its '
+                                  'state_dict() where its code is')
+        kind, storage_type, key, _, numel, *view = pid
+        name = getattr(storage_type, 'name', '').split('.')[-1]
+        if kind not in ('storage', b'storage') or name not in _ITEM_SIZES:
+            raise CheckpointError('it is damaged: it refers to something that is no storage')
+        storage = _Storage(_count(numel), _ITEM_SIZES[name])
+        if self.storages.setdefault(str(key), storage) != storage:
+            raise CheckpointError(f'it is damaged: the storage {key} has two sizes')
+        if view and view[0] is not None:
+            _, offset, view_size = view[0]
+            if _count(offset) + _count(view_size) > storage.numel:
+                raise CheckpointError(f'it is damaged: a part of the storage {key} is larger')
+            return _Storage(view_size, storage.item_size)
+        return storage
+
+    def _tensor(self, storage: _Storage, offset: int, size: tuple, stride: tuple,
+                *_: Any) -> DeclaredTensor:
+        if not isinstance(storage, _Storage) or len(size) != len(stride):
+            raise CheckpointError('it is damaged: a tensor without a storage')
+        numel = math.prod(_count(n) for n in size)
+        last = _count(offset) + sum((n - 1) * _count(step)
+                                    for n, step in zip(size, stride, strict=True))
+        if numel and (last >= storage.numel or numel > storage.numel):
+            raise CheckpointError(f'it declares a tensor of {numel} values in a storage of '
+                                  f'{storage.numel}')
+        nbytes = numel * storage.item_size
+        self.outline.tensor_bytes += nbytes
+        return DeclaredTensor(nbytes)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A kind of tensor that no weights need, or a storage; not to be made by a call."""
+
+    name: str
+
+    def __call__(self, *args: Any) -> Any:
+        raise CheckpointError(f'it holds a tensor of a kind that weights do not have ({self.name}):'
+                              ' save plain, dense tensors')
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise CheckpointError(f'it is damaged: {str(value)[:50]} is no size')
+    return value
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+def _rebuild_from_type(build: Callable, _: Any, args: tuple, *__: Any) -> Any:
+    return build(*args)
+
+
+def _text_as_bytes(value: Any = '', encoding: Any = 'latin1', *_: Any) -> Inert:
+    # This is how bytes are written; a number would ask for memory, some encodings for time.
+    if not isinstance(value, str | bytes | Inert) or encoding not in ('latin1', 'latin-1'):
+        raise CheckpointError('it is damaged: it asks for memory instead of bringing bytes')
+    return Inert()
+
+
+def _numpy_array(kind: Any, shape: tuple, *_: Any) -> Inert:
+    if shape != (0, ):  # the state that follows says the shape, and brings the bytes
+        raise CheckpointError('it is damaged: it asks for memory instead of bringing an array')
+    return Inert()
+
+
+def _numpy_scalar(dtype: Any, data: Any) -> Inert:
+    """Without data, numpy would allocate what the type says."""
+    return Inert()
