@@ -228,7 +228,7 @@ def test_own_data_configs_take_all_sizes_from_the_model(path):
     dataset = loader.dataset.get('datasets', [loader.dataset])[0]
     with TRANSFORMS.switch_scope_and_registry('tvtsv2_mm'):
         steps = {step['type']: TRANSFORMS.build(step) for step in dataset.pipeline}
-    assert steps['OpenVideo'].short_side == 537
+    assert 'short_side=537' in repr(steps['OpenVideo'])
     assert (steps['CropClip'].size, steps['SampleClipFrames'].num_frames) == (448, 5)
     if 'TokenizeText' in steps:
         assert steps['TokenizeText'].tokenizer.context_length == cfg.model.neck.get(

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
-from tvtsv2_mm.datasets.converters.videos import VIDEO_SUFFIXES, one_spelling
+from tvtsv2_mm.datasets.converters.videos import one_spelling
+from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES
 from tvtsv2_mm.utils.text_files import read_csv, read_names
 
 

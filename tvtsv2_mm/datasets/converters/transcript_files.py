@@ -9,7 +9,8 @@ from pathlib import Path, PurePath
 from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.datasets.converters.report import ConversionReport, convert, fingerprint
 from tvtsv2_mm.datasets.converters.timing import in_video
-from tvtsv2_mm.datasets.converters.videos import VIDEO_SUFFIXES, VideoIndex, probe_duration
+from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
+from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES
 
 # A language or a kind of text, such as "en-US" or "words".
 _ADDITION = re.compile('[A-Za-z]+([_-][A-Za-z0-9]+)*')
