@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = frozenset((
     '.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
     '.ogv', '.ts', '.vob', '.webm', '.wmv'))
 # The transforms of an evaluation pipeline that make a clip out of a video.
-_CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
+CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 
 Video = str | os.PathLike | np.ndarray
 
@@ -183,7 +183,7 @@ def clip_transforms(cfg: ConfigDict) -> list[dict]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
     chosen = {transform['type']: dict(transform) for transform in dataset.get('pipeline', [])
-              if transform['type'] in _CLIP_TRANSFORMS}
+              if transform['type'] in CLIP_TRANSFORMS}
     if 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
         chosen = dict(OpenVideo=dict(short_side=int(1.2 * size)),
                       SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'))
@@ -191,7 +191,7 @@ def clip_transforms(cfg: ConfigDict) -> list[dict]:
         chosen['OpenVideo']['short_side'] = size
     chosen.setdefault('DecodeClip', {})
     chosen['CropClip'] = dict(size=size, mode='center')
-    return [*(dict(chosen[name], type=name) for name in _CLIP_TRANSFORMS),
+    return [*(dict(chosen[name], type=name) for name in CLIP_TRANSFORMS),
             dict(type='PackVideoText')]
 
 

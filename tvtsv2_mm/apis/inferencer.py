@@ -28,6 +28,7 @@ from tvtsv2_mm.apis.clips import (
     iterate_clips,
     list_videos,
 )
+from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.apis.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
@@ -68,6 +69,8 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError(f'dtype must be one of {tuple(DTYPES)}, not {dtype!r}')
         if model is not None and isinstance(model, os.PathLike):
             model = os.fspath(model)
+        if isinstance(model, str) and os.path.isfile(model):
+            model = load_config(model)
         self.dtype = DTYPES[dtype]
         super().__init__(model, weights, device, scope, show_progress)
         self.device = next(self.model.parameters()).device

@@ -51,8 +51,9 @@ def load_config(path: str) -> Config:
         raise FileNotFoundError(
             f'there is no config {path}{_similar_configs(file)}; paths are relative to the folder '
             f'that you are in ({Path.cwd()})')
-    if file.suffix not in ('.py', '.json', '.yaml', '.yml'):
-        raise ValueError(f'a config ends in .py, .json, .yaml or .yml, but this is {path}')
+    # JSON and YAML look like data, but what they name would be imported and called all the same.
+    if file.suffix != '.py':
+        raise ValueError(f'a config is a Python file and ends in .py, but this is {path}')
     return Config.fromfile(path)
 
 
@@ -73,12 +74,16 @@ def check_resume(cfg: Config) -> None:
     """Look whether the run can go on from the checkpoint that it resumes; call it last.
 
     Raises:
-        ValueError: the checkpoint is a folder, from which only a sharded run goes on.
+        ValueError: the checkpoint is a folder, from which only a sharded run goes on; or the work
+            folder names an address.
     """
-    if not cfg.get('resume') or _strategy(cfg) == 'FullyShardStrategy':
+    if not cfg.get('resume'):
         return
     path = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
-    if path is not None and is_sharded(path):
+    if path is not None and not cfg.get('load_from') and '://' in path:
+        raise ValueError(f'{cfg.work_dir}/last_checkpoint names {path}: to go on from there, give '
+                         'the address to --resume')
+    if path is not None and is_sharded(path) and _strategy(cfg) != 'FullyShardStrategy':
         raise ValueError(
             f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
             'on (docs/scale.md); give it as load_from to start a new run with its weights')
