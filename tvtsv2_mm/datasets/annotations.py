@@ -4,7 +4,7 @@ tools/data/README.md shows them. A line that does not fit is an error that names
 """
 
 import json
-import math
+import re
 from collections.abc import Callable, Iterator
 from operator import le
 from pathlib import Path
@@ -15,6 +15,9 @@ Check = Callable[[dict], None]
 TRANSCRIPT_KEYS = frozenset({'path', 'duration', 'words', 'segments', 'id', 'meta'})
 CAPTION_KEYS = frozenset(
     {'path', 'captions', 'duration', 'start', 'end', 'answer', 'id', 'meta'})
+# Of a video, in seconds: 115 days. Beyond it are faults and other units.
+LONGEST = 1e7
+_HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
 
 
 class AnnotationError(ValueError):
@@ -177,6 +180,11 @@ def _record(line: bytes, check: Check, where: str) -> dict:
     if not isinstance(record, dict):
         raise AnnotationError(f'{where}: a JSON object is needed, found {text.strip()[:40]!r}')
     try:
+        if _HALF_CHARACTER.search(text):
+            json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise AnnotationError(f'{where}: it holds half a character ({error})') from error
+    try:
         check(record)
     except AnnotationError as error:
         raise AnnotationError(f'{where}: {error}') from None
@@ -198,15 +206,18 @@ def _check_keys(record: dict, known: frozenset[str]) -> None:
 def _check_path(record: dict) -> None:
     if not isinstance(record.get('path'), str) or not record['path'].strip():
         raise AnnotationError('"path" (of the video) is missing or no text')
+    if '\0' in record['path']:
+        raise AnnotationError(f'"path" {record["path"]!r} is no name of a file')
 
 
 def _is_seconds(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value <= LONGEST
 
 
 def _check_seconds(record: dict, key: str, required: bool = False) -> None:
     if (required or key in record) and not _is_seconds(record.get(key)):
-        raise AnnotationError(f'"{key}" must be seconds, 0 or more, not {record.get(key)!r}')
+        raise AnnotationError(f'"{key}" must be seconds, 0 to {LONGEST:.0f}, not '
+                              f'{record.get(key)!r}')
 
 
 def _check_timed_texts(entries: Any, key: str) -> None:
@@ -226,7 +237,7 @@ def _all_fit(entries: list) -> bool:
     return (set(map(type, texts)) == {str} and all(map(str.strip, texts))
             and {*map(type, starts), *map(type, ends)} <= {int, float}
             and starts[0] >= 0 and all(map(le, starts, starts[1:]))
-            and all(map(le, starts, ends)) and max(ends) < math.inf)
+            and all(map(le, starts, ends)) and max(ends) <= LONGEST)
 
 
 def _raise_for_the_first_that_does_not_fit(entries: list, key: str) -> None:
@@ -234,8 +245,9 @@ def _raise_for_the_first_that_does_not_fit(entries: list, key: str) -> None:
     for number, entry in enumerate(entries):
         if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)
                 and entry[0].strip() and _is_seconds(entry[1]) and _is_seconds(entry[2])):
-            raise AnnotationError(f'"{key}" {number} must be [text, start, end] in seconds, with '
-                                  f'a text that is not empty, not {entry!r}')
+            raise AnnotationError(f'"{key}" {number} must be [text, start, end], with a text '
+                                  f'that is not empty and seconds, 0 to {LONGEST:.0f}, not '
+                                  f'{entry!r}')
         if entry[2] < entry[1]:
             raise AnnotationError(f'"{key}" {number} ends before it starts: {entry!r}')
         if entry[1] < previous:
