@@ -31,12 +31,12 @@ def load_transcripts(path: str | Path) -> list[dict]:
         FileNotFoundError: there is no such file.
         AnnotationError: a line does not fit.
     """
-    return [_record(line, check_transcript, where) for _, where, line in _lines(path)]
+    return [parse_record(line, check_transcript, where) for _, where, line in _lines(path)]
 
 
 def load_captions(path: str | Path) -> list[dict]:
     """Read records of "video + captions"; errors as in :func:`load_transcripts`."""
-    return [_record(line, check_caption, where) for _, where, line in _lines(path)]
+    return [parse_record(line, check_caption, where) for _, where, line in _lines(path)]
 
 
 def load_labels(path: str | Path) -> list[tuple[str, int]]:
@@ -68,7 +68,7 @@ def find_records(path: str | Path, check: Check | None) -> list[int]:
     offsets = []
     for offset, where, line in _lines(path):
         if check is not None:
-            _record(line, check, where)
+            parse_record(line, check, where)
         offsets.append(offset)
     return offsets
 
@@ -79,9 +79,9 @@ def read_record(path: str | Path, offset: int, check: Check) -> dict:
         file.seek(offset)
         line = file.readline()
     try:
-        return _record(line, check, '')
+        return parse_record(line, check, '')
     except AnnotationError:
-        return _record(line, check, _where(path, _line_number(path, offset)))
+        return parse_record(line, check, _where(path, _line_number(path, offset)))
 
 
 def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | AnnotationError]]:
@@ -93,7 +93,7 @@ def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | A
     """
     for offset, where, line in _lines(path):
         try:
-            yield offset, _record(line, check, where)
+            yield offset, parse_record(line, check, where)
         except AnnotationError as error:
             yield offset, error
 
@@ -171,7 +171,17 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f'{name} is no number')
 
 
-def _record(line: bytes, check: Check, where: str) -> dict:
+def parse_record(line: bytes, check: Check, where: str) -> dict:
+    """Read a record from its text.
+
+    Args:
+        line: UTF-8.
+        check: checks it.
+        where: as errors call it.
+
+    Raises:
+        AnnotationError: it does not fit.
+    """
     text = _text(line, where)
     try:
         record = json.loads(text, parse_constant=_no_number)

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.shards.index import load_index
-from tvtsv2_mm.datasets.shards.stream import read_samples
+from tvtsv2_mm.datasets.shards.sharded_dataset import ShardedCaptionDataset
+from tvtsv2_mm.datasets.shards.stream import RawSample, read_samples
 
 
 @pytest.mark.parametrize('place', [
@@ -82,3 +84,16 @@ def test_an_index_changed_at_random_is_read_or_named(tmp_path):
             refused += 1
             assert str(error).startswith(f'{path} is no index of shards: ')
     assert refused > 250
+
+
+@pytest.mark.parametrize(('text', 'reason'), [
+    (b'[' * 100000, 'not a JSON object'), (b'[1]', 'a JSON object is needed'),
+    (b'\xff', 'not UTF-8'), (b'{"path": "a.mp4", "captions": ["\\ud800"]}', 'half a character'),
+    (b'{"path": "a.mp4", "captions": ["a"], "end": 1e300}', '"end" must be seconds')])
+def test_a_damaged_record_is_skipped_with_its_reason(text, reason, tmp_path):
+    (tmp_path / 'index.json').write_text(
+        '{"kind": "captions", "shards": [{"name": "a.tar", "samples": 1}]}')
+    dataset = ShardedCaptionDataset(str(tmp_path / 'index.json'))
+    raw = RawSample(number=0, label='a.tar::0', files={'json': text, 'mp4': b''})
+    with pytest.raises(UnusableSampleError, match=f'a.tar::0: its .json does not fit: .*{reason}'):
+        dataset._prepare(raw, np.random.default_rng(0), [])
