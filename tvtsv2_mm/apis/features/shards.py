@@ -5,6 +5,7 @@ Layout::
     meta.json               what the features were made with
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
     parts/00000000.json     its videos, row by row, and those that failed
+    checkpoint.json         hash of the checkpoint, and of which file it is
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
 
@@ -15,6 +16,7 @@ first. The index is written last, when all parts are there, and can be made agai
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +32,12 @@ from tvtsv2_mm.apis.part_store import (
     check_fields,
     read_json,
     read_json_lines,
+    to_json,
     to_json_lines,
     write_atomically,
 )
+from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
 
 FORMATS = ('npy', 'safetensors', 'parquet')
@@ -131,6 +136,34 @@ class FeatureStore(PartStore):
                 parquet.write_table(
                     arrow.table({'video': list(videos), 'features': rows}), path)
         return write
+
+
+def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
+    """The hash by which features and a checkpoint are known to belong together.
+
+    A checkpoint has gigabytes: its hash is kept in ``checkpoint.json`` beside the features, with
+    the names, sizes and times of its files, and made again when one of these differs.
+
+    Args:
+        folder: of the features.
+        weights: file or folder; of an address there is no hash.
+    """
+    local = Path(weights).expanduser()
+    if not local.exists():
+        return None
+    stats = [(file.resolve(), file.stat()) for file in files_of(local)]
+    known = dict(files=[[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats])
+    kept = Path(folder, 'checkpoint.json')
+    try:
+        found = read_json(kept)
+    except (OSError, ValueError):
+        found = {}
+    if found.get('files') == known['files'] and isinstance(found.get('sha256'), str):
+        return found['sha256']
+    known['sha256'] = describe_checkpoint(weights, None)['sha256']
+    with suppress(OSError):  # a folder that only others may write to
+        write_atomically(kept, to_json(known))
+    return known['sha256']
 
 
 def load_features(folder: str | os.PathLike) -> FeatureSet:
