@@ -54,10 +54,11 @@ def fit(args: argparse.Namespace) -> None:
         result = fit_probe(cache, kind, seed=args.seed)
         path = folder / f'{Path(args.cache).stem}_{kind}.json'
         write_result(path, result)
-        probe, metrics = result['probe'], result['metrics']['raw']
-        print(f'{kind}: top 1 {metrics["acc/top1"]:.2f}, top 5 {metrics["acc/top5"]:.2f} '
-              f'({probe["setting"]} = {probe["chosen"]:g}, chosen on {probe["validation"]}); '
-              f'{path}')
+        probe = result['probe']
+        figures = ', '.join(f'{name.removeprefix("acc/")} {value:.2f}'
+                            for name, value in result['metrics']['raw'].items())
+        print(f'{kind}: {figures} ({probe["setting"]} = {probe["chosen"]:g}, chosen on '
+              f'{probe["validation"]}); {path}')
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.datasets import packet_index, torchcodec_reader
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
@@ -90,11 +91,13 @@ def test_same_frames_for_the_same_indices(kinds, kind, backend):
 
 
 @pytest.mark.parametrize('name', ['part_0.mp4', 'example.mp4', 'rotated_90.mov'])
-def test_leaving_frames_out_changes_no_pixel(name):
+@pytest.mark.parametrize('interpolation', ['nearest', 'fast'])
+def test_leaving_frames_out_changes_no_pixel(name, interpolation):
     path = str(VIDEOS / name)
-    full = SequentialReader(VideoSource(path), short_side=96)
+    scaling = FrameScaling(short_side=96, interpolation=interpolation)
+    full = SequentialReader(VideoSource(path), scaling=scaling)
     reference = full.get_frames(np.arange(full.num_frames))
-    video = PyAVReader(VideoSource(path), short_side=96)
+    video = PyAVReader(VideoSource(path), scaling=scaling)
     for seed in range(5):
         wanted = np.random.default_rng(seed).integers(0, video.num_frames, 6)
         np.testing.assert_array_equal(video.get_frames(wanted), reference[wanted])

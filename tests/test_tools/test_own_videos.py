@@ -100,7 +100,7 @@ def test_zero_shot_recognition(convert, run):
         classes = F.normalize(runner.model.neck(tokens), dim=-1)
     right = (videos @ classes.T).argmax(dim=1) == torch.tensor([2, 0, 1])
     assert metrics()['acc/top1'] == pytest.approx(100 * right.float().mean().item())
-    assert metrics()['acc/top5'] == 100
+    assert set(metrics()) == {'acc/top1', 'acc/mean_class_top1'}  # top 5 of 3 cannot fail
 
 
 def test_retrieval(convert, run):

@@ -77,6 +77,7 @@ def _facts(result: dict) -> dict[str, str]:
         'query bank sha256': _short(bank.get('sha256')),
         'query bank texts': bank.get('texts'),
         'checkpoint sha256': _short(checkpoint.get('sha256')),
+        'trained further': 'yes' if result.get('trained_further') else None,
         'checkpoint layout': keys.get('layout'),
         'tensors new / unneeded': f'{len(keys["new"])} / {len(keys["unneeded"])}' if keys else None,
         'config sha256': _short((result.get('config') or {}).get('sha256')),

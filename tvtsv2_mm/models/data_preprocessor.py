@@ -21,8 +21,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     Pixels stay uint8 until they are on the device: a quarter of the bytes to move. Texts are cut to
     the longest of the batch before, where looking for it waits for no device. Frames from a
-    sample's ``num_valid_frames`` on are set to 0 after normalisation (``short_clip='black'`` of
-    ``DecodeClip``).
+    sample's ``num_valid_frames`` on are set to 0 after normalisation, in each view
+    (``short_clip='black'`` of ``DecodeClip``).
 
     Args:
         mean: Of each channel, RGB, in pixel values 0..255. The default is ImageNet's, as in the
@@ -111,7 +111,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     def _blacken(video: Tensor, data_samples: Sequence[ActionDataSample]) -> None:
         for clip, sample in zip(video, data_samples, strict=True):
             num_valid = sample.get('num_valid_frames', len(clip))
-            clip[num_valid:] = 0
+            clip.unflatten(0, (sample.get('num_views', 1), -1))[:, num_valid:] = 0
 
 
 def _cut_texts(data: dict) -> dict:

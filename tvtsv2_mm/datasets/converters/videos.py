@@ -1,6 +1,7 @@
 """The video files that a converter finds: by name, and how long they are."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
@@ -34,31 +35,40 @@ class VideoIndex:
             for name in names:
                 stem, suffix = os.path.splitext(name)
                 if suffix.lower() in VIDEO_SUFFIXES:
-                    self._by_stem[stem].append(os.path.normpath(os.path.join(prefix, name)))
+                    path = os.path.normpath(os.path.join(prefix, name))
+                    self._by_stem[one_spelling(stem)].append(path)
         if not self._by_stem:
             raise FileNotFoundError(f'there is no video under {root}')
 
-    def find(self, stem: str, folder: str = '') -> str:
+    def find(self, stem: str, folder: str | None = None, *, anywhere: bool = True) -> str:
         """Path, relative to the root, of the video of this name.
 
         Args:
             stem: File name without its ending.
-            folder: Where to prefer it, relative to the root.
+            folder: Where to prefer it, relative to the root; None prefers none.
+            anywhere: Take one in another folder than ``folder``: for names that are ids.
 
         Raises:
-            DropRecord: If there is none, or several and none of them in ``folder``.
+            DropRecord: If there is none, or several and not one of them in ``folder``.
         """
-        paths = self._by_stem.get(stem, [])
-        near = [path for path in paths if os.path.dirname(path) == folder]
-        found = near if len(near) == 1 else paths
+        paths = self._by_stem.get(one_spelling(stem), [])
+        near = [path for path in paths if folder is not None
+                and one_spelling(os.path.dirname(path)) == one_spelling(folder)]
+        found = near if len(near) == 1 or not anywhere else paths
         if not found:
-            raise DropRecord('there is no video file of its name')
+            raise DropRecord('a video file of its name is in another folder only' if paths
+                             else 'there is no video file of its name')
         if len(found) > 1:
             raise DropRecord('several video files have its name')
         return found[0]
 
     def __contains__(self, stem: str) -> bool:
-        return stem in self._by_stem
+        return one_spelling(stem) in self._by_stem
+
+
+def one_spelling(name: str) -> str:
+    """A name whose letters with accents are one character each: macOS writes some as two."""
+    return unicodedata.normalize('NFC', name)
 
 
 def probe_duration(path: str | Path) -> float:

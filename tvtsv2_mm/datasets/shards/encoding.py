@@ -9,12 +9,13 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_header import (
     VideoHeader,
     open_stream,
+    read_orientation,
     read_video_header,
-    shown_size,
-    size_for_short_side,
 )
 from tvtsv2_mm.datasets.video_source import VideoSource
 
@@ -74,8 +75,9 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     """
     video = VideoSource(path)
     header = read_video_header(video)
-    size = shown_size(video, header)
-    height, width = size_for_short_side(*size, min(config.short_side, *size))
+    orientation = read_orientation(video)
+    size = orientation.size(header.height, header.width)
+    height, width = FrameScaling(short_side=min(config.short_side, *size)).size_of(*size)
     fps = header.fps or 25.0
     target = io.BytesIO()
     times: list[float] = []
@@ -83,7 +85,7 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
         frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps, header)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
         for time, frame, is_key in _with_keys(frames, config.key_seconds):
-            picture = _picture(frame, encoder.height, encoder.width)
+            picture = _picture(frame, orientation, encoder.height, encoder.width)
             picture.pts = round((time - (times or [time])[0]) / encoder.codec_context.time_base)
             picture.time_base = encoder.codec_context.time_base
             picture.pict_type = (av.video.frame.PictureType.I if is_key
@@ -149,12 +151,12 @@ def _with_keys(frames: Iterator[tuple[float, av.VideoFrame]], key_seconds: float
         yield *held, last_key is None
 
 
-def _picture(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+def _picture(frame: av.VideoFrame, orientation: Orientation, height: int, width: int
+             ) -> av.VideoFrame:
     """The picture as it is shown, at the size that is wanted."""
-    turns = frame.rotation // 90 % 4
-    if turns:
-        upright = (height, width) if turns % 2 == 0 else (width, height)
-        rgb = frame.reformat(width=upright[1], height=upright[0], format='rgb24',
+    if not orientation.is_upright:
+        stored_height, stored_width = orientation.size(height, width)
+        rgb = frame.reformat(width=stored_width, height=stored_height, format='rgb24',
                              interpolation='BICUBIC').to_ndarray()
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(rgb, turns)), 'rgb24')
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(orientation.apply(rgb)), 'rgb24')
     return frame.reformat(width=width, height=height, format='yuv420p', interpolation='BICUBIC')

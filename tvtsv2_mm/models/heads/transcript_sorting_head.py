@@ -68,6 +68,9 @@ class TranscriptSortingHead(BaseModule):
         super().__init__()
         if embed_dim % heads:
             raise ValueError(f'embed_dim ({embed_dim}) must be a multiple of heads ({heads})')
+        if num_transcripts < 2:
+            raise ValueError(f'num_transcripts must be at least 2, not {num_transcripts}: one '
+                             'transcript is in order anyway')
         if depth < 1:
             raise ValueError(f'depth must be at least 1, not {depth}')
         self.num_transcripts = num_transcripts
