@@ -200,6 +200,17 @@ class TestCheckpoints:
         with pytest.raises(pickle.UnpicklingError):
             mmengine_checkpoint.load_url(f'file://{path}', model_dir=str(tmp_path / 'cache'))
 
+    @pytest.mark.parametrize('address', ['', 'file://'])
+    def test_what_a_resumed_run_would_obey_is_left_out(self, tmp_path, address):
+        path = self.save(tmp_path / 'own.pth', {
+            'meta': {'config': 'raise SystemExit', 'epoch': 1},
+            'message_hub': {'runtime_info': {'best_ckpt': '/home', 'best_ckpt_acc': '/home',
+                                             'best_score': 1.0}}})
+        loaded = (mmengine_checkpoint.load_url(f'file://{path}', model_dir=str(tmp_path / 'cache'))
+                  if address else self.load(path))
+        assert loaded == {'meta': {'epoch': 1},
+                          'message_hub': {'runtime_info': {'best_score': 1.0}}}
+
     def test_the_allow_list_is_for_these_loads_alone(self, tmp_path):
         path = self.save(tmp_path / 'own.pth', {'history': HistoryBuffer([1.0], [1])})
         self.load(path)

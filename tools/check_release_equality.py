@@ -7,9 +7,8 @@ when a file cannot be used.
 import argparse
 import sys
 
-from terminaltables import AsciiTable
-
 from tvtsv2_mm.apis.release_equality import compare_with_release
+from tvtsv2_mm.apis.tables import print_table
 
 
 def main() -> int:
@@ -26,7 +25,8 @@ def main() -> int:
             return 2
         rows = [[d.quantity, f'{d.error:.2e}', f'{d.tolerance:.0e}', '' if d.passed else 'BEYOND']
                 for d in differences]
-        print(AsciiTable([['quantity', 'largest error', 'tolerance', ''], *rows], path).table)
+        print(path)
+        print_table([['quantity', 'largest error', 'tolerance', ''], *rows])
         failed += sum(not d.passed for d in differences)
     print(f'{len(files)} files, {failed} quantities beyond the tolerance')
     return 1 if failed else 0

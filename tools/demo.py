@@ -5,14 +5,16 @@
 """
 
 import argparse
+import json
+import sys
+from contextlib import redirect_stdout
 from itertools import count
 from pathlib import Path
-
-from terminaltables import AsciiTable
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import check_file
 from tvtsv2_mm.apis.pictures import write_png
+from tvtsv2_mm.apis.tables import print_table, printable
 from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
 
 
@@ -29,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--top-k', type=int, default=5, help='labels to show (%(default)s)')
     parser.add_argument('--out', help='picture to write (<name of the video>_labels.png); of a '
                         'folder of videos: folder of their pictures (none)')
+    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     return parser
 
 
@@ -43,23 +46,28 @@ def main() -> None:
             raise ValueError(f'--out must end in .png, got {out}')
         check_file(args.video, 'video')
         check_file(args.checkpoint, 'checkpoint')
-        infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                 dtype=args.dtype, clips=args.clips, show_progress=is_folder)
-        result = infer(args.video, task='zero-shot', labels=args.labels, prompts=args.prompt,
-                       top_k=args.top_k, skip_failed=is_folder, draw=not is_folder,
-                       out_dir=out if is_folder else None)
+        with redirect_stdout(sys.stderr):
+            infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
+                                     dtype=args.dtype, clips=args.clips, show_progress=is_folder)
+            result = infer(args.video, task='zero-shot', labels=args.labels, prompts=args.prompt,
+                           top_k=args.top_k, skip_failed=is_folder, draw=not is_folder,
+                           out_dir=out if is_folder else None)
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         parser.error(str(error))
-    for prediction in result['predictions']:
-        rows = [[place, label, f'{score:.4f}', f'{share:.1%}'] for place, label, score, share in
-                zip(count(1), prediction['labels'], prediction['scores'],
-                    prediction['probabilities'], strict=False)]
-        print(AsciiTable([['', 'label', 'cosine', 'probability'], *rows],
-                         title=prediction['video']).table)
-    for failure in result['failed']:
-        print(f'failed: {failure["video"]}: {failure["reason"]}')
     if not is_folder:
         write_png(out, result['visualization'][0])
+    if args.json:
+        print(json.dumps(dict(predictions=result['predictions'], failed=result['failed'],
+                              pictures=out)))
+        return
+    print_table([['video', 'rank', 'label', 'cosine', 'probability'], *(
+        [prediction['video'], rank, label, f'{score:.4f}', f'{share:.1%}']
+        for prediction in result['predictions']
+        for rank, label, score, share in zip(
+            count(1), prediction['labels'], prediction['scores'], prediction['probabilities'],
+            strict=False))])
+    for failure in result['failed']:
+        print(printable(f'failed: {failure["video"]}: {failure["reason"]}'))
     if out is not None:
         print(f'pictures: {out}' if is_folder else f'picture: {out}')
 

@@ -8,11 +8,10 @@ Each takes any batch: video uint8 (B, T, 3, H, W) in RGB, tokens int64 (B, L); e
 
 import argparse
 
-from terminaltables import AsciiTable
-
 from tvtsv2_mm.apis.export import export_towers
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import check_file
+from tvtsv2_mm.apis.tables import print_table
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +37,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     rows = [[str(path), f'{difference:.1e}'] for path, difference in differences.items()]
-    print(AsciiTable([['file', 'largest difference from the model'], *rows]).table)
+    print_table([['file', 'largest difference from the model'], *rows])
 
 
 if __name__ == '__main__':

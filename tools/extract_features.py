@@ -10,13 +10,12 @@ OUT then holds the shards, index.jsonl, failed.jsonl and meta.json.
 import argparse
 import os
 
-from terminaltables import AsciiTable
-
 from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.features.profile import ExtractionProfile
 from tvtsv2_mm.apis.features.shards import FORMATS
 from tvtsv2_mm.apis.launch import LAUNCHERS, check_file, parse_launch_arguments
+from tvtsv2_mm.apis.tables import print_table
 from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
 
 
@@ -83,7 +82,7 @@ def main() -> None:
         seconds = profile.seconds()
         rows = [[place, f'{time:.1f}', f'{time / sum(seconds.values()):.1%}']
                 for place, time in seconds.items()]
-        print(AsciiTable([['time in', 'seconds', 'share'], *rows]).table)
+        print_table([['time in', 'seconds', 'share'], *rows])
 
 
 if __name__ == '__main__':

@@ -4,15 +4,17 @@
 """
 
 import argparse
-
-from terminaltables import AsciiTable
+import json
+import sys
+from contextlib import redirect_stdout
 
 from tvtsv2_mm.apis.features import load_features
 from tvtsv2_mm.apis.features.search import search
+from tvtsv2_mm.apis.features.shards import checkpoint_sha256
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import check_file
+from tvtsv2_mm.apis.tables import print_table
 from tvtsv2_mm.apis.tool_arguments import add_model_arguments
-from tvtsv2_mm.evaluation.results import describe_checkpoint
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,7 +25,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('texts', nargs='+', metavar='text', help='what to look for')
     add_model_arguments(parser)
     parser.add_argument('--top-k', type=int, default=10, help='videos of a text (%(default)s)')
+    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     return parser
+
+
+def find(args: argparse.Namespace) -> list[list[tuple[str, float]]]:
+    """Videos and cosines for each text."""
+    features = load_features(args.features)
+    check_file(args.checkpoint, 'checkpoint')
+    if (checkpoint_sha256(args.features, args.checkpoint)
+            != features.meta['checkpoint_sha256']):
+        raise ValueError(f'{args.features} was made with another checkpoint '
+                         f'({features.meta["checkpoint"]}) than {args.checkpoint}')
+    inferencer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
+                                  dtype=args.dtype, texts_only=True, show_progress=False)
+    return search(features, inferencer.embed_texts(args.texts), args.top_k)
 
 
 def main() -> None:
@@ -31,20 +47,20 @@ def main() -> None:
     parser = build_parser()
     args = parser.parse_args()
     try:
-        features = load_features(args.features)
-        check_file(args.checkpoint, 'checkpoint')
-        sha256 = describe_checkpoint(args.checkpoint, None)['sha256']
-        if sha256 != features.meta['checkpoint_sha256']:
-            raise ValueError(f'{args.features} was made with another checkpoint '
-                             f'({features.meta["checkpoint"]}) than {args.checkpoint}')
-        inferencer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                      dtype=args.dtype, show_progress=False)
-        found = search(features, inferencer.embed_texts(args.texts), args.top_k)
+        with redirect_stdout(sys.stderr):
+            found = find(args)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    for text, ranking in zip(args.texts, found, strict=True):
-        rows = [[i, video, f'{score:.4f}'] for i, (video, score) in enumerate(ranking, 1)]
-        print(AsciiTable([['', 'video', 'cosine'], *rows], title=text).table)
+    if args.json:
+        print(json.dumps(dict(predictions=[
+            dict(text=text, videos=[video for video, _ in ranking],
+                 scores=[score for _, score in ranking])
+            for text, ranking in zip(args.texts, found, strict=True)])))
+        return
+    print_table([['text', 'rank', 'video', 'cosine'], *(
+        [text, rank, video, f'{score:.4f}']
+        for text, ranking in zip(args.texts, found, strict=True)
+        for rank, (video, score) in enumerate(ranking, 1))])
 
 
 if __name__ == '__main__':

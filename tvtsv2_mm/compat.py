@@ -206,7 +206,24 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
 def load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``load`` with ``weights_only=True`` and the allow list of mmengine's checkpoints."""
     with torch.serialization.safe_globals(allowed_in_checkpoints()):
-        return load(*args, **kwargs, weights_only=True)
+        loaded = load(*args, **kwargs, weights_only=True)
+    _leave_out_what_mmengine_obeys(loaded)
+    return loaded
+
+
+def _leave_out_what_mmengine_obeys(checkpoint: Any) -> None:
+    """Take out what a file must not decide when a run resumes from it.
+
+    ``Runner.resume`` runs the text ``meta.config`` (written by mmcv 1) as Python, and
+    CheckpointHook deletes the file or folder that the message hub calls ``best_ckpt``.
+    """
+    for path, key in (('meta', ), 'config'), (('message_hub', 'runtime_info'), 'best_ckpt'):
+        entries = checkpoint
+        for name in path:
+            entries = entries.get(name) if isinstance(entries, dict) else None
+        if isinstance(entries, dict):
+            for found in [name for name in entries if str(name).startswith(key)]:
+                del entries[found]
 
 
 def allowed_in_checkpoints() -> list[Any]:

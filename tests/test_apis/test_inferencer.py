@@ -219,6 +219,14 @@ def test_one_clear_error(infer, inputs, words, message):
         infer(inputs, **words)
 
 
+def test_the_text_encoder_alone(infer, checkpoint):
+    alone = TVTSv2Inferencer(weights=checkpoint, device='cpu', texts_only=True)
+    assert {name.split('.')[0] for name, _ in alone.model.named_parameters()} == {'neck'}
+    np.testing.assert_array_equal(alone.embed_texts(TEXTS), infer.embed_texts(TEXTS))
+    with pytest.raises(ValueError, match='texts_only'):
+        alone(PATHS[0])
+
+
 @pytest.fixture
 def broken(checkpoint):
     infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)

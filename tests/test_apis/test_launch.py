@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from tvtsv2_mm.apis import launch
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 
 
 @pytest.fixture
@@ -33,10 +34,13 @@ class TestLoadConfig:
         with pytest.raises(FileNotFoundError, match='there is no config no/where'):
             launch.load_config('no/where.py')
 
-    def test_a_file_of_another_kind(self, tmp_path):
-        (tmp_path / 'weights.pth').write_text('')
+    @pytest.mark.parametrize('name', ['weights.pth', 'data.json', 'data.yml'])
+    def test_a_file_of_another_kind(self, tmp_path, name):
+        (tmp_path / name).write_text('{"custom_imports": {"imports": ["no_such_module"]}}')
         with pytest.raises(ValueError, match=r'ends in \.py'):
-            launch.load_config(str(tmp_path / 'weights.pth'))
+            launch.load_config(str(tmp_path / name))
+        with pytest.raises(ValueError, match=r'ends in \.py'):
+            TVTSv2Inferencer(tmp_path / name, 'x.pth')
 
     @pytest.mark.parametrize(('text', 'error', 'message'), [
         ("_base_ = 'nowhere/base.py'", FileNotFoundError,
@@ -197,4 +201,13 @@ def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
     with pytest.raises(ValueError, match=r'epoch_1\.pth is a sharded checkpoint'):
         launch.check_resume(cfg)
     cfg.update(runner_type='FlexibleRunner', strategy=dict(type='tvtsv2_mm.FullyShardStrategy'))
+    launch.check_resume(cfg)
+
+
+def test_an_address_in_last_checkpoint_is_not_followed(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('https://example.org/a.pth')
+    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None))
+    with pytest.raises(ValueError, match=r'last_checkpoint names .*example\.org.*--resume'):
+        launch.check_resume(cfg)
+    cfg.load_from = 'https://example.org/a.pth'
     launch.check_resume(cfg)

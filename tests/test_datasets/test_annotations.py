@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.annotations import (
@@ -11,6 +12,8 @@ from tvtsv2_mm.datasets.annotations import (
     load_transcripts,
     read_record,
 )
+from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
 
 TRANSCRIPT = {'path': 'a.mp4', 'duration': 9.5, 'words': [['so', 0.1, 0.3], ['it', 0.3, 0.5]]}
 CAPTION = {'path': 'a.mp4', 'captions': ['a dog', 'a dog runs']}
@@ -33,6 +36,14 @@ def test_transcripts(tmp_path):
     (dict(path=''), '"path"'),
     (dict(duration=None), '"duration" must be seconds'),
     (dict(duration=True), '"duration" must be seconds'),
+    (dict(duration=1e300), '"duration" must be seconds, 0 to 10000000'),
+    (dict(duration=10**400), '"duration" must be seconds'),
+    (dict(words=[['so', 0.1, 10**400]]), r'"words" 0 must be'),
+    (dict(words=[['so', 10**20, 10**20]]), r'"words" 0 must be'),
+    (dict(words=[['so', 0.1, 0.2], ['it', 0.5, 1e7 + 1]]), r'"words" 1 must be'),
+    (dict(path='a\0.mp4'), 'no name of a file'),
+    (dict(path='\ud800.mp4'), 'half a character'),
+    (dict(meta=dict(a=['\udfff'])), 'half a character'),
     (dict(segments=[]), 'exactly one of "words" and "segments" is needed, found words and seg'),
     (dict(words=[['so', 0.5, 0.3]]), 'ends before it starts'),
     (dict(words=[['so', 0.5, 0.6], ['it', 0.1, 0.2]]), 'sorted by start; 1'),
@@ -60,6 +71,7 @@ def test_bad_transcripts_name_file_and_line(tmp_path, change, message):
     (dict(captions='a dog'), '"captions"'),
     (dict(captions=['a dog', ' ']), '"captions"'),
     (dict(start=4, end=3), 'must be later than'),
+    (dict(end=10**400), '"end" must be seconds'),
     (dict(answer=2), r'index of a caption, 0\.\.1'),
     (dict(words=[]), "unknown key 'words'"),
 ])
@@ -118,6 +130,29 @@ def test_times_are_finite(tmp_path, number):
     line = line.replace('"X"', number)
     with pytest.raises(AnnotationError, match=r'list\.jsonl, line 1: '):
         load_transcripts(write(tmp_path, line))
+
+
+def test_records_changed_at_random_are_usable_or_named(tmp_path):
+    """What passes the check passes the transform that draws from it, or is given up there."""
+    segments = [['hello there \U0001f600', 0, 8], ['and now we go on', 9, 20],
+                ['more words come here', 21, 40], ['even more said', 41, 80]]
+    whole = json.dumps({'path': 'a', 'duration': 90.5, 'segments': segments})
+    sample = SampleTranscriptSegments()
+    rng, taken = np.random.default_rng(0), 0
+    for _ in range(1000):
+        place, count = rng.integers(len(whole)), rng.integers(3)
+        inserted = ''.join(rng.choice(list('0179eE.-,:"[]{}u\\dx '), rng.integers(4)))
+        path = write(tmp_path, whole[:place] + inserted * rng.choice([1, 1, 1, 400])
+                     + whole[place + count:])
+        try:
+            [record] = load_transcripts(path)
+            sample(dict(record, filename=record['path'], rng=rng))
+            taken += 1
+        except AnnotationError as error:
+            assert str(error).startswith(f'{path}, line 1: ')
+        except SampleError:
+            taken += 1
+    assert 200 < taken < 800
 
 
 def test_encodings(tmp_path):

@@ -1,6 +1,7 @@
 """What a user with a checkpoint and videos calls, as command lines."""
 
 import json
+import os
 import runpy
 import shutil
 import sys
@@ -21,6 +22,7 @@ from tests.tiny_model import (
     save_tiny_checkpoint,
 )
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.models.backbones import SpaceTimeViT
 
 
@@ -36,6 +38,7 @@ def call(monkeypatch, tmp_path, capsys):
 
     def tool(name, *words):
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, words)])
+        capsys.readouterr()  # what the test itself has printed
         runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
         return capsys.readouterr().out
     return tool
@@ -55,14 +58,46 @@ def test_extract_and_search(call, checkpoint, tmp_path, kind):
                '--num-workers', 0)
     assert '4 videos in features' in out
     texts = ['a man speaks', 'a drawing']
-    rows = table_rows(call('search', 'features', *texts, '-C', checkpoint, '--device', 'cpu',
-                           '--top-k', 3))
+    words = ['search', 'features', *texts, '-C', checkpoint, '--device', 'cpu', '--top-k', 3]
+    heading, *rows = table_rows(call(*words))
     embeds = embed_clips(build_tiny_model(), [read_clip(name) for name in NAMES])
     infer = TVTSv2Inferencer(CONFIG, checkpoint, device='cpu')
     similarity = infer.embed_texts(texts) @ embeds.T
-    expected = [[str(i + 1), NAMES[k], f'{row[k]:.2f}'] for row in similarity
+    assert heading == ['text', 'rank', 'video', 'cosine']
+    expected = [[text, str(i + 1), NAMES[k], f'{row[k]:.2f}']
+                for text, row in zip(texts, similarity, strict=True)
                 for i, k in enumerate(np.argsort(-row)[:3])]
-    assert [[place, video, f'{float(cosine):.2f}'] for place, video, cosine in rows] == expected
+    assert [[*others, f'{float(cosine):.2f}'] for *others, cosine in rows] == expected
+    found = json.loads(call(*words, '--json'))['predictions']
+    assert [prediction['text'] for prediction in found] == texts
+    assert [video for prediction in found for video in prediction['videos']] == [
+        row[2] for row in rows]
+    np.testing.assert_allclose([prediction['scores'] for prediction in found],
+                               -np.sort(-similarity)[:, :3], atol=1e-5)
+
+
+def test_search_hashes_once_and_builds_no_video_tower(call, checkpoint, tmp_path, monkeypatch):
+    checkpoint = shutil.copy(checkpoint, tmp_path / 'own.pth')
+    call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu',
+         '--num-workers', 0)
+    words = ['search', 'features', 'a', '-C', checkpoint, '--device', 'cpu']
+    expected = call(*words)
+    hashed, built = [], []
+    monkeypatch.setattr(results, 'file_sha256', lambda path: hashed.append(path) or 'other')
+    init = SpaceTimeViT.__init__
+
+    def count(self, **options):
+        init(self, **options)
+        built.append({parameter.device.type for parameter in self.parameters()})
+
+    monkeypatch.setattr(SpaceTimeViT, '__init__', count)
+    assert call(*words) == expected
+    assert hashed == []
+    assert all(devices == {'meta'} for devices in built)
+    os.utime(checkpoint, ns=(1, 1))
+    with pytest.raises(SystemExit):
+        call(*words)
+    assert [path.name for path in hashed] == ['own.pth']
 
 
 def test_search_refuses_features_of_another_checkpoint(call, checkpoint, tmp_path, capsys):
@@ -79,12 +114,20 @@ def test_search_refuses_features_of_another_checkpoint(call, checkpoint, tmp_pat
 def test_demo(call, checkpoint, tmp_path):
     labels = ['a man speaks', 'a drawing', 'a room']
     video = VIDEOS / 'part_0.mp4'
-    rows = table_rows(call('demo', video, *labels, '-C', checkpoint, '--device', 'cpu'))
+    words = ['demo', video, *labels, '-C', checkpoint, '--device', 'cpu']
+    heading, *rows = table_rows(call(*words))
     infer = TVTSv2Inferencer(CONFIG, checkpoint, device='cpu', show_progress=False)
     [embed] = embed_clips(build_tiny_model(), [read_clip('part_0.mp4')])
     cosines = infer.embed_texts(labels) @ embed
-    assert [row[1] for row in rows] == [labels[i] for i in np.argsort(-cosines)]
-    assert sum(float(row[3].rstrip('%')) for row in rows) == pytest.approx(100, abs=0.2)
+    assert heading == ['video', 'rank', 'label', 'cosine', 'probability']
+    assert [row[:3] for row in rows] == [
+        [str(video), str(i + 1), labels[k]] for i, k in enumerate(np.argsort(-cosines))]
+    assert sum(float(row[4].rstrip('%')) for row in rows) == pytest.approx(100, abs=0.2)
+    found = json.loads(call(*words, '--json'))
+    assert found['failed'] == [] and found['pictures'] == 'part_0_labels.png'
+    [prediction] = found['predictions']
+    assert prediction['video'] == str(video)
+    assert prediction['labels'] == [row[2] for row in rows]
     picture = imread(tmp_path / 'part_0_labels.png')
     assert picture.shape[1] == 1000
     assert picture.std() > 0.05
@@ -94,11 +137,16 @@ def test_demo_of_a_folder(call, checkpoint, tmp_path):
     folder = shutil.copytree(VIDEOS, tmp_path / 'videos')
     (folder / 'broken.mp4').write_text('no video')
     words = ['demo', 'videos', 'a man speaks', 'a drawing', '-C', checkpoint, '--device', 'cpu']
-    alone = table_rows(call('demo', 'videos/part_0.mp4', *words[2:]))
+    _, *alone = table_rows(call('demo', 'videos/part_0.mp4', *words[2:]))
     out = call(*words)
     assert 'failed: videos/broken.mp4: ' in out
-    rows = table_rows(out)
-    assert [row[0] for row in rows] == ['1', '2'] * 4
+    _, *rows = table_rows(out)
+    assert [row[:2] for row in rows] == [
+        [f'videos/{name}', rank] for name in NAMES for rank in '12']
+    found = json.loads(call(*words, '--json'))
+    assert [prediction['video'] for prediction in found['predictions']] == [
+        f'videos/{name}' for name in NAMES]
+    assert [failure['video'] for failure in found['failed']] == ['videos/broken.mp4']
     assert rows[4:6] == alone
     assert 'picture' not in out
     assert 'pictures: drawn' in call(*words, '--out', 'drawn')

@@ -20,7 +20,7 @@ from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 # The transforms of an evaluation pipeline that make a clip out of a video.
-_CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
+CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 # What clips of a video show: what the model is evaluated with, or the release's feature script.
 CLIP_KINDS = ('protocol', 'feature-script')
 
@@ -189,7 +189,7 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
     chosen = {transform['type']: dict(transform) for transform in dataset.get('pipeline', [])
-              if transform['type'] in _CLIP_TRANSFORMS}
+              if transform['type'] in CLIP_TRANSFORMS}
     if clips == 'feature-script':
         chosen = dict(
             OpenVideo=dict(short_side=size, interpolation='bilinear', keep_ratio=False),
@@ -208,7 +208,7 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     chosen['SampleClipFrames'].setdefault('spacing', 'auto')
     chosen.setdefault('DecodeClip', {}).setdefault('short_clip', 'repeat_last')
     chosen['CropClip'] = dict(size=size, mode='center')
-    return [*(dict(chosen[name], type=name) for name in _CLIP_TRANSFORMS),
+    return [*(dict(chosen[name], type=name) for name in CLIP_TRANSFORMS),
             dict(type='PackVideoText')]
 
 

@@ -54,8 +54,8 @@ def _table(title: str, results: list[dict], names: list[str], figures: dict[str,
             continue
         mark = '' if len(set(values)) == 1 else ' *'
         rows.append([name + mark, *values, *blanks])
-    table = AsciiTable(rows, title)
-    text = table.table
+    # A title inside the frame would be left out where it is wider than the table.
+    text = f'{title}\n{AsciiTable(rows).table}'
     if len(results) > 1:
         text += '\n* the runs differ here'
     return text

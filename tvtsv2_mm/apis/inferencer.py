@@ -1,6 +1,7 @@
 """A trained model on videos, from Python: features, labels, search, order."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -56,6 +57,7 @@ class TVTSv2Inferencer(BaseInferencer):
         weights: checkpoint of any layout that this package reads: file, folder or address.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
+        texts_only: build the text encoder alone, for ``embed_texts`` and ``embed_labels``.
         clips: 'protocol' shows the model what its evaluation does, 'feature-script' what the
             release's script for features does (see :func:`~tvtsv2_mm.apis.clips.clip_transforms`).
         scope: registry scope.
@@ -68,6 +70,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  *,
                  device: str | None = None,
                  dtype: str = 'float32',
+                 texts_only: bool = False,
                  clips: str = 'protocol',
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
@@ -79,6 +82,7 @@ class TVTSv2Inferencer(BaseInferencer):
             model = load_config(model)
             fit_to_model(model)
         self.dtype = DTYPES[dtype]
+        self.texts_only = texts_only
         self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)
         self.device = next(self.model.parameters()).device
@@ -247,10 +251,23 @@ class TVTSv2Inferencer(BaseInferencer):
             cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))
         if cfg.get('model') is None:
             raise ValueError('the config has no model')
+        if self.texts_only and cfg.model.get('neck') is None:
+            raise ValueError('texts cannot be encoded: the model config has no neck')
         # Classes come with the call, and the sizes of another data set's head do not matter.
-        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
-            model = MODELS.build(dict(cfg.model, cls_head=None))
-        self._load_weights_to_model(model, checkpoint, cfg)
+        parts = dict(cfg.model, cls_head=None)
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'), warnings.catch_warnings():
+            if self.texts_only:
+                # Without memory and initial values, so that the whole checkpoint is checked.
+                warnings.filterwarnings('ignore', message='.*non-meta parameter')
+                with torch.device('meta'):
+                    model = MODELS.build(dict(parts, neck=None))
+                model.neck = MODELS.build(parts['neck'])
+            else:
+                model = MODELS.build(parts)
+            self._load_weights_to_model(model, checkpoint, cfg)
+        if self.texts_only:
+            model.backbone = model.contrastive_head = model.sorting_head = None
+            model.data_preprocessor = None
         return model.to(device).eval()
 
     def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None,
@@ -291,6 +308,8 @@ class TVTSv2Inferencer(BaseInferencer):
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],
                texts: Sequence[str], top_k: int) -> None:
+        if self.texts_only:
+            raise ValueError('this inferencer was made with texts_only: it reads no videos')
         if task not in TASKS:
             raise ValueError(f'task must be one of {TASKS}, not {task!r}')
         if top_k < 1:

@@ -59,8 +59,9 @@ def load_config(path: str) -> Config:
         raise FileNotFoundError(
             f'there is no config {path}{_similar_configs(file)}; paths are relative to the folder '
             f'that you are in ({Path.cwd()})')
-    if file.suffix not in ('.py', '.json', '.yaml', '.yml'):
-        raise ValueError(f'a config ends in .py, .json, .yaml or .yml, but this is {path}')
+    # JSON and YAML look like data, but what they name would be imported and called all the same.
+    if file.suffix != '.py':
+        raise ValueError(f'a config is a Python file and ends in .py, but this is {path}')
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:

@@ -1,16 +1,27 @@
-"""Which model a checkpoint holds, so that a checkpoint file alone is enough."""
+"""Which model a checkpoint holds, so that a checkpoint file alone is enough.
+
+A checkpoint may come from anywhere, and a config says which code runs. So of the config in it only
+the known parts of a model, and the transforms that make its clips, are taken; and of these only
+numbers and words.
+"""
 
 import ast
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.infer import BaseInferencer
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
+from tvtsv2_mm.apis.clips import CLIP_TRANSFORMS
+from tvtsv2_mm.checkpoints.convert import CheckpointError, convert_names, detect_layout
 from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.registry import MODELS, TRANSFORMS
+from tvtsv2_mm.utils.errors import one_error
 
 # Published sizes by the width and the side of a patch; heads cannot be read from tensors.
 PUBLISHED = {
@@ -19,6 +30,17 @@ PUBLISHED = {
     (1024, 14): 'vit-l14',
     (1280, 14): 'vit-h14',
 }
+# All that is built by a name in a checkpoint, beside CLIP_TRANSFORMS.
+MODEL_PARTS = {
+    'backbone': ('SpaceTimeViT', 'FramewiseViT'),
+    'neck': ('PartiallyFrozenTextEncoder', ),
+    'contrastive_head': ('VideoTextContrastiveHead', ),
+    'sorting_head': ('TranscriptSortingHead', ),
+    'data_preprocessor': ('VideoTextDataPreprocessor', ),
+}
+# A config of ours has some 10 kB.
+_MOST_CHARACTERS = 1_000_000
+_LARGEST_NUMBER = 1_000_000
 
 
 def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict:
@@ -30,16 +52,29 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
         name: as errors call the file.
 
     Returns:
-        A config with at least ``model``.
+        A config with ``model`` (without classes, and without what only training needs) and, of the
+        data, the transforms of the test pipeline that make clips.
 
     Raises:
-        ValueError: neither of the two; the config has to be given.
+        ValueError: neither of the two, or a config with more than models of this package; the
+            config has to be given.
         CheckpointError: the layout is unknown.
     """
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(f'{name} holds no state dict (names and tensors)')
     text = _written_config(checkpoint)
-    if text is not None:
-        return ConfigDict(literal_config(text))
-    return published_config(checkpoint.get('state_dict', checkpoint), name)
+    weights = checkpoint.get('state_dict', checkpoint)
+    if text is None:
+        return published_config(weights, name)
+    with one_error(f'{name}: the config in the checkpoint is not taken, give the config'):
+        written = literal_config(text)
+        model = _known_model(written.get('model'))
+        pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline') for step in _pipeline(written)
+                    if _type_of(step) in CLIP_TRANSFORMS]
+        for step in pipeline:
+            TRANSFORMS.build(step)
+        _check_size(model, weights)
+    return ConfigDict(model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
 def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
@@ -49,6 +84,7 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
 
     Raises:
         ValueError: another layout, or a size that was never published.
+        CheckpointError: unknown layout, or what has the names of a release's weights is none.
     """
     given = {key.removeprefix('module.'): value for key, value in given.items()}
     layout = detect_layout(given)
@@ -56,7 +92,9 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
     if layout is not RELEASE:
         raise ValueError(f'{name} has the layout {layout.name}, which does not tell its model: '
                          'give the config')
-    width, _, patch, _ = tensors['backbone.conv1.weight'].shape
+    with one_error(f'{name} holds no tensors of a TVTSv2 release', CheckpointError):
+        width, _, patch, _ = tensors['backbone.conv1.weight'].shape
+        num_frames = len(tensors['backbone.temporal_embedding'])
     size = PUBLISHED.get((width, patch))
     if size is None:
         known = ', '.join(f'{w} and {p}' for w, p in PUBLISHED)
@@ -64,7 +102,7 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
                          f'size (those are {known}): give the config')
     folder = Path(BaseInferencer._get_repo_or_mim_dir('tvtsv2_mm'))
     cfg = Config.fromfile(folder / 'configs' / '_base_' / 'models' / f'tvtsv2_{size}.py')
-    cfg.model.backbone.num_frames = len(tensors['backbone.temporal_embedding'])
+    cfg.model.backbone.num_frames = num_frames
     if not any(key.startswith('sorting_head.') for key in tensors):
         cfg.model.sorting_head = None
     return cfg._cfg_dict
@@ -73,21 +111,21 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
 def literal_config(text: str) -> dict:
     """Read the text of a dumped config, which is assignments of literals, without running it.
 
-    A checkpoint may come from anywhere: its config must not be a way to run code.
-
     Raises:
         ValueError: there is something else in it.
+        Exception: what ``ast`` raises at text that is no Python.
 
     Examples:
         >>> literal_config("a = dict(b=[1, -2.5], c={'x y': None})")
         {'a': {'b': [1, -2.5], 'c': {'x y': None}}}
     """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f'it has {len(text)} characters, more than {_MOST_CHARACTERS}')
     result = {}
     for statement in ast.parse(text).body:
         if (not isinstance(statement, ast.Assign) or len(statement.targets) != 1
                 or not isinstance(statement.targets[0], ast.Name)):
-            raise ValueError('the config in the checkpoint is more than literals (line '
-                             f'{statement.lineno}): give the config')
+            raise ValueError(f'it is more than literals (line {statement.lineno})')
         result[statement.targets[0].id] = _literal(statement.value)
     return result
 
@@ -110,8 +148,58 @@ def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise ValueError('the config in the checkpoint is more than literals (line '
-                         f'{node.lineno}): give the config') from None
+        raise ValueError(f'it is more than literals (line {node.lineno})') from None
+
+
+def _known_model(written: Any) -> dict[str, Any]:
+    parts = {key: _known_part(written[key], types, f'model.{key}')
+             for key, types in MODEL_PARTS.items() if written.get(key) is not None}
+    return dict(_known_part({'type': written.get('type')}, ('VideoTextModel', ), 'model'), **parts)
+
+
+def _known_part(written: Mapping[str, Any], types: tuple[str, ...], place: str) -> dict[str, Any]:
+    """A part whose type is on the list, with arguments that are numbers and words."""
+    kind = _type_of(written)
+    if kind not in types:
+        raise ValueError(f'{place}.type is {kind!r}, not {" or ".join(types)}')
+    # Initial weights come from the checkpoint, not from where training once took them.
+    arguments = {key: value for key, value in written.items() if key not in ('type', 'init_cfg')}
+    for key, value in arguments.items():
+        if not (isinstance(key, str) and re.fullmatch('[a-z][a-z0-9_]*', key)
+                and (_is_plain(value) or (isinstance(value, list | tuple) and len(value) < 10
+                     and all(map(_is_plain, value))))):
+            raise ValueError(f'{place}.{key} is {value!r:.80}, neither a word nor numbers')
+    return dict(arguments, type=kind)
+
+
+def _type_of(part: Any) -> str:
+    kind = part.get('type')
+    return kind.removeprefix('tvtsv2_mm.') if isinstance(kind, str) else repr(kind)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch('[A-Za-z0-9_]{1,40}', value) is not None
+    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST_NUMBER)
+
+
+def _pipeline(written: Mapping[str, Any]) -> list[dict]:
+    loader = written.get('test_dataloader') or written.get('val_dataloader') or {}
+    return loader.get('dataset', {}).get('pipeline', [])
+
+
+def _check_size(model: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Before memory is taken for a model: it must be about as large as the weights in the file."""
+    for place, part in model.items():
+        for key in ('layers', 'depth'):
+            if isinstance(part, dict) and not 0 <= part.get(key, 0) <= len(weights):
+                raise ValueError(f'model.{place}.{key} is {part[key]}, but there are '
+                                 f'{len(weights)} tensors')
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        described = sum(x.numel() for x in MODELS.build(model).state_dict().values())
+    given = sum(x.numel() for x in weights.values() if isinstance(x, Tensor))
+    if described > 2 * given:
+        raise ValueError(f'its model has {described} numbers, but there are {given} in the file')
 
 
 def _written_config(checkpoint: Mapping[str, Any]) -> str | None:

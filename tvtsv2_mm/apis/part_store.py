@@ -12,21 +12,27 @@ all parts together is written last, and can be made again from them.
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.errors import one_error
+
+FAILURE = dict(video=str, reason=str)
 
 class PartStore:
     """The folder, for writing.
 
     Args:
         folder: made where it is missing.
+        fields: of the record of a part, see :func:`check_fields`.
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike, fields: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
+        self.fields = fields
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -65,9 +71,16 @@ class PartStore:
         write_atomically(path, to_json(meta))
 
     def parts(self) -> Iterator[dict[str, Any]]:
-        """The finished parts in order: ``number``, ``shard``, ``videos``, ``failed``."""
-        for path in sorted((self.folder / 'parts').glob('[0-9]*.json')):
-            yield dict(read_json(path), number=int(path.stem))
+        """The records of the finished parts in order, with their ``number``.
+
+        Raises:
+            ValueError: one is damaged.
+        """
+        for path in sorted((self.folder / 'parts').glob('[0-9]' * 8 + '.json')):
+            record = read_json(path)
+            check_fields(record, self.fields, f'{path} is damaged (delete it, and the part is made '
+                         'again)')
+            yield dict(record, number=int(path.stem))
 
     def has_part(self, number: int) -> bool:
         """Whether a part is finished."""
@@ -109,11 +122,55 @@ def to_json_lines(values: Sequence[Mapping]) -> bytes:
 
 
 def read_json(path: Path) -> dict:
-    """Read a JSON file."""
-    return json.loads(path.read_text('utf-8'))
+    """Read a JSON file of one object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    with one_error(f'{path} is damaged'):
+        return _object(path.read_text('utf-8'))
 
 
 def read_json_lines(path: Path) -> list[dict]:
-    """Read a file with one object a line."""
-    # Not splitlines(): names may hold characters that it takes for ends of lines.
-    return [json.loads(line) for line in path.read_text('utf-8').split('\n') if line]
+    """Read a file with one object a line.
+
+    Raises:
+        ValueError: a line is none.
+    """
+    with one_error(f'{path} is damaged'):
+        # Not splitlines(): names may hold characters that it takes for ends of lines.
+        return [_object(line) for line in path.read_text('utf-8').split('\n') if line]
+
+
+def check_fields(record: Mapping[str, Any], fields: Mapping[str, Any], message: str) -> None:
+    """Look whether a record has what is used of it.
+
+    Args:
+        record: as it was read.
+        fields: type of each value; ``[str]`` is a list of texts, ``[FAILURE]`` one of such records;
+            a pattern is a text that it fits.
+        message: before the error.
+
+    Raises:
+        ValueError: a value is missing or of another type.
+    """
+    for key, kind in fields.items():
+        if not _fits(record.get(key), kind):
+            raise ValueError(f'{message}: its "{key}" is {record.get(key)!r:.80}')
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_fits(entry, kind[0]) for entry in value)
+    if isinstance(kind, Mapping):
+        return isinstance(value, dict) and all(_fits(value.get(key), kind[key]) for key in kind)
+    if isinstance(kind, re.Pattern):
+        return isinstance(value, str) and kind.fullmatch(value) is not None
+    return isinstance(value, kind)
+
+
+def _object(text: str) -> dict:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f'a JSON object is needed, found {text[:40]!r}')
+    return value

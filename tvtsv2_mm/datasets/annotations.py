@@ -4,7 +4,6 @@ tools/data/README.md shows them. A line that does not fit is an error that names
 """
 
 import json
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +17,9 @@ Check = Callable[[dict], None]
 TRANSCRIPT_KEYS = frozenset({'path', 'duration', 'words', 'segments', 'id', 'meta'})
 CAPTION_KEYS = frozenset(
     {'path', 'captions', 'duration', 'start', 'end', 'answer', 'id', 'meta'})
+# Of a video, in seconds: 115 days. Beyond it are faults and other units.
+LONGEST = 1e7
+_HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
 
 
 class AnnotationError(ValueError):
@@ -31,12 +33,12 @@ def load_transcripts(path: str | Path) -> list[dict]:
         FileNotFoundError: there is no such file.
         AnnotationError: a line does not fit.
     """
-    return [_record(line, check_transcript, where) for _, where, line in _lines(path)]
+    return [parse_record(line, check_transcript, where) for _, where, line in _lines(path)]
 
 
 def load_captions(path: str | Path) -> list[dict]:
     """Read records of "video + captions"; errors as in :func:`load_transcripts`."""
-    return [_record(line, check_caption, where) for _, where, line in _lines(path)]
+    return [parse_record(line, check_caption, where) for _, where, line in _lines(path)]
 
 
 def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[str, int]]:
@@ -95,7 +97,7 @@ def find_records(path: str | Path, check: Check | None) -> list[int]:
     offsets = []
     for offset, where, line in _lines(path):
         if check is not None:
-            _record(line, check, where)
+            parse_record(line, check, where)
         offsets.append(offset)
     return offsets
 
@@ -106,9 +108,9 @@ def read_record(path: str | Path, offset: int, check: Check) -> dict:
         file.seek(offset)
         line = file.readline()
     try:
-        return _record(line, check, '')
+        return parse_record(line, check, '')
     except AnnotationError:
-        return _record(line, check, _where(path, _line_number(path, offset)))
+        return parse_record(line, check, _where(path, _line_number(path, offset)))
 
 
 def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | AnnotationError]]:
@@ -120,7 +122,7 @@ def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | A
     """
     for offset, where, line in _lines(path):
         try:
-            yield offset, _record(line, check, where)
+            yield offset, parse_record(line, check, where)
         except AnnotationError as error:
             yield offset, error
 
@@ -198,7 +200,17 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f'{name} is no number')
 
 
-def _record(line: bytes, check: Check, where: str) -> dict:
+def parse_record(line: bytes, check: Check, where: str) -> dict:
+    """Read a record from its text.
+
+    Args:
+        line: UTF-8.
+        check: checks it.
+        where: as errors call it.
+
+    Raises:
+        AnnotationError: it does not fit.
+    """
     text = _text(line, where)
     try:
         record = json.loads(text, parse_constant=_no_number)
@@ -206,6 +218,11 @@ def _record(line: bytes, check: Check, where: str) -> dict:
         raise AnnotationError(f'{where}: not a JSON object ({error})') from error
     if not isinstance(record, dict):
         raise AnnotationError(f'{where}: a JSON object is needed, found {text.strip()[:40]!r}')
+    try:
+        if _HALF_CHARACTER.search(text):
+            json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise AnnotationError(f'{where}: it holds half a character ({error})') from error
     try:
         check(record)
     except AnnotationError as error:
@@ -228,15 +245,18 @@ def _check_keys(record: dict, known: frozenset[str]) -> None:
 def _check_path(record: dict) -> None:
     if not isinstance(record.get('path'), str) or not record['path'].strip():
         raise AnnotationError('"path" (of the video) is missing or no text')
+    if '\0' in record['path']:
+        raise AnnotationError(f'"path" {record["path"]!r} is no name of a file')
 
 
 def _is_seconds(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value <= LONGEST
 
 
 def _check_seconds(record: dict, key: str, required: bool = False) -> None:
     if (required or key in record) and not _is_seconds(record.get(key)):
-        raise AnnotationError(f'"{key}" must be seconds, 0 or more, not {record.get(key)!r}')
+        raise AnnotationError(f'"{key}" must be seconds, 0 to {LONGEST:.0f}, not '
+                              f'{record.get(key)!r}')
 
 
 def _check_timed_texts(entries: Any, key: str) -> None:
@@ -256,7 +276,7 @@ def _all_fit(entries: list) -> bool:
     return (set(map(type, texts)) == {str} and all(map(str.strip, texts))
             and {*map(type, starts), *map(type, ends)} <= {int, float}
             and starts[0] >= 0 and all(map(le, starts, starts[1:]))
-            and all(map(le, starts, ends)) and max(ends) < math.inf)
+            and all(map(le, starts, ends)) and max(ends) <= LONGEST)
 
 
 def _raise_for_the_first_that_does_not_fit(entries: list, key: str) -> None:
@@ -264,8 +284,9 @@ def _raise_for_the_first_that_does_not_fit(entries: list, key: str) -> None:
     for number, entry in enumerate(entries):
         if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)
                 and entry[0].strip() and _is_seconds(entry[1]) and _is_seconds(entry[2])):
-            raise AnnotationError(f'"{key}" {number} must be [text, start, end] in seconds, with '
-                                  f'a text that is not empty, not {entry!r}')
+            raise AnnotationError(f'"{key}" {number} must be [text, start, end], with a text '
+                                  f'that is not empty and seconds, 0 to {LONGEST:.0f}, not '
+                                  f'{entry!r}')
         if entry[2] < entry[1]:
             raise AnnotationError(f'"{key}" {number} ends before it starts: {entry!r}')
         if entry[1] < previous:

@@ -12,10 +12,9 @@ from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_di
 from rich.progress import track
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
-from tvtsv2_mm.apis.features.shards import FeatureStore
+from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
 from tvtsv2_mm.datasets.video_files import printable
-from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.text_files import read_lines
 
 # Processes wait for the slowest one at the end, however long it takes.
@@ -112,12 +111,13 @@ def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
             for i, start in enumerate(range(0, len(open_videos), part_size))]
 
 
-def describe(config: ExtractionConfig, inferencer: TVTSv2Inferencer, format: str) -> dict:
+def describe(config: ExtractionConfig, inferencer: TVTSv2Inferencer, store: FeatureStore) -> dict:
     """What ``meta.json`` says: features of one folder have all of it in common."""
     return dict(
         checkpoint=Path(config.weights).name,
-        checkpoint_sha256=describe_checkpoint(config.weights, None)['sha256'],
-        dtype=config.dtype, format=format, embed_dim=int(inferencer.model.backbone.proj.shape[1]),
+        checkpoint_sha256=checkpoint_sha256(store.folder, config.weights),
+        dtype=config.dtype, format=store.format,
+        embed_dim=int(inferencer.model.backbone.proj.shape[1]),
         clip=inferencer.pipeline, normalized=True)
 
 
@@ -191,7 +191,7 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
     def work() -> tuple[int, int] | None:
         plan = [None]
         if rank == 0:
-            store.begin(describe(config, inferencer, format))
+            store.begin(describe(config, inferencer, store))
             plan = [plan_parts(store, videos, part_size, retry_failed)]
         broadcast_object_list(plan)
         own = plan[0][rank::world_size]

@@ -81,7 +81,7 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
         if (path := getattr(config, name)) and Path(path).expanduser().exists()})
     store = FeatureStore(folder, format)
     with store.locked():
-        store.begin(describe(config, config.build(), format))
+        store.begin(describe(config, config.build(), store))
         parts = plan_parts(store, videos, part_size, retry_failed)
         counts = run_on_ray(
             Worker, (config, folder, format, root), parts, address=address,

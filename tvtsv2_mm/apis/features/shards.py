@@ -5,6 +5,7 @@ Layout::
     meta.json               what the features were made with
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
     parts/00000000.json     its videos, row by row, and those that failed
+    checkpoint.json         hash of the checkpoint, and of which file it is
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
 
@@ -13,7 +14,9 @@ first. The index is written last, when all parts are there, and can be made agai
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,15 +27,24 @@ from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
 from tvtsv2_mm.apis.part_store import (
+    FAILURE,
     PartStore,
+    check_fields,
     read_json,
     read_json_lines,
+    to_json,
     to_json_lines,
     write_atomically,
 )
+from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.datasets.video_files import printable
+from tvtsv2_mm.evaluation.results import describe_checkpoint
+from tvtsv2_mm.utils.errors import one_error
 
 FORMATS = ('npy', 'safetensors', 'parquet')
+_SHARD = re.compile(r'parts/\d{8}\.(npy|safetensors|parquet)')
+_ROW = dict(video=str, shard=_SHARD, row=int)
+_META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +77,7 @@ class FeatureStore(PartStore):
             raise ValueError(f'format must be one of {FORMATS}, not {format!r}')
         if format == 'parquet':
             _pyarrow()
-        super().__init__(folder)
+        super().__init__(folder, dict(shard=str | None, videos=[str], failed=[FAILURE]))
         self.format = format
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
@@ -128,36 +140,84 @@ class FeatureStore(PartStore):
         return write
 
 
+def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
+    """The hash by which features and a checkpoint are known to belong together.
+
+    A checkpoint has gigabytes: its hash is kept in ``checkpoint.json`` beside the features, with
+    the names, sizes and times of its files, and made again when one of these differs.
+
+    Args:
+        folder: of the features.
+        weights: file or folder; of an address there is no hash.
+    """
+    local = Path(weights).expanduser()
+    if not local.exists():
+        return None
+    stats = [(file.resolve(), file.stat()) for file in files_of(local)]
+    known = dict(files=[[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats])
+    kept = Path(folder, 'checkpoint.json')
+    try:
+        found = read_json(kept)
+    except (OSError, ValueError):
+        found = {}
+    if found.get('files') == known['files'] and isinstance(found.get('sha256'), str):
+        return found['sha256']
+    known['sha256'] = describe_checkpoint(weights, None)['sha256']
+    with suppress(OSError):  # a folder that only others may write to
+        write_atomically(kept, to_json(known))
+    return known['sha256']
+
+
 def load_features(folder: str | os.PathLike) -> FeatureSet:
     """Read a finished extraction.
 
     Raises:
-        FileNotFoundError: there is no index in the folder.
+        FileNotFoundError: there is no index in the folder, or not a file that it names.
+        ValueError: a file is damaged.
     """
     folder = Path(folder)
     index = folder / 'index.jsonl'
     if not index.is_file():
         raise FileNotFoundError(f'{folder} has no index.jsonl: the extraction did not end (run it '
                                 'again, it goes on), or this is no folder of features')
-    rows = read_json_lines(index)
-    shards = {row['shard']: None for row in rows}
-    arrays = {shard: _read_shard(folder / shard) for shard in shards}
+    rows, failed = read_json_lines(index), read_json_lines(folder / 'failed.jsonl')
+    for number, row in enumerate(rows, 1):
+        check_fields(row, _ROW, f'{index}, line {number}')
+    for number, row in enumerate(failed, 1):
+        check_fields(row, FAILURE, f'{folder / "failed.jsonl"}, line {number}')
+    meta = read_json(folder / 'meta.json')
+    check_fields(meta, _META, str(folder / 'meta.json'))
+    arrays = {shard: _read_shard(folder / shard) for shard in {row['shard'] for row in rows}}
+    for number, row in enumerate(rows, 1):
+        if not 0 <= row['row'] < len(arrays[row['shard']]):
+            raise ValueError(f'{index}, line {number}: there is no row {row["row"]} in '
+                             f'{row["shard"]}')
+    widths = {array.shape[1] for array in arrays.values()}
+    if len(widths) > 1:
+        raise ValueError(f'{folder}: the features have different widths: {sorted(widths)}')
     features = [arrays[row['shard']][row['row']] for row in rows]
     return FeatureSet(
         videos=[row['video'] for row in rows],
         features=np.stack(features) if features else np.zeros((0, 0), np.float32),
-        failed=[Failure(**row) for row in read_json_lines(folder / 'failed.jsonl')],
-        meta=read_json(folder / 'meta.json'))
+        failed=[Failure(video=row['video'], reason=row['reason']) for row in failed], meta=meta)
 
 
 def _read_shard(path: Path) -> np.ndarray:
-    if path.suffix == '.npy':
-        return np.load(path, allow_pickle=False)
-    if path.suffix == '.safetensors':
-        return load_file(path)['features']
-    _, parquet = _pyarrow()
-    column = parquet.read_table(path, columns=['features'])['features'].combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    if path.suffix == '.parquet':
+        _pyarrow()
+    with one_error(f'{path} is damaged'):
+        if path.suffix == '.npy':
+            # Mapped: what its header says is compared with its size before memory is taken.
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+        elif path.suffix == '.safetensors':
+            array = load_file(path)['features']
+        else:
+            _, parquet = _pyarrow()
+            column = parquet.read_table(path, columns=['features'])['features'].combine_chunks()
+            array = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+        if array.dtype != np.float32 or array.ndim != 2 or not np.isfinite(array).all():
+            raise ValueError(f'{array.dtype} {array.shape} is no finite float32 (videos, E)')
+    return array
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from tvtsv2_mm.apis.part_store import PartStore, to_json, to_json_lines, write_atomically
 from tvtsv2_mm.apis.part_workers import import_ray, run_in_processes, run_on_ray
-from tvtsv2_mm.apis.shards.writing import ShardPart, ShardWorker
+from tvtsv2_mm.apis.shards.writing import PART, ShardPart, ShardWorker
 from tvtsv2_mm.datasets.annotations import find_records
 from tvtsv2_mm.datasets.shards.cutting import CutConfig
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig
@@ -91,7 +91,7 @@ def make_shards(config: ShardConfig, folder: str, *, num_processes: int = 1,
         import_ray()
     offsets = find_records(config.ann_file, None)
     kind = _kind_of(config.ann_file, offsets[0])
-    store = PartStore(folder)
+    store = PartStore(folder, PART)
     with store.locked():
         store.begin(_describe(config, kind, len(offsets)))
         parts = _plan(store, config, offsets)

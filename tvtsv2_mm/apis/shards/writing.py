@@ -4,13 +4,14 @@ import io
 import json
 import math
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from tvtsv2_mm.apis.part_store import PartStore, write_atomically
+from tvtsv2_mm.apis.part_store import FAILURE, PartStore, write_atomically
 from tvtsv2_mm.datasets.annotations import (
     AnnotationError,
     check_caption,
@@ -23,6 +24,9 @@ from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
 from tvtsv2_mm.datasets.video_header import read_video_header
 from tvtsv2_mm.datasets.video_source import VideoSource
 
+# What the record of a shard says.
+PART = dict(shard=re.compile(r'parts/\d{8}\.tar'), samples=int, bytes=int, source_bytes=int,
+            failed=[FAILURE], dropped=[FAILURE])
 _CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
 
 
@@ -60,7 +64,7 @@ class ShardWorker:
     def __init__(self, config: Source, kind: str, folder: str) -> None:
         self.config = config
         self.check = _CHECKS[kind]
-        self.store = PartStore(folder)
+        self.store = PartStore(folder, PART)
 
     def run(self, part: ShardPart) -> int:
         """Write a part; one that was written before its worker died is kept."""
@@ -123,7 +127,9 @@ class ShardWorker:
 
 
 def _ending(path: str) -> str:
-    return Path(path).suffix[1:].lower() or 'video'
+    # A name in the shard: not whatever a video's name ends in, and not that of the record.
+    ending = Path(path).suffix[1:].lower()
+    return ending if ending.isascii() and ending.isalnum() and ending != 'json' else 'video'
 
 
 def _add(tar: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> None:

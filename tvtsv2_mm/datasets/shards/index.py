@@ -1,13 +1,20 @@
 """The list of the shards of a corpus: ``index.json``."""
 
 import json
+import re
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from webdataset.gopen import gopen
 
+from tvtsv2_mm.utils.errors import one_error
+
 KINDS = ('transcripts', 'captions')
+# webdataset opens places by their scheme, "pipe:" ones in a shell: names must be nothing but names.
+_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*')
+_MOST_SAMPLES = 10**7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +23,7 @@ class ShardIndex:
 
     Attributes:
         kind: What is in them: 'transcripts' or 'captions'.
-        names: Of the files.
+        names: Of the files: letters, digits, ``._-``, and ``/`` between folders.
         counts: Samples of each.
         place: Where they are: a folder or URL before the names, or an URL with ``{}`` for the name.
     """
@@ -36,7 +43,7 @@ class ShardIndex:
 
     def url(self, shard: int) -> str:
         """Where a shard is."""
-        name = self.names[shard]
+        name = shlex.quote(self.names[shard])
         return self.place.replace('{}', name) if '{}' in self.place else f'{self.place}/{name}'
 
 
@@ -57,16 +64,20 @@ def load_index(path: str, place: str | None = None) -> ShardIndex:
     except (OSError, ValueError) as error:
         raise FileNotFoundError(f'there is no index of shards {path} (index): {error}. tools/data/'
                                 'make_shards.py writes it when all shards are there') from error
-    try:
+    with one_error(f'{path} is no index of shards'):
         content = json.loads(text)
-        names = tuple(str(shard['name']) for shard in content['shards'])
-        counts = tuple(int(shard['samples']) for shard in content['shards'])
+        names = tuple(shard['name'] for shard in content['shards'])
+        counts = tuple(shard['samples'] for shard in content['shards'])
         kind = content['kind']
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no index of shards ({error!r})') from error
-    if kind not in KINDS or min(counts, default=0) < 1:
-        raise ValueError(f'{path}: an index has "kind" {" or ".join(KINDS)} and shards of at least '
-                         f'1 sample, found {kind!r} and {sum(counts)} samples')
+        if kind not in KINDS:
+            raise ValueError(f'its "kind" is {kind!r}, not {" or ".join(KINDS)}')
+        for name, count in zip(names, counts, strict=True):
+            if not (isinstance(name, str) and _NAME.fullmatch(name)):
+                raise ValueError(f'a shard is called {name!r}: a name has letters, digits and ._-')
+            if type(count) is not int or not 1 <= count <= _MOST_SAMPLES:
+                raise ValueError(f'{name} has {count!r} samples, not 1 to {_MOST_SAMPLES}')
+        if not names:
+            raise ValueError('it lists no shard')
     if place is None:
         place = path.rpartition('/')[0] or '.'
     return ShardIndex(kind=kind, names=names, counts=counts, place=place.rstrip('/'))

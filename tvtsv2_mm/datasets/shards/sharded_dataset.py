@@ -1,6 +1,5 @@
 """Data sets that stream their samples from shards."""
 
-import json
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,10 @@ from torch.utils.data import Dataset, get_worker_info
 
 from tvtsv2_mm.datasets.annotations import (
     AnnotationError,
+    Check,
     check_caption,
     check_transcript,
+    parse_record,
 )
 from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_captions
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
@@ -56,6 +57,7 @@ class ShardedVideoDataset(Dataset):
     """
 
     kind: ClassVar[str]
+    check: ClassVar[Check]
     metainfo: ClassVar[dict] = {}
 
     def __init__(self, index: str, *, place: str | None = None, pipeline: list | None = None,
@@ -73,11 +75,7 @@ class ShardedVideoDataset(Dataset):
 
     @abstractmethod
     def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
-        """Keys of the pipeline that come from a record.
-
-        Raises:
-            AnnotationError: the record does not fit.
-        """
+        """Keys of the pipeline that come from a record."""
 
     def full_init(self) -> None:
         """Nothing is left to do; mmengine calls it."""
@@ -151,11 +149,10 @@ class ShardedVideoDataset(Dataset):
             raise UnusableSampleError(raw.label, 'a video and a .json are needed, found '
                                       + (', '.join(raw.files) or 'nothing'))
         try:
-            record = json.loads(raw.files['json'])
-            results = self.sample_of(record, rng)
-        except (AnnotationError, ValueError, AttributeError) as error:
-            raise UnusableSampleError(raw.label, f'its .json does not fit: {error}') from error
-        results |= dict(
+            record = parse_record(raw.files['json'], self.check, 'its .json does not fit')
+        except AnnotationError as error:
+            raise UnusableSampleError(raw.label, str(error)) from error
+        results = self.sample_of(record, rng) | dict(
             video_bytes=raw.files[endings[0]], filename=raw.label,
             sample_id=record.get('id') or record['path'], sample_idx=raw.number, rng=rng,
             skipped=skipped)
@@ -174,10 +171,10 @@ class ShardedTranscriptDataset(ShardedVideoDataset):
     """
 
     kind = 'transcripts'
+    check = staticmethod(check_transcript)
 
     def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
         """Duration, and words or segments."""
-        check_transcript(record)
         return transcript_keys(record)
 
 
@@ -189,8 +186,8 @@ class ShardedCaptionDataset(ShardedVideoDataset):
     """
 
     kind = 'captions'
+    check = staticmethod(check_caption)
 
     def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
         """One of the captions, start and end."""
-        check_caption(record)
         return draw_captions(caption_keys(record) | dict(rng=rng))[0]

@@ -1,14 +1,17 @@
 """Reads the samples of one stream from its shards."""
 
+import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 from webdataset.gopen import gopen
-from webdataset.tariterators import group_by_keys, tar_file_expander
+from webdataset.tariterators import group_by_keys
 
 from tvtsv2_mm.datasets.shards.index import ShardIndex
 from tvtsv2_mm.datasets.shards.order import ShardDraw, order_of_stream, spans_of_stream
+
+_LARGEST_FILE = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,5 +129,15 @@ def read_samples(index: ShardIndex, shard: int,
 
 
 def _samples_of(url: str) -> Iterator[dict]:
-    with gopen(url) as stream:
-        yield from group_by_keys(tar_file_expander([dict(url=url, stream=stream)]))
+    with gopen(url) as stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
+        yield from group_by_keys(_files_of(tar, url))
+
+
+def _files_of(tar: tarfile.TarFile, url: str) -> Iterator[dict]:
+    for member in tar:
+        # The holes of a sparse file take no room in the shard, but all of the memory.
+        if member.issparse() or member.size > _LARGEST_FILE:
+            raise ValueError(f'{member.name} has holes, or more than {_LARGEST_FILE} bytes')
+        if member.isreg():
+            yield dict(fname=member.name, data=tar.extractfile(member).read(), __url__=url)
+        tar.members = []  # which grow without end

@@ -1,0 +1,42 @@
+"""Tables on the terminal, in which no name is lost."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from terminaltables import AsciiTable
+
+_NARROWEST = 8
+
+
+def print_table(rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table, the first row as its heading.
+
+    A terminal narrower than the table gets its widest columns folded; files and pipes get lines of
+    any length.
+    """
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    table = AsciiTable(cells)
+    if sys.stdout.isatty():
+        widths = table.column_widths
+        excess = table.table_width - shutil.get_terminal_size().columns
+        while excess > 0 and max(widths) > _NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+            excess -= 1
+        table = AsciiTable([['\n'.join(textwrap.wrap(cell, width, drop_whitespace=False))
+                             for cell, width in zip(row, widths, strict=True)] for row in cells])
+    print(table.table)
+
+
+def printable(text: str) -> str:
+    """The text with what does not print (ends of lines, codes that steer a terminal, bytes that are
+    no UTF-8) written out, as names of files may hold anything.
+
+    Examples:
+        >>> printable('a\\x1b[2J.mp4')
+        'a\\\\x1b[2J.mp4'
+    """
+    return ''.join(character if character.isprintable() else ascii(character)[1:-1]
+                   for character in text)

@@ -1,0 +1,28 @@
+"""One error for whatever damaged or foreign bytes make of a parser."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def one_error(message: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
+    """Turn all that reading a file raises into one error.
+
+    To be put around the reading of a file's content alone: a fault of the program would be told as
+    one of the file.
+
+    Args:
+        message: names the file and says what it is not.
+        kind: of the error.
+
+    Raises:
+        FileNotFoundError: as it comes.
+        ValueError: ``kind``, with the message and what was found.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        found = str(error) if type(error) is ValueError else f'{type(error).__name__}: {error}'
+        raise kind(f'{message}: {found}') from error
