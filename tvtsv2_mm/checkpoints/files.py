@@ -47,6 +47,8 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
         # mmengine runs this text when it resumes; only files of its predecessors have it.
         content['meta'].pop('config', None)
     if report is not None:
+        print_log(f'{filename}: {"; ".join(report_lines(report))}', logger='current',
+                  level=logging.WARNING if report['notes'] else logging.INFO)
         content['state_dict'] = OrderedDict(content['state_dict'])
         content['state_dict']._metadata = {'': dict(file=report)}
     return content
@@ -154,8 +156,6 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
         report['notes'].append(
             f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
             f'model: {some(report["zero"])}')
-    print_log(f'{path}: {"; ".join(report_lines(report))}', logger='current',
-              level=logging.WARNING if report['notes'] else logging.INFO)
     return content, report
 
 
