@@ -11,23 +11,31 @@ LEVEL_STEP = 6
 
 def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: tuple = (64, 64),
                      codec: str = 'libx264', gop: int = 10, times: list[float] | None = None,
-                     options: dict | None = None, codec_options: dict | None = None) -> str:
-    """Write (at most 42 frames); ``times`` in seconds make the frame rate variable."""
+                     ticks: int = 1000, options: dict | None = None,
+                     codec_options: dict | None = None,
+                     pictures: list[np.ndarray] | None = None,
+                     pixel_format: str = 'yuv420p') -> str:
+    """Write (at most 42 frames); ``times`` in seconds make the frame rate variable.
+
+    They are rounded to 1 / ``ticks``. ``pictures``, uint8 (height, width, 3), take the place of the
+    grey ones.
+    """
     height, width = size
     with av.open(str(path), 'w', options=options or {}) as container:
         stream = container.add_stream(codec, rate=fps)
-        stream.height, stream.width, stream.pix_fmt = height, width, 'yuv420p'
+        stream.height, stream.width, stream.pix_fmt = height, width, pixel_format
         stream.gop_size, stream.bit_rate = gop, 4_000_000
         if codec == 'libx264':
             stream.options = {'crf': '10', 'bf': '2', 'sc_threshold': '0', 'keyint_min': str(gop)}
         stream.options = dict(stream.options) | (codec_options or {})
         if times is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
+            stream.codec_context.time_base = Fraction(1, ticks)
         for i in range(num_frames):
-            pixels = np.full((height, width, 3), LEVEL_STEP * i, np.uint8)
+            pixels = (np.full((height, width, 3), LEVEL_STEP * i, np.uint8) if pictures is None
+                      else pictures[i])
             frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
             if times is not None:
-                frame.pts, frame.time_base = round(times[i] * 1000), Fraction(1, 1000)
+                frame.pts, frame.time_base = round(times[i] * ticks), Fraction(1, ticks)
             else:
                 frame.pts, frame.time_base = i, Fraction(1, fps)
             container.mux(stream.encode(frame))

@@ -2,9 +2,11 @@ import builtins
 import importlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +41,21 @@ def test_mmaction_models_import_and_the_tools_of_torchvision_still_fail_as_they_
     else:
         with pytest.raises((NotImplementedError, RuntimeError)):
             torchvision.ops.nms(boxes, scores, 0.5)
+
+
+def test_what_fails_beside_a_cpu_torch_can_be_imported_afterwards():
+    """The line of docs/installation.md."""
+    line = re.search(r'python -c "(import tvtsv2_mm, .*)"', (
+        Path(__file__).parents[1] / 'docs' / 'installation.md').read_text())[1]
+    subprocess.run([sys.executable, '-c', line], check=True)
+
+
+def test_pkg_resources_is_imported_without_a_word():
+    done = subprocess.run(
+        [sys.executable, '-W', 'default', '-c', 'import tvtsv2_mm, warnings; warnings.warn("other")'
+         '; from mmengine.utils import is_installed; is_installed("mmengine")'],
+        text=True, capture_output=True, check=True)
+    assert 'pkg_resources' not in done.stderr and 'other' in done.stderr
 
 
 class TestDeclareTorchvisionOps:

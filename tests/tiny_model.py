@@ -46,7 +46,7 @@ def read_clip(name: str) -> np.ndarray:
     frames = np.concatenate([frames, np.full(8 - len(frames), frames[-1])])
     clip = reader.get_frames(frames)
     reader.close()
-    top, left = (clip.shape[1] - 64) // 2, (clip.shape[2] - 64) // 2
+    top, left = round((clip.shape[1] - 64) / 2), round((clip.shape[2] - 64) / 2)
     return clip[:, top:top + 64, left:left + 64]
 
 

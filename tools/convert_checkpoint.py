@@ -10,7 +10,7 @@ read from the tensors and printed as a config that fits.
 
 import argparse
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from tvtsv2_mm.apis.convert_checkpoint import (
     DTYPES,
@@ -19,9 +19,9 @@ from tvtsv2_mm.apis.convert_checkpoint import (
     inspect_checkpoint,
 )
 from tvtsv2_mm.apis.launch import load_config
-from tvtsv2_mm.checkpoints import Hints
+from tvtsv2_mm.checkpoints import Description, given_description
+from tvtsv2_mm.checkpoints.description import ACTIVATIONS
 from tvtsv2_mm.checkpoints.entries import report_lines
-from tvtsv2_mm.checkpoints.sizes import ACTIVATIONS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,28 +45,39 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--stand-in', nargs='+', action='extend', default=[], metavar='MODULE.NAME',
                         help='classes and functions named in a pickle that are to be replaced by '
                              'inert stand-ins; the refusal of a file says which it needs')
-    printed = parser.add_argument_group(
-        'for the printed config', 'what tensors do not tell; default: as in config.json or '
-        'open_clip_config.json beside the weights, else heads of width 64 (80 in ViT-H)')
-    printed.add_argument('--heads', type=int, help='attention heads of the video encoder')
-    printed.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
-    printed.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
-    printed.add_argument('--activation', choices=ACTIVATIONS)
+    known = parser.add_argument_group(
+        'what tensors do not tell', 'default: as in config.json or open_clip_config.json beside '
+        'the weights; else the printed config has heads of width 64 (80 in ViT-H)')
+    known.add_argument('--heads', type=int, help='attention heads of the video encoder')
+    known.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
+    known.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
+    known.add_argument('--activation', choices=ACTIVATIONS, help='of both encoders')
+    known.add_argument('--known', nargs='+', action=DictAction, default={},
+                       metavar='PART.NAME=VALUE',
+                       help='any other: backbone.norm_eps=1e-6 neck.activation=gelu '
+                            'neck.end_token=2 neck.tokenizer=NAME')
     return parser
+
+
+def read_known(args: argparse.Namespace) -> Description:
+    """What the command line says of the model."""
+    short = {'backbone.heads': args.heads, 'neck.heads': args.text_heads,
+             'sorting_head.heads': args.sorting_heads, 'backbone.activation': args.activation,
+             'neck.activation': args.activation}
+    return given_description(
+        {name: value for name, value in short.items() if value is not None} | args.known)
 
 
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
     found = inspect_checkpoint(
-        args.source, weights=args.weights, stand_ins=args.stand_in, hints=Hints(
-            heads=args.heads, text_heads=args.text_heads, sorting_heads=args.sorting_heads,
-            activation=args.activation))
+        args.source, weights=args.weights, stand_ins=args.stand_in, given=read_known(args))
     count = sum(tensor.numel() for tensor in found.weights.values())
     print(f'# {found.layout}: {len(found.weights)} tensors, {count / 1e6:.1f}M values')
     for line in report_lines(found.report):
         print(f'# {line}')
     for line in found.assumed:
-        print(f'# not in the tensors: {line}')
+        print(f'# not in the checkpoint: {line}')
     for key in found.unused:
         print(f'# not known in this layout: {key}')
     print(Config(dict(model=found.config)).pretty_text, end='')
@@ -90,6 +101,7 @@ def main() -> None:
         report: dict = {}
         names = convert_checkpoint(
             args.source, args.target, model=model, to=args.to, dtype=args.dtype,
+            given=read_known(args),
             interpolate_positions=args.interpolate_positions, overwrite=args.overwrite,
             weights=args.weights, stand_ins=args.stand_in, report=report)
     except (ValueError, OSError) as error:

@@ -13,7 +13,7 @@ from terminaltables import AsciiTable
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import check_file
 from tvtsv2_mm.apis.pictures import write_png
-from tvtsv2_mm.apis.tool_arguments import add_model_arguments
+from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('video', help='a video file, its address, or a folder of videos')
     parser.add_argument('labels', nargs='+', metavar='label', help='what the video may show')
     add_model_arguments(parser)
+    add_clip_arguments(parser)
     parser.add_argument('--prompt', nargs='+', default=['{}'], help="templates with one {} for the "
                         "label; the paper's is 'a person {}' (by default the label as it is)")
     parser.add_argument('--top-k', type=int, default=5, help='labels to show (%(default)s)')
@@ -43,7 +44,7 @@ def main() -> None:
         check_file(args.video, 'video')
         check_file(args.checkpoint, 'checkpoint')
         infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                 dtype=args.dtype, show_progress=is_folder)
+                                 dtype=args.dtype, clips=args.clips, show_progress=is_folder)
         result = infer(args.video, task='zero-shot', labels=args.labels, prompts=args.prompt,
                        top_k=args.top_k, skip_failed=is_folder, draw=not is_folder,
                        out_dir=out if is_folder else None)

@@ -17,7 +17,7 @@ from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.features.profile import ExtractionProfile
 from tvtsv2_mm.apis.features.shards import FORMATS
 from tvtsv2_mm.apis.launch import LAUNCHERS, check_file, parse_launch_arguments
-from tvtsv2_mm.apis.tool_arguments import add_model_arguments
+from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
                         'the folder of the file)')
     parser.add_argument('out', help='folder of the shards')
     add_model_arguments(parser)
+    add_clip_arguments(parser)
     parser.add_argument('--format', choices=FORMATS, default='npy')
     parser.add_argument('--part-size', type=int, default=256,
                         help='videos of a shard; what a kill can cost each process (%(default)s)')
@@ -61,7 +62,7 @@ def main() -> None:
         config = ExtractionConfig(
             weights=check_file(args.checkpoint, 'checkpoint'),
             config=args.config and check_file(args.config, 'config'),
-            device=args.device, dtype=args.dtype, batch_size=args.batch_size,
+            device=args.device, dtype=args.dtype, clips=args.clips, batch_size=args.batch_size,
             num_workers=0 if args.profile else args.num_workers)
         shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed)
         if args.ray is not None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from tvtsv2_mm.apis.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch import check_file, load_config
+from tvtsv2_mm.apis.overrides import ReadOverrides, apply_overrides
 from tvtsv2_mm.apis.probes import PROBES, extract_features, fit_probe, read_cache, write_cache
 from tvtsv2_mm.evaluation.results import write_result
 
@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     extract.add_argument('--token-grid', type=int, default=1, metavar='G',
                          help='G x G tokens of each frame for the attentive probe: 1 is their mean '
                          '(%(default)s), the side of the patch grid (14 for B/16) all of them')
-    extract.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    extract.add_argument('--cfg-options', nargs='+', action=ReadOverrides, metavar='KEY=VALUE',
                          help='overrides of the config')
     fit = commands.add_parser('fit', help='fit probes on a feature cache')
     fit.add_argument('cache', help='the cache')
@@ -38,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
 def extract(args: argparse.Namespace) -> None:
     """Make the cache."""
     cfg = load_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    apply_overrides(cfg, args.cfg_options or {})
+    fit_to_model(cfg)
     checkpoint = check_file(args.checkpoint, 'checkpoint')
     if not args.out.endswith('.npz'):
         raise ValueError(f'--out must end in .npz, not {args.out}')
@@ -54,10 +55,11 @@ def fit(args: argparse.Namespace) -> None:
         result = fit_probe(cache, kind, seed=args.seed)
         path = folder / f'{Path(args.cache).stem}_{kind}.json'
         write_result(path, result)
-        probe, metrics = result['probe'], result['metrics']['raw']
-        print(f'{kind}: top 1 {metrics["acc/top1"]:.2f}, top 5 {metrics["acc/top5"]:.2f} '
-              f'({probe["setting"]} = {probe["chosen"]:g}, chosen on {probe["validation"]}); '
-              f'{path}')
+        probe = result['probe']
+        figures = ', '.join(f'{name.removeprefix("acc/")} {value:.2f}'
+                            for name, value in result['metrics']['raw'].items())
+        print(f'{kind}: {figures} ({probe["setting"]} = {probe["chosen"]:g}, chosen on '
+              f'{probe["validation"]}); {path}')
 
 
 def main() -> None:

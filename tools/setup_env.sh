@@ -41,6 +41,7 @@ setup_env() {
             -r "$ROOT/requirements/corpus.txt" -r "$ROOT/requirements/export.txt" \
             -r "$ROOT/requirements/tests.txt"
         install "$python" --no-deps --no-build-isolation -e "$ROOT"
+        fit_torchvision "$python" "$no_venv"
         fingerprint "$python" > "$stamp"
     fi
     PATH=$(dirname "$python"):$PATH
@@ -75,6 +76,19 @@ make_venv() {
 install() {
     "$1" -m pip install -qq --disable-pip-version-check "${@:2}" ||
         fail "pip could not install ${*:2}"
+}
+
+# torchvision has to be built as torch is: beside a CPU torch, the registry's own cannot be imported.
+# Where pip knows a place that has the one that fits, that is taken (not into a user's environment).
+fit_torchvision() {
+    local wanted
+    "$1" -c 'import torchvision' > /dev/null 2>&1 && return
+    wanted=$("$1" -c 'from importlib.metadata import version
+base, torch = version("torchvision"), version("torch")
+print("torchvision==" + base.split("+")[0] + "+" + (torch.split("+") + ["cpu"])[1])')
+    [ -z "$2" ] && "$1" -m pip install -qq --disable-pip-version-check --no-deps "$wanted" \
+        > /dev/null 2>&1 && "$1" -c 'import torchvision' > /dev/null 2>&1 && return
+    say "$wanted is not to be had here: import tvtsv2_mm before torchvision (docs/installation.md)"
 }
 
 fingerprint() {

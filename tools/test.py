@@ -64,7 +64,7 @@ def main() -> None:
         apply_test_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
     except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+        parser.exit(2, f'error: {error}\n')
     with plain_errors():
         build_runner(cfg).test()
 

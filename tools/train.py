@@ -74,8 +74,10 @@ def main() -> None:
         apply_train_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
         check_resume(cfg)
+        if cfg.get('load_from') is not None:
+            check_file(cfg.load_from, 'checkpoint (load_from; None starts from random weights)')
     except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+        parser.exit(2, f'error: {error}\n')
     with plain_errors():
         build_runner(cfg).train()
 

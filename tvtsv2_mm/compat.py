@@ -9,6 +9,7 @@ function.
 import importlib
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +22,7 @@ import torch
 
 # A torch.library.Library forgets what it declared when it is collected.
 _torchvision_library: torch.library.Library | None = None
+_warnings_left_out = False
 
 
 def apply() -> dict[str, bool]:
@@ -29,9 +31,25 @@ def apply() -> dict[str, bool]:
     Returns:
         dict[str, bool]: for each mend by its name, whether it changed something this time.
     """
-    mends = (declare_torchvision_ops, stand_in_for_drn, leave_out_vindlu, name_package_to_mmengine,
-             load_checkpoints_safely, start_gloo_without_gpu)
+    mends = (leave_out_pkg_resources_warnings, declare_torchvision_ops, stand_in_for_drn,
+             leave_out_vindlu, name_package_to_mmengine, load_checkpoints_safely,
+             start_gloo_without_gpu)
     return {mend.__name__: mend() for mend in mends}
+
+
+def leave_out_pkg_resources_warnings() -> bool:
+    """Do not show, at each of mmengine's imports of it, that pkg_resources will go one day.
+
+    requirements/runtime.txt keeps the setuptools that has it; a user can do nothing about it.
+
+    Not applied: it was before.
+    """
+    global _warnings_left_out
+    if _warnings_left_out:
+        return False
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated as an API')
+    _warnings_left_out = True
+    return True
 
 
 def declare_torchvision_ops() -> bool:

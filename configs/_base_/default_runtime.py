@@ -6,7 +6,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    check_labels=dict(type='CheckLabelsHook'),
+    cut_texts=dict(type='CutTextHook'))
 custom_hooks = [dict(type='SkippedSampleHook', max_share=0.05), dict(type='ResumeDataHook')]
 
 env_cfg = dict(

@@ -80,8 +80,13 @@ def test_views_and_checkpoint(tmp_path):
     views = describe_views([dict(type='OpenVideo', short_side=268),
                             dict(type='SampleClipFrames', mode='middle', num_clips=4),
                             dict(type='DecodeClip'), dict(type='CropClip', mode='three')])
-    assert views == dict(frames=12, sampling='middle', clips=4, crops=3, crop='three',
-                         crop_size=224, short_side=268, short_clip='repeat_last')
+    assert views == dict(
+        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, crops=3, crop='three',
+        crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
+        short_clip='repeat_last')
+    views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
+                            dict(type='SampleClipFrames', fps=2)])
+    assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)
     path = tmp_path / 'model.pth'
     path.write_bytes(b'weights')
     assert describe_checkpoint(str(path), dict(layout='x')) == dict(

@@ -9,7 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from tests.clip_models import embed, make_hugging_face, make_model, make_open_clip, randomize
 from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
-from tvtsv2_mm.checkpoints import CheckpointError, Hints, RefusedCheckpointError, read_state_dict
+from tvtsv2_mm.checkpoints import (
+    CheckpointError,
+    RefusedCheckpointError,
+    given_description,
+    read_state_dict,
+)
 from tvtsv2_mm.checkpoints.convert import convert_names
 from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.registry import MODELS
@@ -47,7 +52,7 @@ def test_a_clip_becomes_ours(tmp_path, make_foreign, target):
 
 def test_the_derived_config_builds_the_same_model(own):
     model, path = own
-    found = inspect_checkpoint(path, hints=Hints(sorting_heads=4))
+    found = inspect_checkpoint(path, given=given_description({'sorting_head.heads': 4}))
     assert not found.unused
     built = MODELS.build(found.config)
     load_checkpoint(built, str(path))

@@ -135,6 +135,8 @@ def test_sort(infer, model):
                    key=lambda order: sum(logits[k, j] for j, k in enumerate(order)))
         assert prediction['order'] == list(best)
         assert prediction['transcripts'] == [given[k] for k in best]
+    with pytest.warns(UserWarning, match='1 of 4 texts are longer than the context of 32'):
+        infer(PATHS[1], task='sort', transcripts=[*texts[:3], 'word ' * 50], num_workers=1)
     twice = infer([PATHS[1]] * 2, task='sort', transcripts=[texts, shuffled])['predictions']
     assert twice[0]['transcripts'] == twice[1]['transcripts']
     assert twice[0]['order'] != twice[1]['order']
@@ -202,6 +204,7 @@ def test_datasamples_and_the_registry(checkpoint):
     (PATHS[0], dict(task='caption'), "task must be one of .*'caption'"),
     (PATHS[0], dict(task='zero-shot'), 'needs labels'),
     (PATHS[0], dict(task='zero-shot', labels='a'), 'labels must be a list'),
+    (PATHS[0], dict(task='zero-shot', labels=['a', 'b', 'a']), "'a' more than once"),
     (PATHS[0], dict(task='zero-shot', labels=['a'], prompts=['x']), 'exactly one'),
     (PATHS[0], dict(task='retrieval'), 'needs texts'),
     (PATHS[0], dict(task='sort'), 'needs transcripts'),
@@ -216,6 +219,41 @@ def test_one_clear_error(infer, inputs, words, message):
         infer(inputs, **words)
 
 
+@pytest.fixture
+def broken(checkpoint):
+    infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)
+    weight = infer.model.backbone.positional_embedding
+    with torch.no_grad():
+        weight[1] = float('nan')
+    return infer
+
+
+@pytest.mark.parametrize(('task', 'words'), [
+    ('features', {}), ('zero-shot', dict(labels=TEXTS)), ('retrieval', dict(texts=TEXTS)),
+    ('sort', dict(transcripts=list('abcd')))])
+def test_nan_ranks_nothing(broken, task, words):
+    with pytest.raises(RuntimeError, match=r'example\.mp4: its embedding is not finite'):
+        broken(PATHS[0], task=task, **words)
+    result = broken(PATHS[:2], task=task, skip_failed=True, **words)
+    assert [failure['video'] for failure in result['failed']] == PATHS[:2]
+
+
+def test_texts_that_are_nan(checkpoint):
+    infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False)
+    infer.model.neck.clip.text_projection.weight.data.fill_(float('nan'))
+    with pytest.raises(ValueError, match='embeddings of texts are not finite'):
+        infer(PATHS[0], task='zero-shot', labels=TEXTS)
+
+
+def test_an_order_at_random_is_refused(tmp_path):
+    weights = {key: value for key, value in build_tiny_model().state_dict().items()
+               if not key.startswith('sorting_head')}
+    torch.save(dict(state_dict=weights), tmp_path / 'clip.pth')
+    infer = TVTSv2Inferencer(str(CONFIG), tmp_path / 'clip.pth', device='cpu', show_progress=False)
+    with pytest.raises(ValueError, match='checkpoint has no sorting_head'):
+        infer(PATHS[0], task='sort', transcripts=list('abcd'))
+
+
 def test_errors_of_the_constructor(tmp_path):
     with pytest.raises(FileNotFoundError, match='no checkpoint'):
         TVTSv2Inferencer(weights='nowhere.pth')
@@ -226,3 +264,9 @@ def test_errors_of_the_constructor(tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='unknown checkpoint layout'):
         TVTSv2Inferencer(weights=tmp_path / 'a.pth')
+
+
+def test_texts_for_another_tokenizer(infer, monkeypatch):
+    monkeypatch.setattr(infer.model.neck, 'tokenizer', 'facebook/xlm-v-base')
+    with pytest.raises(ValueError, match="reads the tokens of 'facebook/xlm-v-base'"):
+        infer.embed_texts(['a cat'])

@@ -38,6 +38,37 @@ class TestLoadConfig:
         with pytest.raises(ValueError, match=r'ends in \.py'):
             launch.load_config(str(tmp_path / 'weights.pth'))
 
+    @pytest.mark.parametrize(('text', 'error', 'message'), [
+        ("_base_ = 'nowhere/base.py'", FileNotFoundError,
+         r'some\.py is based on .*nowhere/base\.py'),
+        ("_base_ = './tiny_pretrian.py'", FileNotFoundError, r'some\.py.*tiny_pretrain\.py\)'),
+        ("_base_ = 'tvtsv2_mm::tvtsv2/vit-b16_pretrian.py'", FileNotFoundError,
+         r'vit-b16_pretrian\.py, which does not exist .*vit-b16_pretrain\.py'),
+        ('model = dict(', ValueError,
+         r'some\.py cannot be read as a config: SyntaxError: .*line 1'),
+        ('a = foo', ValueError, r'some\.py cannot be read as a config: NameError: .*foo'),
+        ("_base_ = './tiny_pretrain.py'\na = dict(b=1)", ValueError,
+         'TypeError: a=.*cannot inherit'),
+        ("_base_ = ['./tiny_pretrain.py', './other.py']", ValueError, 'Duplicate key'),
+    ])
+    def test_what_is_wrong_in_a_config_is_told_in_one_line(self, tmp_path, text, error, message):
+        for name in ('tiny_pretrain.py', 'other.py'):
+            (tmp_path / name).write_text('a = 1')
+        (tmp_path / 'some.py').write_text(text)
+        with pytest.raises(error, match=message) as told:
+            launch.load_config(str(tmp_path / 'some.py'))
+        assert len(str(told.value).splitlines()) == 1
+
+    def test_a_config_of_the_package_is_named_from_another_folder(self):
+        with pytest.raises(FileNotFoundError, match=r'in .*configs/tvtsv2: vit-b16_pretrain\.py'):
+            launch.load_config('vit-b16_pretrian.py')
+
+    @pytest.mark.parametrize(('name', 'text'), [('a.json', '{'), ('a.yaml', 'a: [1')])
+    def test_other_formats(self, tmp_path, name, text):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=f'{name} cannot be read as a config'):
+            launch.load_config(str(tmp_path / name))
+
     def test_a_config(self, tmp_path):
         (tmp_path / 'some.py').write_text('a = 1')
         assert launch.load_config(str(tmp_path / 'some.py')).a == 1
@@ -65,7 +96,7 @@ class TestApplyLaunchArguments:
         assert cfg.work_dir == expected
 
     def test_options_reach_nested_keys(self):
-        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1.0))))
+        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1.0)), sizes=None))
         launch.apply_launch_arguments(cfg, arguments(
             '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', 'sizes="[(1,2),(3,4)]"'))
         assert cfg.optim_wrapper.optimizer.lr == 0.5

@@ -1,7 +1,8 @@
+import open_clip
 import pytest
 import torch
 
-from tests.clip_models import make_model
+from tests.clip_models import make_hugging_face, make_model, make_open_clip
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.positions import resize_spatial, resize_temporal
 
@@ -59,6 +60,28 @@ def test_a_model_resizes_on_request_only():
         model.backbone.temporal_embedding,
         torch.nn.Parameter(resize_temporal(small.backbone.temporal_embedding, 6)))
     assert model.backbone(torch.randn(1, 6, 3, 48, 48))[0].shape == (1, 24)
+
+
+@pytest.mark.parametrize('side', [16, 48])
+def test_positions_are_resized_as_their_library_does_it(side):
+    """open_clip at load, transformers at use; smaller and larger grids."""
+    model = make_model(type='FramewiseViT', image_size=side)
+    model.interpolate_positions = True
+    foreign = make_open_clip('quick_gelu')
+    torch.nn.init.normal_(foreign.visual.positional_embedding)
+    model.load_state_dict(foreign.state_dict())
+    expected = dict(foreign.state_dict())
+    other = make_open_clip('quick_gelu')
+    other.visual.grid_size = (side // 8, side // 8)
+    open_clip.model.resize_pos_embed(expected, other)
+    torch.testing.assert_close(model.backbone.positional_embedding.data,
+                               expected['visual.positional_embedding'])
+    foreign = make_hugging_face('quick_gelu')
+    model.load_state_dict(foreign.state_dict())
+    embeddings = foreign.vision_model.embeddings
+    expected = embeddings.interpolate_pos_encoding(
+        torch.empty(1, 1 + (side // 8)**2, 64), side, side)[0]
+    torch.testing.assert_close(model.backbone.positional_embedding.data, expected.detach())
 
 
 def test_another_width_is_still_an_error():

@@ -1,12 +1,11 @@
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from tests.clip_models import make_hugging_face, make_model
-from tvtsv2_mm.checkpoints import CheckpointError, Hints, model_config, read_hints
+from tests.clip_models import make_model
+from tvtsv2_mm.checkpoints import CheckpointError, given_description, model_config
 from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
@@ -22,7 +21,8 @@ def meta_weights(**config):
 def test_the_weights_of_each_config_give_that_config(name, activation):
     config = Config.fromfile(CONFIGS / f'tvtsv2_{name}.py').model.to_dict()
     parts = {key: config[key] for key in ('backbone', 'neck', 'sorting_head')}
-    heads = Hints(heads=3, text_heads=3, sorting_heads=4) if name == 'tiny' else None
+    heads = given_description(
+        {'backbone.heads': 3, 'neck.heads': 3, 'sorting_head.heads': 4}) if name == 'tiny' else None
     found, assumed = model_config(meta_weights(**parts), heads)
     assert any('activation' in line for line in assumed)
     for part, values in parts.items():
@@ -49,8 +49,9 @@ def test_heads_that_cannot_be_told():
     with pytest.raises(CheckpointError, match=r'backbone\.heads cannot be told .* width 96'):
         model_config(weights)
     with pytest.raises(CheckpointError, match=r'backbone\.heads=5 does not divide the width 96'):
-        model_config(weights, Hints(heads=5))
-    assert model_config(weights, Hints(heads=3))[0]['backbone']['heads'] == 3
+        model_config(weights, given_description({'backbone.heads': 5}))
+    found, _ = model_config(weights, given_description({'backbone.heads': 3}))
+    assert found['backbone']['heads'] == 3
 
 
 @pytest.mark.parametrize(('spoil', 'message'), [
@@ -64,31 +65,3 @@ def test_sizes_that_cannot_be_read(spoil, message):
     spoil(weights)
     with pytest.raises(CheckpointError, match=message):
         model_config(weights)
-
-
-def test_hints_of_hugging_face(tmp_path):
-    make_hugging_face('gelu').config.save_pretrained(tmp_path)
-    expected = Hints(heads=1, text_heads=1, activation='gelu')
-    assert read_hints(tmp_path) == read_hints(tmp_path / 'model.safetensors') == expected
-    assert read_hints(tmp_path / 'of_another.pth') == Hints()
-    assert read_hints(tmp_path) | Hints(heads=4) == Hints(heads=4, text_heads=1, activation='gelu')
-
-
-@pytest.mark.parametrize('quick', [True, False])
-def test_hints_of_open_clip(tmp_path, quick):
-    model = dict(vision_cfg=dict(width=1280, head_width=80), text_cfg=dict(heads=16))
-    (tmp_path / 'open_clip_config.json').write_text(
-        json.dumps(dict(model_cfg=model | dict(quick_gelu=quick), preprocess_cfg=dict())))
-    assert read_hints(tmp_path) == Hints(
-        heads=16, text_heads=16, activation='quick_gelu' if quick else 'gelu')
-
-
-@pytest.mark.parametrize(('content', 'message'), [
-    ('{', 'is no config of a CLIP'),
-    ('{"model_type": "bert"}', 'is no config of a CLIP'),
-    ('{"vision_config": {"hidden_act": "relu"}, "text_config": {}}', "activation 'relu'"),
-])
-def test_configs_of_others(tmp_path, content, message):
-    (tmp_path / 'config.json').write_text(content)
-    with pytest.raises(CheckpointError, match=message):
-        read_hints(tmp_path)

@@ -82,6 +82,29 @@ def test_labels(tmp_path):
         load_labels(write(tmp_path, 'a.mp4 3', 'e.mp4'))
 
 
+@pytest.mark.parametrize(('line', 'message'), [
+    ('b.mp4 1 2', 'one label here, found several'),
+    ('b.mp4\t1\t2', 'one label here, found several'),
+    ('b.mp4 1,2', 'expected "path label"'),
+    ('b.mp4 -1', 'expected "path label"'),
+    ('b.mp4 1.0', 'expected "path label"'),
+    ('b.mp4 dog', 'expected "path label"'),
+    ('1', 'expected "path label"'),
+    ('b.mp4 6', 'label 6 does not fit 6 classes'),
+    ('./a.mp4 4', r'\./a\.mp4 has the label 4 here, but 3 in .*list\.jsonl, line 1'),
+])
+def test_bad_labels_name_file_and_line(tmp_path, line, message):
+    path = write(tmp_path, 'a.mp4 3', '', line)
+    with pytest.raises(AnnotationError, match=rf'list\.jsonl, line 3: .*{message}'):
+        load_labels(path, num_classes=6)
+
+
+def test_a_video_that_is_listed_twice_is_told(tmp_path):
+    path = write(tmp_path, 'a.mp4 3', 'b c 2.mp4\t0', 'a.mp4 3')
+    with pytest.warns(UserWarning, match='1 of 3 lines name a video that is there before'):
+        assert load_labels(path) == [('a.mp4', 3), ('b c 2.mp4', 0), ('a.mp4', 3)]
+
+
 def test_missing_and_empty_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no annotation file .*none\.jsonl'):
         load_captions(tmp_path / 'none.jsonl')

@@ -11,6 +11,7 @@ import pytest
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.datasets import packet_index, torchcodec_reader
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
@@ -90,11 +91,13 @@ def test_same_frames_for_the_same_indices(kinds, kind, backend):
 
 
 @pytest.mark.parametrize('name', ['part_0.mp4', 'example.mp4', 'rotated_90.mov'])
-def test_leaving_frames_out_changes_no_pixel(name):
+@pytest.mark.parametrize('interpolation', ['nearest', 'fast'])
+def test_leaving_frames_out_changes_no_pixel(name, interpolation):
     path = str(VIDEOS / name)
-    full = SequentialReader(VideoSource(path), short_side=96)
+    scaling = FrameScaling(short_side=96, interpolation=interpolation)
+    full = SequentialReader(VideoSource(path), scaling=scaling)
     reference = full.get_frames(np.arange(full.num_frames))
-    video = PyAVReader(VideoSource(path), short_side=96)
+    video = PyAVReader(VideoSource(path), scaling=scaling)
     for seed in range(5):
         wanted = np.random.default_rng(seed).integers(0, video.num_frames, 6)
         np.testing.assert_array_equal(video.get_frames(wanted), reference[wanted])
@@ -169,3 +172,74 @@ def test_no_memory_nor_file_is_left_behind(tmp_path):
     # 400 leaked decoders of the smaller file alone would be 400 MB; 10,000 opens: docs/data.md.
     assert resident_bytes() - memory < 20 * 2**20
     assert len(os.listdir('/proc/self/fd')) <= descriptors + 1
+
+
+@pytest.fixture(scope='module')
+def odd(tmp_path_factory):
+    """Files in which readers could differ: name -> path."""
+    folder = tmp_path_factory.mktemp('odd')
+    pauses = (np.concatenate([np.arange(9), np.arange(20, 31)]) / 10).tolist()
+    paused = dict(num_frames=20, times=pauses, ticks=10)
+    return {
+        'pauses in AVI': write_grey_video(
+            folder / 'a.avi', codec='mpeg4', codec_options={'bf': '2'}, **paused),
+        'pauses': write_grey_video(folder / 'a.mp4', **paused),
+        'no duration': write_grey_video(folder / 'a.webm', codec='libvpx', options={'live': '1'}),
+        'no duration in mkv': write_grey_video(folder / 'a.mkv', options={'live': '1'}),
+        'fragments': write_grey_video(
+            folder / 'f.mp4', options={'movflags': 'frag_keyframe+empty_moov'}),
+        '10 bits': write_grey_video(folder / '10.mp4', pixel_format='yuv420p10le'),
+        'odd rows': write_grey_video(folder / 'odd.mkv', codec='ffv1', size=(63, 71)),
+        'narrow': write_grey_video(folder / 'narrow.mp4', size=(64, 48)),
+        'tiny': write_grey_video(folder / 'tiny.mp4', size=(2, 2)),
+        'grey': write_grey_video(folder / 'grey.mp4', pixel_format='gray'),
+        'gif': write_grey_video(folder / 'a.gif', codec='gif', pixel_format='rgb8'),
+        'wmv': write_grey_video(folder / 'a.wmv', codec='wmv2'),
+        'flv': write_grey_video(folder / 'a.flv', codec='flv'),
+    }
+
+
+ODD = ('pauses in AVI', 'pauses', 'no duration', 'no duration in mkv', 'fragments', '10 bits',
+       'odd rows', 'narrow', 'tiny', 'grey', 'gif', 'wmv', 'flv')
+
+
+@pytest.mark.parametrize('backend', [BACKENDS[1], 'isolated'])
+@pytest.mark.parametrize('name', [*ODD, *KINDS, *sorted(p.name for p in VIDEOS.iterdir())])
+def test_all_readers_give_the_same_pixels_and_times(odd, kinds, name, backend):
+    path = odd.get(name) or kinds.get(name, [str(VIDEOS / name)])[0]
+    reference = open_video(path)
+    video = isolated(path) if backend == 'isolated' else open_video(path, backend=backend)
+    assert (video.num_frames, video.fps, video.duration, video.size) == (
+        reference.num_frames, reference.fps, reference.duration, reference.size)
+    np.testing.assert_array_equal(video.frame_starts, reference.frame_starts)
+    chosen = np.unique(np.linspace(0, video.num_frames - 1, 12).astype(int))
+    np.testing.assert_array_equal(video.get_frames(chosen), reference.get_frames(chosen))
+    in_memory = open_video('shard.tar/0', data=Path(path).read_bytes())
+    np.testing.assert_array_equal(in_memory.frame_starts, reference.frame_starts)
+
+
+@pytest.mark.parametrize('opener', [open_video, isolated])
+@pytest.mark.parametrize('name', ['H.264', 'VP9', 'B frames in AVI', 'MPEG-2', 'gif', 'cut'])
+def test_damaged_bytes_give_frames_or_one_error(odd, kinds, tmp_path, name, opener):
+    data = Path(odd.get(name) or kinds[name][0]).read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        changed = bytearray(data)
+        if number % 3 == 0:
+            del changed[rng.integers(1, len(data)):]
+        for place in rng.integers(0, len(changed), rng.integers(1, 40)):
+            changed[place] = rng.integers(256)
+        if number % 3 == 1:  # the header: sizes, rates, names of boxes
+            for place in rng.integers(0, min(len(data), 600), 4):
+                changed[place] ^= 1 << rng.integers(8)
+        path = tmp_path / 'damaged.video'
+        path.write_bytes(changed)
+        try:
+            video = opener(str(path), short_side=16)
+            frames = video.get_frames([0, video.num_frames - 1])
+            assert frames.shape == (2, *video.size, 3)
+            assert len(video.frame_starts) == video.num_frames
+            assert np.isfinite([video.fps, video.duration]).all()
+            video.close()
+        except UnreadableVideoError as error:
+            assert str(error).startswith(str(path))

@@ -5,6 +5,7 @@ import pytest
 
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.video_reader import open_video
@@ -14,7 +15,7 @@ VIDEOS = Path(__file__).parents[1] / 'data/videos'
 
 
 def open_sequentially(path, short_side=None):
-    return SequentialReader(VideoSource(path), short_side=short_side)
+    return SequentialReader(VideoSource(path), scaling=FrameScaling(short_side=short_side))
 
 
 @pytest.fixture(scope='module')
@@ -73,6 +74,30 @@ def test_seconds_of_a_variable_frame_rate(tmp_path):
     for video in (open_video(path), open_sequentially(path)):
         np.testing.assert_allclose(video.frame_starts, times, atol=1e-3)
         assert numbers_of(video.get_frames([3, 5])) == [3, 5]
+
+
+@pytest.mark.parametrize(('codec', 'codec_options'), [
+    ('mpeg4', {'bf': '0'}), ('mpeg4', {'bf': '2'}),
+    ('libx264', {'bf': '3', 'b-pyramid': 'normal'})])
+def test_pauses_in_avi_are_empty_chunks(tmp_path, codec, codec_options):
+    times = np.concatenate([np.arange(9), np.arange(20, 31), [34, 35, 36, 50, 51, 52, 53]]) / 10
+    path = write_grey_video(tmp_path / 'pauses.avi', codec=codec, codec_options=codec_options,
+                            num_frames=len(times), times=times.tolist(), ticks=10)
+    video = open_video(path)
+    np.testing.assert_allclose(video.frame_starts, times, atol=1e-6)
+    assert video.duration == pytest.approx(5.4)
+    assert numbers_of(video.get_frames(np.arange(len(times)))) == list(range(len(times)))
+
+
+@pytest.mark.parametrize('backend', ['auto', 'decord'])
+@pytest.mark.parametrize('suffix', ['.mp4', '.mkv', '.avi'])
+def test_frames_a_second_are_the_mean_over_all_frames(tmp_path, suffix, backend):
+    times = np.concatenate([np.arange(30) / 30, 1 + np.arange(9) / 2, 5.5 + np.arange(3) / 30])
+    path = write_grey_video(tmp_path / f'slower{suffix}', num_frames=42, fps=30,
+                            times=times.tolist(), ticks=30)
+    assert open_video(path, backend=backend).fps == pytest.approx(42 / 5.6, rel=0.05)
+    constant = write_grey_video(tmp_path / f'constant{suffix}', fps=30)
+    assert open_video(constant, backend=backend).fps == 30
 
 
 @pytest.mark.parametrize('seconds', [0.4, 0.7])

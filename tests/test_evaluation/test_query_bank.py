@@ -55,5 +55,7 @@ def test_errors():
         query_bank_norm(np.zeros((2, 3)), np.zeros((0, 3)))
     with pytest.raises(ValueError, match='bank'):
         query_bank_norm(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match='finite'):
+        query_bank_norm(np.eye(3), np.array([[np.nan, 0, 0], [0, 0, 0]]))
     with pytest.raises(ValueError, match='activations'):
         query_bank_norm(np.zeros((2, 3)), np.zeros((2, 3)), activations=4)

@@ -58,6 +58,13 @@ def test_black_frames_are_zero_after_normalisation():
     assert (video[1].flatten(1) != 0).any(1).all()
 
 
+def test_black_frames_follow_in_each_view():
+    sample = make_sample(num_valid=1)
+    sample['data_samples'].set_metainfo(dict(num_views=2))
+    video = build()(pseudo_collate([sample]))['inputs']['video'][0]
+    assert [bool((frame == 0).all()) for frame in video] == [False, True, False, True]
+
+
 def test_channels_last_views_from_the_packing_give_the_same_batch():
     sample = make_sample()
     wanted = build()(pseudo_collate([sample]))['inputs']['video']

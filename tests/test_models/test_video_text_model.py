@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
@@ -93,6 +95,63 @@ def test_predict_classes(model_cfg, inputs):
     assert sample.pred_label.item() == sample.pred_score.argmax()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('backbone', ['SpaceTimeViT', 'FramewiseViT'])
+@pytest.mark.parametrize('views', [2, 5])
+@pytest.mark.parametrize('head', [
+    dict(type='LinearProbeHead', num_classes=4, embed_dim=32),
+    dict(type='ZeroShotHead', classes=['a', 'b'], prompts=['{}'], context_length=12)])
+def test_equal_views_change_nothing(model_cfg, inputs, backbone, views, head):
+    """For classes, retrieval, multiple choice (the embeddings) and sorting alike."""
+    torch.manual_seed(0)
+    model_cfg['backbone']['type'] = backbone
+    model_cfg['neck']['vocab_size'] = 49408
+    model = VideoTextModel(**model_cfg, cls_head=head).eval()
+    for parameter in model.parameters():  # embeddings that are far from unit length
+        parameter.mul_(3)
+    one = model(inputs, samples(2), mode='predict')
+    inputs['video'] = inputs['video'].repeat(1, views, 1, 1, 1)
+    many = model(inputs, [sample.set_metainfo(dict(num_views=views)) or sample
+                          for sample in samples(2)], mode='predict')
+    for single, several in zip(one, many, strict=True):
+        for key in ('video_embed', 'text_embeds', 'order_logits', 'pred_score'):
+            torch.testing.assert_close(several.get(key), single.get(key), msg=key)
+
+
+@torch.no_grad()
+def test_views_of_a_linear_probe_are_averaged_before_the_softmax(model_cfg, inputs):
+    model = VideoTextModel(
+        backbone=model_cfg['backbone'],
+        cls_head=dict(type='LinearProbeHead', num_classes=4, embed_dim=32)).eval()
+    views = inputs['video'].unflatten(1, (2, 3))
+    logits = torch.stack([model.cls_head.fc(model.backbone(views[:, i])[0]) for i in range(2)])
+    sample = samples(1)[0]
+    sample.set_metainfo(dict(num_views=2))
+    [predicted] = model(dict(video=inputs['video'][:1]), [sample], mode='predict')
+    torch.testing.assert_close(predicted.pred_score, logits[:, 0].mean(dim=0).softmax(dim=0))
+
+
+@torch.no_grad()
+def test_classes_are_those_of_the_weights(model_cfg, inputs):
+    """Loaded again, or swapped in place as mmengine's EMAHook does."""
+    model_cfg['neck']['vocab_size'] = 49408
+    head = dict(type='ZeroShotHead', classes=['a', 'b'], context_length=12)
+    model, other = (VideoTextModel(**model_cfg, cls_head=head).eval() for _ in range(2))
+    batch = dict(video=inputs['video'])
+
+    def scores(of):
+        return torch.stack([sample.pred_score for sample in of(batch, samples(2), mode='predict')])
+
+    first, second = scores(model), scores(other)
+    assert (first - second).abs().max() > 0.05
+    weights = copy.deepcopy(model.state_dict())
+    for own, value in zip(model.parameters(), other.parameters(), strict=True):
+        own.data.copy_(value.data)
+    assert torch.equal(scores(model), second)
+    model.load_state_dict(weights)
+    assert torch.equal(scores(model), first)
+
+
 def test_errors(model, model_cfg, inputs):
     with pytest.raises(ValueError, match="not 'train'"):
         model(inputs, mode='train')
@@ -108,6 +167,32 @@ def test_own_weights_into_a_linear_probe(model, model_cfg):
         cls_head=dict(type='LinearProbeHead', num_classes=4, embed_dim=32))
     probe.load_state_dict(model.state_dict())
     torch.testing.assert_close(probe.backbone.state_dict(), model.backbone.state_dict())
+
+
+def test_a_class_head_that_nobody_trained_scores_nothing(model, model_cfg, inputs):
+    def build():
+        return VideoTextModel(backbone=model_cfg['backbone'], cls_head=dict(
+            type='LinearProbeHead', num_classes=4, embed_dim=32))
+
+    probe, batch = build(), dict(video=inputs['video'])
+    probe.load_state_dict(model.state_dict())
+    with pytest.raises(CheckpointError, match='no trained cls_head'):
+        probe(batch, samples(2), mode='predict')
+    probe(batch, [sample.set_gt_label(1) for sample in samples(2)], mode='loss')
+    probe(batch, samples(2), mode='predict')
+    trained = build()
+    trained.load_state_dict(probe.state_dict())
+    trained(batch, samples(2), mode='predict')
+    trained.load_state_dict(model.state_dict())
+    with pytest.raises(CheckpointError, match='no trained cls_head'):
+        trained(batch, samples(2), mode='predict')
+
+
+def test_a_sorting_head_that_nobody_trained_is_told(model, model_cfg, inputs):
+    weights = {key: value for key, value in model.state_dict().items() if 'sorting' not in key}
+    model.load_state_dict(weights)
+    with pytest.warns(UserWarning, match='no trained sorting_head'):
+        model(inputs, samples(2), mode='predict')
 
 
 def test_wrong_size_is_an_error_by_every_way(model, model_cfg, tmp_path):

@@ -22,9 +22,9 @@ def run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
     runners = []
-    from_cfg = Runner.from_cfg
-    monkeypatch.setattr(Runner, 'from_cfg',
-                        lambda cfg: runners.append(from_cfg(cfg)) or runners[-1])
+    init = Runner.__init__
+    monkeypatch.setattr(Runner, '__init__', lambda runner, *args, **kwargs: runners.append(runner)
+                        or init(runner, *args, **kwargs))
 
     def call(tool, *words):
         monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, words)])

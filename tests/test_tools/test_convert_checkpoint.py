@@ -68,7 +68,7 @@ def test_interpolation_needs_a_config(convert, capsys):
 
 def test_the_printed_command_works(convert):
     weights = read_state_dict('clip')
-    torch.save(dict(model=weights, args=Namespace(lr=1), where=Path('x')), 'my odd.pth')
+    torch.save(dict(model=dict(weights), args=Namespace(lr=1), where=Path('x')), 'my odd.pth')
     with pytest.raises(SystemExit) as stopped:
         convert('my odd.pth', 'x.pth', '--stand-in', 'argparse.Namespace')
     command = shlex.split(str(stopped.value).split('\n')[-1])

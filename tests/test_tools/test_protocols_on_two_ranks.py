@@ -65,12 +65,13 @@ def test_two_ranks_give_the_figures_of_one(monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')
     monkeypatch.setattr(sys, 'argv', [])
     make_recognition(tmp_path / 'data' / 'hmdb51', 'train_split1.txt', 'test_split1.txt')
-    captions = [SENTENCES[:1], SENTENCES[1:2], [SENTENCES[2], 'he names letters'], SENTENCES[3:4],
-                SENTENCES[4:]]
+    # The first sample comes again where padding makes the parts of the ranks equal.
+    captions = [[SENTENCES[0], 'word ' * 100], SENTENCES[1:2],
+                [SENTENCES[2], 'he names letters'], SENTENCES[3:4], SENTENCES[4:]]
     root = tmp_path / 'data' / 'msrvtt'
     paths = make_captions(root, [dict(captions=own) for own in captions])
     write_jsonl(root / 'annotations' / 'train.jsonl', [
-        dict(path=path, captions=[f'{word} dog', 'a hand draws'])
+        dict(path=path, captions=[f'{word} dog', 'a hand draws' + 100 * ' on'])
         for path, word in zip(paths[:3], ('a', 'one', 'no'), strict=True)])
     base = (CONFIGS / 'vit-b16_retrieval_msrvtt.py').as_posix()
     Path(RETRIEVAL).write_text(f'_base_ = [{base!r}]\n{OWN}')
@@ -91,6 +92,8 @@ def test_two_ranks_give_the_figures_of_one(monkeypatch, tmp_path):
             for key in ('config', 'time'):  # the folder and the launcher are in the config
                 del result[key]
         assert one == two
+    assert result_of(tmp_path / 'two' / 'own')['texts'] == {
+        'texts': dict(number=7, cut=1), 'query bank texts': dict(number=3, cut=1)}
     groups = result_of(tmp_path / 'two' / 'own')['metrics']
     assert {group: sorted({key.split('/')[0] for key in figures})
             for group, figures in groups.items()} == {

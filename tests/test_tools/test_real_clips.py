@@ -56,7 +56,7 @@ def test_pretrain_and_evaluate(run, options, tmp_path):
         *options)
     metrics = json.loads(next(tmp_path.glob('tested/*/*.json')).read_text())
     # 4 captions of 3 videos: ranks 1 to 3, and of the best own caption among 4.
-    assert metrics['t2v/R5'] == metrics['v2t/R5'] == 100
+    assert 't2v/R5' not in metrics and 'v2t/R5' not in metrics  # they could not fail
     assert 1 <= metrics['t2v/MnR'] <= 3
 
 

@@ -17,6 +17,9 @@ case "$*" in
 esac
 printf '%s\\n' "$*" >> "$PREFIX/calls"
 case "$*" in
+    *"import torchvision") [ -e "$PREFIX/fits" ]; exit ;;
+    *'version("torchvision")'*) echo torchvision==1.0+cpu; exit ;;
+    *torchvision==1.0+cpu) [ -z "${FITS:-}" ] && exit 1; touch "$PREFIX/fits"; exit ;;
     "-m venv "*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
     "-m pip install "*) exit "${PIP:-0}" ;;
     "-m ruff "*) exit "${RUFF:-0}" ;;
@@ -53,6 +56,7 @@ def run(checkout, tmp_path):
         done = subprocess.run(['bash', checkout / script, *words], cwd=tmp_path, env=environment,
                               text=True, capture_output=True, check=False)
         lines = (done.stdout + done.stderr).splitlines()
+        call.told = '\n'.join(lines)
         return (done.returncode, lines[-1] if lines else '',
                 calls.read_text().splitlines() if calls.exists() else [])
 
@@ -92,7 +96,7 @@ def test_a_change_of_the_requirements_installs_again(run, checkout):
     with (checkout / 'requirements' / 'runtime.txt').open('a') as file:
         file.write('more\n')
     _, _, calls = run('tools/run_tests.sh')
-    assert sum('pip install' in call for call in calls) == 2
+    assert sum('pip install' in call and '-r ' in call for call in calls) == 1
 
 
 def test_a_failed_installation_is_tried_again(run):
@@ -101,6 +105,20 @@ def test_a_failed_installation_is_tried_again(run):
     assert last_line.startswith('error: pip could not install')
     _, _, calls = run('tools/run_tests.sh')
     assert any('pip install' in call for call in calls)
+
+
+def test_the_torchvision_of_torchs_build_is_taken_where_there_is_one(run, tmp_path):
+    status, _, calls = run('tools/run_tests.sh', FITS='1')
+    assert status == 0 and any('--no-deps torchvision==1.0+cpu' in call for call in calls)
+    assert 'import tvtsv2_mm before torchvision' not in run.told
+
+
+@pytest.mark.parametrize(('words', 'settings'), [((), {}), (('--no-venv', ), dict(FITS='1'))])
+def test_where_there_is_none_it_is_told_what_to_do(run, words, settings):
+    status, _, calls = run('tools/run_tests.sh', *words, **settings)
+    assert status == 0
+    assert 'import tvtsv2_mm before torchvision (docs/installation.md)' in run.told
+    assert any('torchvision==1.0+cpu' in call for call in calls) is not bool(words)
 
 
 def test_an_unsupported_python_is_named(run):

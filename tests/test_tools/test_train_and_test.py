@@ -64,6 +64,83 @@ def test_a_wrong_command_line_gives_one_clear_error(run, capsys, words, message)
     assert message in refusal(run, capsys, *words)
 
 
+@pytest.mark.parametrize(('option', 'message'), [
+    ('modle.type=ToyModel', 'modle: nothing reads this of a config; did you mean model?'),
+    ("custom_hooks=[dict(type='EMAHok')]",
+     'custom_hooks.0.type: there is no EMAHok; did you mean EMAHook?'),
+    ("custom_hooks=[dict(type='EMAHook',ema_type='Expo')]",
+     'custom_hooks.0.ema_type: there is no Expo'),
+    ('custom_hooks=[3]', 'custom_hooks: TypeError: hook should be an instance of Hook or dict'),
+    ("train_dataloader.sampler=dict(type='DefaultSampler',shufle=True)",
+     'train_dataloader.sampler.shufle: DefaultSampler has no shufle; did you mean shuffle?'),
+    ("model=dict(_delete_=True,type='ToyModle')", 'model.type: there is no ToyModle; did you mean'),
+    ('log_level=DEBGU', 'log_level: there is no DEBGU; did you mean DEBUG?'),
+    ('load_from=nowhere.pth', 'there is no checkpoint (load_from'),
+])
+def test_a_wrong_override_is_one_line_that_names_the_key(run, capsys, option, message):
+    with pytest.raises(SystemExit) as stop:
+        run('train', CONFIG, '--cfg-options', option)
+    told = stop.value.code if isinstance(stop.value.code, str) else capsys.readouterr().err.strip()
+    assert told.startswith(f'error: {message}')
+    assert len(told.splitlines()) == 1
+
+
+def test_the_traceback_of_an_error_in_the_config_is_in_the_log_file(run, tmp_path):
+    with pytest.raises(SystemExit):
+        run('train', CONFIG, '--work-dir', 'out', '--cfg-options',
+            "custom_hooks=[dict(type='EMAHook',ema_type='Expo')]", 'experiment_name=told')
+    [log] = (tmp_path / 'out').glob('*/*.log')
+    assert 'Traceback' in log.read_text() and 'build_from_cfg' in log.read_text()
+
+
+def test_what_goes_wrong_in_the_program_keeps_its_traceback(run, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ValueError('a bug')
+
+    monkeypatch.setattr('torch.nn.Linear.forward', broken)
+    with pytest.raises(ValueError, match='a bug'):
+        run('train', CONFIG)
+
+
+def test_ema_by_an_override_and_resumed(run, tmp_path):
+    ema = "custom_hooks=[dict(type='EMAHook', momentum=0.25)]"
+    runner = run('train', CONFIG, '--work-dir', 'out', '--cfg-options', ema)
+    [hook] = [hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook']
+    weights, average = runner.model.linear.weight, hook.ema_model.module.linear.weight
+    assert not torch.equal(weights, average)
+    saved = CheckpointLoader.load_checkpoint(str(tmp_path / 'out' / 'epoch_1.pth'), 'cpu', None)
+    assert torch.equal(saved['state_dict']['linear.weight'], average)
+    assert torch.equal(saved['ema_state_dict']['module.linear.weight'], weights)
+
+    whole = run('train', CONFIG, '--work-dir', 'whole', '--cfg-options', ema,
+                'train_cfg.max_epochs=2')
+    resumed = run('train', CONFIG, '--resume', '--work-dir', 'out', '--cfg-options', ema,
+                  'train_cfg.max_epochs=2')
+    for one, other in zip(whole.hooks, resumed.hooks, strict=True):
+        if type(one).__name__ == 'EMAHook':
+            assert torch.equal(one.ema_model.module.linear.weight,
+                               other.ema_model.module.linear.weight)
+
+
+def test_the_console_is_for_results_and_the_log_file_for_all(tmp_path):
+    def call(*words):
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, text=True, check=True,
+                              env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True)
+        return done.stdout + done.stderr
+
+    call(ROOT / 'tools/train.py', CONFIG, '--work-dir', 'out')
+    told = call(ROOT / 'tools/test.py', CONFIG, 'out/epoch_1.pth', '--work-dir', 'tested')
+    assert 'count: 7' in told
+    assert len(told.splitlines()) <= 6, told
+    assert not any(text in told for text in ('pkg_resources', 'Hook', 'System environment'))
+    [log] = (tmp_path / 'tested').glob('*/*.log')
+    for text in ('count: 7', 'CheckpointHook', 'System environment', 'Config:'):
+        assert text in log.read_text()
+    loud = call(ROOT / 'tools/test.py', CONFIG, 'out/epoch_1.pth', '--cfg-options',
+                'log_level=DEBUG')
+    assert 'CheckpointHook' in loud
+
+
 def test_a_config_that_lacks_what_an_argument_needs(run, capsys, tmp_path):
     config = tmp_path / 'bare.py'
     config.write_text('model = dict()')

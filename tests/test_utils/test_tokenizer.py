@@ -31,11 +31,20 @@ def test_equal_to_open_clips_own(tokenizer):
 
 @pytest.mark.parametrize('context_length', [2, 5, 77])
 def test_a_long_text_is_cut_and_keeps_its_end_token(context_length):
-    tokens = ClipTokenizer(context_length)(['word ' * 100])
+    tokens, _ = ClipTokenizer(context_length).tokenize(['word ' * 100])
     assert tokens.shape == (1, context_length)
     assert tokens[0, 0] == 49406
     assert tokens[0, -1] == 49407
     assert (tokens == 49407).sum() == 1
+
+
+def test_texts_that_are_cut_are_counted_or_told():
+    tokenizer = ClipTokenizer(4)
+    texts = ['a dog runs', 'a dog', 'word ' * 100]
+    tokens, num_cut = tokenizer.tokenize(texts)
+    assert num_cut == 2
+    with pytest.warns(UserWarning, match='2 of 3 texts are longer than the context of 4 tokens'):
+        assert torch.equal(tokenizer(texts), tokens)
 
 
 def test_a_text_that_just_fits_is_not_cut():

@@ -31,13 +31,13 @@ from tvtsv2_mm.datasets import collate_clips
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
+from tvtsv2_mm.datasets.video_files import walk_videos
 from tvtsv2_mm.datasets.video_header import read_video_header
 from tvtsv2_mm.datasets.video_source import VideoSource
 from tvtsv2_mm.registry import TRANSFORMS
 
 STOCK, AUTO, SEVERAL, SHARDS = 'stock', 'auto', 'several', 'shards'
 PACKAGES = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')
-SUFFIXES = {'.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.gif'}
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def find_files(places: Sequence[str]) -> list[Path]:
     """Files, and the videos below folders, sorted."""
     found = []
     for place in map(Path, places):
-        found += sorted(p for p in place.rglob('*') if p.suffix.lower() in SUFFIXES) \
+        found += sorted(place / name for name in walk_videos(str(place))) \
             if place.is_dir() else [place]
     return found
 

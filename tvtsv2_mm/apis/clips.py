@@ -4,10 +4,8 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import cv2
 import numpy as np
 from mmcv.transforms import Compose
 from mmengine.config import ConfigDict
@@ -16,14 +14,15 @@ from mmengine.fileio import get_file_backend, get_local_path
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.datasets.errors import SampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
-VIDEO_SUFFIXES = frozenset((
-    '.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
-    '.ogv', '.ts', '.vob', '.webm', '.wmv'))
 # The transforms of an evaluation pipeline that make a clip out of a video.
 _CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
+# What clips of a video show: what the model is evaluated with, or the release's feature script.
+CLIP_KINDS = ('protocol', 'feature-script')
 
 Video = str | os.PathLike | np.ndarray
 
@@ -62,12 +61,12 @@ class ArrayReader:
     Args:
         frames: uint8 (T, H, W, 3), RGB.
         name: of the video.
-        short_side: pixels of the shorter side of the frames given out; None keeps the size.
+        scaling: size and interpolation of the frames given out ('fast' is bicubic here).
     """
 
     fps = 1.0
 
-    def __init__(self, frames: np.ndarray, name: str, short_side: int | None) -> None:
+    def __init__(self, frames: np.ndarray, name: str, scaling: FrameScaling) -> None:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
             raise ValueError(f'{name}: a video array must be uint8 (T, H, W, 3) in RGB, got '
                              f'{frames.dtype} {frames.shape}')
@@ -75,21 +74,13 @@ class ArrayReader:
         self.num_frames = len(frames)
         self.duration = float(len(frames))
         self.frame_starts = np.arange(len(frames), dtype=np.float64)
-        height, width = frames.shape[1:3]
-        scale = 1 if short_side is None else short_side / min(height, width)
-        self.size = (round(height * scale), round(width * scale))
+        self.size = scaling.size_of(*frames.shape[1:3])
+        self._scaling = scaling
         self._frames = frames
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copies of frames, uint8 (len(indices), H, W, 3), at ``size``."""
-        frames = self._frames[np.asarray(indices)]
-        height, width = self.size
-        if frames.shape[1:3] == self.size:
-            return frames
-        shrinks = height < frames.shape[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.stack([cv2.resize(frame, (width, height), interpolation=method)
-                         for frame in frames])
+        return np.stack([self._scaling.scale(frame) for frame in self._frames[np.asarray(indices)]])
 
     def close(self) -> None:
         """Nothing to free: the frames are the caller's."""
@@ -111,10 +102,10 @@ class ClipSource(Dataset):
         self.videos = videos
         self.texts = texts
         self.tokenizer = tokenizer
-        self.short_side = transforms[0].get('short_side')
-        opening, *self._rest = [TRANSFORMS.build(transform) for transform in transforms]
-        self._file_pipeline = Compose([opening, *self._rest])
-        self._array_pipeline = Compose(self._rest)
+        opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
+        self._scaling = opening.scaling
+        self._file_pipeline = Compose([opening, *rest])
+        self._array_pipeline = Compose(rest)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -126,14 +117,15 @@ class ClipSource(Dataset):
         results = dict(filename=name, sample_id=name, rng=np.random.default_rng(index))
         if self.texts is not None:
             texts = self.texts[index]
-            results.update(texts=texts, tokens=self.tokenizer(texts))
+            tokens, num_cut = self.tokenizer.tokenize(texts)
+            results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut)
         if isinstance(video, np.ndarray):
-            reader = ArrayReader(video, name, self.short_side)
+            reader = ArrayReader(video, name, self._scaling)
             results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,
                            duration=reader.duration)
             return name, self._array_pipeline(results)
         try:
-            with local_file(name) as path:
+            with local_file(os.fspath(video)) as path:
                 return name, self._file_pipeline(results | dict(filename=str(path)))
         except SampleError as error:
             return name, Failure(video=name, reason=error.reason)
@@ -143,7 +135,7 @@ class ClipSource(Dataset):
 
 def name_of(video: Video, index: int) -> str:
     """Name of a video in results: its path, or its place among the inputs."""
-    return f'array {index}' if isinstance(video, np.ndarray) else os.fspath(video)
+    return f'array {index}' if isinstance(video, np.ndarray) else printable(os.fspath(video))
 
 
 def local_file(address: str) -> AbstractContextManager[str]:
@@ -164,32 +156,57 @@ def list_videos(folder: str) -> list[str]:
     backend = get_file_backend(folder)
     if not backend.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
-    found = sorted(path for path in backend.list_dir_or_file(folder, list_dir=False, recursive=True)
-                   if Path(path).suffix.lower() in VIDEO_SUFFIXES)
+    if '://' in folder:
+        found = filter(is_video_name, backend.list_dir_or_file(
+            folder, list_dir=False, recursive=True))
+    else:
+        found = walk_videos(folder)
+    found = sorted(found)
     if not found:
         raise FileNotFoundError(f'there is no video below {folder} (a file is taken for one by its '
                                 f'suffix: {" ".join(sorted(VIDEO_SUFFIXES))})')
     return found
 
 
-def clip_transforms(cfg: ConfigDict) -> list[dict]:
-    """The transforms by which a config's evaluation makes clips, for videos of any size.
+def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
+    """The transforms that make clips for a model, of videos of any size.
 
-    Without a data set in the config: the release's, with the sizes of the model. A config whose
-    videos have the model's size already gets the scaling and the crop that others need.
+    Args:
+        cfg: config of the model.
+        clips: 'protocol': as the config's evaluation does it; without a data set in the config, as
+            the release does (CLIP itself for a model without time attention), with the sizes of
+            the model. A config whose videos have the model's size already gets the scaling and the
+            crop that others need. 'feature-script': as the release's script for features: frames
+            from the first to the last, squeezed into a square.
+
+    Raises:
+        ValueError: ``clips`` is neither.
     """
+    if clips not in CLIP_KINDS:
+        raise ValueError(f'clips must be one of {CLIP_KINDS}, not {clips!r}')
     backbone = cfg.model.backbone
     size = backbone.image_size
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
     chosen = {transform['type']: dict(transform) for transform in dataset.get('pipeline', [])
               if transform['type'] in _CLIP_TRANSFORMS}
-    if 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
-        chosen = dict(OpenVideo=dict(short_side=int(1.2 * size)),
-                      SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'))
-    if chosen['OpenVideo'].get('short_side') is None:
+    if clips == 'feature-script':
+        chosen = dict(
+            OpenVideo=dict(short_side=size, interpolation='bilinear', keep_ratio=False),
+            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='ends'))
+    elif 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
+        is_clip = backbone.type.endswith('FramewiseViT')
+        chosen = dict(
+            OpenVideo=dict(short_side=size, interpolation='bicubic') if is_clip else
+            dict(short_side=int(1.2 * size), interpolation='nearest'),
+            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'),
+            DecodeClip=dict(short_clip='repeat_last' if is_clip else 'black'))
+    elif chosen['OpenVideo'].get('short_side') is None:
         chosen['OpenVideo']['short_side'] = size
-    chosen.setdefault('DecodeClip', {})
+    # Said in full, for what records them.
+    chosen['OpenVideo'].setdefault('interpolation', 'nearest')
+    chosen['SampleClipFrames'].setdefault('spacing', 'auto')
+    chosen.setdefault('DecodeClip', {}).setdefault('short_clip', 'repeat_last')
     chosen['CropClip'] = dict(size=size, mode='center')
     return [*(dict(chosen[name], type=name) for name in _CLIP_TRANSFORMS),
             dict(type='PackVideoText')]

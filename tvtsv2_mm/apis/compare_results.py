@@ -8,7 +8,8 @@ from terminaltables import AsciiTable
 from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
 
 NOTE = 'Columns "paper: ..." are the figures of arXiv 2305.14173; nothing here has reproduced them.'
-VIEWS = ('frames', 'sampling', 'clips', 'crops', 'crop', 'crop_size', 'short_side', 'short_clip')
+VIEWS = ('frames', 'sampling', 'spacing', 'spacing_used', 'fps', 'clips', 'crops', 'crop',
+         'crop_size', 'short_side', 'interpolation', 'keep_ratio', 'short_clip')
 COUNTS = ('annotated', 'used', 'missing', 'failed')
 
 
@@ -77,6 +78,7 @@ def _facts(result: dict) -> dict[str, str]:
         'query bank sha256': _short(bank.get('sha256')),
         'query bank texts': bank.get('texts'),
         'checkpoint sha256': _short(checkpoint.get('sha256')),
+        'trained further': 'yes' if result.get('trained_further') else None,
         'checkpoint layout': keys.get('layout'),
         'tensors new / unneeded': f'{len(keys["new"])} / {len(keys["unneeded"])}' if keys else None,
         'config sha256': _short((result.get('config') or {}).get('sha256')),

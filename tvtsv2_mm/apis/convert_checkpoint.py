@@ -1,24 +1,30 @@
 """Convert a checkpoint of any known layout into ours or into the release's, as a file."""
 
+import json
+import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.logging import print_log
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tvtsv2_mm.apis.config_errors import config_errors
 from tvtsv2_mm.checkpoints import (
     CheckpointError,
-    Hints,
+    Description,
     model_config,
-    read_hints,
     read_weights,
     to_own_layout,
 )
 from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
+from tvtsv2_mm.checkpoints.description import RECORD, description_of
 from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.models.video_text_model import describe
 from tvtsv2_mm.registry import MODELS
 
 TARGET_LAYOUTS = ('own', 'release')
@@ -48,14 +54,14 @@ class Checkpoint:
     report: dict
 
 
-def inspect_checkpoint(source: str | Path, *, hints: Hints | None = None,
+def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
                        weights: str | None = None,
                        stand_ins: Iterable[str] = ()) -> Checkpoint:
     """Read a checkpoint and derive the model config that fits it.
 
     Args:
         source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
-        hints: what the tensors do not tell, and a config beside the source does not either.
+        given: what the tensors do not tell, and a config beside the source does not either.
         weights: which, where there are several: 'ema', or the name of an entry.
         stand_ins: names of classes in the file to be replaced by inert stand-ins.
 
@@ -63,20 +69,20 @@ def inspect_checkpoint(source: str | Path, *, hints: Hints | None = None,
         FileNotFoundError: there is no such file.
         CheckpointError: it cannot be read, its layout is unknown, or sizes cannot be told.
     """
-    given, report = read_weights(source, weights=weights, stand_ins=stand_ins)
-    layout = detect_layout(given)
-    own, unused = convert_names(given, layout)
-    # Only OpenAI's own archives carry their sizes as tensors.
-    found = Hints(activation='quick_gelu') if 'input_resolution' in given else read_hints(source)
-    config, assumed = model_config(own, found | (hints or Hints()))
+    tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
+    layout = detect_layout(tensors)
+    own, unused = convert_names(tensors, layout)
+    told = description_of(tensors, layout=layout.name) | (given or Description())
+    config, assumed = model_config(own, told)
     return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
-                      assumed=assumed, report=report)
+                      assumed=[*assumed, *told.notes], report=report)
 
 
 def convert_checkpoint(source: str | Path,
                        target: str | Path,
                        *,
                        model: dict | None = None,
+                       given: Description | None = None,
                        to: str = 'own',
                        interpolate_positions: bool = False,
                        dtype: str | None = None,
@@ -93,6 +99,8 @@ def convert_checkpoint(source: str | Path,
         source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
         target: the file to write, ``.pth`` or ``.safetensors``.
         model: model config that the weights must fit; default: the one that their sizes give.
+        given: what the source does not tell of the model. The target tells it on, with what the
+            source tells; of what nobody does, the log has a line.
         to: 'own' or 'release'.
         interpolate_positions: resize the position tables to the model config's.
         dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
@@ -114,27 +122,40 @@ def convert_checkpoint(source: str | Path,
     """
     target = Path(target).expanduser()
     _check_options(Path(source).expanduser(), target, to, dtype, overwrite)
-    given, file = read_weights(source, weights=weights, stand_ins=stand_ins)
+    tensors, file = read_weights(source, weights=weights, stand_ins=stand_ins)
     report = {} if report is None else report
     report['file'] = file
+    layout = detect_layout(tensors)
+    told = description_of(tensors, layout=layout.name) | (given or Description())
+    config = model
     if model is None:
-        # The number of heads changes no tensor: one head always fits.
-        model, _ = model_config(
-            convert_names(given, detect_layout(given))[0],
-            Hints(heads=1, text_heads=1, sorting_heads=1))
-    parts = {key: value for key, value in model.items() if key != 'data_preprocessor'}
-    with torch.device('meta'):  # names and sizes; nothing is allocated
-        own = MODELS.build(parts).state_dict()
+        config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
+    parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
+    with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
+        own = MODELS.build(parts)
     converted = to_own_layout(
-        given, own, interpolate_positions=interpolate_positions, report=report)
-    del given
+        tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
+    unknown, report['assumed'] = own.check_weights(told, report)
+    if model is not None:
+        told |= Description(**describe(own))
+    elif unknown:
+        report['assumed'].append(
+            f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')
+    for line in report['assumed']:
+        print_log(line, logger='current', level=logging.WARNING)
+    del tensors
     # What is new has no values yet.
     written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
         written = to_release_layout(written)
     written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
-    _write(written, target)
+    _write(written, target, told.record())
     return list(written)
+
+
+# What changes no tensor: one head always fits.
+_WITHOUT_TENSORS = Description(
+    backbone=dict(heads=1), neck=dict(heads=1, tokenizer='unknown'), sorting_head=dict(heads=1))
 
 
 def to_release_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,18 +201,21 @@ def _for_file(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor if alone else tensor.clone()
 
 
-def _write(weights: dict[str, Tensor], target: Path) -> None:
-    """Write the file whole or not at all."""
+def _write(weights: dict[str, Tensor], target: Path, record: dict) -> None:
+    """Write the file whole or not at all, with what is known of the model."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f'.{target.name}.{os.getpid()}')
     try:
         if target.suffix == '.safetensors':
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(weights, unfinished, metadata=dict(format='pt'))
+            save_file(weights, unfinished,
+                      metadata={'format': 'pt', RECORD: json.dumps(record)})
             unfinished.chmod(mode)  # safetensors lets nobody but the owner read
         else:
-            torch.save(dict(state_dict=weights), unfinished)
+            described = OrderedDict(weights)
+            described._metadata = {'': {RECORD: record}}
+            torch.save(dict(state_dict=described), unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

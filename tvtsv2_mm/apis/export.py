@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tvtsv2_mm.models import VideoTextModel
-from tvtsv2_mm.utils.tokenizer import END_TOKEN, START_TOKEN
 
 TOLERANCE = 1e-4
 OPSET = 18
@@ -55,7 +54,7 @@ class TextTower(nn.Module):
 
     def __init__(self, model: VideoTextModel) -> None:
         super().__init__()
-        self.clip = model.neck.clip
+        self.neck = model.neck
         self.context_length = model.neck.context_length
         length = self.context_length
         self.register_buffer('mask', torch.full((length, length), float('-inf')).triu_(1),
@@ -64,7 +63,7 @@ class TextTower(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Embed texts: int64 (B, L), 0 behind the end token -> float32 (B, E), l2-normalised."""
         # transformers builds its mask in a way that depends on the version and does not export.
-        text_model = self.clip.text_model
+        text_model = self.neck.clip.text_model
         x = text_model.embeddings(input_ids=tokens)
         # Not len(tokens): that would fix the batch size of the exported file.
         batch = tokens.shape[0]
@@ -73,17 +72,18 @@ class TextTower(nn.Module):
             x = block(x, attention_mask=mask)
             x = x[0] if isinstance(x, tuple) else x
         x = text_model.final_layer_norm(x)
-        rows = torch.arange(batch, device=tokens.device)
-        return F.normalize(self.clip.text_projection(x[rows, tokens.argmax(dim=-1)]), dim=-1)
+        return F.normalize(self.neck.clip.text_projection(self.neck.at_end(x, tokens)), dim=-1)
 
     def example(self, batch: int) -> Tensor:
         """Random texts of different lengths."""
         generator = torch.Generator().manual_seed(batch)
-        tokens = torch.randint(1, START_TOKEN, (batch, self.context_length), generator=generator)
-        tokens[:, 0] = START_TOKEN
+        highest = self.neck.built_with['vocab_size'] - 1
+        end_token = highest if self.neck.end_token is None else self.neck.end_token
+        tokens = torch.randint(1, highest, (batch, self.context_length), generator=generator)
+        tokens[tokens == end_token] = highest - 1
         for row in range(batch):
             end = 2 + (5 * row + 3) % (self.context_length - 2)
-            tokens[row, end] = END_TOKEN
+            tokens[row, end] = end_token
             tokens[row, end + 1:] = 0
         return tokens
 

@@ -28,12 +28,16 @@ from tvtsv2_mm.apis.clips import (
     iterate_clips,
     list_videos,
 )
+from tvtsv2_mm.apis.config_errors import config_errors
+from tvtsv2_mm.apis.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.apis.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+NOT_FINITE = 'the weights hold NaN, or the dtype is too narrow for them'
 
 
 @INFERENCERS.register_module()
@@ -52,6 +56,8 @@ class TVTSv2Inferencer(BaseInferencer):
         weights: checkpoint of any layout that this package reads: file, folder or address.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
+        clips: 'protocol' shows the model what its evaluation does, 'feature-script' what the
+            release's script for features does (see :func:`~tvtsv2_mm.apis.clips.clip_transforms`).
         scope: registry scope.
         show_progress: draw a progress bar.
     """
@@ -62,13 +68,18 @@ class TVTSv2Inferencer(BaseInferencer):
                  *,
                  device: str | None = None,
                  dtype: str = 'float32',
+                 clips: str = 'protocol',
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {tuple(DTYPES)}, not {dtype!r}')
         if model is not None and isinstance(model, os.PathLike):
             model = os.fspath(model)
+        if isinstance(model, str) and Path(model).suffix:
+            model = load_config(model)
+            fit_to_model(model)
         self.dtype = DTYPES[dtype]
+        self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)
         self.device = next(self.model.parameters()).device
 
@@ -132,11 +143,15 @@ class TVTSv2Inferencer(BaseInferencer):
         failed: list[Failure] = []
         batches = self.preprocess(videos, batch_size, texts=own_texts, num_workers=num_workers)
         for batch in track(batches, description=task, disable=not self.show_progress):
-            if batch.failures and not skip_failed:
-                raise RuntimeError(f'{batch.failures[0].video}: {batch.failures[0].reason}')
-            failed += batch.failures
+            own, failures = [], batch.failures
             if batch.data is not None:
-                samples += self.forward(batch.data, names=batch.names, keep_frames=draw)
+                own, broken = split_finite(
+                    self.forward(batch.data, names=batch.names, keep_frames=draw))
+                failures = [*failures, *broken]
+            if failures and not skip_failed:
+                raise RuntimeError(f'{failures[0].video}: {failures[0].reason}')
+            failed += failures
+            samples += own
         result: dict[str, Any] = dict(failed=[vars(failure) for failure in failed])
         if task == 'features':
             result['predictions'] = self._features(samples)
@@ -182,7 +197,10 @@ class TVTSv2Inferencer(BaseInferencer):
         tokens = self._tokenizer(texts).to(self.device)
         with self.autocast():
             embeds = [self.model.encode_text(part) for part in tokens.split(batch_size)]
-        return F.normalize(torch.cat(embeds).float(), dim=-1).cpu().numpy()
+        embeds = F.normalize(torch.cat(embeds).float(), dim=-1).cpu()
+        if not embeds.isfinite().all():
+            raise ValueError(f'embeddings of texts are not finite: {NOT_FINITE}')
+        return embeds.numpy()
 
     def embed_labels(self, labels: Sequence[str], prompts: Sequence[str] = ('{}', )) -> np.ndarray:
         """Embed classes: the normalised mean over the prompts, float32 (C, E)."""
@@ -220,6 +238,7 @@ class TVTSv2Inferencer(BaseInferencer):
         """Hand the samples over instead of the dicts where that is asked."""
         return visualization | dict(predictions=preds) if return_datasamples else visualization
 
+    @config_errors()
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
         checkpoint = None
         if weights is not None:
@@ -241,7 +260,7 @@ class TVTSv2Inferencer(BaseInferencer):
         _load_checkpoint_to_model(model, checkpoint)
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
-        return clip_transforms(cfg)
+        return clip_transforms(cfg, self.clips)
 
     def _init_collate(self, cfg: ConfigDict) -> None:
         """:func:`~tvtsv2_mm.apis.clips.iterate_clips` collates: failures travel beside clips."""
@@ -265,6 +284,9 @@ class TVTSv2Inferencer(BaseInferencer):
 
     @property
     def _tokenizer(self) -> ClipTokenizer:
+        if self.model.neck.tokenizer != 'clip':
+            raise ValueError(f'this model reads the tokens of {self.model.neck.tokenizer!r} '
+                             "(neck.tokenizer), and texts become CLIP's tokens here")
         return ClipTokenizer(self.model.neck.context_length)
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],
@@ -278,6 +300,9 @@ class TVTSv2Inferencer(BaseInferencer):
                 raise ValueError(f'{name} must be a list of strings: [{value!r}]')
         if task == 'zero-shot' and not labels:
             raise ValueError("task 'zero-shot' needs labels=[...]")
+        if task == 'zero-shot' and len(set(labels)) < len(labels):
+            twice = next(label for label in labels if list(labels).count(label) > 1)
+            raise ValueError(f'labels has {twice!r} more than once: labels tell videos apart')
         if task == 'zero-shot' and not (prompts and all(p.count('{}') == 1 for p in prompts)):
             raise ValueError('each of prompts must hold exactly one {} for the label, got '
                              f'{list(prompts)}')
@@ -286,6 +311,9 @@ class TVTSv2Inferencer(BaseInferencer):
         if task == 'sort' and (self.model.sorting_head is None or self.model.neck is None):
             raise ValueError("task 'sort' needs a model with a sorting_head and a neck: take a "
                              'config and a checkpoint that have them')
+        if task == 'sort' and 'sorting_head' in self.model.untrained_heads:
+            raise ValueError("task 'sort': the checkpoint has no sorting_head, so that the order "
+                             'would be random; take one that has it')
 
     def _transcripts(self, transcripts: Sequence, num_videos: int) -> list[list[str]]:
         if not transcripts or isinstance(transcripts, str):
@@ -337,6 +365,8 @@ class TVTSv2Inferencer(BaseInferencer):
         return dict(predictions=predictions, similarity=similarity, videos=videos)
 
     def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
+        self._tokenizer.warn_of_cut(sum(sample.num_cut_texts for sample in samples),
+                                    sum(len(sample.texts) for sample in samples))
         predictions = []
         for sample in samples:
             logits = sample.order_logits.numpy()
@@ -345,6 +375,21 @@ class TVTSv2Inferencer(BaseInferencer):
                 video=sample.filename, order=order, transcripts=[sample.texts[i] for i in order],
                 logits=logits))
         return predictions
+
+
+def split_finite(samples: Sequence[ActionDataSample]
+                 ) -> tuple[list[ActionDataSample], list[Failure]]:
+    """Predictions of numbers, and as failures the others: sorting would rank NaN as if it were one.
+    """
+    whole, failures = [], []
+    for sample in samples:
+        values = [sample.video_embed, sample.get('order_logits')]
+        if all(value is None or value.isfinite().all() for value in values):
+            whole.append(sample)
+        else:
+            failures.append(Failure(
+                video=sample.filename, reason=f'its embedding is not finite: {NOT_FINITE}'))
+    return whole, failures
 
 
 def best_order(logits: np.ndarray) -> list[int]:

@@ -1,16 +1,24 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner."""
 
 import argparse
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.dist import get_rank
+from mmengine.infer import BaseInferencer
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from tvtsv2_mm.apis.config_errors import ConfigError, config_errors, names_in, nearest
+from tvtsv2_mm.apis.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.overrides import ReadOverrides, apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.datasets.annotations import AnnotationError
@@ -23,9 +31,9 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that every tool around a Runner has, named as in MMAction2."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; by default what the '
                         'config says, else work_dirs/<name of the config>')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='overrides of the config, the last word: a.b=1 c="[1,2]" d="(3,4)"; '
-                        'no blanks inside a value')
+    parser.add_argument('--cfg-options', nargs='+', action=ReadOverrides, metavar='KEY=VALUE',
+                        help='overrides of the config, the last word, written as in it: a.b=1 '
+                        'c="[1, 2]" d="dict(type=\'A\', e=3)"')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who started this process; tools/dist_*.sh and slurm_*.sh set it')
     # torch's launchers pass either spelling, and the launcher's environment wins over both.
@@ -44,7 +52,7 @@ def load_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: the file, or one that it is based on, does not exist.
-        ValueError: the file is no config file.
+        ValueError: the file is no config file, or running it fails.
     """
     file = Path(path)
     if not file.is_file():
@@ -53,7 +61,15 @@ def load_config(path: str) -> Config:
             f'that you are in ({Path.cwd()})')
     if file.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise ValueError(f'a config ends in .py, .json, .yaml or .yml, but this is {path}')
-    return Config.fromfile(path)
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        missing = Path(error.filename or str(error).partition('"')[2].partition('"')[0])
+        raise FileNotFoundError(f'{path} is based on (_base_) {missing}, which does not exist'
+                                f'{_similar_configs(missing)}') from None
+    except Exception as error:  # a config is code of the user's
+        raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: '
+                         f'{" ".join(str(error).split())}') from error
 
 
 def check_file(path: str, what: str) -> str:
@@ -108,27 +124,65 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    apply_overrides(cfg, args.cfg_options or {})
+    fit_to_model(cfg)
     _compile_blocks(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
 
 
+class _QuietConsole:
+    """Keeps what a Runner tells of itself while it is built for the log file."""
+
+    def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; with the level DEBUG the console gets everything."""
+        logger = super().build_logger(log_level, *args, **kwargs)
+        if log_level not in ('DEBUG', logging.DEBUG):
+            for handler in _consoles(logger):
+                handler.setLevel(max(handler.level, logging.WARNING))
+        return logger
+
+
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner that a config asks for."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """Build the Runner that a config asks for.
+
+    The environment, the whole config and the list of hooks go into the log file alone.
+    """
+    level, levels = cfg.get('log_level', 'INFO'), logging.getLevelNamesMapping()
+    if level not in {*levels, *levels.values()}:
+        raise ConfigError(f'log_level: there is no {level}{nearest(str(level), levels)}')
+    kind = RUNNERS.get(cfg.get('runner_type', 'Runner'))
+    if kind is None:
+        raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
+                          f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
+    runner = type(kind.__name__, (_QuietConsole, kind), {}).from_cfg(cfg)
+    if get_rank() == 0:
+        for handler in _consoles(runner.logger):
+            handler.setLevel(level)
+    return runner
+
+
+def _consoles(logger: MMLogger) -> list[logging.Handler]:
+    return [handler for handler in logger.handlers if not isinstance(handler, logging.FileHandler)]
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """End the program with the message alone where a user's file is missing or does not fit.
+    """End the program with the message alone where a user's file or config does not fit.
 
-    What goes wrong in the program itself keeps its traceback.
+    What goes wrong in the program itself keeps its traceback; that of an error in the config goes
+    into the log file, for the fault may be ours.
     """
     try:
-        yield
-    except (AnnotationError, CheckpointError, FileNotFoundError) as error:
+        with config_errors():
+            yield
+    except (AnnotationError, CheckpointError, ConfigError, FileNotFoundError) as error:
+        if error.__cause__ is not None:
+            record = logging.LogRecord('mmengine', logging.INFO, __file__, 0, 'the error below', (),
+                                       (type(error), error, error.__traceback__))
+            for handler in MMLogger.get_current_instance().handlers:
+                if isinstance(handler, logging.FileHandler):
+                    handler.emit(record)
         raise SystemExit(f'error: {error}') from None
 
 
@@ -206,7 +260,11 @@ def _strategy(cfg: Config) -> str | None:
 
 
 def _similar_configs(file: Path) -> str:
-    """Name up to three configs beside the missing one, closest names first."""
-    names = sorted(other.name for other in file.parent.glob('*.py')) if file.parent.is_dir() else []
-    close = get_close_matches(file.name, names, n=3)
-    return f' (beside it: {", ".join(close)})' if close else ''
+    """Name up to three configs beside the missing one, or of this package, closest names first."""
+    own = Path(BaseInferencer._get_repo_or_mim_dir('tvtsv2_mm'), 'configs', 'tvtsv2')
+    for folder, there in ((file.parent, 'beside it'), (own, f'in {own}')):
+        names = sorted(other.name for other in folder.glob('*.py')) if folder.is_dir() else []
+        close = get_close_matches(file.name, names, n=3)
+        if close:
+            return f' ({there}: {", ".join(close)})'
+    return ''

@@ -2,6 +2,7 @@
 
 import argparse
 
+from tvtsv2_mm.apis.clips import CLIP_KINDS
 from tvtsv2_mm.apis.inferencer import DTYPES
 
 
@@ -12,3 +13,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
                         'checkpoint that this package wrote')
     parser.add_argument('--device', help='cpu, cuda, cuda:1; by default a GPU where there is one')
     parser.add_argument('--dtype', choices=tuple(DTYPES), default='float32')
+
+
+def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which pixels of a video the model sees."""
+    parser.add_argument('--clips', choices=CLIP_KINDS, default='protocol',
+                        help="'protocol': the frames and pixels that the model is evaluated with "
+                        "(the default); 'feature-script': those of the release's script for "
+                        'features')

@@ -1,8 +1,9 @@
 from .convert import to_own_layout
+from .description import Description, given_description
 from .errors import CheckpointError, RefusedCheckpointError
 from .files import read_state_dict, read_weights
 from .layouts import LAYOUTS, Layout
-from .sizes import Hints, model_config, read_hints
+from .sizes import model_config
 
-__all__ = ['LAYOUTS', 'CheckpointError', 'Hints', 'Layout', 'RefusedCheckpointError',
-           'model_config', 'read_hints', 'read_state_dict', 'read_weights', 'to_own_layout']
+__all__ = ['LAYOUTS', 'CheckpointError', 'Description', 'Layout', 'RefusedCheckpointError',
+           'given_description', 'model_config', 'read_state_dict', 'read_weights', 'to_own_layout']

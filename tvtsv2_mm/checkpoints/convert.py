@@ -10,7 +10,7 @@ from torch import Tensor
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError
 from .layouts import LAYOUTS, Layout, Names
-from .positions import RESIZERS
+from .positions import RESIZERS, SPATIAL
 
 # Parts of a model that a config may leave out: their weights are then not needed.
 OPTIONAL_PARTS = ('neck.', 'sorting_head.', 'cls_head.')
@@ -43,7 +43,7 @@ def to_own_layout(given: Mapping[str, Tensor],
     given, source = take_weights(given) or (given, None)
     layout = detect_layout(given)
     converted, unused = convert_names(given, layout)
-    resized_positions = _resize_positions(converted, own) if interpolate_positions else []
+    resized_positions = _resize_positions(converted, own, layout) if interpolate_positions else []
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
@@ -57,10 +57,13 @@ def to_own_layout(given: Mapping[str, Tensor],
         'config' for key in own
         if key in converted and converted[key].shape != own[key].shape
     ]
+    whole = [f'{key}: {converted[key].dtype}' for key in own if key in converted
+             and own[key].is_floating_point() and not converted[key].is_floating_point()]
     problems = [
         f'{title}:\n  ' + '\n  '.join(names)
         for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
-                             ('not used by the model', unused)) if names
+                             ('not used by the model', unused),
+                             ('whole numbers, as of quantised weights', whole)) if names
     ]
     # Not where the patches or the width differ as well: then it is another model.
     if resized and not interpolate_positions and all(
@@ -89,7 +92,8 @@ def to_own_layout(given: Mapping[str, Tensor],
     return {key: own[key] if key in new else converted[key] for key in own}
 
 
-def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
+                      layout: Layout) -> list[str]:
     """Resize in place the position tables whose number of rows alone differs; say which."""
     done = []
     for key, resize in RESIZERS.items():
@@ -98,7 +102,8 @@ def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor]) -
         table, rows = converted[key], len(own[key])
         if len(table) != rows and table.shape[1:] == own[key].shape[1:]:
             try:
-                converted[key] = resize(table, rows)
+                options = dict(antialias=layout.antialias) if key == SPATIAL else {}
+                converted[key] = resize(table, rows, **options)
             except ValueError as error:
                 raise CheckpointError(f'{key} cannot be resized: {error}') from error
             done.append(f'{key} from {len(table)} to {rows} rows')

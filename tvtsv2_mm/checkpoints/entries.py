@@ -7,7 +7,7 @@ layout, wherever it is.
 
 import math
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .description import RECORD
 from .errors import CheckpointError
 from .layouts import LAYOUTS
 
@@ -76,7 +77,12 @@ def take_weights(content: Mapping, *,
         table = table[key]
     prefixes = sorted((model.prefix for model in models if model.path == chosen.path),
                       key=len, reverse=True)
-    taken: dict[str, Tensor] = {}
+    taken: OrderedDict[str, Tensor] = OrderedDict()
+    # Where torch keeps the versions of modules, our models keep what no tensor tells.
+    metadata = getattr(table, '_metadata', None)
+    root = metadata.get(chosen.prefix.rstrip('.')) if isinstance(metadata, Mapping) else None
+    taken._metadata = {'': {name: value for name, value in root.items() if name == RECORD}
+                       if isinstance(root, Mapping) else {}}
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
     others: Counter[str] = Counter()

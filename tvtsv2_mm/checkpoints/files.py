@@ -17,15 +17,20 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .description import RECORD, Description
 from .entries import check_values, describe, report_lines, some, take_weights
 from .errors import CheckpointError
+from .foreign_configs import read_description
 from .kinds import check_kind
+from .layouts import OWN, RELEASE
 from .sharded import files_of_sharded, is_sharded, read_sharded
 from .untrusted import load_torch_file, reason
 
 # The weights of a folder from the hub, the first that is there.
 FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
                 'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
+
+WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -35,7 +40,8 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
     Returns:
         What a torch file holds. The weights of a model, or bare weights, are its ``state_dict``,
         where mmengine's hooks (EMA) look for them, by the names of their layout alone; the report
-        of :func:`read_weights` goes with them, as the ``file`` of their metadata.
+        of :func:`read_weights` goes with them, as the ``file`` of their metadata, and what their
+        file or folder says of the model.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or the folder has no known weights.
@@ -49,8 +55,6 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
     if report is not None:
         print_log(f'{filename}: {"; ".join(report_lines(report))}', logger='current',
                   level=logging.WARNING if report['notes'] else logging.INFO)
-        content['state_dict'] = OrderedDict(content['state_dict'])
-        content['state_dict']._metadata = {'': dict(file=report)}
     return content
 
 
@@ -68,7 +72,8 @@ def read_weights(path: str | Path, *, weights: str | None = None,
             :func:`.untrusted.load_torch_file`.
 
     Returns:
-        Names and tensors, and the report of :func:`.entries.take_weights` with ``zero``: names of
+        Names and tensors, with what is known of the model (:func:`.description.description_of`),
+        and the report of :func:`.entries.take_weights` with ``zero``: names of
         tensors that are zero throughout. None where the layout is not known.
 
     Raises:
@@ -81,7 +86,24 @@ def read_weights(path: str | Path, *, weights: str | None = None,
     if not _is_state_dict(found):
         raise CheckpointError(f'{path} holds no state dict (names and tensors) of a known layout. '
                               f'It has {describe(content)}')
-    return dict(found), report
+    return found, report
+
+
+def _description_beside(path: Path, weights: Mapping[str, Tensor] | None) -> Description | None:
+    """What a file, or the folder that it is in, says of the model."""
+    if is_sharded(path):
+        return None
+    file = weights_file(path) if path.is_dir() else path
+    foreign = weights is None or not any(
+        layout.marker in weights for layout in (OWN, RELEASE))
+    return read_description(file, with_folder=foreign and (
+        file.name in FOLDER_FILES or _is_alone(file)))
+
+
+def _is_alone(file: Path) -> bool:
+    """Whether a config beside the file can be of no other weights."""
+    return file.is_file() and [file] == [
+        other for other in file.parent.iterdir() if other.suffix in WEIGHTS]
 
 
 def read_state_dict(path: str | Path, *, weights: str | None = None,
@@ -124,6 +146,7 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
           stand_ins: tuple[str, ...] = ()) -> tuple[Any, dict | None]:
     """From a place to what is there, the weights as ``state_dict``, and the report on them."""
     path = Path(place).expanduser()
+    told = None
     try:
         if is_sharded(path):
             taken, report = read_sharded(path, weights)
@@ -132,6 +155,7 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
             content = _load(path, map_location, mmap=mmap, stand_ins=stand_ins)
             found = take_weights(content, weights=weights) if isinstance(
                 content, Mapping) else None
+            told = _description_beside(path, found and found[0])
             if found is None:
                 if weights is not None:
                     raise CheckpointError(f'it has no weights {weights!r} of a known layout. It '
@@ -156,6 +180,10 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
         report['notes'].append(
             f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
             f'model: {some(report["zero"])}')
+    recorded = getattr(taken, '_metadata', {}).get('', {})
+    content['state_dict'] = OrderedDict(taken)
+    content['state_dict']._metadata = {'': dict(
+        {RECORD: told} if told else recorded, file=report)}
     return content, report
 
 

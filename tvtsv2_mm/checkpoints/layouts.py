@@ -22,6 +22,8 @@ class Layout:
         dropped: foreign keys (patterns) that mean nothing here.
         new: prefixes of our keys that such a checkpoint does not have; they keep their initial
             values.
+        antialias: how the library of this layout resizes the positions of patches; see
+            :func:`.positions.resize_spatial`.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Layout:
     rules: tuple[tuple, ...]
     dropped: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
+    antialias: bool | None = None
 
 
 TEXT = 'neck.clip.text_model'
@@ -116,7 +119,8 @@ OPENAI = Layout(
                           'ln_final', 'text_projection'),
     ),
     dropped=_OPENAI_DROPPED,
-    new=(*TIME, *HEADS))
+    new=(*TIME, *HEADS),
+    antialias=True)
 
 # Told from the one above by its text tower, which is a module of its own.
 OPENCLIP_CUSTOM_TEXT = Layout(
@@ -128,7 +132,8 @@ OPENCLIP_CUSTOM_TEXT = Layout(
                           'text.positional_embedding', 'text.ln_final', 'text.text_projection'),
     ),
     dropped=(*_OPENAI_DROPPED, 'text.attn_mask'),
-    new=(*TIME, *HEADS))
+    new=(*TIME, *HEADS),
+    antialias=True)
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
 HUGGING_FACE = Layout(
@@ -157,7 +162,8 @@ HUGGING_FACE = Layout(
     ),
     dropped=('logit_scale', 'logit_bias', 'vision_model.embeddings.position_ids',
              'text_model.embeddings.position_ids'),
-    new=(*TIME, *HEADS))
+    new=(*TIME, *HEADS),
+    antialias=False)
 
 # Ours: the names as they are. A checkpoint of FramewiseViT has no time; see `new`.
 OWN = Layout(name='tvtsv2_mm', marker='backbone.class_embedding', rules=(), new=(*TIME, *HEADS))

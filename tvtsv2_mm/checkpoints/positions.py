@@ -10,12 +10,14 @@ SPATIAL = 'backbone.positional_embedding'
 TEMPORAL = 'backbone.temporal_embedding'
 
 
-def resize_spatial(table: Tensor, rows: int) -> Tensor:
+def resize_spatial(table: Tensor, rows: int, antialias: bool | None = None) -> Tensor:
     """Resize the positions of a square grid of patches, bicubically; the class token's stays.
 
     Args:
         table: (1 + g * g, D).
         rows: 1 + G * G.
+        antialias: torch's option, which takes another cubic where the grid grows; None smooths
+            where it shrinks.
 
     Returns:
         (1 + G * G, D).
@@ -29,7 +31,8 @@ def resize_spatial(table: Tensor, rows: int) -> Tensor:
             raise ValueError(f'{count} positions are not a class token and a square grid')
     grid = table[1:].float().view(1, old, old, -1).permute(0, 3, 1, 2)
     grid = F.interpolate(
-        grid, size=(new, new), mode='bicubic', align_corners=False, antialias=new < old)
+        grid, size=(new, new), mode='bicubic', align_corners=False,
+        antialias=new < old if antialias is None else antialias)
     return torch.cat([table[:1], grid.permute(0, 2, 3, 1).flatten(0, 2).to(table.dtype)])
 
 

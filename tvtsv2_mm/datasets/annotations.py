@@ -5,8 +5,11 @@ tools/data/README.md shows them. A line that does not fit is an error that names
 
 import json
 import math
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from operator import le
+from os.path import normpath
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,15 +39,42 @@ def load_captions(path: str | Path) -> list[dict]:
     return [_record(line, check_caption, where) for _, where, line in _lines(path)]
 
 
-def load_labels(path: str | Path) -> list[tuple[str, int]]:
-    """Read MMAction2's text list, ``path label`` a line; errors as in :func:`load_transcripts`."""
-    records = []
+def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[str, int]]:
+    """Read MMAction2's text list, ``path label`` a line.
+
+    A video that is listed twice with one label is told by a warning: it counts twice.
+
+    Args:
+        path: annotation file.
+        num_classes: labels are 0 .. num_classes - 1; None takes any.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: a line does not fit, has several labels or one beyond the classes, or
+            gives a video another label than a line before it.
+    """
+    records: list[tuple[str, int]] = []
+    found: dict[str, tuple[int, str]] = {}  # label and place of each video
     for _, where, line in _lines(path):
-        name, _, label = _text(line, where).strip().rpartition(' ')
-        if not name or not (label.isascii() and label.isdecimal()):
+        *words, label = _text(line, where).strip().rsplit(maxsplit=1) or ['']
+        if not words or not (label.isascii() and label.isdecimal()):
             raise AnnotationError(f'{where}: expected "path label" with a label of 0, 1, 2, ..., '
                                   f'found {_text(line, where).strip()!r}')
-        records.append((name.strip(), int(label)))
+        [name] = words
+        if re.search(r'\s[0-9]+$', name):
+            raise AnnotationError(f'{where}: a video has one label here, found several: '
+                                  f'{_text(line, where).strip()!r}')
+        if num_classes is not None and int(label) >= num_classes:
+            raise AnnotationError(f'{where}: label {label} does not fit {num_classes} classes '
+                                  '(labels count from 0)')
+        first, place = found.setdefault(normpath(name), (int(label), where))
+        if first != int(label):
+            raise AnnotationError(f'{where}: {name} has the label {label} here, but {first} in '
+                                  f'{place}')
+        records.append((name, int(label)))
+    if len(found) < len(records):
+        warnings.warn(f'{path}: {len(records) - len(found)} of {len(records)} lines name a video '
+                      'that is there before; it counts as often as it is listed', stacklevel=2)
     return records
 
 

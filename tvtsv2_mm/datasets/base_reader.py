@@ -10,13 +10,14 @@ class VideoReader(ABC):
     """One opened video.
 
     Time 0 is where a player starts: frames that an edit list hides before it do not exist here.
-    Pictures are turned as the file asks for; pixels are taken as square. A reader stays in the
+    Pictures are turned and mirrored as the file asks for. Pixels are taken as square, also where
+    the file says that they are not (its sample aspect ratio), as decord does. A reader stays in the
     process that opened it: it cannot be pickled, and does not survive a fork.
 
     Attributes:
         path: The file, or its name.
         num_frames: Number of frames, N.
-        fps: Frames a second, on average.
+        fps: Frames a second, the mean over all frames; the header's where that is it to 5 %.
         frame_starts: float64 (N,), seconds at which each frame begins to be shown.
         duration: Seconds at which the last frame ends.
         size: (height, width) of the frames given out.

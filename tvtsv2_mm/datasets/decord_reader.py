@@ -7,23 +7,17 @@ import numpy as np
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.datasets.packet_index import read_packet_index
-from tvtsv2_mm.datasets.video_header import (
-    header_of,
-    open_stream,
-    shown_size,
-    size_for_short_side,
-)
+from tvtsv2_mm.datasets.video_header import header_of, open_stream, read_orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
 # decord replaces a frame that it cannot decode by a neighbour and says nothing. One is let pass:
 # the last packet of many files is empty.
 _MAX_REPLACED_FRAMES = 1
 
-# Without an index in the file decord's seeks miss: in the MPEG files of the GRID corpus by 12
-# frames, in AVI files without time stamps (HMDB51) by up to a group of frames. Where groups are
-# open (x264's open-gop, some HEVC) it gives other frames too.
-_WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif'}
+# In these decord converts pixels as PyAV does, to the last bit; it brings an FFmpeg of its own.
+_SAME_PIXELS = {'yuv420p', 'yuvj420p', 'yuv422p', 'yuvj422p', 'yuv444p', 'yuvj444p', 'bgr0'}
 
 # What decord's messages mean; the first that matches is told.
 _REASONS = (
@@ -42,7 +36,7 @@ class DecordReader(VideoReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         ModuleNotFoundError: If decord is not installed.
@@ -50,35 +44,52 @@ class DecordReader(VideoReader):
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+    def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         decord = import_decord()
         self.path = source.path
         with open_stream(source) as (container, stream):
             header = header_of(container, stream, source.path)
-            if header.container in _WITHOUT_INDEX:
-                raise NotIndexableError(f'{self.path}: {header.container} files have no index')
-            if read_packet_index(container, stream, source, header).has_open_groups:
+            index = read_packet_index(container, stream, source, header)
+            if index.has_open_groups:
                 raise NotIndexableError(f'{self.path}: open groups of frames')
-        self.size = size_for_short_side(*shown_size(source, header), short_side)
+            pixels = stream.codec_context.pix_fmt
+            if pixels not in _SAME_PIXELS or (header.height % 2 and '444' not in pixels):
+                raise NotIndexableError(f'{self.path}: {pixels} of {header.height} rows')
+        orientation = read_orientation(source)
+        # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
+        if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
+            raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
+        full_size = orientation.size(header.height, header.width)
+        self.size = scaling.size_of(*full_size)
+        self._scaling = scaling
         # decord is not told a size it would have anyway: scaling to the same size costs as well.
-        height, width = (-1, -1) if short_side is None else self.size
+        scales = scaling.interpolation == 'fast' and self.size != full_size
+        height, width = self.size if scales else (-1, -1)
         self._error = decord.DECORDError
         try:
             self._reader = decord.VideoReader(
                 source.open(), ctx=decord.cpu(0), width=width, height=height,
                 num_threads=source.num_threads, fault_tol=_MAX_REPLACED_FRAMES)
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
-            self.fps = float(self._reader.get_avg_fps())
-        except (decord.DECORDError, RuntimeError, AssertionError) as error:
+            # Widths such as 16, 24 and 48 it opens and cannot give out.
+            first = self._reader.get_batch([0])
+        except (decord.DECORDError, RuntimeError, AssertionError, ValueError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
-        starts, ends = stamps.astype(np.float64).T
+        if first.shape[1:3] != self.size:
+            raise NotIndexableError(f'{self.path}: frames of {first.shape}, not {self.size}')
+        starts = stamps[:, 0].astype(np.float64)
         if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
             raise NotIndexableError(f'{self.path}: no time stamps')
         num_hidden = int(np.searchsorted(starts, -1e-4))
         self._decord_indices = self._shown_indices(num_hidden)
         self.num_frames = len(self._decord_indices)
-        self.frame_starts = starts[num_hidden:] + header.stream_start
-        self.duration = float(ends[-1] + header.stream_start)
+        self.fps = index.fps
+        self.frame_starts = index.frame_starts
+        self.duration = index.duration
+        starts = starts[num_hidden:] + header.stream_start
+        if (self.num_frames != len(index.shown)
+                or not np.allclose(starts, index.frame_starts, rtol=0, atol=2e-3)):
+            raise NotIndexableError(f'{self.path}: its frames have other times')
 
     def _shown_indices(self, num_hidden: int) -> np.ndarray:
         """decord's indices of the frames that are shown.
@@ -99,11 +110,18 @@ class DecordReader(VideoReader):
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
+        wanted, places = np.unique(
+            self._decord_indices[np.asarray(indices)], return_inverse=True)
+        frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
         try:
-            batch = self._reader.get_batch(self._decord_indices[np.asarray(indices)])
+            # One by one, so that not all of them are in memory at full size.
+            for out, index in zip(frames, wanted, strict=True):
+                batch = self._reader.get_batch([index])
+                frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+                out[:] = self._scaling.scale(frame[0])
         except self._error as error:
             raise UnreadableVideoError(self.path, _reason(str(error))) from error
-        return batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+        return frames[places]
 
     def close(self) -> None:
         """Free the decoder and its thread."""

@@ -1,5 +1,9 @@
 """What can be wrong with one sample. Training skips and counts it; evaluation stops."""
 
+import re
+
+from tvtsv2_mm.datasets.video_files import printable
+
 
 class SampleError(RuntimeError):
     """One sample cannot be used.
@@ -15,7 +19,7 @@ class SampleError(RuntimeError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f'{self.path}: {self.reason}'
+        return printable(f'{self.path}: {self.reason}')
 
 
 class UnreadableVideoError(SampleError):
@@ -48,3 +52,13 @@ class UnusableSampleError(SampleError):
 
 class NotIndexableError(Exception):
     """A decoder cannot be trusted to find the frames of this file by their index."""
+
+
+def cause_of(reason: str) -> str:
+    """A reason without its numbers, so that equal causes are counted together.
+
+    Examples:
+        >>> cause_of('its 12.3 s of h264 are less than the 15 s that 4 segments take')
+        'its N s of h264 are less than the N s that N segments take'
+    """
+    return re.sub(r'(?<!\w)\d+(\.\d+)?', 'N', reason)

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+_USUAL_FRAMES = 12  # of a clip, in the paper
+_ROUNDING = 1e-6  # seconds that computed times may be off
+
 
 def interval_edges(start: int, stop: int, num_frames: int) -> np.ndarray:
     """Edges of the equal intervals that the frames ``start`` .. ``stop - 1`` are cut in.
@@ -47,31 +50,27 @@ def middle_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
         >>> middle_frames(0, 2, 3).tolist()
         [0, 1]
     """
-    edges = interval_edges(start, stop, num_frames)
-    return edges[:-1] + (np.diff(edges) - 1) // 2
+    return clip_frames(start, stop, num_frames, num_clips=1)[0]
 
 
 def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.ndarray:
     """Frames of several clips that see the same part of a video a little earlier and later.
 
     Clip c of C takes of each interval the frame at (c + 1/2) / C of it: one clip has the middle
-    frames. With fewer frames than asked the last one is repeated, in each clip.
+    frames.
 
     Returns:
-        int64 array (num_clips, num_frames).
+        int64 array (num_clips, N), N = min(num_frames, stop - start), each row increasing.
 
     Examples:
         >>> clip_frames(0, 30, 3, 2).tolist()
         [[2, 12, 22], [7, 17, 27]]
-        >>> clip_frames(0, 30, 3, 1).tolist() == [middle_frames(0, 30, 3).tolist()]
-        True
         >>> clip_frames(0, 2, 3, 2).tolist()
-        [[0, 1, 1], [0, 1, 1]]
+        [[0, 1], [0, 1]]
     """
     edges = interval_edges(start, stop, num_frames)
     parts = 2 * np.arange(num_clips)[:, None] + 1
-    clips = edges[:-1] + (parts * np.diff(edges) - 1) // (2 * num_clips)
-    return np.pad(clips, ((0, 0), (0, num_frames - clips.shape[1])), mode='edge')
+    return edges[:-1] + (parts * np.diff(edges) - 1) // (2 * num_clips)
 
 
 def random_frames(start: int, stop: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -87,6 +86,94 @@ def random_frames(start: int, stop: int, num_frames: int, rng: np.random.Generat
     """
     edges = interval_edges(start, stop, num_frames)
     return rng.integers(edges[:-1], edges[1:])
+
+
+def end_to_end_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
+    """Frames from the first to the last one, both among them: the release's feature script.
+
+    Of fewer frames than asked some come several times.
+
+    Returns:
+        int64 array (num_frames,), not decreasing.
+
+    Examples:
+        >>> end_to_end_frames(0, 50, 12).tolist()
+        [0, 4, 8, 13, 17, 22, 26, 31, 35, 40, 44, 49]
+        >>> end_to_end_frames(0, 2, 3).tolist()
+        [0, 0, 1]
+    """
+    if num_frames < 1 or not 0 <= start < stop:
+        raise ValueError(f'no {num_frames} frames between start={start} and stop={stop}')
+    return start + np.linspace(0, stop - 1 - start, num_frames).astype(np.int64)
+
+
+def rate_varies(frame_starts: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:
+    """Whether equal numbers of frames are no equal times: a frame begins too far off.
+
+    Too far is more than half an interval of the clip away from where a constant rate would have the
+    frame; in parts of few frames, more than half a frame. So time stamps rounded to milliseconds,
+    the jitter of cameras and single lost frames leave the paper's rule as it is.
+
+    Args:
+        frame_starts: (N,) seconds of the part, increasing.
+        num_frames: Frames, and so intervals, of a clip; of less than 12, the intervals of 12 count.
+
+    Examples:
+        >>> rate_varies(np.array([0.0, 0.033, 0.067, 0.1]))
+        False
+        >>> rate_varies(np.array([0.0, 0.033, 0.067, 1.0]))
+        True
+    """
+    if len(frame_starts) < 3:
+        return False
+    at_constant_rate = np.linspace(frame_starts[0], frame_starts[-1], len(frame_starts))
+    seconds = (at_constant_rate[1] - at_constant_rate[0]) * len(frame_starts)
+    interval = seconds / min(max(num_frames, _USUAL_FRAMES), len(frame_starts))
+    return bool(np.abs(frame_starts - at_constant_rate).max() > interval / 2 + _ROUNDING)
+
+
+def clip_times(span: tuple[float, float], num_frames: int, places: np.ndarray | float,
+               fps: float | None = None) -> np.ndarray:
+    """Seconds at which clips look at a part of a video.
+
+    The part is cut into ``num_frames`` equal intervals of time. With ``fps`` the frames are
+    1 / fps apart instead, and a clip that is shorter than the part lies somewhere in it.
+
+    Args:
+        span: ``(start, end)`` of the part, seconds.
+        num_frames: Frames of a clip, T.
+        places: Numbers in [0, 1), of a shape that broadcasts with (..., T): where in each interval
+            a clip looks; with ``fps``, where in the part the clip lies.
+        fps: Frames a second.
+
+    Returns:
+        float64 (..., T); with ``fps`` some may lie behind the end of the part.
+
+    Examples:
+        >>> clip_times((0.0, 8.0), 4, 0.5).tolist()
+        [1.0, 3.0, 5.0, 7.0]
+        >>> clip_times((0.0, 8.0), 4, 0.5, fps=1.0).tolist()
+        [2.5, 3.5, 4.5, 5.5]
+    """
+    start, end = span
+    if fps is None:
+        return start + (np.arange(num_frames) + places) * (end - start) / num_frames
+    slack = max(end - start - num_frames / fps, 0.0)
+    return start + slack * places + (np.arange(num_frames) + 0.5) / fps
+
+
+def frames_at(frame_starts: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The frames that are shown at some times; before the first one, that.
+
+    Args:
+        frame_starts: (N,) seconds at which each frame begins to be shown, increasing.
+        times: Seconds, of any shape.
+
+    Examples:
+        >>> frames_at(np.array([0.0, 0.5, 3.0]), np.array([0.2, 0.5, 2.9])).tolist()
+        [0, 1, 1]
+    """
+    return np.maximum(np.searchsorted(frame_starts, times + _ROUNDING, side='right') - 1, 0)
 
 
 def frames_of_span(frame_starts: np.ndarray, span: tuple[float, float]) -> tuple[int, int]:

@@ -5,46 +5,64 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tvtsv2_mm.datasets.video_header import size_for_short_side
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.orientation import Orientation
 
 
 class FramePixels:
-    """Scales, converts and turns the frames of one video.
+    """Converts, turns and scales the frames of one video.
 
-    FFmpeg's scaler writes the three colours as planes, and OpenCV weaves them: of the ways tried it
-    is the one that rounds correctly (0.25 of 255 away from an exact conversion, where writing
-    RGB at once is 1.5 away), and it takes half the time. Chroma is scaled to full size.
+    Pictures that FFmpeg scales (interpolation 'fast') come from it as planes, one a colour, and
+    OpenCV weaves them: of the ways tried it is the one that rounds correctly (0.25 of 255 away from
+    an exact conversion, where writing RGB at once is 1.5 away), in half the time.
 
     Args:
-        short_side: Pixels of the shorter side of the result; None keeps the size.
+        scaling: Size and interpolation of the result.
     """
 
-    def __init__(self, short_side: int | None) -> None:
-        self._short_side = short_side
+    def __init__(self, scaling: FrameScaling) -> None:
+        self._scaling = scaling
         self._reformatter = VideoReformatter()
 
-    def size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Height and width of the result, turned as the file asks for."""
-        height, width = frame.height, frame.width
-        if frame.rotation % 180 == 90:
-            height, width = width, height
-        return size_for_short_side(height, width, self._short_side)
+    def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self._scaling.size_of(*orientation.size(frame.height, frame.width))
 
-    def write(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+    def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
         """Write the pixels of a frame.
 
         Args:
             frame: A decoded frame.
+            orientation: How it is to be shown.
             out: uint8 (H, W, 3), RGB, contiguous.
         """
-        turns = frame.rotation // 90 % 4
-        height, width = out.shape[:2] if turns % 2 == 0 else out.shape[1::-1]
+        height, width = orientation.size(*out.shape[:2])
+        is_scaled = (height, width) != (frame.height, frame.width)
+        if is_scaled and self._scaling.interpolation == 'fast':
+            out[:] = orientation.apply(self._scaled(frame, height, width))
+        else:
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)))
+
+    def full_size(self, frame: av.VideoFrame) -> np.ndarray:
+        """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.
+
+        Planes would not do here: FFmpeg's direct way from YUV to planes of one size leaves up to
+        eight columns at the right edge unwritten.
+
+        Args:
+            frame: A decoded frame.
+
+        Returns:
+            uint8 (H, W, 3), RGB; a view of FFmpeg's memory.
+        """
+        plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC').planes
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[:frame.height, :3 * frame.width].reshape(frame.height, frame.width, 3)
+
+    def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
         planes = self._reformatter.reformat(
             frame, width=width, height=height, format='gbrp', interpolation='BICUBIC').planes
         green, blue, red = (
             np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
             for plane in planes)
-        if turns:
-            out[:] = np.rot90(cv2.merge([red, green, blue]), turns)
-        else:
-            cv2.merge([red, green, blue], dst=out)
+        return cv2.merge([red, green, blue])

@@ -99,19 +99,20 @@ def read_packet_index(container: av.container.InputContainer, stream: av.VideoSt
         raise NotIndexableError(f'{source.path}: two packets of one time')
     time_base = float(stream.time_base)
     starts = times[shown_packets] * time_base - (container.start_time or 0) / av.time_base
-    fps = header.fps or mean_fps(starts)
+    fps = fps_of(starts, header)
     return PacketIndex(
         times=times, keys=np.flatnonzero(keys).tolist(), shown=shown_packets, frame_starts=starts,
         fps=fps, duration=float(starts[-1] + (durations[shown_packets[-1]] * time_base or 1 / fps)),
         packets=packets if num_bytes <= MAX_KEPT_BYTES else None)
 
 
-def mean_fps(frame_starts: np.ndarray) -> float:
-    """Frames a second of frames that begin at these seconds; 1 for a single frame.
+def fps_of(frame_starts: np.ndarray, header: VideoHeader) -> float:
+    """Frames a second, on average, of frames that begin at these seconds.
 
-    Examples:
-        >>> mean_fps(np.array([0.0, 0.5, 1.0]))
-        2.0
+    The header's rate, which is not rounded, is taken where it is that average to 5 %.
     """
     seconds = float(frame_starts[-1] - frame_starts[0])
-    return (len(frame_starts) - 1) / seconds if seconds > 0 else 1.0
+    if seconds <= 0:
+        return header.fps or 1.0
+    mean = (len(frame_starts) - 1) / seconds
+    return header.fps if abs(header.fps / mean - 1) < 0.05 else mean

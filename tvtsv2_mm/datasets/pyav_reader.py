@@ -10,6 +10,8 @@ import numpy as np
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
 from tvtsv2_mm.datasets.frame_pixels import FramePixels
+from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
+from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.packet_index import PacketIndex, packets_of, read_packet_index
 from tvtsv2_mm.datasets.video_header import VideoHeader, header_of, open_stream
 from tvtsv2_mm.datasets.video_source import VideoSource
@@ -33,17 +35,17 @@ class PyAVReader(VideoReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         NotIndexableError: If the packets do not tell the order and the times of the frames.
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+    def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         self.path = source.path
         self._source = source
-        self._pixels = FramePixels(short_side)
+        self._pixels = FramePixels(scaling)
         self._size: tuple[int, int] | None = None
         source.start_clock()
         with ExitStack() as stack:
@@ -161,14 +163,18 @@ class _Clip:
         self.is_corrupt = False
         self._num_frames = len(rows)
         self._pixels = pixels
+        self._orientation: Orientation | None = None
 
     def take(self, decoded: list[av.VideoFrame]) -> None:
         for frame in decoded:
+            # What H.264 itself asks for is told with a key frame, and holds until the next one.
+            if frame.key_frame or self._orientation is None:
+                self._orientation = Orientation.of(frame)
             row = self.rows.pop(frame.pts, None)
             if row is None:
                 continue
             self.is_corrupt = self.is_corrupt or frame.is_corrupt
             if self.frames is None:  # the first frame tells the size
-                size = self._pixels.size_of(frame)
+                size = self._pixels.size_of(frame, self._orientation)
                 self.frames = np.empty((self._num_frames, *size, 3), dtype=np.uint8)
-            self._pixels.write(frame, self.frames[row])
+            self._pixels.write(frame, self._orientation, self.frames[row])

@@ -9,7 +9,7 @@ from tvtsv2_mm.datasets.errors import UnreadableVideoError
 from tvtsv2_mm.datasets.packet_index import (
     MAX_KEPT_BYTES,
     PacketIndex,
-    mean_fps,
+    fps_of,
     packets_of,
 )
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
@@ -28,19 +28,21 @@ class SequentialReader(PyAVReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
     def _make_index(self, header: VideoHeader) -> PacketIndex:
-        times, packets, order, num_bytes = [], [], [], 0
+        times, slots, durations, packets, order, num_bytes = [], [], [], [], [], 0
         with open_stream(self._source) as (container, stream):
             codec = stream.codec_context
             codec.options = _WITHOUT_PIXELS
             for number, packet in enumerate(packets_of(container, stream, self._source)):
                 times.append(packet.pts)
+                slots.append(packet.dts)
+                durations.append(packet.duration or 0)
                 packet.pts = number
                 num_bytes += packet.size
                 if num_bytes <= MAX_KEPT_BYTES:
@@ -52,24 +54,40 @@ class SequentialReader(PyAVReader):
         if not order:
             raise UnreadableVideoError(
                 self.path, f'not one frame of its {header.codec} stream can be decoded')
-        starts = self._starts([times[packet] for packet in order], time_base, start, header)
-        fps = header.fps or mean_fps(starts)
+        shown_times = [times[packet] for packet in order]
+        if header.container == 'avi' and None not in slots:
+            starts = _starts_in_avi(np.array(slots), np.array(order)) * time_base
+        elif None not in shown_times and np.all(np.diff(shown_times) >= 0):
+            starts = np.array(shown_times) * time_base - start
+        elif header.fps:
+            starts = np.arange(len(order)) / header.fps
+        else:
+            raise UnreadableVideoError(self.path, 'it has neither time stamps nor a frame rate')
+        fps = fps_of(starts, header)
         return PacketIndex(
             times=np.arange(len(times)), keys=[0], shown=np.array(order), frame_starts=starts,
-            fps=fps, duration=float(starts[-1] + 1 / fps),
+            fps=fps, duration=float(starts[-1] + (durations[order[-1]] * time_base or 1 / fps)),
             packets=packets if num_bytes <= MAX_KEPT_BYTES else None)
-
-    def _starts(self, times: list[int | None], time_base: float, start: float,
-                header: VideoHeader) -> np.ndarray:
-        # The time stamps of AVI are made up of the order of the packets, not that of the frames.
-        if None not in times and header.container != 'avi' and np.all(np.diff(times) >= 0):
-            return np.array(times) * time_base - start
-        if not header.fps:
-            raise UnreadableVideoError(self.path, 'it has neither time stamps nor a frame rate')
-        return np.arange(len(times)) / header.fps
 
     def _read_from(self, first: int) -> Iterator[av.Packet]:
         with open_stream(self._source) as (container, stream):
             for number, packet in enumerate(packets_of(container, stream, self._source)):
                 packet.pts = number
                 yield packet
+
+
+def _starts_in_avi(slots: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """When frames are shown, in frame times of the file: its chunks tell only when to decode.
+
+    A chunk takes one frame time, an empty one too: the last frame stands still then. The k-th frame
+    is shown once as many chunks behind the k-th have come as the order of the frames asks for.
+
+    Args:
+        slots: int64 (packets,), the place of each packet's chunk among all chunks.
+        order: int64 (N,), the packet of each frame in the order of showing.
+    """
+    decoded = np.sort(order)
+    ahead = int(np.max(np.searchsorted(decoded, order) - np.arange(len(order))))
+    slots = slots[decoded]
+    shown = np.concatenate([slots[ahead:], slots[-1] + 1 + np.arange(ahead)])
+    return shown - shown[0]

@@ -7,13 +7,9 @@ import torch
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.datasets.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.datasets.packet_index import read_packet_index
-from tvtsv2_mm.datasets.video_header import (
-    header_of,
-    open_stream,
-    shown_size,
-    size_for_short_side,
-)
+from tvtsv2_mm.datasets.video_header import header_of, open_stream, read_orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
 
@@ -24,7 +20,7 @@ class TorchcodecReader(VideoReader):
 
     Args:
         source: A video.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        scaling: Size of the frames, and how they get it.
 
     Raises:
         ImportError: If torchcodec is not installed, or does not load.
@@ -32,7 +28,7 @@ class TorchcodecReader(VideoReader):
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def __init__(self, source: VideoSource, *, short_side: int | None = None) -> None:
+    def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         video_decoder = _import_decoder()
         self.path = source.path
         source.start_clock()
@@ -43,15 +39,19 @@ class TorchcodecReader(VideoReader):
         # Behind frames that an edit list hides torchcodec 0.12 gives frames of other times.
         if len(index.shown) < len(index.times):
             raise NotIndexableError(f'{self.path}: it has hidden frames')
+        # Which versions turn pictures, and by whose matrix, differs.
+        if not read_orientation(source).is_upright:
+            raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
         self.num_frames = len(index.shown)
         self.frame_starts = index.frame_starts
         self.fps = index.fps
         self.duration = index.duration
-        self.size = size_for_short_side(*shown_size(source, header), short_side)
+        self.size = scaling.size_of(header.height, header.width)
+        self._scaling = scaling
         try:
             self._decoder = video_decoder(
-                self.path if source.data is None else source.data, stream_index=stream_index,
-                dimension_order='NCHW', num_ffmpeg_threads=source.num_threads, seek_mode='exact')
+                source.open() if source.data is None else source.data, stream_index=stream_index,
+                dimension_order='NHWC', num_ffmpeg_threads=source.num_threads, seek_mode='exact')
         except (RuntimeError, ValueError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
         if len(self._decoder) != self.num_frames:
@@ -60,16 +60,17 @@ class TorchcodecReader(VideoReader):
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
+        wanted, places = np.unique(np.asarray(indices), return_inverse=True)
+        frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
         try:
-            frames = self._decoder.get_frames_at(np.asarray(indices).tolist()).data
+            # One by one, so that not all of them are in memory at full size.
+            for out, index in zip(frames, wanted.tolist(), strict=True):
+                out[:] = self._scaling.scale(self._decoder.get_frame_at(index).data.numpy())
         except (RuntimeError, IndexError) as error:
             raise UnreadableVideoError(
                 self.path, f'its stream is damaged ({str(error).splitlines()[0][-200:]})'
             ) from error
-        if frames.shape[-2:] != self.size:
-            frames = torch.nn.functional.interpolate(
-                frames, self.size, mode='bicubic', antialias=True)
-        return np.ascontiguousarray(frames.permute(0, 2, 3, 1).numpy())
+        return frames[places]
 
     def close(self) -> None:
         """Free the decoder."""

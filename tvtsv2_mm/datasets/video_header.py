@@ -7,28 +7,16 @@ from dataclasses import dataclass
 import av
 
 from tvtsv2_mm.datasets.errors import UnreadableVideoError
+from tvtsv2_mm.datasets.orientation import Orientation
 from tvtsv2_mm.datasets.video_source import VideoSource
 
-# Containers that can ask a player to turn the picture; only there is a frame decoded to know it.
-_TURNING = {'mov', 'matroska'}
+# FFmpeg's names of the files that hold their video themselves. Others that it knows name further
+# files or addresses to be opened (playlists, scripts, sequences of pictures), or are no video.
+_CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv,nut,ivf,'
+               'h264,hevc,obu,m4v,mjpeg')
 
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
-
-
-def size_for_short_side(height: int, width: int, short_side: int | None) -> tuple[int, int]:
-    """Height and width that bring the shorter side to ``short_side`` and keep the shape.
-
-    Examples:
-        >>> size_for_short_side(256, 340, 268)
-        (268, 356)
-        >>> size_for_short_side(256, 340, None)
-        (256, 340)
-    """
-    if short_side is None:
-        return height, width
-    scale = short_side / min(height, width)
-    return round(height * scale), round(width * scale)
 
 
 @dataclass(frozen=True)
@@ -69,9 +57,10 @@ def open_stream(source: VideoSource) -> Iterator[
     source.check_exists()
     opened = False
     try:
-        # The timeout ends a wait for the network; files and memory are not waited for.
-        with av.open(source.open(), metadata_errors='ignore',
-                     timeout=source.deadline) as container:
+        with av.open(source.open(), metadata_errors='ignore', timeout=source.deadline,
+                     container_options=dict(
+                         format_whitelist=_CONTAINERS,
+                         protocol_whitelist='file' if source.data is None else '')) as container:
             stream = container.streams.best('video')
             if stream is None:
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
@@ -82,8 +71,10 @@ def open_stream(source: VideoSource) -> Iterator[
             stream.codec_context.thread_count = source.num_threads
             opened = True
             yield container, stream
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, ValueError, OverflowError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
+        if not opened and isinstance(error, av.ArgumentError):
+            detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
         raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
 
@@ -123,22 +114,18 @@ def read_video_header(source: VideoSource) -> VideoHeader:
         return header_of(container, stream, source.path)
 
 
-def shown_size(source: VideoSource, header: VideoHeader) -> tuple[int, int]:
-    """Height and width as shown: turned, where the file asks for it, which a frame tells.
+def read_orientation(source: VideoSource) -> Orientation:
+    """How the pictures are to be turned, which the first frame tells.
 
     Args:
         source: A video.
-        header: Its header.
     """
-    if header.container in _TURNING:
-        with open_stream(source) as (container, stream):
-            try:
-                frame = next(container.decode(stream), None)
-            except av.FFmpegError:
-                frame = None  # what is damaged is for the reader to say
-            if frame is not None and frame.rotation % 180 == 90:
-                return header.width, header.height
-    return header.height, header.width
+    with open_stream(source) as (container, stream):
+        try:
+            frame = next(container.decode(stream), None)
+        except av.FFmpegError:
+            frame = None  # what is damaged is for the reader to say
+    return Orientation() if frame is None else Orientation.of(frame)
 
 
 def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.decord_reader import DecordReader
 from tvtsv2_mm.datasets.errors import NotIndexableError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.torchcodec_reader import TorchcodecReader
@@ -25,6 +26,8 @@ def open_video(path: str,
                data: bytes | None = None,
                backend: str = 'auto',
                short_side: int | None = None,
+               interpolation: str = 'nearest',
+               keep_ratio: bool = True,
                num_threads: int = 1,
                deadline: float | None = None) -> VideoReader:
     """Open a video, with PyAV where the backend would not find its frames.
@@ -33,7 +36,9 @@ def open_video(path: str,
         path: A video file; with ``data`` a name for messages.
         data: The bytes of the file, where they are in memory.
         backend: One of ``BACKENDS``; 'auto' takes the one that measures fastest.
-        short_side: Pixels of the shorter side of the frames; None keeps the size of the file.
+        short_side: See :class:`~tvtsv2_mm.datasets.frame_scaling.FrameScaling`.
+        interpolation: Likewise.
+        keep_ratio: Likewise.
         num_threads: Decoding threads.
         deadline: Seconds to open it, and again to get its frames.
 
@@ -41,10 +46,12 @@ def open_video(path: str,
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
         ModuleNotFoundError: If the backend is not installed.
     """
+    scaling = FrameScaling(
+        short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
     source = VideoSource(path, data=data, num_threads=num_threads, deadline=deadline)
     for reader in dict.fromkeys((_READERS[backend], PyAVReader)):
         try:
-            return reader(source, short_side=short_side)
+            return reader(source, scaling=scaling)
         except NotIndexableError:
             continue
-    return SequentialReader(source, short_side=short_side)
+    return SequentialReader(source, scaling=scaling)

@@ -1,9 +1,9 @@
 """Where the bytes of a video come from: a file, or memory (a sample of a shard)."""
 
 import io
+import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tvtsv2_mm.datasets.errors import (
     DecodingTimeoutError,
@@ -51,12 +51,16 @@ class VideoSource:
             MissingVideoError: If there is no such file.
             UnreadableVideoError: If it is empty.
         """
-        if self.data is None and not Path(self.path).is_file():
+        if self.data is None and not os.path.isfile(self.path):
             raise MissingVideoError(self.path, 'there is no such file')
-        size = Path(self.path).stat().st_size if self.data is None else len(self.data)
-        if size == 0:
+        if not (os.path.getsize(self.path) if self.data is None else self.data):
             raise UnreadableVideoError(self.path, 'the file is empty')
 
     def open(self) -> str | io.BytesIO:
-        """What decoders take: the path, or a file object over the bytes."""
-        return self.path if self.data is None else io.BytesIO(self.data)
+        """What decoders take: an absolute path, or a file object over the bytes.
+
+        FFmpeg takes the name of a file that has a colon for an address, unless it begins with /.
+        """
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        return os.path.join(os.getcwd(), self.path)

@@ -56,17 +56,21 @@ def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Frames, clips and crops of a test pipeline of this package, defaults filled in."""
     by_type = {step['type']: step for step in pipeline if isinstance(step.get('type'), str)}
-    frames = by_type.get('SampleClipFrames', {})
+    frames, opening = by_type.get('SampleClipFrames', {}), by_type.get('OpenVideo', {})
     crop = by_type.get('CropClip')
     mode = crop and crop.get('mode', 'random')
     return dict(
         frames=frames.get('num_frames', 12),
         sampling=frames.get('mode', 'random'),
+        spacing=frames.get('spacing', 'auto') if frames.get('fps') is None else 'fps',
+        fps=frames.get('fps'),
         clips=frames.get('num_clips', 1),
         crops=3 if mode == 'three' else 1,
         crop=mode,
         crop_size=crop and crop.get('size', 224),
-        short_side=by_type.get('OpenVideo', {}).get('short_side'),
+        short_side=opening.get('short_side'),
+        interpolation=opening.get('interpolation', 'nearest'),
+        keep_ratio=opening.get('keep_ratio', True),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', 'repeat_last'))
 
 

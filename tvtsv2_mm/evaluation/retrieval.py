@@ -66,8 +66,7 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
     Raises:
         ValueError: a similarity is not finite, or a query has no right candidate.
     """
-    if not np.isfinite(similarity).all():
-        raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
+    _check_finite(similarity)
     if not right.any(axis=1).all():
         raise ValueError('every query needs a right candidate')
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
@@ -76,6 +75,11 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
         better=(similarity > best).sum(axis=1),
         tied=(equal & ~right).sum(axis=1),
         right=(equal & right).sum(axis=1))
+
+
+def _check_finite(similarity: np.ndarray) -> None:
+    if not np.isfinite(similarity).all():
+        raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
 
 
 def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
@@ -131,11 +135,12 @@ def query_bank_norm(similarity: np.ndarray, bank: np.ndarray, temperature: float
         activations: k of the paper.
 
     Raises:
-        ValueError: the bank is empty, has other candidates, or k does not fit them.
+        ValueError: the bank is empty, has other candidates, or is not finite, or k does not fit.
     """
     if bank.ndim != 2 or not len(bank) or bank.shape[1] != similarity.shape[1]:
         raise ValueError(f'the bank must be (B, {similarity.shape[1]}) with B > 0, '
                          f'not {bank.shape}')
+    _check_finite(bank)
     if not 1 <= activations <= bank.shape[1]:
         raise ValueError(f'activations must be in 1..{bank.shape[1]}, not {activations}')
     first = np.argpartition(-bank, activations - 1, axis=1)[:, :activations]

@@ -7,12 +7,10 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from tvtsv2_mm.checkpoints.description import IMAGENET_MEAN, IMAGENET_STD
 from tvtsv2_mm.registry import MODELS
 
 from .necks import longest_text
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @MODELS.register_module()
@@ -21,8 +19,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     Pixels stay uint8 until they are on the device: a quarter of the bytes to move. Texts are cut to
     the longest of the batch before, where looking for it waits for no device. Frames from a
-    sample's ``num_valid_frames`` on are set to 0 after normalisation (``short_clip='black'`` of
-    ``DecodeClip``).
+    sample's ``num_valid_frames`` on are set to 0 after normalisation, in each view
+    (``short_clip='black'`` of ``DecodeClip``).
 
     Args:
         mean: Of each channel, RGB, in pixel values 0..255. The default is ImageNet's, as in the
@@ -47,6 +45,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if max(mean) <= 1 and max(std) <= 1:
             raise ValueError(f'mean={tuple(mean)} and std={tuple(std)} look like fractions; they '
                              'are in pixel values 0..255 here: multiply them by 255')
+        # Loaded weights must be of a model of these.
+        self.built_with = dict(mean=tuple(mean), std=tuple(std))
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -111,7 +111,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     def _blacken(video: Tensor, data_samples: Sequence[ActionDataSample]) -> None:
         for clip, sample in zip(video, data_samples, strict=True):
             num_valid = sample.get('num_valid_frames', len(clip))
-            clip[num_valid:] = 0
+            clip.unflatten(0, (sample.get('num_views', 1), -1))[:, num_valid:] = 0
 
 
 def _cut_texts(data: dict) -> dict:

@@ -1,14 +1,21 @@
 """The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
 
+import logging
+import math
+import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import to_own_layout
+from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
+from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, description_of
+from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.registry import MODELS
 
 from .micro_batches import Encoded, encode_in_micro_batches
@@ -48,7 +55,8 @@ class VideoTextModel(BaseModel):
                  micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, by the registry of the other parts: the base class takes the root's.
+        super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         if micro_batch_size is not None and micro_batch_size < 1:
             raise ValueError('micro_batch_size must be at least 1, or None for the whole batch, '
                              f'not {micro_batch_size!r}')
@@ -61,6 +69,9 @@ class VideoTextModel(BaseModel):
         self.cls_head = cls_head and MODELS.build(cls_head)
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
+        # Whether a loss was asked for since: weights may be others now.
+        self.has_learnt = False
+        self._register_state_dict_hook(_record_description)
 
     def forward(self,
                 inputs: Mapping[str, Tensor],
@@ -97,23 +108,20 @@ class VideoTextModel(BaseModel):
                      class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode videos of which the samples' ``num_views`` (V) clips and crops are to be averaged.
 
-        The views come one after the other in ``video`` (B, V * T, 3, H, W). The embedding (B, E) is
-        the mean of the l2-normalised embeddings of the views; the tokens (B, V * N, E) are those
-        of all views.
+        The views come one after the other in ``video`` (B, V * T, 3, H, W).
+
+        Returns:
+            Embeddings (B, V, E), as the heads were trained on them, not l2-normalised; tokens of
+            each view (B, V, N, E), or None. What is averaged over the views is for the head to say.
         """
         views = data_samples[0].get('num_views', 1)
-        if views == 1:
-            return self.encode_video(inputs, class_only)
-        batch, frames = inputs['video'].shape[:2]
-        patches = inputs.get('kept_patches')
+        video, patches = inputs['video'], inputs.get('kept_patches')
         parts = dict(
-            video=inputs['video'].unflatten(1, (views, frames // views)).flatten(0, 1),
+            video=video.unflatten(1, (views, video.shape[1] // views)).flatten(0, 1),
             kept_patches=None if patches is None else patches.repeat_interleave(views, dim=0))
-        view_embeds, tokens = self.encode_video(parts, class_only)
-        embeds = F.normalize(view_embeds.float(), dim=-1).view(batch, views, -1).mean(dim=1)
-        if tokens is not None:
-            tokens = tokens.reshape(batch, -1, tokens.shape[-1])
-        return embeds.to(view_embeds.dtype), tokens
+        embeds, tokens = self.encode_video(parts, class_only)
+        return (embeds.unflatten(0, (-1, views)),
+                None if tokens is None else tokens.unflatten(0, (-1, views)))
 
     def encode_text(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Embed texts: (..., L) -> (..., E), not l2-normalised.
@@ -139,6 +147,7 @@ class VideoTextModel(BaseModel):
                 losses['loss_contrastive'] = losses['loss_contrastive'] + self.sorting_head.idle()
         if hasattr(self.cls_head, 'loss'):
             losses.update(self.cls_head.loss(video_embeds, data_samples))
+        self.has_learnt = True
         if not losses:
             raise ValueError('nothing to train: give the model a contrastive_head or a cls_head '
                              'that learns')
@@ -155,39 +164,66 @@ class VideoTextModel(BaseModel):
         means = self.sorting_head.loss(video_tokens, text_embeds) if sorts else {}
         return video_embeds, text_embeds, means
 
+    @property
+    def untrained_heads(self) -> set[str]:
+        """Heads with random weights: the weights loaded last lack them, and no loss came after."""
+        if self.load_report is None or self.has_learnt:
+            return set()
+        parts = {key.split('.')[0] for key in self.load_report.get('new', ())}
+        return parts & {'sorting_head', 'cls_head'}
+
     def predict(self, inputs: Mapping[str, Tensor],
                 data_samples: Sequence[ActionDataSample]) -> Sequence[ActionDataSample]:
         """Write what evaluation reads into the data samples.
 
         ``video_embed`` (E,) and, where there are texts, ``text_embeds`` (K, E), both l2-normalised;
         ``order_logits`` (K, K) where a sorting head meets more than one text; ``pred_score`` (C,)
-        and ``pred_label`` where there is a cls_head.
+        and ``pred_label`` where there is a cls_head. Averaged over several views are the
+        l2-normalised embeddings (for a cls_head that learns: what it learns from) and the
+        ``order_logits``, so that equal views change nothing.
+
+        Raises:
+            CheckpointError: the cls_head is one of :attr:`untrained_heads`.
         """
+        if 'cls_head' in self.untrained_heads:
+            raise CheckpointError(
+                'the checkpoint has no trained cls_head, so that its scores would be random: train '
+                'it (tools/train.py, load_from=CHECKPOINT), and test what that writes')
         counts = {len(own) for own in inputs.get('tokens', ())}
         sorts = self.sorting_head is not None and counts == {self.sorting_head.num_transcripts}
-        video_embeds, video_tokens = self.encode_views(
+        if sorts and 'sorting_head' in self.untrained_heads:
+            warnings.warn('the checkpoint has no trained sorting_head: what it sorts is sorted at '
+                          'random', stacklevel=2)
+        view_embeds, view_tokens = self.encode_views(
             inputs, data_samples, class_only=not sorts)
-        for sample, embed in zip(data_samples, F.normalize(video_embeds.float(), dim=-1),
-                                 strict=True):
+        directions = F.normalize(view_embeds.float(), dim=-1).mean(dim=1)
+        for sample, embed in zip(data_samples, F.normalize(directions, dim=-1), strict=True):
             sample.video_embed = embed
         if 'tokens' in inputs:
-            self._predict_texts(inputs['tokens'], video_tokens, data_samples)
+            self._predict_texts(inputs['tokens'], view_tokens, data_samples)
         if self.cls_head is not None:
-            scores = self.cls_head.predict(video_embeds, self.encode_text).float()
+            # A head that learns has learnt from embeddings of any length.
+            embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
+            # The neck alone: what the texts' embeddings depend on.
+            scores = self.cls_head.predict(
+                embeds, self.encode_text if self.neck is None else self.neck).float()
             for sample, score in zip(data_samples, scores, strict=True):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples
 
-    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], video_tokens: Tensor | None,
+    def _predict_texts(self, tokens: Tensor | Sequence[Tensor], view_tokens: Tensor | None,
                        data_samples: Sequence[ActionDataSample]) -> None:
         counts = [len(own) for own in tokens]
         text_embeds = self.encode_text(torch.cat(list(tokens))).split(counts)
         for sample, own in zip(data_samples, text_embeds, strict=True):
             sample.text_embeds = F.normalize(own.float(), dim=-1)
-        if video_tokens is not None:
-            order_logits = self.sorting_head(video_tokens, torch.stack(text_embeds)).float()
-            for sample, logits in zip(data_samples, order_logits, strict=True):
-                sample.order_logits = logits
+        if view_tokens is not None:
+            # Each view by itself: the head was trained on the tokens of one.
+            texts = torch.stack(text_embeds).repeat_interleave(view_tokens.shape[1], dim=0)
+            order_logits = self.sorting_head(view_tokens.flatten(0, 1), texts).float()
+            for sample, logits in zip(
+                    data_samples, order_logits.unflatten(0, view_tokens.shape[:2]), strict=True):
+                sample.order_logits = logits.mean(dim=0)
 
     def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
@@ -201,17 +237,82 @@ class VideoTextModel(BaseModel):
                 outputs['order_logits'] = self.sorting_head(video_tokens, outputs['text_embeds'])
         return outputs
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
+                              local_metadata: dict, *args) -> None:
         """Accept foreign layouts wherever weights are loaded (load_from, init_cfg, torch).
 
-        mmengine only warns of keys and sizes that do not match; here they are errors.
+        mmengine only warns of keys and sizes that do not match; here they are errors, and so are
+        weights that are told to be of a model that gives other numbers.
         """
+        self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        # args[0] is the metadata of the state dict, which bring the report on its file.
-        self.load_report = dict(file=args[0]['file']) if 'file' in args[0] else {}
+        # The metadata of the state dict bring the report on its file.
+        self.load_report = {key: local_metadata[key] for key in ('file', ) if key in local_metadata}
         converted = to_own_layout(
             given, self.state_dict(), interpolate_positions=self.interpolate_positions,
             report=self.load_report)
+        told = description_of(
+            (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
+        unknown, lines = self.check_weights(told, self.load_report)
+        head, scale = self.contrastive_head, given.get('logit_scale')
+        if head is not None and scale is not None and scale.numel() == 1:
+            learnt = math.exp(-scale.item())
+            if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
+                lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+                             f'contrastive_head {head.temperature:g}, by which losses and '
+                             'probabilities are computed here')
+        if unknown:
+            own = describe(self)
+            values = (f'{name}={own[part][argument]!r}' for name in unknown
+                      for part, argument in [name.split('.')])
+            lines.append('not told by the weights, as in the model config: ' + ', '.join(values))
+        self.load_report['assumed'] = lines
+        for line in lines:
+            print_log(line, logger='current', level=logging.WARNING)
         state_dict.update({prefix + key: value for key, value in converted.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def check_weights(self, told: Description,
+                      report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """Check that this is the model that weights are of.
+
+        Args:
+            told: what is known of the weights.
+            report: of :func:`~tvtsv2_mm.checkpoints.to_own_layout`.
+
+        Returns:
+            Arguments of this model that decide the numbers and are not known of the weights, and
+            lines on what is done otherwise than in the original.
+
+        Raises:
+            CheckpointError: it is another model.
+        """
+        own = describe(self)
+        lines = list(told.notes)
+        new = report['new']
+        if 'backbone.temporal_embedding' in new:
+            # A CLIP that learns time is trained on, with the pixels of the config.
+            own['backbone'].pop('token_output', None)
+            pixels = own.pop('data_preprocessor')
+            if pixels and told.data_preprocessor:
+                try:
+                    compare(told, Description(data_preprocessor=pixels))
+                except CheckpointError as error:
+                    lines.append(f'trained on with other pixels than before: {error}')
+        if any(key.startswith('sorting_head.') for key in new):
+            own.pop('sorting_head')
+        if any(line.startswith('backbone.positional_embedding') for line in report['resized']):
+            own['backbone'].pop('image_size', None)
+        return compare(told, Description(**own)), lines
+
+
+def describe(model: VideoTextModel) -> dict[str, dict[str, Any]]:
+    """What the parts of a model were built with."""
+    return {name: dict(getattr(getattr(model, name), 'built_with', {})) for name in FIELDS}
+
+
+def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,
+                        local_metadata: dict) -> None:
+    """State dict hook: what no tensor tells goes with the weights, where torch keeps versions."""
+    local_metadata[RECORD] = Description(**describe(model)).record()

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,30 +101,50 @@ class ClipTokenizer:
         self._backend = build_clip_tokenizer().backend_tokenizer
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokenize.
+        """Tokenize, and warn of texts that are cut.
+
+        Args:
+            texts: as of :meth:`tokenize`.
+
+        Returns:
+            int64 tensor (N, L).
+        """
+        tokens, num_cut = self.tokenize(texts)
+        self.warn_of_cut(num_cut, len(texts))
+        return tokens
+
+    def warn_of_cut(self, num_cut: int, num_texts: int) -> None:
+        """Warn where texts were cut."""
+        if num_cut:
+            warnings.warn(f'{num_cut} of {num_texts} texts are longer than the context of '
+                          f'{self.context_length} tokens: their ends are cut off', stacklevel=3)
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[torch.Tensor, int]:
+        """Tokenize, for who counts the texts that are cut.
 
         Args:
             texts: N texts (a single string is refused: it would count as N characters).
 
         Returns:
-            int64 tensor (N, L).
+            int64 tensor (N, L), and how many texts are longer than L.
         """
         if isinstance(texts, str):
             raise TypeError(f'expected a list of texts, got one string: [{texts!r}] is meant?')
         tokens = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        num_cut = 0
         for row, text in zip(tokens, texts, strict=True):
             ids = self._encode(text)
+            if len(ids) > self.context_length:
+                ids = [*ids[:self.context_length - 1], END_TOKEN]
+                num_cut += 1
             row[:len(ids)] = torch.tensor(ids)
-        return tokens
+        return tokens, num_cut
 
     def _encode(self, text: str) -> list[int]:
         for name in _SPECIAL:  # spoken or written, they are no marks of ours
             text = text.replace(name, ' ')
         # One text at a time: encode_batch starts threads, which do not survive a fork.
-        ids = self._backend.encode(text).ids
-        if len(ids) > self.context_length:
-            ids = [*ids[:self.context_length - 1], END_TOKEN]
-        return ids
+        return self._backend.encode(text).ids
 
     def __getstate__(self) -> dict:
         return {'context_length': self.context_length}

@@ -1,20 +1,21 @@
 # YT-Temporal-180M (4 transcripts a clip) and WebVid-2.5M (one caption), alternating batch by batch.
 # tools/data/README.md says how the annotation files are made.
 clip_transforms = [
-    dict(type='DecodeClip'),
+    dict(type='DecodeClip', short_clip='black'),
     dict(type='CropClip', size=224, mode='random'),
     dict(type='TokenizeText'),
 ]
+# The pixels are the release's (interpolation, short_clip); 'fast' ones cost less (docs/data.md).
 # Training on a hundred million files meets all that can be wrong with one: isolate.
 # A size's own config puts its tube mask behind these two.
 transcript_transforms = [
     dict(type='SampleTranscriptSegments', num_segments=4, segment_seconds=(3, 5), gap_seconds=1.0),
-    dict(type='OpenVideo', short_side=268, isolate=True),
+    dict(type='OpenVideo', short_side=268, interpolation='nearest', isolate=True),
     dict(type='SampleClipFrames', num_frames=12, mode='random'),
     *clip_transforms,
 ]
 caption_transforms = [
-    dict(type='OpenVideo', short_side=268, isolate=True),
+    dict(type='OpenVideo', short_side=268, interpolation='nearest', isolate=True),
     dict(type='SampleClipFrames', num_frames=12, mode='random'),
     *clip_transforms,
 ]
@@ -51,9 +52,9 @@ val_dataloader = dict(
         data_prefix=dict(video='data/webvid/videos'),
         test_mode=True,
         pipeline=[
-            dict(type='OpenVideo', short_side=268),
+            dict(type='OpenVideo', short_side=268, interpolation='nearest'),
             dict(type='SampleClipFrames', num_frames=12, mode='middle'),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', size=224, mode='center'),
             dict(type='TokenizeText'),
             pack,

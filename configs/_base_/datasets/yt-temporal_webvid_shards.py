@@ -1,4 +1,6 @@
 # The data of yt-temporal_webvid.py from shards; made by: python tools/data/make_shards.py
+# Shards made with --encode hold smaller pictures that were compressed again: they are scaled as the
+# release does it, but the pixels are no longer the release's.
 _base_ = './yt-temporal_webvid.py'
 
 yt_temporal_shards = dict(

@@ -16,9 +16,9 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         pipeline=[
-            dict(type='OpenVideo', short_side=268),
+            dict(type='OpenVideo', short_side=268, interpolation='nearest'),
             dict(type='SampleClipFrames', num_frames=12, mode='random'),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', size=224, mode='random'),
             dict(type='PackVideoText'),
         ]))

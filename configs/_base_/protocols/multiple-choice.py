@@ -1,4 +1,4 @@
-# The nearest of a video's candidate sentences.
+# The nearest of a video's candidate sentences. The pixels are the release's (PROTOCOLS.md).
 _base_ = '../default_runtime.py'
 protocol = 'multiple-choice'
 # What the protocol changes in the model of every size.
@@ -14,9 +14,9 @@ test_dataloader = dict(
         data_prefix=dict(video='videos'),
         test_mode=True,
         pipeline=[
-            dict(type='OpenVideo', short_side=268),
+            dict(type='OpenVideo', short_side=268, interpolation='nearest'),
             dict(type='SampleClipFrames', num_frames=12, mode='middle', num_clips=1),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', size=224, mode='center'),
             dict(type='TokenizeText'),
             dict(type='PackVideoText'),

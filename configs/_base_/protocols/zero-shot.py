@@ -1,4 +1,5 @@
-# Zero-shot recognition: 12 middle frames, one centre crop, the paper's prompt.
+# Zero-shot recognition: 12 middle frames, one centre crop, the paper's prompt. The pixels are the
+# release's to the last bit (PROTOCOLS.md).
 _base_ = '../default_runtime.py'
 protocol = 'zero-shot'
 # What the protocol changes in the model of every size.
@@ -11,9 +12,9 @@ test_dataloader = dict(
     dataset=dict(
         test_mode=True,
         pipeline=[
-            dict(type='OpenVideo', short_side=268),
+            dict(type='OpenVideo', short_side=268, interpolation='nearest'),
             dict(type='SampleClipFrames', num_frames=12, mode='middle', num_clips=1),
-            dict(type='DecodeClip'),
+            dict(type='DecodeClip', short_clip='black'),
             dict(type='CropClip', size=224, mode='center'),
             dict(type='PackVideoText'),
         ]))

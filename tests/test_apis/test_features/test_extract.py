@@ -22,6 +22,8 @@ from tvtsv2_mm.apis.clips import ClipSource
 from tvtsv2_mm.apis.features import FeatureStore, load_features
 from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_video_list
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
+from tvtsv2_mm.apis.features.search import search
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 
 
 @pytest.fixture(scope='module')
@@ -83,6 +85,26 @@ def test_features_of_a_folder(corpus, tmp_path, config, expected, format, worker
                      part_size=part_size, show_progress=False)
     assert counts == (8, 1)
     check(tmp_path / 'out', expected)
+
+
+def test_nan_is_a_failure_and_is_not_searched(corpus, tmp_path, config, monkeypatch):
+    forward = TVTSv2Inferencer.forward
+
+    def spoil(self, *args, **kwargs):
+        samples = forward(self, *args, **kwargs)
+        samples[0].video_embed = samples[0].video_embed / 0
+        return samples
+
+    monkeypatch.setattr(TVTSv2Inferencer, 'forward', spoil)
+    config = ExtractionConfig(**vars(config) | dict(batch_size=8))
+    extract(str(corpus), str(tmp_path / 'out'), config, show_progress=False)
+    found = load_features(tmp_path / 'out')
+    assert 'b/part_0.mp4' in found.videos
+    assert {failure.video: 'not finite' in failure.reason for failure in found.failed} == {
+        'a/broken.mp4': False, 'a/example.mp4': True, 'b/rotated_90.mov': True}
+    found.features[1, 0] = np.nan  # by an older version
+    with pytest.raises(ValueError, match='NaN or infinity'):
+        search(found, np.ones((1, found.features.shape[1]), np.float32))
 
 
 def test_a_second_run_decodes_only_what_is_new(corpus, tmp_path, config, expected, decoded):
@@ -200,9 +222,12 @@ def test_a_second_writer_is_refused(corpus, tmp_path, config):
 def test_lists(tmp_path):
     (tmp_path / 'list.txt').write_text('b.mp4\n\n a.mp4 \n')
     assert read_video_list(str(tmp_path / 'list.txt')) == (str(tmp_path), ['b.mp4', 'a.mp4'])
-    (tmp_path / 'list.txt').write_text('b.mp4\nb.mp4\n')
-    with pytest.raises(ValueError, match=r'lists b\.mp4 twice'):
-        read_video_list(str(tmp_path / 'list.txt'))
+    (tmp_path / 'list.txt').write_text('a.mp4\nb.mp4', encoding='utf-8-sig')
+    assert read_video_list(str(tmp_path / 'list.txt'))[1] == ['a.mp4', 'b.mp4']
+    for again in ('b.mp4', './b.mp4'):
+        (tmp_path / 'list.txt').write_text(f'b.mp4\n{again}\n')
+        with pytest.raises(ValueError, match=r'lists .*b\.mp4 twice'):
+            read_video_list(str(tmp_path / 'list.txt'))
     (tmp_path / 'list.txt').write_text('\n')
     with pytest.raises(ValueError, match='lists no video'):
         read_video_list(str(tmp_path / 'list.txt'))
@@ -213,3 +238,17 @@ def test_lists(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='no video below'):
         read_video_list(str(tmp_path / 'empty'))
+
+
+def test_a_name_that_is_not_utf8_is_extracted_under_its_escaped_name(config, tmp_path):
+    (tmp_path / 'videos').mkdir()
+    shutil.copy(VIDEOS / NAMES[0], tmp_path / 'videos/caf\udce9.mp4')
+    (tmp_path / 'videos/no\udce9.mp4').write_text('no video')
+    (tmp_path / 'videos/loop').symlink_to('.')
+    for _ in range(2):  # finished names are known again
+        assert extract(str(tmp_path / 'videos'), str(tmp_path / 'features'), config,
+                       show_progress=False) == (1, 1)
+    index = load_features(str(tmp_path / 'features'))
+    assert list(index.videos) == ['caf\\udce9.mp4']
+    assert [failure.video for failure in index.failed] == ['no\\udce9.mp4']
+    assert len(list((tmp_path / 'features/parts').glob('*.json'))) == 1

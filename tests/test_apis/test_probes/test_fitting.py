@@ -27,6 +27,7 @@ def make_cache(val=True, tokens_only=False):
         cache.embeds[split] = embeds.astype(np.float16)
         cache.tokens[split] = frames.astype(np.float16)
         cache.labels[split] = labels
+        cache.names[split] = np.array([f'{split}/{i}.mp4' for i in range(count)], '<U20')
     return cache
 
 
@@ -97,12 +98,105 @@ def test_a_part_of_training_serves_as_validation():
     assert (result['protocol'], result['benchmark']) == ('linear-probe', 'HMDB51')
 
 
+def same_names(cache):
+    cache.names['test'][3] = './train/0.mp4'
+
+
+def same_file(cache):
+    cache.fields['splits']['train'] = cache.fields['splits']['test']
+
+
+def same_features(cache):
+    """Of a cache that was made without names."""
+    cache.names.clear()
+    cache.embeds['test'] = cache.embeds['train'][:30]
+
+
+def val_is_test(cache):
+    cache.names['val'] = cache.names['test'][:15]
+
+
+def nan(cache):
+    cache.embeds['val'][2, 3] = np.nan
+
+
+def empty(cache):
+    keep(cache, 'val', slice(0, 0))
+
+
+@pytest.mark.parametrize(('spoil', 'message'), [
+    (empty, 'has no val split'),
+    (nan, 'features of the val split hold NaN'),
+    (same_names, r'1 videos are in the train and in the test split, such as train/0\.mp4'),
+    (same_file, 'train and the test split have the same annotation file'),
+    (same_features, 'all 30 test videos have the features of training videos'),
+    (val_is_test, '15 videos are in the val and in the test split')])
+def test_no_figure_of_spoilt_splits(spoil, message):
+    """Of those, above all, that hold what the probe is trained on."""
+    cache = make_cache()
+    spoil(cache)
+    with pytest.raises(ValueError, match=message):
+        fit_probe(cache, 'knn')
+
+
+def test_copies_under_other_names_are_told():
+    cache = make_cache()
+    cache.embeds['test'][:2] = cache.embeds['train'][:2]
+    cache.names.clear()
+    with pytest.warns(UserWarning, match='2 of 30 test videos have the features of a training'):
+        result = fit_probe(cache, 'knn')
+    assert 'names no videos' in result['probe']['warnings'][0]
+    assert len(result['probe']['warnings']) == 2
+
+
+def keep(cache, split, kept):
+    for kind in ('embeds', 'tokens', 'labels', 'names'):
+        getattr(cache, kind)[split] = getattr(cache, kind)[split][kept]
+
+
+def test_a_choice_on_few_videos_is_told():
+    cache = make_cache()
+    assert fit_probe(cache, 'knn')['probe']['warnings'] == []
+    keep(cache, 'val', slice(0, 1))
+    with pytest.warns(UserWarning, match='neighbours was chosen on 1 videos, with none of 2 of'):
+        told = fit_probe(cache, 'knn')['probe']['warnings']
+    assert len(told) == 1
+    assert fit_probe(cache, 'knn', values=(5, ))['probe']['warnings'] == []  # nothing was chosen
+    cache = make_cache()
+    keep(cache, 'val', cache.labels['val'] != 2)
+    with pytest.warns(UserWarning, match='chosen on 10 videos, with none of 1 of the 3 classes'):
+        fit_probe(cache, 'knn')
+
+
+def test_classes_without_a_training_video_are_told():
+    cache = make_cache()
+    for split in ('train', 'val'):
+        keep(cache, split, cache.labels[split] != 2)
+    with pytest.warns(UserWarning, match='10 of 30 test videos have a class that no training'):
+        result = fit_probe(cache, 'logistic', values=(1.0, ))
+    assert result['metrics']['raw']['acc/top1'] < 67
+
+
+def test_ties_give_chance_and_top_5_of_5_is_left_out():
+    """One neighbour leaves all classes but one with nothing: they do not come by their number."""
+    cache = make_cache()
+    assert set(fit_probe(cache, 'knn')['metrics']['raw']) == {'acc/top1'}
+    rng = np.random.default_rng(0)
+    for split, labels in cache.labels.items():
+        cache.labels[split] = np.arange(len(labels)) % 10
+        cache.embeds[split] = rng.normal(size=(len(labels), 8)).astype(np.float16)
+    figures = fit_probe(cache, 'knn', values=(1, ))['metrics']['raw']
+    # What is not the neighbour's class is among the four of nine that follow it by chance.
+    expected = figures['acc/top1'] + (100 - figures['acc/top1']) * 4 / 9
+    assert figures['acc/top5'] == pytest.approx(expected)
+
+
 def test_cache_file(tmp_path):
     cache = make_cache()
     write_cache(tmp_path / 'features.npz', cache)
     again = read_cache(tmp_path / 'features.npz')
     assert again.fields == json.loads(json.dumps(cache.fields))
-    for kind in ('embeds', 'tokens', 'labels'):
+    for kind in ('embeds', 'tokens', 'labels', 'names'):
         for split, array in getattr(cache, kind).items():
             np.testing.assert_array_equal(getattr(again, kind)[split], array)
 

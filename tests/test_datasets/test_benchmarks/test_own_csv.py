@@ -48,3 +48,43 @@ def test_a_label_that_is_no_class(write):
     with pytest.raises(ValueError, match=r'my\.csv: 2, sit not among the 2 classes of'):
         read_own_csv(write('my.csv', 'path,label\n1.mp4,sit\n2.mp4,2\n3.mp4,run\n'),
                      classes=write('classes.txt', 'walk\nrun\n'))
+
+
+def test_a_class_that_is_listed_twice(write):
+    with pytest.raises(ValueError, match=r"classes\.txt, line 3: 'run' is listed already"):
+        read_own_csv(write('my.csv', 'path,label\n1.mp4,run\n'),
+                     classes=write('classes.txt', 'run\nwalk\nrun\n'))
+
+
+def test_one_spelling_of_a_path(write):
+    [split], _ = read_own_csv(write(
+        'my.csv', 'path,caption\n./x//a.mp4,one\nx/a.mp4,two\nx\\\\a.mp4,one\n'.replace(
+            '\\\\', '\\') + 'e\u0301.mp4,one\n\xe9.mp4,two\n'))
+    assert [(s.name, s.annotation['captions']) for s in split.samples] == [
+        ('x/a.mp4', ['one', 'two']), ('\xe9.mp4', ['one', 'two'])]
+    assert split.remark == '1 captions that their video has already: left out'
+
+
+@pytest.mark.parametrize('row', ['./1.mp4,sit', 'x/../1.mp4,sit', '1.mp4,sit,train'])
+def test_two_labels_of_one_video(write, row):
+    text = f'path,label,split\n1.mp4,run,test\n{row}{",test" * (row.count(",") < 2)}\n'
+    with pytest.raises(ValueError, match=r"line 3: 1\.mp4 has a label already, 'run'"):
+        read_own_csv(write('my.csv', text))
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('path,label\n../1.mp4,run\n', r'line 2: \.\./1\.mp4 leaves the folder'),
+    ('path,label,split\n1.mp4,run,../x\n', r"line 2: split '\.\./x' is to name a file"),
+    # Two quotes that are not closed: as csv they are one field.
+    ('path,caption\na.mp4,"one\nb.mp4,two\nc.mp4,three"\n', r'line 2: .* holds b\.mp4; is a quote'),
+    ('caption,path\n"one,a.mp4\ntwo",b.mp4\n', r'line 2: .* holds a\.mp4; is a quote'),
+    ('path,label\n1.mp4,run\n2.mp4,Run\n', "'Run' and 'run' differ in upper case alone"),
+])
+def test_what_is_suspicious_is_refused(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_own_csv(write('my.csv', text))
+
+
+def test_a_caption_may_have_two_lines(write):
+    [split], _ = read_own_csv(write('my.csv', 'path,caption\na.mp4,"red, round.\nIt rolls"\n'))
+    assert split.samples[0].annotation['captions'] == ['red, round.\nIt rolls']

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 
@@ -124,3 +125,39 @@ def test_a_query_bank_needs_no_videos(videos, tmp_path):
         prepare([captioned('test.jsonl', 'a'),
                  captioned('train.jsonl', 'b', 'a', captions_only=True)],
                 videos=videos, out=tmp_path)
+
+
+def test_a_file_counts_for_one_name(videos, write, tmp_path):
+    def parts(*names):
+        return Split(name='test.txt', samples=[
+            Sample(name=name, stems=(name, 'c'), label=0) for name in names])
+
+    with pytest.raises(ValueError, match='2 of 2 videos'):
+        prepare([parts('c_0_10', 'c_20_30')], videos=videos, out=tmp_path)
+    assert (tmp_path / 'annotations' / 'test.txt.missing.tsv').read_text() == ''.join(
+        f'{name}\tc.mkv is the only file for 2 videos of the annotation\n'
+        for name in ('c_0_10', 'c_20_30'))
+    prepare([parts('c_0_10')], videos=videos, out=tmp_path)
+    # In two splits too; a file of its own goes first.
+    write('videos/c_20_30.mp4')
+    train = dataclasses.replace(parts('c_20_30'), name='train.txt')
+    prepare([parts('c_0_10'), train], videos=videos, out=tmp_path)
+    assert load_labels(tmp_path / 'annotations' / 'test.txt') == [('c.mkv', 0)]
+    assert load_labels(tmp_path / 'annotations' / 'train.txt') == [('c_20_30.mp4', 0)]
+    # run/a.avi is the file of its own name, not that of another folder's a.avi.
+    prepare([split('any/a.avi', 'run/a.avi')], videos=videos, out=tmp_path, allow_missing=True)
+    assert load_labels(tmp_path / 'annotations' / 'test.txt') == [('run/a.avi', 1)]
+
+
+def test_a_path_is_more_than_a_name(videos, tmp_path):
+    def at(folder):
+        return Split(name='test.txt', remark='2 odd ones: left out', samples=[
+            Sample(name=f'{folder}/b.mov', stems=('b', ), folder=folder, label=3, anywhere=False)])
+
+    report = prepare([at('sit')], videos=videos, out=tmp_path)
+    assert load_labels(tmp_path / 'annotations' / 'test.txt') == [('sit/b.mp4', 3)]
+    assert '2 odd ones: left out' in report.summary()
+    with pytest.raises(ValueError, match='1 of 1'):
+        prepare([at('run')], videos=videos, out=tmp_path)
+    assert 'in another folder only' in (
+        tmp_path / 'annotations' / 'test.txt.missing.tsv').read_text()

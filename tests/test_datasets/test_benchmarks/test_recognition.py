@@ -91,6 +91,8 @@ def test_kinetics400(write):
     ('label,youtube_id,time_start\nyoga,a,1\n', 'no column time_end; it has label, youtube_id'),
     ('label,youtube_id,time_start,time_end\nyogi,a,1,2\n', "line 2: 'yogi' is no class"),
     ('label,youtube_id,time_start,time_end\nyoga,a,1\n', 'line 2: another number of fields'),
+    ('label,youtube_id,time_start,time_end\nyoga,a,1,inf\n', "must be seconds, found '1' and 'i"),
+    ('label,youtube_id,time_start,time_end\nyoga,a,3,2\n', "must be seconds, found '3' and '2'"),
     ('label,youtube_id,time_start,time_end\nyoga,a,1,x\n', "must be seconds, found '1' and 'x'"),
 ])
 def test_kinetics400_errors(write, text, message):

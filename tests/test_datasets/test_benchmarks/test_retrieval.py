@@ -76,7 +76,9 @@ def test_didemo_joins_the_descriptions_of_a_video(write):
 
 @pytest.mark.parametrize(('text', 'message'), [
     ('{"video": 1}', 'a list of objects'), ('[{"video": "a.mov"}]', 'record 0 must have video, d'),
-    ('[', 'is not json')])
+    ('[{"video": "a.mov", "description": "x"}, {"video": "a.mov", "description": null}]',
+     'record 1 must have video, description, each a text'),
+    ('[', 'is not json'), ('[' * 100_000, 'is not json')])
 def test_didemo_errors(write, text, message):
     path = write('test_data.json', text)
     with pytest.raises(ValueError, match=message):
@@ -113,3 +115,12 @@ def test_lsmdc_errors(write):
         read_lsmdc(path)
     with pytest.raises(FileNotFoundError, match=r'no file .*c\.csv'):
         read_lsmdc(path.with_name('c.csv'))
+
+
+@pytest.mark.parametrize('listed', [False, True])
+def test_msrvtt_files_with_the_same_videos(write, listed):
+    first = write('a.json', msrvtt_json(('video1', 'train')))
+    second = write('b.json', msrvtt_json(('video1', 'train'), ('video9', 'test')))
+    train_list = write('9k.csv', 'video_id\nvideo1\n') if listed else None
+    with pytest.raises(ValueError, match=r'b\.json: the sentences of 1 videos, video1, are in an'):
+        read_msrvtt(write('test.csv', MSRVTT_TEST), train=[first, second], train_list=train_list)

@@ -81,3 +81,98 @@ def test_no_json(tmp_path):
     (tmp_path / 'a.json').write_text('{')
     with pytest.raises(DropRecord, match='neither'):
         read_asr_json(tmp_path / 'a.json')
+
+
+WORDS = [{'word': 'go', 'start': 0.2, 'end': 0.5}, {'word': 'left', 'start': 1.5, 'end': 2}]
+SEGMENTS = [{'start': 0.0, 'end': 2.0, 'text': ' go left'}, {'start': 3.0, 'end': 5.0, 'text': 'x'}]
+
+
+def test_words_beside_the_segments(tmp_path):
+    assert read(tmp_path, {'segments': SEGMENTS[:1], 'words': WORDS, 'language': 'english'}) == {
+        'words': [['go', 0.2, 0.5], ['left', 1.5, 2.0]],
+        'meta': {'source': 'whisper', 'language': 'english', 'word_times': 'given'}}
+    assert 'segments' in read(tmp_path, {'segments': SEGMENTS, 'words': None})
+
+
+@pytest.mark.parametrize(('content', 'source'), [
+    (SEGMENTS, 'whisper'),
+    ([segment | {'duration': 2.0} for segment in SEGMENTS], 'youtube'),
+    ({'text': 'go left x', 'chunks': [
+        {'text': each['text'], 'timestamp': [each['start'], each['end']]} for each in SEGMENTS]},
+     'transformers'),
+])
+def test_lists_of_segments(tmp_path, content, source):
+    assert read(tmp_path, content) == {
+        'segments': [['go left', 0.0, 2.0], ['x', 3.0, 5.0]], 'meta': {'source': source}}
+
+
+@pytest.mark.parametrize('content', [WORDS, {'words': WORDS}, {'chunks': [
+    {'text': f' {each["word"]}', 'timestamp': [each['start'], each['end']]} for each in WORDS]}])
+def test_lists_of_words(tmp_path, content):
+    result = read(tmp_path, content)
+    assert result['words'] == [['go', 0.2, 0.5], ['left', 1.5, 2.0]]
+    assert result['meta']['word_times'] == 'given'
+
+
+def test_words_of_a_list_of_segments(tmp_path):
+    assert read(tmp_path, [SEGMENTS[0] | {'words': WORDS}])['words'] == [
+        ['go', 0.2, 0.5], ['left', 1.5, 2.0]]
+
+
+@pytest.mark.parametrize('end', [None, float('nan'), float('inf')])
+@pytest.mark.parametrize('as_chunks', [False, True])
+def test_a_segment_without_an_end(tmp_path, end, as_chunks):
+    segments = [('a b', 0.0, end), ('c', 2.0, 3.0), ('d', 4.0, end)]
+    content = {'chunks': [{'text': text, 'timestamp': times} for text, *times in segments]}
+    if not as_chunks:
+        content = {'segments': [dict(zip(('text', 'start', 'end'), segment, strict=True))
+                                for segment in segments]}
+    result = read(tmp_path, content)
+    assert result['segments'] == [['a b', 0.0, 2.0], ['c', 2.0, 3.0], ['d', 4.0, 9.0]]
+    assert list(result['meta']['remarks'].values()) == [2]
+
+
+def test_what_has_no_time_is_counted(tmp_path):
+    segments = [{'text': 'a', 'start': None, 'end': 1}, {'text': 'b', 'start': 10**400, 'end': 2},
+                {'text': 'c', 'start': 1.0, 'end': 0.5}]
+    assert read(tmp_path, {'segments': segments})['meta']['remarks'] == {
+        'cues without a time: left out': 2,
+        'cues that end before they start: taken at their start': 1}
+    vosk = read(tmp_path, [{'result': WORDS, 'text': 'go left'}, {'text': 'three more words'}])
+    assert vosk['meta']['remarks'] == {'words without a time: left out': 3}
+
+
+MILLISECONDS = [{'text': 'go', 'start': 250, 'end': 500},
+                {'text': 'left', 'start': 7000, 'end': 7400}]
+
+
+def test_milliseconds(tmp_path):
+    for form in ({'status': 'completed'}, {'audio_duration': 10}):
+        result = read(tmp_path, {'words': MILLISECONDS, **form})
+        assert result['words'] == [['go', 0.25, 0.5], ['left', 7.0, 7.4]]
+        assert result['meta']['source'] == 'assemblyai'
+    for unclear in ({'words': MILLISECONDS}, {'segments': MILLISECONDS}, {'words': [
+            word | {'start': float(word['start'])} for word in MILLISECONDS]}):
+        with pytest.raises(DropRecord, match='milliseconds'):
+            read(tmp_path, unclear)
+    assert read(tmp_path, {'segments': [{'text': 'go left', 'start': 2, 'end': 4}]})['segments']
+
+
+def test_times_that_start_anew(tmp_path):
+    segments = [('a', 0.0, 28.0), ('b', 28.0, 29.5), ('c', 0.0, 3.0)]
+    with pytest.raises(DropRecord, match='its times go back') as dropped:
+        read(tmp_path, {'chunks': [{'text': f'{text} x', 'timestamp': times}
+                                   for text, *times in segments]})
+    assert dropped.value.place == 'entry 3 (3 s behind 28 s)'
+
+
+def test_odd_files(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(SEGMENTS), encoding='utf-8-sig')
+    assert read_asr_json(path)['segments']
+    for content in (b'[' * 100_000, b'[{"text": "caf\xe9", "start": 0, "end": 1}]',
+                    b'[{"text": "a", "start": "0", "end": "1"}]',
+                    b'[{"text": "a", "start": true, "end": false}]'):
+        path.write_bytes(content)
+        with pytest.raises(DropRecord, match='neither'):
+            read_asr_json(path)

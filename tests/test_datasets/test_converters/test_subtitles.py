@@ -115,7 +115,126 @@ def test_an_underlined_word_is_no_word_time(tmp_path):
 
 
 def test_not_subtitles(tmp_path):
-    (tmp_path / 'a.srt').write_bytes('Grüße'.encode('utf-16'))
+    (tmp_path / 'a.srt').write_bytes('Grüße'.encode('latin-1'))
     with pytest.raises(DropRecord, match='UTF-8'):
         read_subtitles(tmp_path / 'a.srt')
     assert read(tmp_path, 'nothing here', 'b.srt')['words'] == []
+
+
+def srt(*cues: tuple[str, str, str]) -> str:
+    return ''.join(f'{number}\n{start} --> {end}\n{text}\n\n'
+                   for number, (start, end, text) in enumerate(cues, 1))
+
+
+@pytest.mark.parametrize(('name', 'start', 'end'), [
+    ('a.srt', '00:01,000', '00:03,5'), ('a.vtt', '00:00:01,000', '00:00:03,500'),
+    ('a.srt', '0:0:1.000', '0:0:3.500  X1:100 Y1:20'),
+    ('a.VTT', '00:01', '000:00:03.50 align:left'),
+])
+def test_times_in_all_their_ways(tmp_path, name, start, end):
+    head = '' if name.endswith('srt') else 'WEBVTT\n\n'
+    assert read(tmp_path, head + srt((start, end, 'go')), name)['words'] == [['go', 1.0, 3.5]]
+
+
+@pytest.mark.parametrize('line', [
+    '0.:00:04.000 --> 00:00:06.500', '-00:00:01,000 --> 00:00:02,000', '00:61,000 --> 00:62,000',
+    'nan --> 00:00:02,000', 'so<00:00:01.920><c00 --> 00:00:06.> it</c>'])
+def test_a_line_of_times_that_cannot_be_read_is_named(tmp_path, line):
+    with pytest.raises(DropRecord, match='has not the two times of a cue') as dropped:
+        read(tmp_path, srt(('00:00:01,000', '00:00:02,000', 'one')) + f'2\n{line}\ntwo\n', 'a.srt')
+    assert dropped.value.place == 'line 6'
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_encodings_with_a_mark(tmp_path, encoding):
+    text = srt(('00:00:01,000', '00:00:02,000', 'Grüße'))
+    (tmp_path / 'a.srt').write_bytes(text.replace('\n', '\r\n').encode(encoding))
+    assert read_subtitles(tmp_path / 'a.srt')['words'] == [['Grüße', 1.0, 2.0]]
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('here 5 < 6 and 7 > 3 holds', None), ('if a < b and c > d', None), ('a<b and c>d', None),
+    ('I <3 you <bob@example.com> -> {laughs}', None),
+    ('<i>so</i> <FONT color="#fff" size=3>it</FONT><b>\'s</b> {\\an8}{\\c&HFF&}on{\\r}',
+     "so it's on"),
+    ('<font face=Arial>so</font> &lt;i&gt; it\\hgoes&nbsp;on', 'so <i> it goes on'),
+    ('one\\Ntwo\n\nthree\n10', 'one two three 10'),
+])
+def test_tags_and_text(tmp_path, text, words):
+    given = srt(('00:00:01,000', '00:00:02,000', text), ('00:00:02,000', '00:00:03,000', 'end'))
+    assert words_of(read(tmp_path, given, 'a.srt')) == (words or text) + ' end'
+
+
+def test_tags_of_webvtt(tmp_path):
+    assert words_of(read(tmp_path, (
+        'WEBVTT\n\nSTYLE\n::cue { color: red }\n\n00:01.000 --> 00:02.000\n'
+        '<v.loud Mary Ann>so <c.yellow.bg>it</c></v> <lang en-GB>goes</lang>\nT minus\n10\n\n'
+        'NOTE no\nword\n\n00:02.000 --> 00:03.000\non\n'))) == 'so it goes T minus 10 on'
+
+
+def test_lines_of_no_cue_are_counted(tmp_path):
+    text = ('WEBVTT\n\n00:01.000 --> 00:02.000\ngo\n\nbehind an empty line\nof two\n\n'
+            '00:02.000 --> 00:03.000\nleft\n')
+    result = read(tmp_path, text)
+    assert words_of(result) == 'go left'
+    assert result['meta']['remarks'] == {'lines that belong to no cue: left out': 2}
+    assert read(tmp_path, 'some\nwords', 'b.srt')['meta']['remarks'] == {
+        'lines that belong to no cue: left out': 2}
+
+
+def test_words_of_overlapping_cues_do_not_mingle(tmp_path):
+    cues = [('00:00:02,000', '00:00:04,000', 'c d'), ('00:00:01,000', '00:00:05,000', 'a b'),
+            ('00:00:02,000', '00:00:03,000', 'e f')]
+    assert read(tmp_path, srt(*cues), 'a.srt')['words'] == [
+        ['a', 1.0, 1.5], ['b', 1.5, 2.0], ['c', 2.0, 2.5], ['d', 2.5, 3.0], ['e', 3.0, 3.5],
+        ['f', 3.5, 4.0]]
+
+
+def test_odd_cues_are_counted(tmp_path):
+    result = read(tmp_path, srt(('00:00:05,000', '00:00:03,000', 'a b'),
+                                ('00:00:07,000', '00:00:08,000', 'c'),
+                                ('00:00:07,000', '00:00:08,000', 'c')), 'a.srt')
+    assert result['words'] == [['a', 5.0, 5.0], ['b', 5.0, 5.0], ['c', 7.0, 8.0]]
+    assert result['meta']['remarks'] == {
+        'cues that end before they start: taken at their start': 1,
+        'cues that are there twice: taken once': 1}
+
+
+def test_times_inside_a_cue_that_go_back(tmp_path):
+    result = read(tmp_path, 'WEBVTT\n\n00:01.000 --> 00:03.000\na<00:02.000> b<00:01.500> c\n')
+    assert words_of(result) == 'a b c'
+    assert sum(result['meta']['remarks'].values()) == 1
+
+
+@pytest.mark.parametrize('mark', [
+    '<u>{}</u>', '<b>{}</b>', '<font color="#00ff00">{}</font>', '<c.now>{}</c>',
+    '{{\\c&H00FF00&}}{}{{\\c}}', '{{\\u1}}{}{{\\u0}}'])
+@pytest.mark.parametrize('rest', ['{}', '<font color="#ffffff">{}</font>'])
+@pytest.mark.parametrize('growing', [False, True])
+def test_any_mark_of_one_word_is_its_time(tmp_path, mark, rest, growing):
+    words = ['we', 'cut', 'the', 'bread']
+    cues = [(f'00:00:0{i},000', f'00:00:0{i + 1},000', ' '.join(
+        (mark if (j <= i if growing else j == i) else rest).format(word)
+        for j, word in enumerate(words))) for i in range(4)]
+    assert read(tmp_path, srt(*cues), 'a.srt') == {
+        'words': [[word, i, i + 1] for i, word in enumerate(words)],
+        'meta': {'source': 'srt', 'word_times': 'given'}}
+
+
+def test_a_sentence_said_twice_and_a_word_without_a_mark(tmp_path):
+    texts = ['<u>No,</u> no.', 'No, <u>no.</u>', '<u>No,</u> no.', 'No, <u>no.</u>',
+             '<u>go</u> to it', 'go to <u>it</u>']
+    result = read(tmp_path, srt(*((f'00:00:0{i},000', f'00:00:0{i},500', text)
+                                  for i, text in enumerate(texts))), 'a.srt')
+    assert result['words'] == [
+        ['No,', 0, 0.5], ['no.', 1, 1.5], ['No,', 2, 2.5], ['no.', 3, 3.5], ['go', 4, 4.5],
+        ['to', 4.5, 5], ['it', 5, 5.5]]
+    assert result['meta']['spread_words'] == 1
+
+
+def test_speakers_in_colours_are_no_word_times(tmp_path):
+    texts = ['<font color="red">No.</font>', '<font color="blue">No.</font>', 'Go on.']
+    result = read(tmp_path, srt(*((f'00:00:0{i},000', f'00:00:0{i + 1},000', text)
+                                  for i, text in enumerate(texts))), 'a.srt')
+    assert words_of(result) == 'No. No. Go on.'
+    assert result['meta']['word_times'] == 'spread'

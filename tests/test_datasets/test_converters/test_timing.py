@@ -1,8 +1,10 @@
 import math
+from collections import Counter
 
 import pytest
 
-from tvtsv2_mm.datasets.converters.timing import from_starts, spread, tidy
+from tvtsv2_mm.datasets.converters.report import DropRecord
+from tvtsv2_mm.datasets.converters.timing import from_starts, in_video, spread, tidy
 
 
 def test_tidy():
@@ -27,3 +29,26 @@ def test_a_pause_is_no_part_of_a_word():
 
 def test_a_stop_before_the_last_word():
     assert from_starts(['a'], [3.0], 2.0) == [('a', 3.0, 3.0)]
+
+
+def test_tidy_counts_what_is_odd():
+    remarks = Counter()
+    assert tidy([('a', 1, 2), ('a', 1, 2), ('no', 3, 3), ('no', 3, 3), ('b', 5, 4), ('c', -2, -1),
+                 ('d', 1, math.inf)], remarks) == [
+                     ['a', 1, 2], ['no', 3, 3], ['no', 3, 3], ['b', 5, 5]]
+    assert remarks == {
+        'words that are there twice: taken once': 1, 'words without a time: left out': 1,
+        'words that end before they start: taken at their start': 1,
+        'words before the start of the video: left out': 1}
+
+
+def test_a_segment_that_goes_on_beyond_the_video_loses_its_last_words():
+    assert in_video({'duration': 10, 'segments': [['a b c d', 8, 12], ['e f', 12, 13]]}) == {
+        'duration': 10, 'segments': [['a b', 8, 10]],
+        'meta': {'remarks': {'words beyond the end of the video: left out': 4}}}
+    assert in_video({'duration': 10, 'words': [['a', 8, 12]]})['meta'] == {
+        'remarks': {'words partly beyond the end of the video: they end there': 1}}
+    with pytest.raises(DropRecord, match=r'it has no word \(words beyond the end'):
+        in_video({'duration': 10, 'words': [['a', 11, 12]]})
+    with pytest.raises(DropRecord, match=r'it has no word$'):
+        in_video({'duration': 10, 'words': []})

@@ -38,10 +38,10 @@ def test_subtitles_beside_the_videos(videos, tmp_path):
 
 def test_json_in_a_folder_of_its_own(videos, tmp_path):
     whisper = {'segments': [{'start': 0.0, 'end': 2.0, 'text': 'go left'}]}
-    put(tmp_path / 'json' / 'x', talk__mp4__words__json=json.dumps(whisper), bad__json='[')
+    put(tmp_path / 'json' / 'x', talk__mp4__words__json=json.dumps(whisper), bad__JSON='[')
     report = convert_transcript_files(
         read_asr_json, tmp_path / 'a.jsonl', patterns=['*.json'],
-        videos=videos('x/talk.mp4', 'y/talk.mp4', 'bad.mp4'), transcripts=tmp_path / 'json',
+        videos=videos('x/talk.mp4', 'y/talk.mp4', 'x/bad.mp4'), transcripts=tmp_path / 'json',
         workers=2)
     assert load_transcripts(report.output) == [
         {'path': 'x/talk.mp4', 'duration': 2.5, 'segments': [['go left', 0.0, 2.0]],
@@ -68,3 +68,39 @@ def test_nothing_to_convert(videos, tmp_path):
         convert_transcript_files(
             read_subtitles, tmp_path / 'a.jsonl', patterns=PATTERNS, videos=folder,
             transcripts=tmp_path / 'none')
+
+
+def test_a_video_of_another_folder_is_another_video(videos, tmp_path):
+    folder = videos('a/talk.mp4', 'a/one.mp4', 'b/two.mp4', 'lecture.mp4', 'u\u0308.mp4')
+    texts = tmp_path / 'texts'
+    put(texts / 'b', talk__srt=SRT)
+    put(texts / 'c', one__srt=SRT, two__srt=SRT)
+    put(texts / 'd', two__srt=SRT)
+    put(texts, lecture__2__srt=SRT, ü__srt=SRT)
+
+    def convert(**options):
+        return convert_transcript_files(read_subtitles, tmp_path / 'a.jsonl', patterns=PATTERNS,
+                                        videos=folder, transcripts=texts, **options)
+
+    report = convert()
+    assert [record['path'] for record in load_transcripts(report.output)] == ['u\u0308.mp4']
+    assert report.reasons == {'a video file of its name is in another folder only': 4,
+                              'there is no video file of its name': 1}
+    assert 'lecture.2.srt\tthere is no' in report.dropped_list.read_text()
+    report = convert(any_folder=True)
+    assert [record['path'] for record in load_transcripts(report.output)] == [
+        'a/talk.mp4', 'a/one.mp4', 'u\u0308.mp4']
+    assert report.reasons['a video file of its name is in another folder only'] == 2
+
+
+def test_words_beyond_the_video_are_counted(videos, tmp_path):
+    folder = videos('a.mp4', 'b.mp4')
+    put(folder, a__srt='1\n00:00:01,500 --> 00:00:03,500\nin at out out\n', b__srt=SRT.replace(
+        '00:00:0', '00:01:0'))
+    report = convert_transcript_files(
+        read_subtitles, tmp_path / 'a.jsonl', patterns=PATTERNS, videos=folder)
+    record, = load_transcripts(report.output)
+    assert record['words'] == [['in', 1.5, 2.0], ['at', 2.0, 2.5]]
+    assert report.reasons == {'it has no word (words beyond the end of the video: left out)': 1}
+    assert report.remarks == {'words beyond the end of the video: left out': 2}
+    assert '  2 words beyond the end of the video: left out\n' in report.summary()

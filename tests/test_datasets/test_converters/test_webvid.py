@@ -58,3 +58,15 @@ def test_missing_files(source, tmp_path):
     ('PT00H00M17S', 17), ('PT1M', 60), ('PT2H0.5S', 7200.5), ('PT', None), ('17', None)])
 def test_durations(text, seconds):
     assert seconds_of(text) == seconds
+
+
+def test_odd_rows(tmp_path):
+    source = tmp_path / 'rows.csv'
+    source.write_text('videoid, name,page_dir\n1,a,x\n1,b,./x\n2,c,\n3,d,../../x\n')
+    report = convert_webvid(source, tmp_path / 'a.jsonl')
+    assert [record['path'] for record in load_captions(report.output)] == ['x/1.mp4']
+    assert report.reasons == {'its video has a record already': 1,
+                              'its path leaves the folder of the videos': 2}
+    source.write_text('videoid,name,page_dir\n1,a,x\n2,"b,x\n3,c,x\n')
+    with pytest.raises(ValueError, match=r'rows\.csv, line 3: .*is a quote'):
+        convert_webvid(source, tmp_path / 'a.jsonl')

@@ -45,7 +45,8 @@ def test_without_a_cleaned_text_or_a_duration(source, videos, tmp_path):
     report = convert_yt_temporal([source], tmp_path / 'a.jsonl', videos=videos('one.mp4'))
     annotation, = load_transcripts(report.output)
     assert annotation['duration'] == 2.5
-    assert [word for word, *_ in annotation['words']] == ['so', 'we', 'add', 'oliv', 'oil']
+    assert [word for word, *_ in annotation['words']] == ['so', 'we', 'add']
+    assert report.remarks == {'words beyond the end of the video: left out': 2}
     assert annotation['meta']['text'] == 'raw'
 
 
@@ -74,6 +75,8 @@ def test_lines_and_compressed_lines(source, videos, tmp_path):
     (record('one', subtitles=['so']), 'its "subtitles" are not a list of words with times'),
     (record('one', subtitles=[{'word': 'so'}]),
      'its "subtitles" are not a list of words with times'),
+    (record('one', denoised=[{'cleanasr': 'so'}, {'cleanasr': None}]),
+     'its "denoised" is not a list of spans with "cleanasr"'),
     (record('two'), 'there is no video file of its name'),
 ])
 def test_what_cannot_be_used_is_dropped_with_its_reason(source, videos, tmp_path, content, reason):
@@ -103,3 +106,19 @@ def test_missing_sources(source, videos, tmp_path):
     for path, message in ((source, r'no \.json'), (source / 'none', 'no file or folder')):
         with pytest.raises(FileNotFoundError, match=message):
             convert_yt_temporal([path], tmp_path / 'a.jsonl', videos=videos('one.mp4'))
+
+
+def test_odd_words_and_files(source, videos, tmp_path):
+    subtitles = [{'word': 'go', 'time': 0.5}, {'word': 'nan', 'time': float('nan')},
+                 {'word': 'left', 'time': 10**400}]
+    text = json.dumps(record('one', info={'id': 'one', 'duration': float('nan')}, denoised=[{
+        'cleanasr': 'Go ' + 'and so on it goes ' * 9}], subtitles=subtitles))
+    (source / 'a.JSON').write_text(text, encoding='utf-16')
+    (source / 'b.jsonl').write_bytes(b'{"info": "caf\xe9"}\n')
+    report = convert_yt_temporal([source], tmp_path / 'a.jsonl', videos=videos('one.mp4'))
+    record_, = load_transcripts(report.output)
+    assert (record_['words'], record_['duration']) == ([['Go', 0.5, 1.5]], 2.5)
+    assert report.remarks == {
+        'words without a time: left out': 2,
+        'words of the cleaned text that nobody could say in their time: left out': 45}
+    assert report.reasons == {'it is not valid JSON': 1}

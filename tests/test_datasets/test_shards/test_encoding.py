@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.grey_videos import write_grey_video
 from tests.tiny_model import VIDEOS
 from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
 from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
@@ -42,7 +43,7 @@ def check(path, part, start, end, tolerance):
     np.testing.assert_allclose(cut.frame_starts + part.start, source.frame_starts[inds], atol=2e-3)
     assert part.start == pytest.approx(source.frame_starts[inds[0]], abs=2e-3)
     chosen = np.linspace(0, len(inds) - 1, 6).astype(int)
-    source = open_video(path, short_side=min(cut.size))
+    source = open_video(path, short_side=min(cut.size), interpolation='fast')
     there, here = source.get_frames(inds[chosen]).astype(int), cut.get_frames(chosen).astype(int)
     height, width = np.minimum(there.shape[1:3], here.shape[1:3])
     error = np.abs(there[:, :height, :width] - here[:, :height, :width]).mean((1, 2, 3))
@@ -66,6 +67,17 @@ def test_variable_frame_rate(tmp_path):
     part = encode_part(path, 3.0, 9.0, EncodingConfig(crf=15))
     check(path, part, 3.0, 9.0, 1.5)
     assert np.diff(key_times(part.data)).max() <= 1.0 + 1e-4
+
+
+def test_pauses_of_an_avi_with_reordered_frames(tmp_path):
+    times = np.concatenate([np.arange(9), np.arange(20, 31)]) / 10
+    path = write_grey_video(tmp_path / 'pauses.avi', codec='mpeg4', codec_options={'bf': '2'},
+                            num_frames=20, times=times.tolist(), ticks=10)
+    part = encode_part(path, 0.5, 2.5, EncodingConfig(crf=15))
+    check(path, part, 0.5, 2.5, 1.5)
+    assert (part.start, part.end) == pytest.approx((0.5, 2.5))
+    # The last frame stands until the next one comes.
+    assert encode_part(path, 0.5, 1.5, EncodingConfig()).end == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize('name', ['example.mp4', 'grid_swwp2s.mpg', 'part_0.mp4',

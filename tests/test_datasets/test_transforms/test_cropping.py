@@ -21,6 +21,13 @@ def test_center():
     assert imgs[1, 0, 0].tolist() == [5, 10, 1]
 
 
+@pytest.mark.parametrize(('size', 'corner'), [(9, (6, 10)), (13, (4, 8)), (15, (2, 8))])
+def test_half_pixels_are_rounded_to_even_as_by_the_release(size, corner):
+    assert crop(size=size, mode='center')[0, 0, 0, :2].tolist() == list(corner)
+    three = crop(size=size, mode='three')
+    assert three[2, 0, 0, :2].tolist() == list(corner)
+
+
 def test_random_reaches_every_place_and_is_the_same_for_all_frames():
     corners = set()
     for seed in range(400):

@@ -4,14 +4,26 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.frame_indices import middle_frames
 from tvtsv2_mm.datasets.transforms import SampleClipFrames
 
 VIDEO = SimpleNamespace(num_frames=100, frame_starts=np.arange(100) / 10, duration=10.0)
 
 
-def sample(transform, seed=0, **kwargs):
+# A second at 60 frames a second, then nine at two.
+VARYING_STARTS = np.concatenate([np.arange(60) / 60, 1 + np.arange(18) / 2])
+VARYING = SimpleNamespace(num_frames=78, frame_starts=VARYING_STARTS, duration=10.0)
+
+
+def sample(transform, seed=0, video=VIDEO, **kwargs):
     return transform.transform(dict(
-        filename='a.mp4', video_reader=VIDEO, rng=np.random.default_rng(seed), **kwargs))
+        filename='a.mp4', video_reader=video, rng=np.random.default_rng(seed), **kwargs))
+
+
+def at_constant_rate(fps, num_frames, digits, first=0.0):
+    starts = np.round(first + np.arange(num_frames) / fps, digits)
+    return SimpleNamespace(
+        num_frames=num_frames, frame_starts=starts, duration=starts[-1] + 1 / fps)
 
 
 def test_middle_frames_of_the_whole_video():
@@ -64,7 +76,127 @@ def test_a_part_beyond_the_end(keys):
         sample(SampleClipFrames(), **keys)
 
 
+@pytest.mark.parametrize('mode', ['random', 'middle'])
+def test_where_the_rate_varies_the_intervals_are_of_time(mode):
+    results = sample(SampleClipFrames(mode=mode), video=VARYING)
+    assert results['frame_spacing'] == 'time'
+    shown = VARYING_STARTS[results['frame_inds']]
+    assert (shown < 1).sum() <= 2
+    # Each frame is shown at some time of its interval: it began at most half a second before.
+    edges = np.linspace(0, 10, 13)
+    assert (shown < edges[1:]).all() and (shown > edges[:-1] - 0.5).all()
+
+
+def test_the_middle_of_each_interval_of_time():
+    results = sample(SampleClipFrames(mode='middle'), video=VARYING)
+    times = (np.arange(12) + 0.5) * 10 / 12
+    expected = [np.flatnonzero(time >= VARYING_STARTS)[-1] for time in times]
+    assert results['frame_inds'].tolist() == expected
+
+
+def test_random_frames_in_time_come_from_the_whole_of_each_interval():
+    draws = np.stack([
+        sample(SampleClipFrames(num_frames=2), seed, video=VARYING)['frame_inds']
+        for seed in range(300)])
+    assert set(draws[:, 1]) == set(range(68, 78))
+    assert {*range(60, 68)} <= set(draws[:, 0]) and (draws[:, 0] < 60).mean() < 0.35
+
+
+@pytest.mark.parametrize(('fps', 'digits'), [
+    (30, 3), (29.97, 3), (23.976, 2), (240, 3), (60, 6), (1000 / 33, 3)])
+@pytest.mark.parametrize('first', [0.0, 0.7])
+def test_rounded_time_stamps_are_a_constant_rate(fps, digits, first):
+    for number in (1, 2, 13, 300, 5000):
+        results = sample(SampleClipFrames(mode='middle'),
+                         video=at_constant_rate(fps, number, digits, first))
+        assert results['frame_spacing'] == 'index'
+        assert results['frame_inds'].tolist() == middle_frames(0, number, 12).tolist()
+
+
+@pytest.mark.parametrize('num_frames', [1, 3, 12])
+def test_single_lost_frames_leave_the_rule_of_the_paper(num_frames):
+    starts = np.delete(np.arange(300) / 30, [40, 41, 250])
+    video = SimpleNamespace(num_frames=297, frame_starts=starts, duration=10.0)
+    results = sample(SampleClipFrames(num_frames=num_frames, mode='middle'), video=video)
+    assert results['frame_spacing'] == 'index'
+    assert results['frame_inds'].tolist() == middle_frames(0, 297, num_frames).tolist()
+
+
+@pytest.mark.parametrize(('num_frames', 'pause', 'spacing'), [
+    (1, 1.0, 'time'), (12, 1.0, 'time'), (12, 0.8, 'index'), (32, 0.8, 'time')])
+def test_half_an_interval_of_the_clip_is_the_limit(num_frames, pause, spacing):
+    starts = np.arange(300) / 30 + pause * (np.arange(300) >= 150)
+    video = SimpleNamespace(num_frames=300, frame_starts=starts, duration=10.0 + pause)
+    results = sample(SampleClipFrames(num_frames=num_frames), video=video)
+    assert results['frame_spacing'] == spacing
+
+
+def test_spacing_can_be_chosen():
+    by_index = sample(SampleClipFrames(mode='middle', spacing='index'), video=VARYING)
+    assert by_index['frame_spacing'] == 'index'
+    assert by_index['frame_inds'].tolist() == middle_frames(0, 78, 12).tolist()
+    by_time = sample(SampleClipFrames(num_frames=4, mode='middle', spacing='time'))
+    assert by_time['frame_spacing'] == 'time'
+    assert by_time['frame_inds'].tolist() == [12, 37, 62, 87]
+
+
+def test_the_rate_counts_within_the_part():
+    part = sample(SampleClipFrames(num_frames=3, mode='middle'), video=VARYING, start=1.0)
+    assert part['frame_spacing'] == 'index'
+    assert part['frame_inds'].tolist() == middle_frames(60, 78, 3).tolist()
+    both = sample(SampleClipFrames(num_frames=3, mode='middle'), video=VARYING, start=0.5, end=3.5)
+    assert both['frame_spacing'] == 'time'
+    assert VARYING_STARTS[both['frame_inds']].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_several_clips_in_time():
+    results = sample(SampleClipFrames(num_frames=2, mode='middle', num_clips=2), video=VARYING)
+    assert VARYING_STARTS[results['frame_inds']].tolist() == [1.0, 6.0, 3.5, 8.5]
+    assert results['num_views'] == 2 and results['num_frames'] == 4
+
+
+def test_a_long_frame_is_shown_as_often_as_it_is_seen():
+    still = SimpleNamespace(
+        num_frames=4, frame_starts=np.array([0.0, 0.1, 0.2, 9.0]), duration=10.0)
+    results = sample(SampleClipFrames(num_frames=5, mode='middle'), video=still)
+    assert results['frame_inds'].tolist() == [2, 2, 2, 2, 3]
+
+
+def test_frames_a_second():
+    transform = SampleClipFrames(num_frames=4, mode='middle', fps=2)
+    for video in (VIDEO, VARYING):
+        results = sample(transform, video=video)
+        assert results['frame_spacing'] == 'fps'
+        times = np.array([4.25, 4.75, 5.25, 5.75])
+        shown = video.frame_starts[results['frame_inds']]
+        assert (shown <= times).all() and (shown > times - 0.5).all()
+    starts = {int(sample(SampleClipFrames(num_frames=4, fps=2), seed)['frame_inds'][0])
+              for seed in range(1500)}
+    assert starts == set(range(2, 83))
+
+
+def test_frames_a_second_of_a_part_that_is_too_short():
+    transform = SampleClipFrames(num_frames=8, mode='middle', fps=2)
+    results = sample(transform, start=2.0, end=4.0)
+    assert results['frame_inds'].tolist() == [22, 27, 32, 37]
+    assert results['num_frames'] == 8
+    assert sample(transform, start=2.0, end=2.1)['frame_inds'].tolist() == [20]
+    several = SampleClipFrames(num_frames=4, mode='middle', fps=2, num_clips=2)
+    assert sample(several, start=2.0, end=3.0)['frame_inds'].tolist() == 2 * [22, 27]
+
+
+def test_from_the_first_to_the_last_frame_as_the_feature_script():
+    transform = SampleClipFrames(mode='ends')
+    for video in (VIDEO, VARYING):
+        results = sample(transform, video=video)
+        expected = np.linspace(0, video.num_frames - 1, 12).astype(int)
+        assert results['frame_inds'].tolist() == expected.tolist()
+        assert results['frame_spacing'] == 'index'
+
+
 @pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(spacing='even'), "'auto', 'index', 'time'"), (dict(fps=0), 'fps'),
+    (dict(fps=2, spacing='time'), 'spacing'), (dict(mode='ends', fps=2), 'ends'),
     (dict(num_frames=0), 'num_frames'), (dict(mode='uniform'), "'random', 'middle'"),
 ])
 def test_wrong_arguments(kwargs, message):

@@ -13,6 +13,12 @@ def test_tokens_of_texts_or_captions(key):
     assert results['texts'] == ['a dog', 'two cats']
 
 
+def test_texts_that_are_cut_are_counted():
+    transform = TokenizeText(context_length=4)
+    for text, expected in (('a dog', 0), ('a dog runs', 1)):
+        assert transform.transform(dict(captions=[text, 'dogs']))['num_cut_texts'] == expected
+
+
 @pytest.mark.parametrize('results', [{}, {'texts': []}, {'words': [('a', 0, 1)]}])
 def test_without_text(results):
     with pytest.raises(KeyError, match='texts or captions'):

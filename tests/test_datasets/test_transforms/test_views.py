@@ -27,15 +27,18 @@ def test_clips_come_one_after_the_other(tmp_path):
                       DecodeClip()):
         results = transform(results)
     assert numbers_of(results['imgs']) == [2, 12, 22, 7, 17, 27]
-    assert results['num_views'] == 2 and results['num_valid_frames'] == 6
+    assert results['num_views'] == 2 and results['num_valid_frames'] == 3
 
 
-def test_a_short_video_stands_still_in_each_clip(tmp_path):
+@pytest.mark.parametrize(('short_clip', 'numbers', 'num_valid'), [
+    ('repeat_last', [0, 1, 1, 0, 1, 1], 3), ('black', [0, 1, 0, 0, 1, 0], 2)])
+def test_a_short_video_is_filled_in_each_clip(tmp_path, short_clip, numbers, num_valid):
     results = dict(filename=write_grey_video(tmp_path / 'grey.mp4', num_frames=2))
     for transform in (OpenVideo(), SampleClipFrames(num_frames=3, mode='middle', num_clips=2),
-                      DecodeClip(short_clip='error')):
+                      DecodeClip(short_clip=short_clip), CropClip(size=48, mode='three')):
         results = transform(results)
-    assert numbers_of(results['imgs']) == [0, 1, 1, 0, 1, 1]
+    assert numbers_of(results['imgs']) == 3 * numbers[:3] + 3 * numbers[3:]
+    assert results['num_valid_frames'] == num_valid and results['num_views'] == 6
 
 
 @pytest.mark.parametrize('shape', [(2, 4, 9), (2, 9, 4)])
@@ -60,6 +63,3 @@ def test_views_are_clips_times_crops():
 def test_errors():
     with pytest.raises(ValueError, match='num_clips'):
         SampleClipFrames(mode='random', num_clips=2)
-    with pytest.raises(ValueError, match='black'):
-        CropClip(size=4, mode='three')(
-            dict(imgs=np.zeros((4, 4, 6, 3), np.uint8), num_valid_frames=2))

@@ -57,6 +57,18 @@ def test_no_graph_breaks(models):
             check_equal(model.eval(), compiled.eval(), 1e-6, batch)
 
 
+def test_a_copy_runs_its_own_weights(models):
+    model, compiled = models
+    CompileBlocksHook(backend='eager').before_run(runner_of(compiled))
+    video = torch.randn(1, 4, 3, 32, 32)
+    with torch.no_grad():
+        other = copy.deepcopy(compiled)  # as EMA takes one
+        for parameter in compiled.resblocks.parameters():
+            parameter.zero_()
+        assert torch.equal(other(video)[0], model(video)[0])
+        assert not torch.equal(compiled(video)[0], model(video)[0])
+
+
 @pytest.mark.skipif(shutil.which('g++') is None, reason='no compiler: g++')
 def test_compiled_code(models):
     model, compiled = models

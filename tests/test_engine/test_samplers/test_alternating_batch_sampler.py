@@ -129,3 +129,25 @@ def test_one_data_set():
 def test_wrong_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         make(**kwargs)
+
+
+def test_without_ratios_an_epoch_takes_every_full_batch():
+    sampler = make((21, 5), ratios=None)
+    assert sampler.ratios == (10, 2)
+    found = sources(list(sampler), 21)
+    assert len(found) == 12 and found.count(1) == 2
+    assert 0 < found.index(1) < 6  # spread, not at the end
+
+
+def test_a_small_data_set_gives_smaller_batches():
+    batches = list(make((20, 3), ratios=None, batch_size=5, shrink=True))
+    assert sorted(map(len, batches)) == [3, 5, 5, 5, 5]
+    for rank in range(2):
+        [batch] = make((5, ), ratios=None, batch_size=4, shrink=True, rank=rank, world_size=2)
+        assert len(batch) == 2
+
+
+@pytest.mark.parametrize(('size', 'world_size'), [(1, 1), (3, 2)])
+def test_one_video_has_nothing_to_be_told_from(size, world_size):
+    with pytest.raises(ValueError, match=f'{size} videos cannot be trained on'):
+        make((size, ), ratios=None, batch_size=5, shrink=True, world_size=world_size)

@@ -48,6 +48,17 @@ def test_retrieval_with_several_captions():
     assert not any(key.startswith('dsl') for key in metrics)
 
 
+def test_recalls_that_cannot_fail_are_left_out():
+    """Five videos with 1, 1, 1, 1 and 7 texts: a video has at most 10 wrong texts."""
+    eye = torch.eye(5)
+    samples = [dict(video_embed=own, text_embeds=own.expand(1 if i < 4 else 7, 5))
+               for i, own in enumerate(eye)]
+    metrics = evaluate(RetrievalMetric(dsl=True), samples)
+    assert set(metrics) == {prefix + name for prefix in ('', 'dsl/') for name in (
+        't2v/R1', 't2v/MdR', 't2v/MnR', 'v2t/R1', 'v2t/R5', 'v2t/R10', 'v2t/MdR', 'v2t/MnR')}
+    assert evaluate(RetrievalMetric(), samples[:1]) == {}
+
+
 def test_dsl_is_beside_the_raw_figures():
     torch.manual_seed(0)
     samples = [dict(video_embed=embed(*torch.randn(4).tolist()),
@@ -116,6 +127,20 @@ def test_multiple_choice():
     assert metrics['multiple_choice/top1'] == pytest.approx(100 * (1 + 0 + 0.5) / 3)
 
 
+def test_k_that_cannot_fail_is_left_out():
+    samples = [dict(pred_score=torch.rand(5), gt_label=torch.tensor([0]))] * 2
+    assert set(evaluate(TopKAccuracy(), samples)) == {'acc/top1', 'acc/mean_class_top1'}
+    assert evaluate(TopKAccuracy(), [dict(pred_score=torch.ones(1), gt_label=torch.tensor([0]))]
+                    ) == {}
+
+
+def test_one_candidate_is_no_choice():
+    with pytest.raises(ValueError, match=r'a\.mp4 has 1 candidate'):
+        MultipleChoiceAccuracy().process({}, [dict(
+            sample_id='a.mp4', video_embed=torch.ones(2), text_embeds=torch.ones(1, 2),
+            gt_label=torch.tensor([0]))])
+
+
 def test_top_k():
     samples = [dict(pred_score=torch.tensor([0.5, 0.3, 0.2]), gt_label=torch.tensor([label]))
                for label in (0, 0, 1, 2)]
@@ -171,10 +196,17 @@ def test_a_sample_that_is_missing(metric, sample):
         metric.evaluate(3)
 
 
+@pytest.mark.parametrize('metric', [RetrievalMetric(), MultipleChoiceAccuracy()])
+def test_no_sample_at_all(metric):
+    with pytest.raises(ValueError, match='has no sample'):
+        metric.evaluate(0)
+
+
 def test_retrieval_of_the_same_video_twice():
     one = dict(sample_id='a.mp4', video_embed=torch.ones(1), text_embeds=torch.ones(1, 1))
-    with pytest.raises(ValueError, match=r"2 samples are named 'a\.mp4'"):
-        evaluate(RetrievalMetric(), [one, one])
+    for name in ('a.mp4', './a.mp4'):
+        with pytest.raises(ValueError, match=r"2 samples are named 'a\.mp4'"):
+            evaluate(RetrievalMetric(), [one, one | dict(sample_id=name)])
 
 
 def test_retrieval_of_a_video_without_texts():

@@ -24,6 +24,8 @@ def test_learns_a_separable_set():
     assert head.loss(embeds, labels)['acc_top1'] == 1
 
 
-def test_label_beyond_the_classes():
-    with pytest.raises(ValueError, match='label 3 does not fit'):
-        LinearProbeHead(num_classes=3, embed_dim=8).loss(torch.eye(8)[:1], samples(3))
+@pytest.mark.parametrize('label', [3, -100])
+def test_label_beyond_the_classes(label):
+    """-100 is what cross_entropy leaves out without a word."""
+    with pytest.raises(ValueError, match=f'label {label} does not fit'):
+        LinearProbeHead(num_classes=3, embed_dim=8).loss(torch.eye(8)[:2], samples(0, label))

@@ -1,6 +1,6 @@
 import pytest
 
-from tvtsv2_mm.models.heads.prompts import PROMPTS, read_prompts
+from tvtsv2_mm.models.heads.prompts import PROMPTS, read_classes, read_prompts
 
 
 def test_named_lists():
@@ -15,7 +15,7 @@ def test_named_lists():
 
 def test_own_lists(tmp_path):
     path = tmp_path / 'prompts.txt'
-    path.write_text('{} outside\n\n  a film of {}\n')
+    path.write_text('{} outside\n\n  a film of {}\n', encoding='utf-8-sig')
     assert read_prompts(str(path)) == ['{} outside', 'a film of {}']
     assert read_prompts(['{}!']) == ['{}!']
 
@@ -27,3 +27,32 @@ def test_errors(tmp_path):
         read_prompts([])
     with pytest.raises(ValueError, match='exactly one'):
         read_prompts(['{} and {}'])
+    (tmp_path / 'latin.txt').write_bytes('{} grün'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'latin\.txt is not a text file in UTF-8'):
+        read_prompts(str(tmp_path / 'latin.txt'))
+
+
+def test_classes(tmp_path):
+    path = tmp_path / 'classes.txt'
+    path.write_bytes(b'\xef\xbb\xbfrunning\r\n eating soup \n\n')
+    assert read_classes(str(path)) == ['running', 'eating soup']
+    assert read_classes(('running', 'eating soup')) == ['running', 'eating soup']
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('', 'empty'), ('running\n\nwaving', r'classes\.txt, line 2: the name of a class is needed'),
+    ('running\nwaving\nrunning', "line 3: 'running' is .*line 1 already")])
+def test_bad_class_files(tmp_path, text, message):
+    """An empty line would shift all labels behind it; two equal names cannot be told apart."""
+    path = tmp_path / 'classes.txt'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_classes(str(path))
+
+
+@pytest.mark.parametrize(('classes', 'message'), [
+    (['a', ' '], 'class 1: the name'), (['a', 3], 'class 1: the name'),
+    (['a', 'b', 'a'], "class 2: 'a' is class 0 already")])
+def test_bad_lists_of_classes(classes, message):
+    with pytest.raises(ValueError, match=message):
+        read_classes(classes)

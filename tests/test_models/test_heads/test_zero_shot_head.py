@@ -1,21 +1,26 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from tvtsv2_mm.models import ZeroShotHead
 
 
-class Encoder:
+class Encoder(nn.Module):
     """Embeds a text by its tokens, and counts how many texts it was given."""
 
     def __init__(self) -> None:
+        super().__init__()
         torch.manual_seed(0)
-        self.table = torch.randn(49408, 8)
+        self.table = nn.Parameter(torch.randn(49408, 8))
+        self.bias = nn.Parameter(torch.zeros(8))
         self.count = 0
 
-    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         self.count += len(tokens)
-        return self.table[tokens].sum(dim=1)
+        return self.table[tokens].sum(dim=1) + self.bias
 
 
 def test_scores_are_cosines_with_the_mean_of_the_prompts():
@@ -32,25 +37,66 @@ def test_scores_are_cosines_with_the_mean_of_the_prompts():
     torch.testing.assert_close(scores, F.normalize(video, dim=-1) @ torch.stack(expected).t())
 
 
-def test_classes_are_encoded_once_an_evaluation():
-    head = ZeroShotHead(classes=['running', 'eating']).eval()
-    encode = Encoder()
+def load(encode):
+    encode.load_state_dict({key: 2 + value for key, value in encode.state_dict().items()})
+
+
+def write_data(encode):
+    """As mmengine's EMAHook swaps weights, and peft merges LoRA."""
+    encode.table.data.copy_(encode.table.flip(0))
+
+
+def change_one(encode):
+    with torch.no_grad():
+        encode.table[320, 3] += 1e-3
+
+
+def step(encode):
+    optimizer = torch.optim.AdamW(encode.parameters(), lr=1e-6)
+    encode(torch.tensor([[320, 4629]])).sum().backward()
+    optimizer.step()
+
+
+def halve(encode):
+    encode.to(torch.bfloat16)
+
+
+@pytest.mark.parametrize('change', [load, write_data, change_one, step, halve])
+def test_class_embeddings_do_not_outlive_the_weights(change):
+    head = ZeroShotHead(classes=['running', 'eating'], prompts=['a person {}']).eval()
+    encode, video = Encoder(), torch.randn(5, 8)
+    before = head.predict(video, encode)
     for _ in range(3):
-        head.predict(torch.randn(5, 8), encode)
-    assert encode.count == 2
-    head.train()
-    head.eval()
-    head.predict(torch.randn(5, 8), encode)
-    assert encode.count == 4
+        assert torch.equal(head.predict(video, encode), before)
+    assert encode.count == 2  # texts, in four batches
+    other_head, other_encode = copy.deepcopy((head, encode))
+    change(encode)
+    fresh = ZeroShotHead(classes=head.classes, prompts=head.prompts)
+    assert torch.equal(head.predict(video, encode), fresh.predict(video, encode))
+    assert torch.equal(other_head.predict(video, other_encode), before)
 
 
-def test_classes_from_a_file(tmp_path):
-    path = tmp_path / 'classes.txt'
-    path.write_text('running\n\neating soup\n')
-    assert ZeroShotHead(classes=str(path)).classes == ['running', 'eating soup']
+def test_class_embeddings_follow_prompts_precision_and_unknown_functions():
+    head = ZeroShotHead(classes=['running', 'eating'])
+    encode, video = Encoder(), torch.randn(5, 8)
+    head.predict(video, encode)
+    head.classes[1] = 'waving'
+    changed = head.predict(video, encode)
+    expected = ZeroShotHead(classes=['running', 'waving']).predict(video, encode)
+    assert torch.equal(changed, expected)
+    count = encode.count
+    assert torch.equal(head.predict(video, encode.forward), expected)  # a method of the same module
+    assert encode.count == count
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        head.predict(video, encode)
+    assert encode.count == count + 2
+    assert torch.equal(head.predict(video, lambda tokens: -encode(tokens)), -expected)
 
 
-def test_errors(tmp_path):
+def test_classes_and_errors(tmp_path):
+    (tmp_path / 'classes.txt').write_text('running\neating soup\n')
+    head = ZeroShotHead(classes=str(tmp_path / 'classes.txt'))
+    assert (head.classes, head.num_classes) == (['running', 'eating soup'], 2)
     with pytest.raises(FileNotFoundError, match='no file'):
         ZeroShotHead(classes=str(tmp_path / 'none.txt'))
     with pytest.raises(ValueError, match='exactly one'):

@@ -103,3 +103,16 @@ def test_errors():
         PartiallyFrozenTextEncoder(**(SIZES | dict(frozen_layers=5)))
     with pytest.raises(ValueError, match='context_length=12'):
         PartiallyFrozenTextEncoder(**SIZES)(torch.ones(1, 13, dtype=torch.long))
+
+
+def test_texts_of_another_tokenizer():
+    with pytest.raises(ValueError, match=r'neck\.end_token=2 is not of the tokenizer'):
+        PartiallyFrozenTextEncoder(**SIZES, end_token=2)
+    with pytest.raises(ValueError, match=r'neck\.vocab_size=49500 .* is not of the tokenizer'):
+        PartiallyFrozenTextEncoder(**(SIZES | dict(vocab_size=49500)))
+    neck = PartiallyFrozenTextEncoder(**SIZES, end_token=2, tokenizer='another')
+    tokens = torch.tensor([[5, 40, 2, 50, 2], [7, 2, 60, 3, 1]])
+    ended = torch.tensor([[5, 40, 2, 0], [7, 2, 0, 0]])
+    torch.testing.assert_close(neck(tokens), neck(ended))
+    with pytest.raises(ValueError, match=r"no end token .*the tokens of 'another'"):
+        neck(torch.tensor([[5, 40, 63, 0, 0]]))

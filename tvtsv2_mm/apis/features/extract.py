@@ -13,8 +13,10 @@ from rich.progress import track
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore
-from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
+from tvtsv2_mm.datasets.video_files import printable
 from tvtsv2_mm.evaluation.results import describe_checkpoint
+from tvtsv2_mm.utils.text_files import read_lines
 
 # Processes wait for the slowest one at the end, however long it takes.
 _PATIENCE = timedelta(days=30)
@@ -29,6 +31,7 @@ class ExtractionConfig:
         config: config file, or None for what the checkpoint says.
         device: None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'.
+        clips: what is seen of a video: 'protocol' or 'feature-script'.
         batch_size: clips at once.
         num_workers: decoding processes of each process.
     """
@@ -37,13 +40,14 @@ class ExtractionConfig:
     config: str | None = None
     device: str | None = None
     dtype: str = 'float32'
+    clips: str = 'protocol'
     batch_size: int = 8
     num_workers: int = 0
 
     def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                show_progress=show_progress)
+                                clips=self.clips, show_progress=show_progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,17 +79,20 @@ def read_video_list(source: str) -> tuple[str, list[str]]:
     if not path.is_file():
         raise FileNotFoundError(f'there is no folder of videos and no list {source}')
     try:
-        lines = path.read_text('utf-8').split('\n')
-    except UnicodeDecodeError:
-        raise ValueError(f'{source} is no list of videos (a text file with one path a line)'
-                         ) from None
-    names = [name for line in lines if (name := line.strip())]
-    if not names:
+        lines = list(read_lines(path))
+    except ValueError as error:
+        raise ValueError(f'{source} is no list of videos, a text file with one path a line '
+                         f'({error})') from None
+    if not lines:
         raise ValueError(f'{source} lists no video')
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f'{source} lists {twice} twice')
-    return str(path.parent), names
+    # ./a.mp4 is a.mp4.
+    first: dict[str, str] = {}
+    for where, name in lines:
+        if os.path.normpath(name) in first:
+            raise ValueError(f'{where}: {source} lists {name} twice, first as '
+                             f'{first[os.path.normpath(name)]}')
+        first[os.path.normpath(name)] = name
+    return str(path.parent), list(first.values())
 
 
 def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
@@ -100,7 +107,7 @@ def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
         if not retry_failed:
             done |= {failure['video'] for failure in part['failed']}
         last = part['number']
-    open_videos = [video for video in videos if video not in done]
+    open_videos = [video for video in videos if printable(video) not in done]
     return [Part(number=last + 1 + i, videos=open_videos[start:start + part_size])
             for i, start in enumerate(range(0, len(open_videos), part_size))]
 
@@ -125,14 +132,15 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     names = [video for part in parts for video in part.videos]
     paths = [video if '://' in video else os.path.join(root, video) for video in names]
     batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
-    by_path = dict(zip(paths, names, strict=True))
+    by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
     open_parts = iter(parts)
     part, features, failed = next(open_parts), {}, {}
     for batch in batches:
         if batch.data is not None:
-            samples = inferencer.forward(batch.data, names=batch.names)
+            samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
             features |= {by_path[sample.filename]: sample.video_embed.numpy()
                          for sample in samples}
+            failed |= {by_path[failure.video]: failure.reason for failure in broken}
         failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
         while part is not None and all(v in features or v in failed for v in part.videos):
             _write(store, part, features, failed)
@@ -144,8 +152,9 @@ def _write(store: FeatureStore, part: Part, features: dict[str, np.ndarray],
            failed: dict[str, str]) -> None:
     whole = [video for video in part.videos if video in features]
     store.write_part(
-        part.number, whole, np.array([features.pop(video) for video in whole]),
-        [Failure(video=video, reason=failed.pop(video)) for video in part.videos
+        part.number, [printable(video) for video in whole],
+        np.array([features.pop(video) for video in whole]),
+        [Failure(video=printable(video), reason=failed.pop(video)) for video in part.videos
          if video in failed])
 
 

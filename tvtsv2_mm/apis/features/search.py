@@ -20,7 +20,7 @@ def search(features: FeatureSet, text_embeds: np.ndarray,
         For each text, (video, cosine) best first.
 
     Raises:
-        ValueError: the widths differ, or there is no video.
+        ValueError: the widths differ, there is no video, or a cosine is not finite.
     """
     if top_k < 1:
         raise ValueError(f'top_k must be at least 1, got {top_k}')
@@ -30,6 +30,8 @@ def search(features: FeatureSet, text_embeds: np.ndarray,
         raise ValueError(f'the features have width {features.features.shape[1]}, the texts '
                          f'{text_embeds.shape[1]}: they come from different models')
     similarity = text_embeds @ features.features.T
+    if not np.isfinite(similarity).all():
+        raise ValueError('the features or the texts hold NaN or infinity: extract them anew')
     return [[(features.videos[i], float(row[i])) for i in _best(row, top_k)] for row in similarity]
 
 

@@ -30,6 +30,7 @@ from tvtsv2_mm.apis.part_store import (
     to_json_lines,
     write_atomically,
 )
+from tvtsv2_mm.datasets.video_files import printable
 
 FORMATS = ('npy', 'safetensors', 'parquet')
 
@@ -99,6 +100,7 @@ class FeatureStore(PartStore):
             places |= {video: dict(video=video, shard=part['shard'], row=row)
                        for row, video in enumerate(part['videos'])}
             reasons |= {failure['video']: failure for failure in part['failed']}
+        order = [printable(video) for video in order]
         lost = [video for video in order if video not in places and video not in reasons]
         if lost:
             raise RuntimeError(f'{len(lost)} videos are in no part, the first is {lost[0]}: run '

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.errors import UnusableSampleError, cause_of
 from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
-from tvtsv2_mm.engine.hooks.skipped_sample_hook import cause_of
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from tvtsv2_mm.datasets.annotations import (
     scan_records,
 )
 from tvtsv2_mm.datasets.converters.report import word_times_of
-from tvtsv2_mm.engine.hooks.skipped_sample_hook import cause_of
+from tvtsv2_mm.datasets.errors import cause_of
 
 # Causes told apart; a file of other content would have as many as lines.
 _MAX_CAUSES = 30

@@ -2,8 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
+from os.path import normpath, realpath
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,17 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from tvtsv2_mm.apis.config_errors import config_errors
 from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.datasets.annotations import load_labels
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
     describe_config,
     describe_split,
     describe_views,
+    file_sha256,
     package_versions,
 )
 from tvtsv2_mm.registry import MODELS
@@ -39,6 +45,7 @@ class FeatureCache:
         tokens: of each split, float16 (n, T * G * G, E), the space-time tokens, averaged over the
             cells of a grid of G x G in each frame; ``fields['token_grid']`` is G.
         labels: of each split, int64 (n,).
+        names: of each split, str (n,), the videos as its annotation file names them.
         fields: what a result file says of the protocol, without metrics; ``splits`` has the
             description of each split.
     """
@@ -46,6 +53,7 @@ class FeatureCache:
     embeds: dict[str, np.ndarray] = field(default_factory=dict)
     tokens: dict[str, np.ndarray] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+    names: dict[str, np.ndarray] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,6 +86,7 @@ def pool_tokens(tokens: Tensor, num_frames: int, grid: int) -> Tensor:
 
 
 @torch.no_grad()
+@config_errors()
 def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
                      token_grid: int = 1) -> FeatureCache:
     """Run the frozen video encoder of a linear-probe config over its data, each video once.
@@ -92,10 +101,22 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         token_grid: G of :func:`pool_tokens`.
 
     Raises:
-        ValueError: the config has no training and test data, or asks for several views.
+        ValueError: the config has no training and test data, or asks for several views; a split
+            holds videos of another; an embedding is not finite.
+        AnnotationError: a label does not fit the config's ``cls_head.num_classes``.
     """
     datasets = _datasets(cfg, val_split)
     init_default_scope(cfg.get('default_scope', 'tvtsv2_mm'))
+    loaders = {name: Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+               for name, dataset in datasets.items()}
+    for loader in loaders.values():
+        load_labels(loader.dataset.ann_file,
+                    (cfg.model.get('cls_head') or {}).get('num_classes'))
+    check_apart(_listed(loaders, 'sample_id'), {
+        name: dict(sha256=file_sha256(loader.dataset.ann_file))
+        for name, loader in loaders.items()})
+    check_apart({name: [realpath(file) for file in files]
+                 for name, files in _listed(loaders, 'filename').items()}, {})
     cfg.model.cls_head = None  # what is fitted later
     cfg.model.neck = cfg.model.sorting_head = None
     model = MODELS.build(cfg.model)
@@ -103,23 +124,59 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
     model.to(get_device()).eval()
     cache = FeatureCache(fields=dict(
         _fields(cfg, checkpoint, model), token_grid=token_grid))
-    for name, dataset in datasets.items():
-        loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+    for name, loader in loaders.items():
         parts = []
         bar = ProgressBar(len(loader.dataset))
         for batch in loader:
             data = model.data_preprocessor(batch)
             embeds, tokens = model.encode_video(data['inputs'])
             tokens = pool_tokens(tokens, data['inputs']['video'].shape[1], token_grid)
-            labels = torch.cat([sample.gt_label for sample in data['data_samples']])
+            samples = data['data_samples']
+            labels = torch.cat([sample.gt_label for sample in samples])
             parts.append((embeds.half().cpu().numpy(), tokens.half().cpu().numpy(),
-                          labels.cpu().numpy()))
+                          labels.cpu().numpy(), [sample.sample_id for sample in samples]))
+            _check_finite(*parts[-1][:2], parts[-1][3])
             bar.update(len(labels))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        cache.embeds[name], cache.tokens[name], cache.labels[name] = columns
+        cache.embeds[name], cache.tokens[name], cache.labels[name], cache.names[name] = columns
         cache.fields['splits'][name] = describe_split(
             loader.dataset.ann_file, len(loader.dataset), len(columns[2]))
     return cache
+
+
+def _check_finite(embeds: np.ndarray, tokens: np.ndarray, names: Sequence[str]) -> None:
+    for embed, own, name in zip(embeds, tokens, names, strict=True):
+        if not (np.isfinite(embed).all() and np.isfinite(own).all()):
+            raise ValueError(f'the features of {name} are not finite in float16: do the weights '
+                             'hold NaN?')
+
+
+def _listed(loaders: Mapping[str, DataLoader], key: str) -> dict[str, list[str]]:
+    return {name: [loader.dataset.get_data_info(index)[key]
+                   for index in range(len(loader.dataset))] for name, loader in loaders.items()}
+
+
+def check_apart(names: Mapping[str, Sequence[str]], splits: Mapping[str, Mapping]) -> None:
+    """See that no split holds videos of another.
+
+    Args:
+        names: of the videos of each split, as the annotation files have them.
+        splits: of each split, ``sha256`` of its annotation file.
+
+    Raises:
+        ValueError: one does; says how many, and names one.
+    """
+    for one, other in combinations(SPLITS, 2):
+        first, second = ({*map(normpath, names.get(split, ()))} for split in (one, other))
+        common = sorted(first & second)
+        if common:
+            raise ValueError(f'{len(common)} videos are in the {one} and in the {other} split, '
+                             f'such as {common[0]}: figures would be those of videos that were '
+                             'trained on. Where they are other videos of the same name, put their '
+                             'folder into the names')
+        digests = [splits.get(split, {}).get('sha256') for split in (one, other)]
+        if digests[0] is not None and digests[0] == digests[1]:
+            raise ValueError(f'the {one} and the {other} split have the same annotation file')
 
 
 def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
@@ -156,7 +213,7 @@ def write_cache(path: str | Path, cache: FeatureCache) -> None:
     path = Path(path)
     if path.suffix != '.npz':
         raise ValueError(f'the feature cache is an .npz file, not {path}')
-    arrays = {f'{kind}/{split}': array for kind in ('embeds', 'tokens', 'labels')
+    arrays = {f'{kind}/{split}': array for kind in ('embeds', 'tokens', 'labels', 'names')
               for split, array in getattr(cache, kind).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')

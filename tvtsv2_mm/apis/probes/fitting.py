@@ -1,5 +1,6 @@
 """Probes on cached features; what is chosen is chosen on a validation split."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from .cache import FeatureCache
+from tvtsv2_mm.evaluation.metrics.multiple_choice_accuracy import expected_hit
+
+from .cache import FeatureCache, check_apart
 
 SHARE_OF_VAL = 0.2
+# A setting that is chosen on fewer videos is chosen by chance.
+FEW = 10
 
 # Scores (n, number of classes of the fit) and the classes they belong to.
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -130,16 +135,21 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
         seed: of the drawn validation split and of the attentive probe.
 
     Returns:
-        A result as a result file holds it.
+        A result as a result file holds it. What makes its figures doubtful stands in its
+        ``probe.warnings``, and is warned of.
 
     Raises:
-        ValueError: no such probe, or a split is missing or too small.
+        ValueError: no such probe; a split is missing or too small, or holds videos of another.
     """
     if kind not in PROBES:
         raise ValueError(f'probe must be one of {", ".join(PROBES)}, not {kind!r}')
-    for split in ('train', 'test'):
+    for split in ('train', 'test', *cache.labels):
         if not len(cache.labels.get(split, ())):
             raise ValueError(f'the feature cache has no {split} split')
+    for split, embeds in cache.embeds.items():
+        if not np.isfinite(embeds).all():
+            raise ValueError(f'features of the {split} split hold NaN or infinity')
+    check_apart(cache.names, cache.fields.get('splits', {}))
     probe = PROBES[kind]
     values = tuple(values or probe.values)
     features = {split: _features(cache, split, probe.tokens) for split in cache.labels}
@@ -150,20 +160,30 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
     scores = []
     for value in values:
         predict = probe.fit(all_x[rest], all_y[rest], value, seed)
-        scores.append(_accuracy(predict, all_x[chosen_on], all_y[chosen_on])[0])
+        scores.append(_accuracy(predict, all_x[chosen_on], all_y[chosen_on], 1))
     best = values[int(np.argmax(scores))]
     predict = probe.fit(all_x, all_y, best, seed)
-    top1, top5 = _accuracy(predict, features['test'], labels['test'])
+    classes = np.unique(all_y)
+    doubts = _doubts_of_features(cache)
+    if len(values) > 1:
+        doubts += _doubts_of_choice(probe.setting, all_y[chosen_on], classes)
+    unseen = ~np.isin(labels['test'], classes)
+    if unseen.any():
+        doubts.append(f'{unseen.sum()} of {len(unseen)} test videos have a class that no training '
+                      'video has: they count as wrong')
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=2)
     fields = dict(cache.fields)
     splits = fields.pop('splits', {})
     return fields | dict(
-        metrics=dict(raw={'acc/top1': top1, 'acc/top5': top5}),
+        metrics=dict(raw={f'acc/top{k}': _accuracy(predict, features['test'], labels['test'], k)
+                          for k in (1, 5) if k < len(classes)}),
         split=splits.get('test'),
         splits=splits,
         probe=dict(kind=kind, setting=probe.setting, chosen=best, validation=told, seed=seed,
                    val_top1={str(value): score
                              for value, score in zip(values, scores, strict=True)},
-                   fitted_on=len(all_y)))
+                   fitted_on=len(all_y), warnings=doubts))
 
 
 def _features(cache: FeatureCache, split: str, tokens: bool) -> np.ndarray:
@@ -191,9 +211,42 @@ def _validation(labels: dict[str, np.ndarray], seed: int) -> tuple[np.ndarray, n
                              + (', stratified' if keep_shares else ''))
 
 
-def _accuracy(predict: Predict, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Top 1 and top 5 in per cent; a class that was never seen cannot be right."""
+def _doubts_of_choice(setting: str, labels: np.ndarray, classes: np.ndarray) -> list[str]:
+    missing = len(classes) - len(np.unique(labels))
+    if len(labels) >= FEW and not missing:
+        return []
+    return [f'{setting} was chosen on {len(labels)} videos'
+            + (f', with none of {missing} of the {len(classes)} classes' if missing else '')
+            + ': give more training videos or a larger validation split']
+
+
+def _doubts_of_features(cache: FeatureCache) -> list[str]:
+    """Copies of training videos under other names.
+
+    Raises:
+        ValueError: the test split has nothing else.
+    """
+    seen = {row.tobytes() for split, rows in cache.embeds.items() if split != 'test'
+            for row in rows}
+    rows = cache.embeds['test']
+    count = sum(row.tobytes() in seen for row in rows)
+    if count == len(rows):
+        raise ValueError(f'all {count} test videos have the features of training videos: either '
+                         'they are those, or the model tells no videos apart')
+    doubts = []
+    if not cache.names:
+        doubts.append('the feature cache is of an older version and names no videos: extract it '
+                      'anew to have its splits compared by them')
+    if count:
+        doubts.append(f'{count} of {len(rows)} test videos have the features of a training video: '
+                      'are they copies?')
+    return doubts
+
+
+def _accuracy(predict: Predict, x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """Top k in per cent; ties give chance, and a class that was never seen cannot be right."""
     scores, classes = predict(x)
-    order = classes[np.argsort(-scores, axis=1, kind='stable')]
-    hits = order == y[:, None]
-    return 100 * float(hits[:, 0].mean()), 100 * float(hits[:, :5].any(axis=1).mean())
+    places = {label: place for place, label in enumerate(classes.tolist())}
+    hits = [expected_hit(own, places[label], k) if label in places else 0.0
+            for own, label in zip(scores, y.tolist(), strict=True)]
+    return 100 * float(np.mean(hits))

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, save_checkpoint, set_random_seed
 
+from tvtsv2_mm.apis.fit_to_model import move_data_root
 from tvtsv2_mm.evaluation.metrics import SortingAccuracy
 from tvtsv2_mm.registry import MODELS
 
@@ -17,21 +18,9 @@ from tvtsv2_mm.registry import MODELS
 def load_config(path: Path, *, data_root: Path, seed: int) -> Config:
     """Read a config and point it at a data folder."""
     cfg = Config.fromfile(path)
-    _set_data_root(cfg._cfg_dict, str(data_root))
+    move_data_root(cfg, str(data_root))
     cfg.randomness = dict(seed=seed)
     return cfg
-
-
-def _set_data_root(node: Any, root: str) -> None:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == 'data_root':
-                node[key] = root
-            else:
-                _set_data_root(value, root)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            _set_data_root(value, root)
 
 
 def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:

@@ -1,10 +1,13 @@
 """A csv of one's own videos: ``path,label`` or ``path,caption``, and if wanted ``split``."""
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
 
-from tvtsv2_mm.datasets.benchmarks.files import read_csv, read_lines
 from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.datasets.converters.videos import VIDEO_SUFFIXES, one_spelling
+from tvtsv2_mm.utils.text_files import read_csv, read_names
 
 
 def read_own_csv(path: str | Path, *,
@@ -24,8 +27,9 @@ def read_own_csv(path: str | Path, *,
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A column is missing, a field is empty, a video has two labels, or a label is
-            not among the classes.
+        ValueError: A column is missing, a quote is not closed, a field is empty, a path leaves the
+            folder, a video has two labels, however its path is spelt, a class is listed twice, or
+            a label is not among the classes.
     """
     rows = list(read_csv(path, columns=('path', )))
     given = [column for column in ('label', 'caption') if rows and column in rows[0][1]]
@@ -34,20 +38,23 @@ def read_own_csv(path: str | Path, *,
                          f'found {" and ".join(given) or "none"}')
     value = given[0]
     by_split: dict[str, dict[str, list[str]]] = {}
+    label_of: dict[str, str] = {}
     for where, row in rows:
-        video, split = row['path'].strip(), row.get('split', 'test').strip()
-        text = row[value].strip()
+        video, split, text = (one_spelling(row.get(column, 'test').strip())
+                              for column in ('path', 'split', value))
         if not (video and split and text):
             raise ValueError(f'{where}: an empty field')
+        _check_row(where, video, split, text)
+        video = os.path.normpath(video.replace('\\', '/'))
+        if video.startswith('../'):
+            raise ValueError(f'{where}: {video} leaves the folder of the videos')
         texts = by_split.setdefault(split, {}).setdefault(video, [])
-        if value == 'label' and texts:
-            raise ValueError(f'{where}: {video} has a label already, {texts[0]!r}')
+        if value == 'label' and (texts or label_of.setdefault(video, text) != text):
+            raise ValueError(f'{where}: {video} has a label already, {label_of[video]!r}')
         texts.append(text)
     if value == 'caption':
-        return [Split(name=f'{split}.jsonl', samples=[
-            _sample(video, annotation={'captions': texts}) for video, texts in videos.items()])
-                for split, videos in by_split.items()], []
-    names = _class_names([row['label'].strip() for _, row in rows], path, classes)
+        return [_captions(split, videos) for split, videos in by_split.items()], []
+    names = _class_names(set(label_of.values()), path, classes)
     labels = {name: label for label, name in enumerate(names)}
     # A number is an index, unless it is the name of a class.
     labels = {str(label): label for label in labels.values()} | labels
@@ -56,21 +63,52 @@ def read_own_csv(path: str | Path, *,
             for split, videos in by_split.items()], names
 
 
+def _captions(split: str, videos: dict[str, list[str]]) -> Split:
+    samples = [_sample(video, annotation={'captions': list(dict.fromkeys(texts))})
+               for video, texts in videos.items()]
+    repeated = sum(len(texts) - len(set(texts)) for texts in videos.values())
+    return Split(name=f'{split}.jsonl', samples=samples, remark=(
+        f'{repeated} captions that their video has already: left out' if repeated else ''))
+
+
+def _check_row(where: str, video: str, split: str, text: str) -> None:
+    if re.fullmatch(r'[\w-][\w.-]*', split) is None:
+        raise ValueError(f'{where}: split {split!r} is to name a file: letters, digits, "_", "-"')
+    # A quote that is not closed goes on to the next one, over the rows between them.
+    cells = [cell.strip() for line in text.split('\n') for cell in line.split(',')]
+    swallowed = [cell for cell in cells if '\n' in text and _is_video(cell)]
+    if '\n' in video or swallowed:
+        raise ValueError(f'{where}: a field goes over several lines'
+                         + (f' and holds {swallowed[0]}' if swallowed else '')
+                         + '; is a quote (") not closed?')
+
+
+def _is_video(cell: str) -> bool:
+    suffix = os.path.splitext(cell)[1].lower()
+    return len(suffix) > 1 and suffix in VIDEO_SUFFIXES
+
+
 def _sample(video: str, **content: int | dict) -> Sample:
-    place = PurePosixPath(video.replace('\\', '/'))
-    folder = '' if str(place.parent) == '.' else str(place.parent)
-    return Sample(name=video, stems=(place.stem, ), folder=folder, **content)
+    folder, file = os.path.split(video)
+    return Sample(name=video, stems=(os.path.splitext(file)[0], ), folder=folder, anywhere=False,
+                  **content)
 
 
-def _class_names(labels: Sequence[str], path: str | Path,
+def _class_names(labels: Iterable[str], path: str | Path,
                  classes: str | Path | None) -> list[str]:
+    labels = sorted(labels)
     if classes is None:
-        names = sorted(set(labels))
-        if all(name.isdecimal() for name in names):
+        if all(name.isdecimal() for name in labels):
             raise ValueError(f'{path}: its labels are numbers; give the class names with '
                              '--classes, one a line, in the order of the numbers')
-        return names
-    names = [line for _, line in read_lines(classes)]
+        first: dict[str, str] = {}
+        for name in labels:
+            if first.setdefault(name.casefold(), name) != name:
+                raise ValueError(f'{path}: its labels {first[name.casefold()]!r} and {name!r} '
+                                 'differ in upper case alone; if these are two classes, list both '
+                                 'with --classes')
+        return labels
+    names = [one_spelling(name) for name in read_names(classes)]
     known = {*names, *map(str, range(len(names)))}
     unknown = sorted(set(labels) - known)
     if unknown:

@@ -5,6 +5,7 @@ videos, says which are missing, and writes.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,14 +24,16 @@ class Sample:
     Attributes:
         name: Its official name.
         stems: File names without ending by which the video may be known, the usual one first.
-        folder: Where it usually lies under the folder of the videos.
+        folder: Where it usually lies under the folder of the videos; None: anywhere.
+        anywhere: Whether it may lie in another folder, as its name is an id.
         label: Its class, for recognition.
         annotation: Keys of the caption format without the path, for retrieval and multiple choice.
     """
 
     name: str
     stems: tuple[str, ...]
-    folder: str = ''
+    folder: str | None = None
+    anywhere: bool = True
     label: int | None = None
     annotation: dict | None = None
 
@@ -58,12 +61,14 @@ class Split:
         official: Numbers of videos that count as complete; none given, none is asked for.
         captions_only: The captions are wanted, as query bank of QB-Norm, with or without the
             videos: a video that is missing keeps its official name as path.
+        remark: What the reader has left out, for the report.
     """
 
     name: str
     samples: list[Sample]
     official: tuple[int, ...] = ()
     captions_only: bool = False
+    remark: str = ''
 
 
 @dataclass(kw_only=True)
@@ -74,11 +79,13 @@ class PreparationReport:
         folder: Of the annotation files.
         counts: Of each file: ``annotated``, ``used``, ``missing``, and the file's ``sha256``.
         num_captions: Of each file whose captions are all there, whatever the videos.
+        remarks: On files of which something was left out.
     """
 
     folder: Path
     counts: dict[str, dict] = field(default_factory=dict)
     num_captions: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """The report as lines of text."""
@@ -86,10 +93,11 @@ class PreparationReport:
         for name, count in self.counts.items():
             line = f'{self.folder / name}: {count["used"]} of {count["annotated"]} videos'
             if name in self.num_captions:
-                lines.append(f'{line}; all {self.num_captions[name]} captions')
-                continue
+                line += f'; all {self.num_captions[name]} captions'
             lines.append(line)
-            if count['missing']:
+            if name in self.remarks:
+                lines.append(f'  {self.remarks[name]}')
+            if count['missing'] and name not in self.num_captions:
                 lines.append(f'  {count["missing"]} missing: {missing_list(self.folder, name)}')
         return '\n'.join(lines)
 
@@ -105,7 +113,8 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
     Args:
         splits: What the official annotation says.
         videos: Folder of the videos. Each is looked for at its official path, then by its name
-            anywhere below, whatever the ending.
+            in its folder, or (``Sample.anywhere``) in any, whatever the ending. A file counts for
+            one name of the annotation: the one that fits best, or none.
         out: Folder to write to.
         classes: Class names in the order of the labels.
         allow_missing: Leave missing videos out, instead of stopping.
@@ -124,10 +133,12 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
     folder.mkdir(parents=True, exist_ok=True)
     report = PreparationReport(folder=folder, num_captions={
         split.name: sum(len((sample.annotation or {})['captions']) for sample in split.samples)
-        for split in splits if split.captions_only})
+        for split in splits if split.captions_only}, remarks={
+        split.name: split.remark for split in splits if split.remark})
     texts = {}
+    found = _find_videos(splits, index)
     for split in splits:
-        lines, missing = _find(split, index)
+        lines, missing = _lines_of(split, found)
         _write_missing(missing_list(folder, split.name), [] if split.captions_only else missing)
         texts[split.name] = ''.join(f'{line}\n' for line in lines)
         annotated = len(split.samples)
@@ -172,14 +183,53 @@ def _check_apart(splits: Sequence[Split]) -> None:
                              f'{", ".join(shared[:3])}; a query bank has training videos alone')
 
 
-def _find(split: Split, index: VideoIndex) -> tuple[list[str], list[tuple[str, str]]]:
+def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | DropRecord]:
+    """The path of each name of the annotation, or why it has none."""
+    samples = {sample.name: sample for split in splits for sample in split.samples}
+    found: dict[str, str | DropRecord] = {}
+    names: dict[str, list[str]] = {}
+    for name, sample in samples.items():
+        try:
+            path = _find_video(sample, index)
+        except DropRecord as reason:
+            found[name] = reason
+        else:
+            found[name] = path
+            names.setdefault(path, []).append(name)
+    # Two parts of one video, of which the whole is there; x.avi and x.mp4, of which one is there.
+    for path, sharing in names.items():
+        nearest = min(_distance(samples[name], path) for name in sharing)
+        nearest_ones = [name for name in sharing if _distance(samples[name], path) == nearest]
+        for name in sharing:
+            if len(sharing) > 1 and [name] != nearest_ones:
+                found[name] = DropRecord(f'{path} is the only file for {len(sharing)} videos of '
+                                         'the annotation')
+    return found
+
+
+def _find_video(sample: Sample, index: VideoIndex) -> str:
+    if (index.root / sample.name).is_file():
+        return sample.name
+    stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
+    return index.find(stem, sample.folder, anywhere=sample.anywhere)
+
+
+def _distance(sample: Sample, path: str) -> int:
+    """How far a path is from the official one: the same, one of another ending, another one."""
+    if path == sample.name:
+        return 0
+    official = os.path.join(sample.folder or '', sample.stems[0])
+    return 1 if os.path.splitext(path)[0] == official else 2
+
+
+def _lines_of(split: Split, found: dict[str, str | DropRecord]) -> tuple[
+        list[str], list[tuple[str, str]]]:
     """Lines of the annotation file, and (name, reason) of each missing video."""
     lines, missing = [], []
     for sample in split.samples:
-        try:
-            path = _find_video(sample, index)
-        except DropRecord as error:
-            missing.append((sample.name, str(error)))
+        path = found[sample.name]
+        if isinstance(path, DropRecord):
+            missing.append((sample.name, str(path)))
             if not split.captions_only:
                 continue
             path = sample.name
@@ -188,13 +238,6 @@ def _find(split: Split, index: VideoIndex) -> tuple[list[str], list[tuple[str, s
         except AnnotationError as error:
             raise ValueError(f'{split.name}: {sample.name}: {error}') from None
     return lines, missing
-
-
-def _find_video(sample: Sample, index: VideoIndex) -> str:
-    if (index.root / sample.name).is_file():
-        return sample.name
-    stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
-    return index.find(stem, sample.folder)
 
 
 def _check_missing(report: PreparationReport, videos: str | Path, allow_missing: bool) -> None:

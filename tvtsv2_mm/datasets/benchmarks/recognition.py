@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tvtsv2_mm.datasets.benchmarks.class_names import official_class_names
-from tvtsv2_mm.datasets.benchmarks.files import read_csv, read_lines
 from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.text_files import read_csv, read_lines
 
 # Videos for training and for the test, in each of the three splits.
 HMDB51_COUNTS = {1: (3570, 1530), 2: (3570, 1530), 3: (3570, 1530)}
@@ -94,7 +94,9 @@ def _kinetics_sample(where: str, row: dict[str, str], labels: dict[str, int]) ->
         raise ValueError(f'{where}: {name!r} is no class of Kinetics-400')
     try:
         start, end = (round(float(row[key])) for key in ('time_start', 'time_end'))
-    except ValueError:
+        if not 0 <= start < end:
+            raise ValueError
+    except (ValueError, OverflowError):
         raise ValueError(f'{where}: time_start and time_end must be seconds, found '
                          f'{row["time_start"]!r} and {row["time_end"]!r}') from None
     video = row['youtube_id'].strip()

@@ -7,14 +7,9 @@ QB-Norm, for which their videos need not be there.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tvtsv2_mm.datasets.benchmarks.files import (
-    read_csv,
-    read_json,
-    read_json_list,
-    read_lines,
-    read_records,
-)
+from tvtsv2_mm.datasets.benchmarks.files import read_json, read_json_list, read_records
 from tvtsv2_mm.datasets.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.text_files import read_csv, read_lines
 
 MSRVTT_COUNT = 1000
 # Of the split "train", and of the lists of training videos that go with 1k-A.
@@ -40,7 +35,7 @@ def read_msrvtt(path: str | Path, *, train: Sequence[str | Path] = (),
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A column or key is missing, a row does not fit, a video of the list has no
-            sentence, or there is a list but no json file.
+            sentence, two json files have the same video, or there is a list but no json file.
     """
     samples = [_captioned(row['video_id'].strip(), [row['sentence']])
                for _, row in read_csv(path, columns=('video_id', 'sentence'))]
@@ -60,8 +55,17 @@ def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Spl
         content = read_json(file)
         videos = read_records(content, file, 'videos', keys=('video_id', 'split'))
         names += [video['video_id'] for video in videos if video['split'] == 'train']
+        in_file: dict[str, list[str]] = {}
         for record in read_records(content, file, 'sentences', keys=('video_id', 'caption')):
-            captions.setdefault(record['video_id'], []).append(record['caption'])
+            in_file.setdefault(record['video_id'], []).append(record['caption'])
+        # People do describe a video in the same words, but each file gives all of its sentences.
+        shared = [name for name in in_file if name in captions]
+        if shared:
+            raise ValueError(f'{file}: the sentences of {len(shared)} videos, '
+                             f'{", ".join(shared[:3])}, are in an earlier file of '
+                             f'{", ".join(map(str, files))} already; MSRVTT_data.json holds the '
+                             'others')
+        captions |= in_file
     if listed is not None:
         names = [row['video_id'].strip() for _, row in read_csv(listed, columns=('video_id', ))]
     without = [name for name in names if name not in captions]
@@ -146,6 +150,6 @@ def _lsmdc_clip(clip: str, sentences: Sequence[str]) -> Sample:
     return _captioned(clip, sentences, folder=clip.rpartition('_')[0])
 
 
-def _captioned(name: str, captions: Sequence[str], folder: str = '') -> Sample:
+def _captioned(name: str, captions: Sequence[str], folder: str | None = None) -> Sample:
     return Sample(name=name, stems=(name, ), folder=folder,
                   annotation={'captions': [caption.strip() for caption in captions]})

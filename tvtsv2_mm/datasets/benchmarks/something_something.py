@@ -127,8 +127,8 @@ def _read(where: str, record: dict, layout: CandidateLayout) -> tuple[str, list[
 
 
 def _official(path: str | Path) -> dict[str, dict]:
-    records = read_json_list(path, keys=('id', 'label', 'template'))
-    return {str(record['id']): record for record in records}
+    records = read_json_list(path, keys=('label', 'template'))
+    return {str(record.get('id')): record for record in records}
 
 
 def _agreement(candidate: str, official: dict) -> str:

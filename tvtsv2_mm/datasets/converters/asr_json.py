@@ -1,70 +1,117 @@
-"""Output of speech recognisers in json (Whisper and its kin, vosk) to words with times."""
+"""Output of speech recognisers in json (Whisper and its kin, vosk, ...) to words with times."""
 
 import json
-import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tvtsv2_mm.datasets.converters.report import DropRecord
-from tvtsv2_mm.datasets.converters.timing import TimedText, spread, tidy
+from tvtsv2_mm.datasets.converters.timing import (
+    MaybeTimed,
+    Remarks,
+    arrange,
+    fill,
+    seconds,
+    tidy,
+    with_remarks,
+)
 
 PATTERNS = ('*.json', )
 
-# A word and its start and end in seconds, as far as they are known.
-MaybeTimed = tuple[str, float | None, float | None]
+# Times that go back by more are no slip of a recogniser: windows of its own whose times restart.
+_LARGEST_STEP_BACK_S = 1.0
+# Nobody speaks so slowly for a whole video: times in milliseconds are a thousand times too long.
+_SLOWEST_WORD_S = 10.0
 
 
 def read_asr_json(path: Path) -> dict:
     """Read the json of one video or recording.
 
-    Known are Whisper and what follows its format (whisper-timestamped, WhisperX, faster-whisper:
-    ``segments`` with ``text``, ``start``, ``end`` and maybe ``words``, or ``word_segments``) and
-    vosk (a list of results, each with its words under ``result`` or ``words``). Where there are
-    words, words are given; else segments. Words without times (WhisperX cannot time numerals, nor
-    segments that it fails to align) are spread between their neighbours; ``meta`` says how many.
+    Known are
+
+    - Whisper and what follows its format (whisper-timestamped, WhisperX, faster-whisper, OpenAI's
+      ``verbose_json``): ``segments`` with ``text``, ``start``, ``end`` and maybe ``words``;
+      ``words`` or ``word_segments`` beside them; or the list of segments alone;
+    - ``chunks`` with pairs under ``timestamp``, of the pipeline of transformers;
+    - lists with ``start`` and ``duration``, of youtube-transcript-api;
+    - vosk: a list of results, each with its words under ``result`` or ``words``;
+    - AssemblyAI: ``words`` in whole milliseconds, beside a ``status`` or an ``audio_duration``.
+
+    Where there are words, words are given; else segments. Words without times (WhisperX cannot time
+    numerals, nor segments that it fails to align) are spread between their neighbours; ``meta``
+    says how many.
 
     Returns:
         ``words`` or ``segments``, and ``meta``, as in the transcript format.
 
     Raises:
-        DropRecord: If it is something else.
+        DropRecord: If it is something else, its times go back, or their unit is not clear.
     """
+    remarks: Remarks = Counter()
     try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-        if isinstance(content, dict) and ('segments' in content or 'word_segments' in content):
-            return _from_whisper(content)
-        return _from_vosk(content if isinstance(content, list) else [content])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        content = json.loads(path.read_bytes())
+        source, segments, words = _parts(content, remarks)
+        meta = {'source': source}
+        if source == 'whisper' and isinstance(content, dict) and content.get('language'):
+            meta['language'] = content['language']
+        if any(segment.get('words') for segment in segments):
+            timed = [word for segment in segments for word in _words_of(segment)]
+        elif words:
+            timed = [_word(word) for word in words]
+        else:
+            cues = [(segment['text'], seconds(segment['start']), seconds(segment.get('end')))
+                    for segment in segments]
+            _check_times(cues)
+            arranged = arrange([([text], start, end) for text, start, end in cues], remarks)
+            return {'segments': tidy((' '.join(texts), *times) for texts, *times in arranged),
+                    'meta': with_remarks(meta, remarks)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DropRecord('it is neither the json of Whisper nor that of vosk') from error
+    _check_times(timed)
+    filled, num_spread = fill(timed)
+    result = tidy(filled, remarks)
+    kind = {0: 'given', len(result): 'spread'}.get(num_spread, 'partly spread')
+    meta |= {'word_times': kind}
+    if kind == 'partly spread':
+        meta |= {'spread_words': num_spread}
+    return {'words': result, 'meta': with_remarks(meta, remarks)}
 
 
-def _from_whisper(content: dict) -> dict:
-    segments = content.get('segments', ())
-    meta = {'source': 'whisper'}
-    if content.get('language'):
-        meta['language'] = content['language']
-    if any(segment.get('words') for segment in segments):
-        words = [word for segment in segments for word in _words_of(segment)]
-    elif content.get('word_segments'):
-        words = [_word(word) for word in content['word_segments']]
-    else:
-        cues = [(segment['text'], segment['start'], segment['end']) for segment in segments]
-        return {'segments': tidy(cues), 'meta': meta}
-    return _timed(words, meta)
-
-
-def _from_vosk(results: list[dict]) -> dict:
-    words = [_word(word) for result in results
-             for word in result.get('result', result.get('words')) or ()]
-    if not words and not all('text' in result for result in results):
-        raise ValueError('there are no words')
-    return _timed(words, {'source': 'vosk'})
+def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]:
+    """Name of the format, its segments and its words (either may be none)."""
+    if isinstance(content, dict):
+        if 'segments' in content or 'word_segments' in content:
+            words = content.get('words') or content.get('word_segments') or []
+            return 'whisper', content.get('segments', []), words
+        if 'chunks' in content:
+            chunks = [{'text': chunk['text'], **dict(zip(('start', 'end'), chunk['timestamp'],
+                                                         strict=True))}
+                      for chunk in content['chunks']]
+            by_word = all(len(chunk['text'].split()) <= 1 for chunk in chunks)
+            return 'transformers', *(([], chunks) if by_word else (chunks, []))
+        words = content.get('words')
+        if words and ('audio_duration' in content or 'status' in content) and all(
+                type(word[key]) is int for word in words for key in ('start', 'end')):
+            return 'assemblyai', [], [word | {key: word[key] / 1000 for key in ('start', 'end')}
+                                      for word in words]
+        content = [content]
+    if content and 'duration' in content[0]:
+        return 'youtube', [item | {'end': item['start'] + item['duration']} for item in content], []
+    if content and 'start' in content[0] and ('word' in content[0] or 'text' in content[0]):
+        return 'whisper', *(([], content) if 'word' in content[0] else (content, []))
+    words = [word for result in content for word in result.get('result', result.get('words')) or ()]
+    silent = [result for result in content if not (result.get('result') or result.get('words'))]
+    lost = sum(len(result['text'].split()) for result in silent)
+    if lost:
+        remarks['words without a time: left out'] += lost
+    return 'vosk', [], words
 
 
 def _words_of(segment: dict) -> list[MaybeTimed]:
     """Words of a segment, between its start and its end: two empty words, which bound a spread."""
-    start, end = _seconds(segment.get('start')), _seconds(segment.get('end'))
+    start, end = seconds(segment.get('start')), seconds(segment.get('end'))
     words = [_word(word) for word in segment.get('words') or ()]
     if not words:
         words = [(text, None, None) for text in segment['text'].split()]
@@ -73,38 +120,18 @@ def _words_of(segment: dict) -> list[MaybeTimed]:
 
 def _word(word: dict[str, Any]) -> MaybeTimed:
     text = word['word'] if 'word' in word else word['text']
-    return text, _seconds(word.get('start')), _seconds(word.get('end'))
+    return text, seconds(word.get('start')), seconds(word.get('end'))
 
 
-def _seconds(value: float | None) -> float | None:
-    """A time as it is known: older recognisers write NaN where there is none."""
-    return None if value is None or not math.isfinite(value) else value
-
-
-def _timed(words: Iterable[MaybeTimed], meta: dict) -> dict:
-    timed, num_spread = _fill_times(words)
-    timed = tidy(timed)
-    if not num_spread:
-        return {'words': timed, 'meta': meta | {'word_times': 'given'}}
-    if num_spread == len(timed):
-        return {'words': timed, 'meta': meta | {'word_times': 'spread'}}
-    return {'words': timed,
-            'meta': meta | {'word_times': 'partly spread', 'spread_words': num_spread}}
-
-
-def _fill_times(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
-    """Spread words without times over the pause that they stand in; say how many these are."""
-    timed: list[TimedText] = []
-    waiting: list[str] = []
-    num_spread, last = 0, 0.0
-    for text, start, end in words:
-        if start is not None and end is not None:
-            timed += spread(waiting, last, max(last, start))
-            num_spread += len(waiting)
-            waiting, last = [], end
-            timed.append((text, start, end))
-        elif text.strip():
-            waiting.append(text)
-    # Nothing says how long the speech behind the last known time goes on.
-    timed += spread(waiting, last, last)
-    return timed, num_spread + len(waiting)
+def _check_times(texts: Sequence[MaybeTimed]) -> None:
+    """Refuse times that are not those of one speech in seconds."""
+    known = [each for each in texts if each[1] is not None and each[2] is not None]
+    for number, ((_, start, _), (_, _, end)) in enumerate(pairwise(known), 2):
+        if end < start - _LARGEST_STEP_BACK_S:
+            raise DropRecord('its times go back: those of several recordings?',
+                             place=f'entry {number} ({end:g} s behind {start:g} s)')
+    times = [time for _, *times in known for time in times]
+    num_words = sum(len(text.split()) for text, _, _ in known)
+    spoken = sum(max(end - start, 0) for _, start, end in known)
+    if all(map(float.is_integer, times)) and spoken > _SLOWEST_WORD_S * num_words:
+        raise DropRecord('its times are whole numbers and too long for seconds: milliseconds?')

@@ -53,8 +53,11 @@ def convert_beside_videos(read: Reader, patterns: Sequence[str], description: st
     parser.add_argument('--patterns', nargs='+', default=patterns,
                         help='names of the transcript files, the preferred ones first, such as '
                              f'"*.en{patterns[0][1:]}" (default: %(default)s)')
+    parser.add_argument('--any-folder', action='store_true',
+                        help='a transcript need not lie in the same folder as the video of its '
+                             'name, if there is one of each')
     add_workers(parser)
     args = parser.parse_args()
     run(lambda: convert_transcript_files(
         read, args.output, patterns=args.patterns, videos=args.videos,
-        transcripts=args.transcripts, workers=args.workers))
+        transcripts=args.transcripts, any_folder=args.any_folder, workers=args.workers))

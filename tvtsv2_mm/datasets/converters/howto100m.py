@@ -1,9 +1,10 @@
 """HowTo100M and corpora in its shape, captions with start and end, to the transcript format."""
 
-import csv
+import codecs
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -15,14 +16,21 @@ from tvtsv2_mm.datasets.converters.report import (
     convert,
     fingerprint,
 )
-from tvtsv2_mm.datasets.converters.timing import tidy
+from tvtsv2_mm.datasets.converters.timing import (
+    Remarks,
+    arrange,
+    clock_seconds,
+    in_video,
+    seconds,
+    tidy,
+    with_remarks,
+)
 from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
+from tvtsv2_mm.utils.text_files import read_csv
 
 COLUMNS = ('video_id', 'start', 'end', 'text')
 # A column that a csv does not have.
 ABSENT = '-'
-# A caption of which only the start is known lasts until the next one, but not longer.
-_LONGEST_CAPTION_S = 5.0
 
 
 def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str | Path,
@@ -53,14 +61,15 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
         ImportError: If ijson is not installed and there is a json to read.
     """
     captions = Path(captions)
-    files = sorted(captions.glob('*.csv')) if captions.is_dir() else [captions]
+    files = sorted(path for path in captions.iterdir() if path.suffix.lower() == '.csv'
+                   ) if captions.is_dir() else [captions]
     if not files or not files[0].is_file():
         raise FileNotFoundError(f'there is no file, and no folder with .csv files, {captions} '
                                 '(of the captions)')
     rows = None if video_list is None else _read_list(Path(video_list))
     if captions.is_dir():
         found: Iterable = ((path.stem, path) for path in files)
-    elif captions.suffix == '.json':
+    elif captions.suffix.lower() == '.json':
         found = _from_json(captions)
     else:
         found = _from_csv(captions, columns)
@@ -94,41 +103,31 @@ def to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: V
         try:
             one_video = _from_csv(captions, (ABSENT, *columns[1:]))
             captions = next((lists for _, lists in one_video), dict(start=[], end=[], text=[]))
-        except (ValueError, csv.Error) as error:
+        except ValueError as error:
             raise DropRecord('its csv cannot be read, or lacks a column') from error
-    segments = _segments(captions)
+    remarks: Remarks = Counter()
+    segments = _segments(captions, remarks)
     if not segments:
         raise DropRecord('it has no caption')
-    return {'path': path, 'duration': probe_duration(videos.root / path), 'segments': segments,
-            'id': video, 'meta': {'source': 'HowTo100M', **row}}
+    return in_video({
+        'path': path, 'duration': probe_duration(videos.root / path), 'segments': segments,
+        'id': video, 'meta': with_remarks({'source': 'HowTo100M', **row}, remarks)})
 
 
-def seconds_of(time: float | str) -> float:
-    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss.s``.
-
-    Examples:
-        >>> seconds_of('1:00:02.5')
-        3602.5
-    """
-    seconds = 0.0
-    for part in str(time).split(':'):
-        seconds = 60 * seconds + float(part)
-    return seconds
-
-
-def _segments(captions: dict) -> list[list]:
+def _segments(captions: dict, remarks: Remarks) -> list[list]:
     try:
-        texts = [text if isinstance(text, str) else '' for text in captions['text']]
-        starts = [seconds_of(time) for time in captions['start']]
-        ends = ([seconds_of(time) for time in captions['end']] if captions.get('end') is not None
-                else [start + _LONGEST_CAPTION_S for start in starts])
-        timed = tidy(zip(texts, starts, ends, strict=True))
+        texts = captions['text']
+        ends = captions.get('end')
+        starts, ends = ([None if time is None else seconds(clock_seconds(time)) for time in times]
+                        for times in (captions['start'],
+                                      [None] * len(texts) if ends is None else ends))
+        remarks += Counter({'captions that are no text: left out': sum(
+            not isinstance(text, str) for text in texts)})
+        timed = [([text], start, end) for text, start, end in zip(texts, starts, ends, strict=True)
+                 if isinstance(text, str)]
     except (KeyError, TypeError, ValueError) as error:
         raise DropRecord('its captions are not texts with as many starts and ends') from error
-    for caption, following in pairwise(timed):
-        if caption[1] < following[1]:
-            caption[2] = min(caption[2], following[1])
-    return timed
+    return tidy((' '.join(texts), *times) for texts, *times in arrange(timed, remarks))
 
 
 def _with_rows(found: Iterable[tuple[str, Any]], rows: dict[str, dict] | None) -> Iterator[
@@ -148,10 +147,12 @@ def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
         raise ImportError('reading large json needs ijson: pip install ijson') from error
     last = 'the start'
     with path.open('rb') as file:
+        if file.read(3) != codecs.BOM_UTF8:
+            file.seek(0)
         try:
             for last, captions in ijson.kvitems(file, '', use_float=True):
                 yield last, captions
-        except ijson.JSONError as error:
+        except (ijson.JSONError, UnicodeDecodeError) as error:
             raise ValueError(
                 f'{path} is broken or no JSON object, after {last}: {error}') from error
 
@@ -159,30 +160,23 @@ def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
 def _from_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:
     """Videos of a csv; rows of one video that stand together are one."""
     video, start, end, text = columns
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns
-                   if name != ABSENT and name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f'{path} has no column {", ".join(missing)}; it has '
-                             f'{", ".join(reader.fieldnames or ()) or "none"} '
-                             '(--columns names those of the video, start, end and text)')
-        for name, rows in groupby(reader, lambda row: row.get(video) or ''):
-            lists = list(rows)
-            yield name, {
-                'start': [row[start] for row in lists], 'text': [row[text] for row in lists],
-                'end': None if end == ABSENT else [row[end] for row in lists]}
+    rows = (row for _, row in read_csv(
+        path, columns=[name for name in columns if name != ABSENT], allow_ragged=True,
+        hint='--columns names those of the video, start, end and text'))
+    for name, group in groupby(rows, lambda row: row.get(video) or ''):
+        lists = list(group)
+        # Of a row with too few or too many fields nothing is sure, so of its video neither.
+        yield name, {} if any(None in row for row in lists) else {
+            'start': [row[start] for row in lists], 'text': [row[text] for row in lists],
+            'end': None if end == ABSENT else [row[end] for row in lists]}
 
 
 def _read_list(path: Path) -> dict[str, dict[str, str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no csv file {path} (of the videos)')
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file)
-        if 'video_id' not in (reader.fieldnames or ()):
-            raise ValueError(f'{path} has no column video_id; it has '
-                             f'{", ".join(reader.fieldnames or ()) or "none"}')
+    found: dict[str, dict[str, str]] = {}
+    for where, row in read_csv(path, columns=('video_id', )):
+        video = row.pop('video_id')
+        if video in found:
+            raise ValueError(f'{where}: {video} is in the list already')
         # Categories and tasks come again and again: interned, a million rows take little memory.
-        return {row.pop('video_id'): {
-            intern(key): intern(value) for key, value in row.items() if key and value}
-            for row in reader}
+        found[video] = {intern(key): intern(value) for key, value in row.items() if key and value}
+    return found

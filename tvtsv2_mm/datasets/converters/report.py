@@ -23,7 +23,19 @@ _RECORDS_PER_PROCESS = 256
 
 
 class DropRecord(Exception):
-    """This record cannot be converted. The message is the reason, the same for equal causes."""
+    """This record cannot be converted. The message is the reason, the same for equal causes.
+
+    Args:
+        reason: The message.
+        place: Where in the record, such as 'line 7': in the list of the dropped ones.
+    """
+
+    def __init__(self, reason: str, place: str = '') -> None:
+        super().__init__(reason)
+        self.place = place
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.place)
 
 
 @dataclass(kw_only=True)
@@ -40,6 +52,7 @@ class ConversionReport:
             spread' over cues.
         num_words: Words of these transcripts.
         num_spread_words: Words of them whose times are spread over a cue or a pause.
+        remarks: Of how many words or cues what became, beside those that were taken as they are.
         resumed_after: Records that an earlier, unfinished run had done.
         started_anew: There was an unfinished run, of another source or of other options.
     """
@@ -52,12 +65,14 @@ class ConversionReport:
     word_times: Counter[str] = field(default_factory=Counter)
     num_words: int = 0
     num_spread_words: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
     resumed_after: int = 0
     started_anew: bool = False
 
-    def count(self, word_times: 'WordTimes | None') -> None:
+    def count(self, word_times: 'WordTimes | None', remarks: dict[str, int]) -> None:
         """Count a record that is written."""
         self.num_written += 1
+        self.remarks.update(remarks)
         if word_times is not None:
             self.word_times[word_times.kind] += 1
             self.num_words += word_times.num_words
@@ -79,6 +94,7 @@ class ConversionReport:
             kinds = ', '.join(f'{count} {kind}' for kind, count in self.word_times.most_common())
             lines.append(f'times of the words: {kinds}; those of {self.num_spread_words} of '
                          f'{self.num_words} words are spread over their cue or a pause')
+        lines += [f'  {count} {remark}' for remark, count in self.remarks.most_common()]
         if self.num_written:
             lines.append(f'annotations: {self.output}')
         return '\n'.join(lines)
@@ -109,6 +125,10 @@ def word_times_of(annotation: dict) -> WordTimes | None:
     spread = {'given': 0, 'spread': number}.get(meta['word_times'])
     return WordTimes(meta['word_times'], number,
                      meta.get('spread_words', 0) if spread is None else spread)
+
+
+def _remarks_of(annotation: dict) -> dict[str, int]:
+    return annotation.get('meta', {}).get('remarks', {})
 
 
 def fingerprint(files: Iterable[Path], *options: Any) -> str:
@@ -163,7 +183,7 @@ def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], d
                 dropped.write(line.encode(errors='surrogateescape'))
             else:
                 seen.add(made.path)
-                report.count(made.word_times)
+                report.count(made.word_times, made.remarks)
                 written.write(made.line)
             progress.save_now_and_then(written, dropped)
     progress.finish()
@@ -204,7 +224,7 @@ class _Progress:
             for line in file:
                 annotation = json.loads(line)
                 seen.add(annotation['path'])
-                self.report.count(word_times_of(annotation))
+                self.report.count(word_times_of(annotation), _remarks_of(annotation))
         with self.report.dropped_list.open(encoding='utf-8', errors='surrogateescape',
                                            newline='\n') as file:
             self.report.reasons.update(line.rstrip('\n').split('\t')[1] for line in file)
@@ -248,6 +268,7 @@ class _Made(NamedTuple):
     path: str = ''
     line: bytes = b''
     word_times: WordTimes | None = None
+    remarks: dict[str, int] = {}
     reason: str = ''
 
 
@@ -258,7 +279,9 @@ def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
         annotation = to_annotation(record)
         check(annotation)
         line = json.dumps(annotation, ensure_ascii=False).encode() + b'\n'
-    except (DropRecord, AnnotationError) as error:
+    except DropRecord as error:
+        return _Made(f'{name}, {error.place}' if error.place else name, reason=str(error))
+    except AnnotationError as error:
         return _Made(name, reason=str(error))
     except UnicodeEncodeError:
         return _Made(name, reason='its path or text is not valid Unicode')
@@ -267,7 +290,7 @@ def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
     except Exception as error:
         # One odd record of a hundred million must not end the run; it is listed with the others.
         return _Made(name, reason=f'the converter fails on it ({type(error).__name__})')
-    return _Made(name, annotation['path'], line, word_times_of(annotation))
+    return _Made(name, annotation['path'], line, word_times_of(annotation), _remarks_of(annotation))
 
 
 _make_in_worker: Callable[[tuple[str, Any]], _Made]

@@ -2,24 +2,44 @@
 
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 
 from tvtsv2_mm.datasets.converters.report import DropRecord
-from tvtsv2_mm.datasets.converters.timing import TimedText, from_starts, spread, tidy
+from tvtsv2_mm.datasets.converters.timing import (
+    Cue,
+    Remarks,
+    TimedText,
+    arrange,
+    clock_seconds,
+    fill,
+    from_starts,
+    spread,
+    tidy,
+    with_remarks,
+)
+from tvtsv2_mm.utils.text_files import read_text
 
 PATTERNS = ('*.vtt', '*.srt')
 
-# Lines of a cue, its start and end in seconds.
-Cue = tuple[list[str], float, float]
-
-# WebVTT: <00:00:01.920> inside a cue is the time of what follows (hours may be left out). A line
-# with two of them looks to pysubs2 like the head of a cue, so it gets them written as <t=1.92>.
-_WEBVTT_TIME = re.compile(r'<(?:(\d+):)?(\d{2}):(\d{2}\.\d{3})>')
-_TIME_TAG = re.compile(r'<t=([\d.]+)>')
-# Whisper's --highlight_words shows a sentence once for each word, which is underlined.
-_HIGHLIGHT = re.compile(r'<u>(.*?)</u>')
-_OTHER_TAG = re.compile(r'<[^>]*>|{\\[^}]*}')
+# Hours may be left out, and each format's mark before the fraction is met in the other too.
+_CLOCK = r'(?:\d{1,3}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,3})?'
+_TIME_LINE = re.compile(rf'\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?')
+# WebVTT: <00:00:01.920> inside a cue is the time of what follows.
+_TIME_TAG = re.compile(f'<({_CLOCK})>')
+# A tag has the form of one, unlike "a < b and c > d": a name, then a class (WebVTT) or attributes
+# with values, or free text for a voice or a language (WebVTT). {\...} are those of SubStation.
+_TAG = re.compile(
+    r'</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
+    r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
+    r'|<(?:v|lang)(?:\.[^\s<>]*)?\s[^<>]*>'
+    rf'|<{_CLOCK}>'
+    r'|{\\[^}]*}', re.IGNORECASE)
+# Of SubStation: a colour or a style begins; it ends.
+_STYLE_ON = re.compile(r'{\\(?:1?c&|[bius]1)[^}]*}', re.IGNORECASE)
+_STYLE_OFF = re.compile(r'{\\(?:1?c|r[^}]*|[bius]0)}', re.IGNORECASE)
 # Automatic captions of YouTube show each finished line once more, for 10 ms.
 _FLASH_S = 0.05
 
@@ -28,77 +48,166 @@ def read_subtitles(path: Path) -> dict:
     """Read a subtitle file.
 
     Words take their times from the file where it has them (YouTube's automatic captions, Whisper's
-    highlighted words), else the words of a cue are spread evenly over it; ``meta`` says which:
-    ``word_times`` is 'given', 'spread', or 'partly spread' (and then how many: ``spread_words``).
-    Lines that a rolling caption shows again are taken once.
+    highlighted words, and others that mark one word after the other), else the words of a cue are
+    spread evenly over it; ``meta`` says which: ``word_times`` is 'given', 'spread', or 'partly
+    spread' (and then how many: ``spread_words``). Lines that a rolling caption shows again are
+    taken once. Cues are taken in the order of their starts (see :func:`arrange`).
 
     Returns:
         ``words`` and ``meta``, as in the transcript format.
 
     Raises:
-        DropRecord: If it is no subtitle file.
-        ImportError: If pysubs2 is not installed.
+        DropRecord: If it is no text, or has a line of times that cannot be read.
     """
     try:
-        import pysubs2
-    except ImportError as error:
-        raise ImportError('reading .vtt and .srt needs pysubs2: pip install pysubs2') from error
-    try:
-        text = _WEBVTT_TIME.sub(_in_seconds, path.read_text(encoding='utf-8-sig'))
-        kind = path.suffix.lower().lstrip('.')
-        events = pysubs2.SSAFile.from_string(text, format_=kind, keep_html_tags=True).events
-    except (UnicodeDecodeError, pysubs2.Pysubs2Error) as error:
+        text = read_text(path)
+    except (ValueError, OSError) as error:
         raise DropRecord('it cannot be read as subtitles in UTF-8') from error
-    cues = [(_lines(event.text), event.start / 1000, event.end / 1000) for event in events]
-    given, guessed = _highlighted_words(cues) or _words(cues)
-    meta: dict = {'source': kind, 'word_times': 'spread' if guessed else 'given'}
+    remarks: Remarks = Counter()
+    cues = arrange(_cues(text, remarks), remarks)
+    if any(_TIME_TAG.search(line) for lines, _, _ in cues for line in lines):
+        given, guessed = _rolling_words(cues, True, remarks)
+    else:
+        given, guessed = _marked_words(cues) or _rolling_words(cues, False, remarks)
+    meta: dict = {'source': path.suffix.lower().lstrip('.'),
+                  'word_times': 'spread' if guessed else 'given'}
     if given and guessed:
         meta |= {'word_times': 'partly spread', 'spread_words': len(guessed)}
-    return {'words': tidy(given + guessed), 'meta': meta}
+    return {'words': tidy(given + guessed, remarks), 'meta': with_remarks(meta, remarks)}
 
 
-def _in_seconds(match: re.Match) -> str:
-    hours, minutes, seconds = match.groups()
-    return f'<t={3600 * int(hours or 0) + 60 * int(minutes) + float(seconds):.3f}>'
+def _cues(text: str, remarks: Remarks) -> list[Cue]:
+    """Cues of a file in its order: the lines between one line of times and the next.
+
+    Behind an empty line WebVTT has comments and the name of the next cue; SubRip has its number
+    there, but may have more lines of the cue.
+    """
+    webvtt = text.lstrip().startswith('WEBVTT')
+    lines = text.replace(r'\N', '\n').split('\n')
+    heads = [number for number, line in enumerate(lines) if '-->' in line]
+    numbered = bool(heads) and heads[0] > 0 and lines[heads[0] - 1].strip().isdecimal()
+    if not webvtt:
+        outside = lines[:max(heads[0] - numbered, 0)] if heads else lines
+        _count_outside(outside, remarks)
+    cues = []
+    for head, following in pairwise([*heads, len(lines)]):
+        match = _TIME_LINE.fullmatch(lines[head])
+        if match is None:
+            raise DropRecord('a line with "-->" has not the two times of a cue',
+                             place=f'line {head + 1}')
+        start, end = (clock_seconds(time.replace(',', '.')) for time in match.groups())
+        payload = lines[head + 1:following]
+        is_last = following == len(lines)
+        if webvtt:
+            ended = payload.index('') if '' in payload else len(payload)
+            _count_outside(_unnamed(payload[ended:], is_last), remarks)
+            payload = payload[:ended]
+        elif numbered and not is_last and payload and payload[-1].strip().isdecimal():
+            payload = payload[:-1]
+        cues.append(([line for line in payload if _plain(line)], start, end))
+    return cues
 
 
-def _lines(text: str) -> list[str]:
-    """Lines of a cue; what follows an empty line is a comment or the name of the next cue."""
-    payload = text.partition('\\N\\N')[0]
-    return [line for line in payload.split('\\N') if line.strip()]
+def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
+    """Lines between two cues of WebVTT without comments, styles and the name of the next cue."""
+    blocks = [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip()))
+              if filled]
+    if blocks and not is_last and lines[-1].strip() and len(blocks[-1]) == 1:
+        blocks.pop()
+    return [line for block in blocks for line in block
+            if not block[0].startswith(('NOTE', 'STYLE', 'REGION'))]
+
+
+def _count_outside(lines: Sequence[str], remarks: Remarks) -> None:
+    number = sum(bool(line.strip()) for line in lines)
+    if number:
+        remarks['lines that belong to no cue: left out'] += number
 
 
 def _plain(line: str) -> str:
     # Unescaped last: "&lt;" is text, not a tag.
-    return html.unescape(_OTHER_TAG.sub('', line)).replace('\\h', ' ').strip()
+    return html.unescape(_TAG.sub('', line)).replace('\\h', ' ').strip()
 
 
-def _highlighted_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]] | None:
-    """Words of a file that underlines them one by one, as :func:`_words`; None of another file.
+def _styled_words(text: str) -> list[tuple[str, str]]:
+    """Words of a cue, each with the tags that are open at its first letter."""
+    letters: list[tuple[str, str]] = []
+    opened: list[str] = []
+    position = 0
+    for tag in [*_TAG.finditer(text), None]:
+        part = text[position:tag.start() if tag else None]
+        letters += [(letter, ''.join(opened))
+                    for letter in html.unescape(part).replace('\\h', ' ')]
+        if tag is None:
+            break
+        position = tag.end()
+        if tag[0].startswith('</'):
+            opened = opened[:-1]
+        elif _STYLE_OFF.fullmatch(tag[0]):
+            opened = []
+        elif _STYLE_ON.fullmatch(tag[0]) or not tag[0].startswith('{'):
+            opened = [*opened, tag[0].lower()]
+    words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
+             if not blank]
+    return [(''.join(letter for letter, _ in word),
+             next((style for letter, style in word if letter.isalnum()), word[0][1]))
+            for word in words]
 
-    Between two words the sentence is shown without a line; text that never has one is spread.
+
+def _marked_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]] | None:
+    """Words of a file that marks them one by one, as :func:`_rolling_words`; None of another file.
+
+    Whisper's ``--highlight_words`` shows a sentence once for each word, which is underlined; others
+    colour it, or what was said up to it. A word is said in the first cue that marks it. Between two
+    words the sentence may be shown without a mark; a sentence that never has one is spread.
     """
-    texts = [' '.join(lines) for lines, _, _ in cues]
-    plain = [_plain(text) for text in texts]
-    highlights = [_HIGHLIGHT.findall(text) for text in texts]
-    # One underlined word alone is emphasis: here the same sentence comes again with another one.
-    if not any(highlights[i] and highlights[i - 1] and plain[i] == plain[i - 1]
-               and texts[i] != texts[i - 1] for i in range(1, len(cues))):
+    styled = [_styled_words(' '.join(lines)) for lines, _, _ in cues]
+    sentences = [[word for word, _ in words] for words in styled]
+    runs = [list(run) for _, run in groupby(range(len(cues)), key=sentences.__getitem__)]
+    marks: list[set[int]] = []
+    for run in runs:
+        # Unless some word has no tag at all, the last one is plain at first: it is said last.
+        bare = len(sentences[run[0]]) == 1 or any(not style for i in run for _, style in styled[i])
+        plain = '' if bare or not styled[run[0]] else styled[run[0]][-1][1]
+        marks += [{number for number, (_, style) in enumerate(styled[i]) if style != plain}
+                  for i in run]
+    # One marked word alone is emphasis: here the same sentence comes again with another one.
+    if not any(marks[i - 1] and marks[i] and marks[i - 1] != marks[i]
+               and sentences[i - 1] == sentences[i] for i in range(1, len(cues))):
         return None
-    known = {text for text, found in zip(plain, highlights, strict=True) if found}
     given: list[TimedText] = []
     guessed: list[TimedText] = []
-    for (_, start, end), text, found in zip(cues, plain, highlights, strict=True):
-        if found:
-            given += spread([_plain(word) for word in found], start, end)
-        elif text not in known:
-            guessed += spread(text.split(), start, end)
+    for run in runs:
+        if not any(marks[i] for i in run):
+            for i in run:
+                guessed += spread(sentences[i], *cues[i][1:])
+            continue
+        times: dict[int, TimedText] = {}
+        for i in run:
+            if marks[i] and marks[i] <= times.keys():
+                # Marked from the start once more: the sentence is said again.
+                _add_sentence(sentences[i], times, given, guessed)
+                times = {}
+            new = sorted(marks[i] - times.keys())
+            said = spread([sentences[i][number] for number in new], *cues[i][1:])
+            times |= zip(new, said, strict=True)
+        _add_sentence(sentences[run[0]], times, given, guessed)
     return given, guessed
 
 
-def _words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]]:
+def _add_sentence(sentence: Sequence[str], times: dict[int, TimedText], given: list[TimedText],
+                  guessed: list[TimedText]) -> None:
+    """Add the words of a sentence; those that were never marked are spread between the others."""
+    first = min(start for _, start, _ in times.values())
+    words, _ = fill([('', first, first), *(times.get(number, (word, None, None))
+                                           for number, word in enumerate(sentence))])
+    for number, word in enumerate(words[1:]):
+        (given if number in times else guessed).append(word)
+
+
+def _rolling_words(cues: Sequence[Cue], timed_file: bool,
+                   remarks: Remarks) -> tuple[list[TimedText], list[TimedText]]:
     """Words with times of their own, and words whose times are spread over a cue."""
-    timed_file = any(_TIME_TAG.search(line) for lines, _, _ in cues for line in lines)
     given: list[TimedText] = []
     guessed: list[TimedText] = []
     shown: list[str] = []
@@ -112,7 +221,7 @@ def _words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]]:
         for line, line_plain in list(zip(lines, plain, strict=True))[num_repeated:]:
             # The first word of a line starts with its cue and has no tag, so one word needs none.
             if _TIME_TAG.search(line) or (timed_file and len(line_plain.split()) == 1):
-                given += _timed_words(line, start, end)
+                given += _timed_words(line, start, end, remarks)
             else:
                 untimed += line_plain.split()
         guessed += spread(untimed, start, end)
@@ -133,11 +242,16 @@ def _num_repeated(lines: Sequence[str], shown: Sequence[str]) -> int:
     return 0
 
 
-def _timed_words(line: str, start: float, end: float) -> list[TimedText]:
-    """Words of a line such as ``so<t=1.92><c> it</c>``: a part starts at the tag before it."""
-    # Split at a pattern with a group: text, seconds, text, seconds, ..., text.
+def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[TimedText]:
+    """Words of a line such as ``so<00:01.92><c> it</c>``: a part starts at the tag before it."""
+    # Split at a pattern with a group: text, time, text, time, ..., text.
     parts = _TIME_TAG.split(line)
-    starts = [start, *map(float, parts[1::2])]
+    starts = [start, *(clock_seconds(time.replace(',', '.')) for time in parts[1::2])]
     timed = [(text, begin) for part, begin in zip(parts[::2], starts, strict=True)
              if (text := _plain(part))]
-    return from_starts([text for text, _ in timed], [begin for _, begin in timed], end)
+    given = [begin for _, begin in timed]
+    in_order = list(accumulate(given, max))
+    if in_order != given:
+        remarks['words with a time before that of the word in front: taken with it'] += sum(
+            map(float.__ne__, in_order, given))
+    return from_starts([text for text, _ in timed], in_order, end)

@@ -1,8 +1,7 @@
 """WebVid's csv to the caption format."""
 
-import csv
+import posixpath
 import re
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tvtsv2_mm.datasets.converters.report import (
     convert,
     fingerprint,
 )
+from tvtsv2_mm.utils.text_files import read_csv
 
 LAYOUT = '{page_dir}/{videoid}.mp4'
 
@@ -31,7 +31,7 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
 
     Raises:
         FileNotFoundError: If there is no such csv file or folder.
-        ValueError: If the csv lacks a column.
+        ValueError: If the csv lacks a column, or a quote in it is not closed.
     """
     source = Path(source)
     if not source.is_file():
@@ -39,22 +39,26 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
     if videos is not None and not Path(videos).is_dir():
         raise FileNotFoundError(f'there is no folder {videos} (of the videos)')
     needed = {'name', *re.findall(r'{(\w+)}', layout)}
-    return convert(_rows(source, needed), partial(to_annotation, videos=videos, layout=layout),
+    rows = read_csv(source, columns=sorted(needed), allow_ragged=True,
+                    hint='--layout says which columns make the path of a video')
+    return convert(rows, partial(to_annotation, videos=videos, layout=layout),
                    output, check=check_caption, source=fingerprint([source], layout, str(videos)))
 
 
-def to_annotation(row: dict[str, str | None], videos: str | Path | None = None,
+def to_annotation(row: dict[str | None, str], videos: str | Path | None = None,
                   layout: str = LAYOUT) -> dict:
     """Make an annotation of one row.
 
     Raises:
         DropRecord: If it cannot be used.
     """
-    if None in row.values() or None in row:
+    if None in row:
         raise DropRecord('its row has another number of fields than the header')
     if not row['name'].strip():
         raise DropRecord('it has no caption')
-    path = layout.format_map(row)
+    path = posixpath.normpath(layout.format_map(row))
+    if path.startswith(('/', '../')):
+        raise DropRecord('its path leaves the folder of the videos')
     if videos is not None and not Path(videos, path).is_file():
         raise DropRecord('there is no video file of its name')
     annotation = {'path': path, 'captions': [row['name'].strip()]}
@@ -74,15 +78,3 @@ def seconds_of(duration: str) -> float | None:
         return None
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return 3600 * hours + 60 * minutes + seconds
-
-
-def _rows(source: Path, needed: set[str]) -> Iterator[tuple[str, dict]]:
-    with source.open(encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file)
-        missing = sorted(needed - set(reader.fieldnames or ()))
-        if missing:
-            raise ValueError(f'{source} has no column {", ".join(missing)}; it has '
-                             f'{", ".join(reader.fieldnames or ()) or "none"} '
-                             '(--layout says which columns make the path of a video)')
-        for row in reader:
-            yield f'{source}, line {reader.line_num}', row

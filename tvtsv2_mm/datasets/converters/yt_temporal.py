@@ -3,7 +3,9 @@
 import gzip
 import html
 import json
+import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,14 @@ from tvtsv2_mm.datasets.converters.report import (
     convert,
     fingerprint,
 )
-from tvtsv2_mm.datasets.converters.timing import from_starts, tidy
+from tvtsv2_mm.datasets.converters.timing import (
+    Remarks,
+    from_starts,
+    in_video,
+    seconds,
+    tidy,
+    with_remarks,
+)
 from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.datasets.converters.word_alignment import transfer_times
 
@@ -47,7 +56,7 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
                    workers=workers)
 
 
-def to_annotation(source: Path | str | None, videos: VideoIndex) -> dict:
+def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
     """Make an annotation of the json of one video.
 
     Args:
@@ -60,11 +69,10 @@ def to_annotation(source: Path | str | None, videos: VideoIndex) -> dict:
     if source is None:
         raise DropRecord('the rest of its file cannot be read')
     try:
-        text = source.read_text('utf-8', errors='replace') if isinstance(source, Path) else source
-        record = json.loads(text)
+        record = json.loads(source.read_bytes() if isinstance(source, Path) else source)
     except OSError as error:
         raise DropRecord(f'its file cannot be read ({error.strerror})') from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DropRecord('it is not valid JSON') from error
     if not isinstance(record, dict) or not isinstance(record.get('info'), dict):
         raise DropRecord('it has no "info"')
@@ -73,28 +81,35 @@ def to_annotation(source: Path | str | None, videos: VideoIndex) -> dict:
         raise DropRecord('its "info" has no "id"')
     path = videos.find(name)
     duration = record['info'].get('duration')
-    if not isinstance(duration, int | float) or duration <= 0:
+    if type(duration) not in (int, float) or not 0 < duration < math.inf:
         duration = probe_duration(videos.root / path)
-    raw = _raw_words(record.get('subtitles'), float(duration))
+    remarks: Remarks = Counter()
+    raw = _raw_words(record.get('subtitles'), float(duration), remarks)
     cleaned = _cleaned_words(record.get('denoised'))
-    words = tidy(transfer_times(raw, cleaned) if cleaned else raw)
-    text_kind = 'denoised' if cleaned else 'raw'
-    return {'path': path, 'duration': duration, 'words': words, 'id': name,
-            'meta': {'source': 'YT-Temporal-180M', 'text': text_kind}}
+    words = transfer_times(raw, cleaned) if cleaned else raw
+    remarks += Counter({'words of the cleaned text that nobody could say in their time: left out':
+                        len(cleaned) - len(words) if cleaned else 0})
+    meta = {'source': 'YT-Temporal-180M', 'text': 'denoised' if cleaned else 'raw'}
+    return in_video({'path': path, 'duration': duration, 'words': tidy(words, remarks), 'id': name,
+                     'meta': with_remarks(meta, remarks)})
 
 
-def _raw_words(subtitles: Any, duration: float) -> list[tuple[str, float, float]]:
+def _raw_words(subtitles: Any, duration: float,
+               remarks: Remarks) -> list[tuple[str, float, float]]:
     words = []
     for entry in subtitles if isinstance(subtitles, list) else []:
         if not isinstance(entry, dict) or not isinstance(entry.get('word'), str):
             raise DropRecord('its "subtitles" are not a list of words with times')
-        time = entry.get('time')
-        if not isinstance(time, int | float):
-            raise DropRecord('its "subtitles" are not a list of words with times')
+        try:
+            time = seconds(entry['time'])
+        except (KeyError, TypeError) as error:
+            raise DropRecord('its "subtitles" are not a list of words with times') from error
         # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
         word = html.unescape(_mended(entry['word'])).strip()
-        if any(map(str.isalnum, word)):
-            words.append((float(time), word))
+        if time is None:
+            remarks['words without a time: left out'] += 1
+        elif any(map(str.isalnum, word)):
+            words.append((time, word))
     if not words:
         raise DropRecord('its "subtitles" have no word')
     words.sort(key=lambda timed: timed[0])
@@ -103,9 +118,10 @@ def _raw_words(subtitles: Any, duration: float) -> list[tuple[str, float, float]
 
 
 def _cleaned_words(denoised: Any) -> list[str]:
-    spans = denoised if isinstance(denoised, list) else []
-    texts = [span.get('cleanasr') for span in spans if isinstance(span, dict)]
-    return _mended(' '.join(filter(None, texts))).split()
+    try:
+        return _mended(' '.join(span['cleanasr'] for span in denoised or ())).split()
+    except (KeyError, TypeError) as error:
+        raise DropRecord('its "denoised" is not a list of spans with "cleanasr"') from error
 
 
 def _mended(text: str) -> str:
@@ -116,7 +132,7 @@ def _mended(text: str) -> str:
 def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
     for source in map(Path, sources):
         if source.is_dir():
-            found = sorted(path for path in source.rglob('*') if path.name.endswith(
+            found = sorted(path for path in source.rglob('*') if path.name.lower().endswith(
                 ('.json', '.jsonl', '.jsonl.gz')))
             if not found:
                 raise FileNotFoundError(f'there is no .json, .jsonl or .jsonl.gz file in {source}')
@@ -127,16 +143,16 @@ def _files(sources: Iterable[str | Path]) -> Iterator[Path]:
             raise FileNotFoundError(f'there is no file or folder {source}')
 
 
-def _records(files: Iterable[Path]) -> Iterator[tuple[str, Path | str | None]]:
+def _records(files: Iterable[Path]) -> Iterator[tuple[str, Path | bytes | None]]:
     for path in files:
-        if path.suffix == '.json':
+        if path.suffix.lower() == '.json':
             # Read by the process that converts it, and not at all if an earlier run has done it.
             yield str(path), path
             continue
-        opened = gzip.open if path.suffix == '.gz' else open
+        opened = gzip.open if path.suffix.lower() == '.gz' else open
         number = 0
         try:
-            with opened(path, 'rt', encoding='utf-8', errors='replace') as file:
+            with opened(path, 'rb') as file:
                 for number, line in enumerate(file, 1):
                     if line.strip():
                         yield f'{path}, line {number}', line

@@ -8,18 +8,17 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
+from tvtsv2_mm.datasets.orientation import Orientation
+from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.video_header import (
-    VideoHeader,
     open_stream,
+    read_orientation,
     read_video_header,
-    shown_size,
-    size_for_short_side,
 )
+from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.datasets.video_source import VideoSource
-
-# Containers in which a seek may miss, or whose time stamps are made up (see video_reader.py).
-_WITHOUT_INDEX = {'mpeg', 'mpegts', 'mpegvideo', 'gif', 'avi'}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +73,23 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     """
     video = VideoSource(path)
     header = read_video_header(video)
-    size = shown_size(video, header)
-    height, width = size_for_short_side(*size, min(config.short_side, *size))
-    fps = header.fps or 25.0
+    orientation = read_orientation(video)
+    size = orientation.size(header.height, header.width)
+    height, width = FrameScaling(short_side=min(config.short_side, *size)).size_of(*size)
+    reader = open_video(path)
+    starts, fps = reader.frame_starts, reader.fps
+    ends = np.append(starts[1:], reader.duration)
+    reader.close()
+    # Where a seek may miss, or time stamps are made up, frames are counted from the first one.
+    counted = header.container == 'avi' or isinstance(reader, SequentialReader)
     target = io.BytesIO()
     times: list[float] = []
     with open_stream(video) as (source, stream), av.open(target, 'w', format='mp4') as container:
-        frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps, header)
+        frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps,
+                         starts if counted else None)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
         for time, frame, is_key in _with_keys(frames, config.key_seconds):
-            picture = _picture(frame, encoder.height, encoder.width)
+            picture = _picture(frame, orientation, encoder.height, encoder.width)
             picture.pts = round((time - (times or [time])[0]) / encoder.codec_context.time_base)
             picture.time_base = encoder.codec_context.time_base
             picture.pict_type = (av.video.frame.PictureType.I if is_key
@@ -93,7 +99,8 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
         container.mux(encoder.encode(None))
     if not times:
         raise UnusableSampleError(path, f'it has no frame in its seconds {start:.2f} to {end:.2f}')
-    return EncodedPart(data=target.getvalue(), start=times[0], end=times[-1] + 1 / fps)
+    last = int(np.argmin(np.abs(starts - times[-1])))
+    return EncodedPart(data=target.getvalue(), start=times[0], end=float(ends[last]))
 
 
 def _even(pixels: int) -> int:
@@ -115,20 +122,15 @@ def _add_encoder(container: av.container.OutputContainer, config: EncodingConfig
 
 
 def _frames(source: av.container.InputContainer, stream: av.VideoStream, start: float, end: float,
-            header: VideoHeader) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Frames and their times, counted as the readers of this package do."""
+            starts: np.ndarray | None) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames and their times: those of the readers in their order, or else the frames' own."""
     offset = (source.start_time or 0) / av.time_base
-    by_order = header.container == 'avi'
-    if start > 0 and header.container not in _WITHOUT_INDEX:
+    if start > 0 and starts is None:
         source.seek(round((start + offset) / stream.time_base), stream=stream)
     for number, frame in enumerate(source.decode(stream)):
-        if by_order or frame.time is None:
-            if not header.fps:
-                raise UnreadableVideoError(
-                    source.name, 'it has neither time stamps nor a frame rate')
-            time = number / header.fps
-        else:
-            time = frame.time - offset
+        if starts is not None and number == len(starts):
+            return
+        time = float(starts[number]) if starts is not None else frame.time - offset
         if time >= end:
             return
         if time >= start:
@@ -149,12 +151,12 @@ def _with_keys(frames: Iterator[tuple[float, av.VideoFrame]], key_seconds: float
         yield *held, last_key is None
 
 
-def _picture(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+def _picture(frame: av.VideoFrame, orientation: Orientation, height: int, width: int
+             ) -> av.VideoFrame:
     """The picture as it is shown, at the size that is wanted."""
-    turns = frame.rotation // 90 % 4
-    if turns:
-        upright = (height, width) if turns % 2 == 0 else (width, height)
-        rgb = frame.reformat(width=upright[1], height=upright[0], format='rgb24',
+    if not orientation.is_upright:
+        stored_height, stored_width = orientation.size(height, width)
+        rgb = frame.reformat(width=stored_width, height=stored_height, format='rgb24',
                              interpolation='BICUBIC').to_ndarray()
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(rgb, turns)), 'rgb24')
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(orientation.apply(rgb)), 'rgb24')
     return frame.reformat(width=width, height=height, format='yuv420p', interpolation='BICUBIC')

@@ -51,7 +51,7 @@ class CropClip(BaseTransform):
         if self.mode == 'three':
             return self._three_crops(results)
         if self.mode == 'center':
-            top, left = (height - size) // 2, (width - size) // 2
+            top, left = _middle(height - size), _middle(width - size)
         else:
             rng = results['rng']
             top = int(rng.integers(height - size + 1))
@@ -62,20 +62,24 @@ class CropClip(BaseTransform):
     def _three_crops(self, results: dict) -> dict:
         imgs, size = results['imgs'], self.size
         rows, columns = (length - size for length in imgs.shape[1:3])
-        places = [(rows // 2, left) for left in (0, columns // 2, columns)]
+        top, left = _middle(rows), _middle(columns)
+        places = [(top, 0), (top, left), (top, columns)]
         if rows > columns:
-            places = [(top, columns // 2) for top in (0, rows // 2, rows)]
+            places = [(0, left), (top, left), (rows, left)]
         views = results.get('num_views', 1)
         clips = np.split(imgs, views)
         results['imgs'] = np.concatenate([
             clip[:, top:top + size, left:left + size] for clip in clips for top, left in places])
         results['num_views'] = 3 * views
-        # The frames that count as black are behind each other only within one clip.
-        if results.get('num_valid_frames', len(imgs)) < len(imgs):
-            raise ValueError(f"{results.get('filename', 'clip')}: short_clip='black' of DecodeClip "
-                             "does not go with several crops: use 'repeat_last'")
-        results['num_valid_frames'] = len(results['imgs'])
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(size={self.size}, mode={self.mode!r})'
+
+
+def _middle(rest: int) -> int:
+    """Pixels before a centre crop that leaves ``rest``, rounded as the release and PIL users do.
+
+    Half pixels go to the even side: 131 / 2 is 66, 133 / 2 is 66.
+    """
+    return round(rest / 2)

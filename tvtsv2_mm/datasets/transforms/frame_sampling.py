@@ -1,26 +1,30 @@
 """Choose the frames of a clip."""
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.frame_indices import (
     clip_frames,
+    clip_times,
+    end_to_end_frames,
+    frames_at,
     frames_of_span,
-    middle_frames,
     random_frames,
+    rate_varies,
 )
 from tvtsv2_mm.registry import TRANSFORMS
 
-MODES = ('random', 'middle')
+MODES = ('random', 'middle', 'ends')
+SPACINGS = ('auto', 'index', 'time')
 
 
 @TRANSFORMS.register_module()
 class SampleClipFrames(BaseTransform):
-    """Cut the wanted part of the video into equal intervals of frames and take one of each.
+    """Cut the wanted part of the video into equal intervals and take one frame of each.
 
     The part is ``span`` if there is one (transcripts), else ``start`` .. ``end`` (captions of a
-    part; each may be missing), else the whole video. A part with fewer frames than asked gives all
-    its frames; ``DecodeClip`` fills the rest.
+    part; each may be missing), else the whole video.
 
     Required Keys:
 
@@ -31,65 +35,111 @@ class SampleClipFrames(BaseTransform):
 
     Added Keys:
 
-    - frame_inds (int64 (N,), N <= num_frames, increasing)
+    - frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip)
     - num_frames (the number asked for; with several clips, that of all together)
     - num_views (the number of clips, where it is not 1)
+    - frame_spacing ('index', 'time' or 'fps': the rule that was used)
 
     Args:
         num_frames: Frames of the clip, T.
         mode: 'random' takes a random frame of each interval (training), 'middle' its middle one
-            (evaluation).
+            (evaluation). 'ends' goes from the first to the last frame, as the release's feature
+            script does, always by index.
         num_clips: Clips of a multi-view test, mode 'middle' only: each takes another frame of each
-            interval (see ``clip_frames``), and they come one after the other. A part with fewer
-            frames than asked stands still at its end, in each clip.
+            interval (see ``clip_frames``), and they come one after the other.
+        spacing: What is equal of the intervals. 'index': their number of frames, the paper's rule;
+            a part with fewer frames than asked gives each once, and ``DecodeClip`` fills the rest.
+            'time': their seconds; the frame that is shown is taken, a long one several times.
+            'auto': 'time' where the frame rate of the part varies (see ``rate_varies``).
+        fps: Frames a second of a clip that may be shorter than the part, instead of intervals: it
+            lies in the middle of the part, or anywhere (mode 'random'). A part that is too short
+            gives fewer frames.
 
     Raises:
         UnusableSampleError: If the part, or a segment of it, lies beyond the end of the video.
     """
 
-    def __init__(self, *, num_frames: int = 12, mode: str = 'random',
-                 num_clips: int = 1) -> None:
+    def __init__(self, *, num_frames: int = 12, mode: str = 'random', num_clips: int = 1,
+                 spacing: str = 'auto', fps: float | None = None) -> None:
         if num_frames < 1:
             raise ValueError(f'num_frames must be at least 1, got {num_frames}')
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        self.num_frames = num_frames
         if num_clips < 1 or (num_clips > 1 and mode != 'middle'):
             raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle'; got "
                              f'{num_clips} in mode {mode!r}')
+        if spacing not in SPACINGS:
+            raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
+        if fps is not None and fps <= 0:
+            raise ValueError(f'fps must be positive frames a second or None, got {fps}')
+        if fps is not None and spacing != 'auto':
+            raise ValueError(f'fps={fps} has a spacing of its own: leave out spacing={spacing!r}')
+        if mode == 'ends' and (fps is not None or spacing == 'time'):
+            raise ValueError(f"mode 'ends' goes by index: leave out fps={fps}, spacing={spacing!r}")
+        self.num_frames = num_frames
         self.mode = mode
         self.num_clips = num_clips
+        self.spacing = spacing
+        self.fps = fps
 
     def transform(self, results: dict) -> dict:
         """Add ``frame_inds``."""
-        first, stop = self._part(results)
-        if self.num_clips > 1:
-            inds = clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
-            results['num_views'] = self.num_clips
-        elif self.mode == 'middle':
-            inds = middle_frames(first, stop, self.num_frames)
+        start, end = self._part(results)
+        video = results['video_reader']
+        first, stop = frames_of_span(video.frame_starts, (start, end))
+        spacing = self._spacing_of(video.frame_starts[first:stop])
+        if spacing == 'index':
+            inds = self._by_index(first, stop, results)
         else:
-            inds = random_frames(first, stop, self.num_frames, results['rng'])
+            own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
+            inds = first + self._by_time(
+                video.frame_starts[first:stop], min(end, own_end), results)
+        if self.num_clips > 1:
+            results['num_views'] = self.num_clips
         results['frame_inds'] = inds
+        results['frame_spacing'] = spacing
         results['num_frames'] = self.num_clips * self.num_frames
         return results
 
-    def _part(self, results: dict) -> tuple[int, int]:
-        video = results['video_reader']
-        span = results.get('span') or (results.get('start'), results.get('end'))
-        start, end = span
+    def _spacing_of(self, frame_starts: np.ndarray) -> str:
+        if self.fps is not None:
+            return 'fps'
+        if self.spacing == 'auto' and self.mode != 'ends':
+            return 'time' if rate_varies(frame_starts, self.num_frames) else 'index'
+        return 'index' if self.spacing == 'auto' else self.spacing
+
+    def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:
+        if self.mode == 'random':
+            return random_frames(first, stop, self.num_frames, results['rng'])
+        if self.mode == 'ends':
+            return end_to_end_frames(first, stop, self.num_frames)
+        return clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
+
+    def _by_time(self, frame_starts: np.ndarray, end: float, results: dict) -> np.ndarray:
+        """Frames of the part, counted from its first one."""
+        if self.mode == 'random':
+            places = results['rng'].random(self.num_frames if self.fps is None else 1)
+        else:
+            places = (np.arange(self.num_clips)[:, None] + 0.5) / self.num_clips
+        times = clip_times((frame_starts[0], end), self.num_frames, places, self.fps)
+        times = times[..., :max(np.count_nonzero(times < end, axis=-1).max(), 1)]
+        return frames_at(frame_starts, times).ravel()
+
+    def _part(self, results: dict) -> tuple[float, float]:
+        start, end = results.get('span') or (results.get('start'), results.get('end'))
         if start is None and end is None:
-            return 0, video.num_frames
+            return float('-inf'), float('inf')
         start = 0.0 if start is None else start
         end = float('inf') if end is None else end
         # All K segments have to be seen, so the last one must at least begin in the video.
         last_start = results['segments_s'][-1][0] if 'segments_s' in results else start
-        if last_start >= video.duration:
+        duration = results['video_reader'].duration
+        if last_start >= duration:
             raise UnusableSampleError(
                 results['filename'], f'the annotation means its seconds {start:.2f} to {end:.2f}, '
-                f'but the video ends at {video.duration:.2f}')
-        return frames_of_span(video.frame_starts, (start, end))
+                f'but the video ends at {duration:.2f}')
+        return start, end
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(num_frames={self.num_frames}, mode={self.mode!r}, '
-                f'num_clips={self.num_clips})')
+                f'num_clips={self.num_clips}, spacing={self.spacing!r}, fps={self.fps})')

@@ -18,6 +18,7 @@ class TokenizeText(BaseTransform):
     Added Keys:
 
     - tokens (int64 tensor (K, L))
+    - num_cut_texts (how many of the K are longer than L; CutTextHook adds them up)
     - texts (where there were captions only)
 
     Args:
@@ -37,7 +38,7 @@ class TokenizeText(BaseTransform):
             raise KeyError('TokenizeText needs the key texts or captions; transcripts become '
                            'texts in SampleTranscriptSegments')
         results['texts'] = list(texts)
-        results['tokens'] = self.tokenizer(results['texts'])
+        results['tokens'], results['num_cut_texts'] = self.tokenizer.tokenize(results['texts'])
         return results
 
     def __repr__(self) -> str:

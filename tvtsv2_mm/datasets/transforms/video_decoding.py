@@ -1,12 +1,14 @@
 """Open a video at the size that is wanted, and decode the frames that were chosen."""
 
 import os
+from dataclasses import asdict
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
 from tvtsv2_mm.datasets.video_cache import VideoCache
 from tvtsv2_mm.datasets.video_reader import BACKENDS, open_video
@@ -40,6 +42,10 @@ class OpenVideo(BaseTransform):
     Args:
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
             release takes int(1.2 * crop size): 268 for 224.
+        interpolation: How full-size frames get to it: 'nearest' (the release), 'bilinear' or
+            'bicubic' (CLIP), each equal to PIL's to the last bit whoever decodes. 'fast' leaves it
+            to the decoder's own scaler, whose pixels are others (docs/data.md).
+        keep_ratio: False squeezes frames into a square of ``short_side``.
         backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
             measures fastest with the same frames. A file in which it would not find the right
             frames is read with PyAV.
@@ -57,11 +63,9 @@ class OpenVideo(BaseTransform):
         ImportError: If the backend is not installed.
     """
 
-    def __init__(self, *, short_side: int | None = None, backend: str = 'auto',
-                 num_threads: int = 1, deadline: float | None = 60.0, isolate: bool = False,
-                 cache_mb: float = 0) -> None:
-        if short_side is not None and short_side < 1:
-            raise ValueError(f'short_side must be at least 1 pixel or None, got {short_side}')
+    def __init__(self, *, short_side: int | None = None, interpolation: str = 'nearest',
+                 keep_ratio: bool = True, backend: str = 'auto', num_threads: int = 1,
+                 deadline: float | None = 60.0, isolate: bool = False, cache_mb: float = 0) -> None:
         if backend not in BACKENDS:
             raise ValueError(f'backend must be one of {BACKENDS}, got {backend!r}')
         if deadline is not None and deadline <= 0:
@@ -72,7 +76,8 @@ class OpenVideo(BaseTransform):
             raise ValueError(f'num_threads must be at least 1, got {num_threads}')
         if cache_mb < 0:
             raise ValueError(f'cache_mb must not be negative, got {cache_mb}')
-        self.short_side = short_side
+        self.scaling = FrameScaling(
+            short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
         self.backend = backend
         self.num_threads = num_threads
         self.deadline = deadline
@@ -103,13 +108,14 @@ class OpenVideo(BaseTransform):
         if video is None:
             video = self._open(
                 path, data=results.get('video_bytes'), backend=self.backend,
-                short_side=self.short_side, num_threads=self.num_threads, deadline=self.deadline)
+                num_threads=self.num_threads, deadline=self.deadline, **asdict(self.scaling))
             if self._cache is not None:
                 video = self._cache.keep(video)
         return video
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(short_side={self.short_side}, backend={self.backend!r}, '
+        scaling = ', '.join(f'{key}={value!r}' for key, value in asdict(self.scaling).items())
+        return (f'{type(self).__name__}({scaling}, backend={self.backend!r}, '
                 f'num_threads={self.num_threads}, deadline={self.deadline}, '
                 f'isolate={self.isolate}, cache_mb={self.cache_mb})')
 
@@ -125,12 +131,14 @@ class DecodeClip(BaseTransform):
     - video_reader
     - frame_inds (int (N,))
     - num_frames (T >= N, the frames asked for)
+    - num_views (optional: N and T are those of so many clips, one after the other)
     - filename
 
     Added Keys:
 
     - imgs (uint8 (T, H, W, 3), RGB)
-    - num_valid_frames (frames that the model shall see; the data preprocessor blackens the rest)
+    - num_valid_frames (frames of each view that the model shall see; the data preprocessor blackens
+      the rest)
 
     Removed Keys:
 
@@ -138,8 +146,8 @@ class DecodeClip(BaseTransform):
 
     Args:
         short_clip: What to do when N < T. 'repeat_last': the last frame stands still. 'black':
-            black frames follow, exactly 0 after normalisation, which is what the release does.
-            'error': the sample is unusable.
+            black frames follow in each view, exactly 0 after normalisation, which is what the
+            release does. 'error': the sample is unusable.
 
     Raises:
         UnreadableVideoError: If the stream is damaged.
@@ -160,30 +168,32 @@ class DecodeClip(BaseTransform):
         reader = clips[0]['video_reader']
         try:
             inds = [self._full_length(results) for results in clips]
-            imgs = np.split(reader.get_frames(np.concatenate(inds)),
-                            np.cumsum([len(part) for part in inds])[:-1])
+            imgs = np.split(reader.get_frames(np.concatenate([part.ravel() for part in inds])),
+                            np.cumsum([part.size for part in inds])[:-1])
         finally:
             reader.close()
-        for results, frames in zip(clips, imgs, strict=True):
+        for results, part, frames in zip(clips, inds, imgs, strict=True):
             del results['video_reader']
-            results['num_valid_frames'] = len(frames)
-            num_missing = results['num_frames'] - len(frames)
+            results['num_valid_frames'] = part.shape[1]
+            num_missing = results['num_frames'] // len(part) - part.shape[1]
             if num_missing:
-                black = np.zeros((num_missing, *frames.shape[1:]), dtype=frames.dtype)
-                frames = np.concatenate([frames, black])
+                views = frames.reshape(*part.shape, *frames.shape[1:])
+                black = np.zeros((len(part), num_missing, *frames.shape[1:]), frames.dtype)
+                frames = np.concatenate([views, black], axis=1).reshape(-1, *frames.shape[1:])
             results['imgs'] = frames
         return clips
 
     def _full_length(self, results: dict) -> np.ndarray:
-        """The frames to decode: with 'repeat_last', as many as are asked for."""
-        inds = results['frame_inds']
-        num_missing = results['num_frames'] - len(inds)
+        """The frames to decode, (views, N): with 'repeat_last', as many as are asked for."""
+        inds = np.reshape(results['frame_inds'], (results.get('num_views', 1), -1))
+        num_asked = results['num_frames'] // len(inds)
+        num_missing = num_asked - inds.shape[1]
         if num_missing and self.short_clip == 'error':
             raise UnusableSampleError(
-                results['filename'], f"it has {len(inds)} frames where {results['num_frames']} are "
+                results['filename'], f'it has {inds.shape[1]} frames where {num_asked} are '
                 "asked for (short_clip='repeat_last' or 'black' would fill them)")
-        if num_missing and self.short_clip == 'repeat_last':
-            inds = np.concatenate([inds, np.full(num_missing, inds[-1])])
+        if self.short_clip == 'repeat_last':
+            inds = np.pad(inds, ((0, 0), (0, num_missing)), mode='edge')
         return inds
 
     def __repr__(self) -> str:

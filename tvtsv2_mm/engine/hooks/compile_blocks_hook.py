@@ -1,5 +1,6 @@
 """torch.compile for the blocks of the video encoder."""
 
+from types import MethodType
 from typing import Any
 
 import torch
@@ -39,7 +40,9 @@ class CompileBlocksHook(Hook):
         if not blocks:
             raise ValueError('compile: the model has no blocks of a video encoder '
                              '(SpaceTimeBlock); leave compile out of the config')
+        # A method that is bound to its block, so that a copy of the block runs the copy's weights.
+        forward = torch.compile(SpaceTimeBlock.forward, **self.options)
         for block in blocks:
             if 'forward' not in vars(block):  # a run may train and then test
-                block.forward = torch.compile(block.forward, **self.options)
+                block.forward = MethodType(forward, block)
         runner.logger.info(f'{len(blocks)} blocks will be compiled: the first steps are slow')

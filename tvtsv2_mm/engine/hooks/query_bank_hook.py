@@ -31,6 +31,9 @@ class QueryBankHook(Hook):
             ``qb/v2t``.
     """
 
+    # After EMAHook has put the averaged weights in: bank and test set are encoded by the same ones.
+    priority = 'LOW'
+
     def __init__(self, *, context_length: int = 77, batch_size: int = 256,
                  max_texts: int | None = None, video_dataloader: dict | None = None) -> None:
         self.context_length = context_length
@@ -54,7 +57,8 @@ class QueryBankHook(Hook):
         videos = self._encode_videos(runner, model)
         for metric in metrics:
             # On every rank: a model in shards needs them all.
-            embeds = self._encode_texts(model, self._read_texts(metric.query_bank))
+            embeds, metric.num_cut_bank_texts = self._encode_texts(
+                model, self._read_texts(metric.query_bank))
             if is_main_process():  # which alone computes metrics
                 metric.bank_texts = embeds
                 metric.bank_videos = videos
@@ -69,13 +73,13 @@ class QueryBankHook(Hook):
         texts = [text for record in records for text in record['captions']]
         return texts[:self.max_texts]
 
-    def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> np.ndarray:
-        tokens = ClipTokenizer(context_length=self.context_length)(texts)
+    def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> tuple[np.ndarray, int]:
+        tokens, num_cut = ClipTokenizer(context_length=self.context_length).tokenize(texts)
         device = next(model.parameters()).device
         # By the model's forward, which is where a model in shards gathers its weights.
         embeds = [model(dict(tokens=part.to(device)[None]))['text_embeds'][0].float().cpu()
                   for part in tokens.split(self.batch_size)]
-        return F.normalize(torch.cat(embeds), dim=-1).numpy()
+        return F.normalize(torch.cat(embeds), dim=-1).numpy(), num_cut
 
     def _encode_videos(self, runner: Runner, model: torch.nn.Module) -> np.ndarray | None:
         if self.video_dataloader is None:

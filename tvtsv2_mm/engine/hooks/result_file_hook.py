@@ -1,5 +1,6 @@
 """Writes a result file after a test: the figures, and all that they depend on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,27 +41,38 @@ class ResultFileHook(Hook):
     def __init__(self, *, out_file: str | None = None) -> None:
         self.out_file = out_file
         self._num_evaluated = 0
+        self._spacings: dict[tuple, str] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Count anew."""
         self._num_evaluated = 0
+        self._spacings = {}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                         outputs: Sequence | None = None) -> None:
-        """Count the videos."""
+        """Count the videos, and by which rule their frames were chosen."""
         self._num_evaluated += len(outputs or ())
+        # By clip, for the samplers of several ranks give some videos twice.
+        self._spacings |= {
+            (sample.get('sample_id'), sample.frame_inds.tobytes()): sample.frame_spacing
+            for sample in outputs or () if 'frame_spacing' in sample}
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Write the file, on rank 0."""
         num_evaluated = sum(all_gather_object(self._num_evaluated))
+        spacings = {}
+        for own in all_gather_object(self._spacings):
+            spacings |= own
         if not is_main_process():
             return
         path = Path(self.out_file or Path(runner.log_dir, 'result.json'))
-        write_result(path, self._describe(runner, metrics or {}, num_evaluated))
+        write_result(path, self._describe(
+            runner, metrics or {}, num_evaluated, Counter(spacings.values())))
         runner.logger.info(f'result file: {path}')
 
     @staticmethod
-    def _describe(runner: Runner, metrics: Mapping[str, float], num_evaluated: int) -> dict:
+    def _describe(runner: Runner, metrics: Mapping[str, float], num_evaluated: int,
+                  spacings: Counter) -> dict:
         cfg = runner.cfg
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.test_dataloader.dataset
@@ -75,7 +87,8 @@ class ResultFileHook(Hook):
             metrics=group_metrics(metrics),
             split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
             query_bank=describe_query_bank(runner.test_evaluator.metrics),
-            views=describe_views(pipeline),
+            views=describe_views(pipeline) | dict(spacing_used=dict(sorted(spacings.items()))),
+            texts=runner.message_hub.get_info('texts'),
             prompts=getattr(head, 'prompts', None),
             classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
             precision=_precision(model, runner.test_loop),
@@ -84,6 +97,7 @@ class ResultFileHook(Hook):
             config=describe_config(cfg),
             checkpoint=describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
+            trained_further=getattr(model, 'has_learnt', False),
             versions=package_versions(),
             device=_device(model),
             num_devices=get_world_size(),

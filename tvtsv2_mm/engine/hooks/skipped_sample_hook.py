@@ -1,6 +1,5 @@
 """Counts the samples that training had to skip, says which, and stops when there are too many."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -8,17 +7,8 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tvtsv2_mm.datasets.errors import cause_of
 from tvtsv2_mm.registry import HOOKS
-
-
-def cause_of(reason: str) -> str:
-    """A reason without its numbers, so that equal causes are counted together.
-
-    Examples:
-        >>> cause_of('its 12.3 s of h264 are less than the 15 s that 4 segments take')
-        'its N s of h264 are less than the N s that N segments take'
-    """
-    return re.sub(r'(?<!\w)\d+(\.\d+)?', 'N', reason)
 
 
 @HOOKS.register_module()

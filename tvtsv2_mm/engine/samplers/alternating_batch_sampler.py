@@ -1,10 +1,12 @@
 """Batches of one data set each, in turn: how two corpora are trained on together."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from mmengine.dataset import ConcatDataset
+from mmengine.logging import print_log
 from torch.utils.data import Dataset, Sampler
 
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
@@ -38,13 +40,13 @@ def check_sampler(sampler: Sampler, name: str) -> None:
                         f'{type(sampler).__name__} has no {", ".join(missing)}')
 
 
-def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
+def turns_of_epoch(sizes: Sequence[int], batch_sizes: Sequence[int], world_size: int,
                    ratios: Sequence[int]) -> list[int]:
     """Which source each step of an epoch takes: until one whose turn it is has no full batch.
 
     Args:
         sizes: Clips of each source.
-        batch_size: Of a rank.
+        batch_sizes: Of a rank, for each source.
         world_size: Number of ranks.
         ratios: Batches of each source in a round.
 
@@ -52,19 +54,21 @@ def turns_of_epoch(sizes: Sequence[int], batch_size: int, world_size: int,
         ValueError: If the ratios do not fit, or a source has not one batch.
 
     Examples:
-        >>> turns_of_epoch((6, 4), 1, 2, (1, 1))
+        >>> turns_of_epoch((6, 4), (1, 1), 2, (1, 1))
         [0, 1, 0, 1, 0]
     """
-    if batch_size < 1:
-        raise ValueError(f'batch_size must be at least 1, got {batch_size}')
+    if min(batch_sizes) < 1:
+        raise ValueError(f'batch_size must be at least 1, got {min(batch_sizes)}')
+    left = [size // (own * world_size) for size, own in zip(sizes, batch_sizes, strict=True)]
+    if min(left) == 0:
+        short = left.index(0)
+        raise ValueError(
+            f'data sets of {list(sizes)} clips: each needs at least one batch of '
+            f'{batch_sizes[short]} clips on each of {world_size} ranks, '
+            f'{batch_sizes[short] * world_size} clips; a smaller train_dataloader.batch_size does')
     if len(ratios) != len(sizes) or any(r != int(r) or r < 1 for r in ratios):
         raise ValueError(f'ratios must be one whole number of at least 1 for each of the '
                          f'{len(sizes)} data sets, got {tuple(ratios)}')
-    left = [size // (batch_size * world_size) for size in sizes]
-    if min(left) == 0:
-        raise ValueError(
-            f'data sets of {list(sizes)} clips: each needs at least one batch of {batch_size} '
-            f'clips on each of {world_size} ranks, {batch_size * world_size} clips')
     turns = []
     while True:
         for source in turn_order(ratios):
@@ -96,7 +100,10 @@ class AlternatingBatchSampler(Sampler):
         sampler: mmengine's ``DefaultSampler`` over a ``ConcatDataset`` of N data sets.
         batch_size: Samples in a batch, on each rank. A data set with ``clips_per_video`` N gives N
             of them for each index, so all sources have batches of the same size.
-        ratios: N whole numbers: batches of each data set in a round.
+        ratios: N whole numbers: batches of each data set in a round; None takes every full batch of
+            each data set in an epoch.
+        shrink: a data set of less than one batch gives batches of what it has, which is told,
+            instead of an error.
 
     Attributes:
         start: (epoch, batch): in this epoch the first batches are left out, as they were trained
@@ -109,24 +116,32 @@ class AlternatingBatchSampler(Sampler):
     """
 
     def __init__(self, *, sampler: Sampler, batch_size: int,
-                 ratios: Sequence[int] = (1, 1)) -> None:
+                 ratios: Sequence[int] | None = (1, 1), shrink: bool = False) -> None:
         check_sampler(sampler, type(self).__name__)
         if not isinstance(sampler.dataset, ConcatDataset):
             raise TypeError('AlternatingBatchSampler needs dataset=dict(type="ConcatDataset", '
                             f'datasets=[...]), got {type(sampler.dataset).__name__}')
         self.sampler = sampler
         self.batch_size = batch_size
-        self.ratios = tuple(ratios)
         self.start = (0, 0)
         self._sizes = [len(dataset) for dataset in sampler.dataset.datasets]
         clips = [_clips_per_video(dataset) for dataset in sampler.dataset.datasets]
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
         if any(batch_size % n for n in clips):
             raise ValueError(f'batch_size={batch_size} must be a multiple of the clips_per_video '
                              f'of each data set, {clips}')
-        self._indices_per_batch = [batch_size // n for n in clips]
-        self._turns = turns_of_epoch(
-            [size * n for size, n in zip(self._sizes, clips, strict=True)], batch_size,
-            sampler.world_size, self.ratios)
+        clips_of = [size * n for size, n in zip(self._sizes, clips, strict=True)]
+        batches = [batch_size] * len(clips)
+        if shrink:
+            batches = [_smaller_batch(dataset, n, batch_size, sampler.world_size)
+                       for dataset, n in zip(sampler.dataset.datasets, clips, strict=True)]
+        self._indices_per_batch = [own // n for own, n in zip(batches, clips, strict=True)]
+        if ratios is None:
+            ratios = [size // (own * sampler.world_size)
+                      for size, own in zip(clips_of, batches, strict=True)]
+        self.ratios = tuple(ratios)
+        self._turns = turns_of_epoch(clips_of, batches, sampler.world_size, self.ratios)
 
     def describe(self) -> dict[str, Any]:
         """What has to stay the same for a batch to have the same number."""
@@ -168,3 +183,21 @@ def _clips_per_video(dataset: Dataset) -> int:
     while not hasattr(dataset, 'clips_per_video') and hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     return getattr(dataset, 'clips_per_video', 1)
+
+
+def _smaller_batch(dataset: Dataset, clips: int, batch_size: int, world_size: int) -> int:
+    """Clips in a batch of a data set with ``clips`` of each video, which may have less than one.
+
+    Raises:
+        ValueError: Less than two videos a rank: there is nothing to contrast.
+    """
+    videos = len(dataset) // world_size
+    if videos * clips >= batch_size:
+        return batch_size
+    name = getattr(dataset, 'ann_file', type(dataset).__name__)
+    if videos < 2:
+        raise ValueError(f'{name}: {len(dataset)} videos cannot be trained on: two are needed on '
+                         f'each of {world_size} ranks, for one is told from another')
+    print_log(f'{name}: {len(dataset)} videos to train on, so its batches are of {videos * clips} '
+              f'clips instead of {batch_size}', logger='current', level=logging.WARNING)
+    return videos * clips

@@ -90,7 +90,7 @@ class ShardBatchSampler(Sampler):
             self._turns, self._batch_sizes = self._batches_of_one(*self._sizes)
         else:
             self._turns = turns_of_epoch(
-                self._sizes, batch_size, sampler.world_size, self.ratios)
+                self._sizes, [batch_size] * len(datasets), sampler.world_size, self.ratios)
             self._batch_sizes = [batch_size] * len(self._turns)
         self._report(datasets)
 

@@ -21,8 +21,10 @@ class SampleMetric(BaseMetric):
         """Compute the metrics of all records, in the order of the data set.
 
         Raises:
-            ValueError: samples are missing.
+            ValueError: samples are missing, or there is none at all.
         """
+        if not self._size:
+            raise ValueError(f'{type(self).__name__}: the data set has no sample')
         if len(results) != self._size:
             raise ValueError(
                 f'{type(self).__name__} got {len(results)} of the {self._size} samples of the data '

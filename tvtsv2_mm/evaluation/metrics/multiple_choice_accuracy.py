@@ -6,7 +6,7 @@ import numpy as np
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import SampleMetric, read, read_label
+from ._records import SampleMetric, name_of, read, read_label
 
 REMEDY = 'the pipeline needs TokenizeText, and the model a neck'
 
@@ -22,10 +22,17 @@ class MultipleChoiceAccuracy(SampleMetric):
     default_prefix = 'multiple_choice'
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Judge each video of a batch."""
+        """Judge each video of a batch.
+
+        Raises:
+            ValueError: a video has nothing to choose from.
+        """
         for sample in data_samples:
             video = read(sample, 'video_embed', 'MultipleChoiceAccuracy', REMEDY)
             texts = read(sample, 'text_embeds', 'MultipleChoiceAccuracy', REMEDY)
+            if len(texts) < 2:
+                raise ValueError(f'MultipleChoiceAccuracy: {name_of(sample)} has {len(texts)} '
+                                 'candidate: it needs two or more to choose from')
             # Not a matrix product, in which equal candidates may come out unequal.
             scores = (texts * video).sum(axis=1)
             self.results.append(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from os.path import normpath
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class RetrievalMetric(SampleMetric):
     texts. Keys: ``t2v/R1`` ... ``t2v/MnR`` and ``v2t/...``; with ``dsl`` also ``dsl/t2v/...`` and
     ``dsl/v2t/...``, beside the raw ones and never in their place; with a query bank ``qb/t2v/...``
     (and ``qb/v2t/...`` where the bank has videos). Ties give the expected value
-    over all orders of the tied.
+    over all orders of the tied. Recalls that cannot fail are left out.
 
     Args:
         dsl: also report figures after a dual softmax.
@@ -60,6 +61,7 @@ class RetrievalMetric(SampleMetric):
         self.query_bank_temperature = query_bank_temperature
         self.bank_texts: np.ndarray | None = None
         self.bank_videos: np.ndarray | None = None
+        self.num_cut_bank_texts = 0
         self.dsl = dsl
         self.dsl_temperature = dsl_temperature
 
@@ -79,7 +81,7 @@ class RetrievalMetric(SampleMetric):
             ValueError: two samples are the same, so that each would be a wrong answer of the other.
         """
         names, videos, texts = zip(*results, strict=True)
-        for name, count in Counter(filter(None, names)).most_common(1):
+        for name, count in Counter(map(normpath, filter(None, names))).most_common(1):
             if count > 1:
                 raise ValueError(f'RetrievalMetric: {count} samples are named {name!r}; put all '
                                  'captions of a video on one line, or give each line an "id"')
@@ -103,20 +105,23 @@ class RetrievalMetric(SampleMetric):
                 "dict(type='QueryBankHook') into custom_hooks, or set query_bank=None")
         for_texts = query_bank_norm(
             similarity, similarities(self.bank_texts, videos), self.query_bank_temperature)
-        metrics = {f'qb/t2v/{name}': value
-                   for name, value in text_to_video(for_texts, owners).items()}
+        metrics = _named('qb/t2v/', text_to_video(for_texts, owners), owners)
         if self.bank_videos is not None:
             for_videos = query_bank_norm(
                 similarity.T, similarities(self.bank_videos, texts), self.query_bank_temperature).T
-            metrics |= {f'qb/v2t/{name}': value
-                        for name, value in video_to_text(for_videos, owners).items()}
+            metrics |= _named('qb/v2t/', video_to_text(for_videos, owners), owners)
         return metrics
 
 
 def _both_ways(for_texts: np.ndarray, for_videos: np.ndarray, owners: np.ndarray,
                prefix: str) -> dict[str, float]:
-    directions = {'t2v': text_to_video(for_texts, owners), 'v2t': video_to_text(for_videos, owners)}
-    return {
-        f'{prefix}{direction}/{name}': value
-        for direction, figures in directions.items() for name, value in figures.items()
-    }
+    return (_named(f'{prefix}t2v/', text_to_video(for_texts, owners), owners)
+            | _named(f'{prefix}v2t/', video_to_text(for_videos, owners), owners))
+
+
+def _named(prefix: str, figures: dict[str, float], owners: np.ndarray) -> dict[str, float]:
+    """The figures that some ranking could miss; R5 of five videos is 100 whatever the model."""
+    own = np.bincount(owners)  # texts of each video
+    wrong = len(own) - 1 if prefix.endswith('t2v/') else len(owners) - own.min()
+    return {prefix + name: value for name, value in figures.items()
+            if wrong and not (name[1:].isdigit() and int(name[1:]) > wrong)}

@@ -14,7 +14,8 @@ from .multiple_choice_accuracy import expected_hit
 class TopKAccuracy(SampleMetric):
     """Share of videos, in per cent, whose class is among the k most likely, and the class mean.
 
-    MMAction2's AccMetric breaks ties by the class index; here equal scores give chance.
+    MMAction2's AccMetric breaks ties by the class index; here equal scores give chance, and the
+    k that cannot fail, the number of classes or more, are left out.
 
     Args:
         topk: the values of k.
@@ -37,12 +38,17 @@ class TopKAccuracy(SampleMetric):
         for sample in data_samples:
             scores = read(sample, 'pred_score', 'TopKAccuracy', 'the model needs a cls_head')
             label = read_label(sample, 'TopKAccuracy')
-            self.results.append((label, [expected_hit(scores, label, k) for k in self.topk]))
+            self.results.append(
+                (label, {k: expected_hit(scores, label, k) for k in self.topk if k < len(scores)}))
 
-    def summarize(self, results: list[tuple[int, list[float]]]) -> dict[str, float]:
+    def summarize(self, results: list[tuple[int, dict[int, float]]]) -> dict[str, float]:
         """Average over the videos, and of top 1 over the classes."""
         labels = np.array([label for label, _ in results])
-        hits = np.array([hits for _, hits in results])
-        metrics = {f'top{k}': 100 * float(hits[:, i].mean()) for i, k in enumerate(self.topk)}
-        by_class = [hits[labels == label, 0].mean() for label in np.unique(labels)]
-        return metrics | {f'mean_class_top{self.topk[0]}': 100 * float(np.mean(by_class))}
+        metrics = {}
+        for k in results[0][1]:
+            hits = np.array([own[k] for _, own in results])
+            metrics[f'top{k}'] = 100 * float(hits.mean())
+            if k == self.topk[0]:
+                by_class = [hits[labels == label].mean() for label in np.unique(labels)]
+                metrics[f'mean_class_top{k}'] = 100 * float(np.mean(by_class))
+        return metrics

@@ -28,7 +28,9 @@ class SpaceTimeViT(BaseModule):
         embed_dim: width E of the joint embedding space.
         num_frames: longest clip; rows of the temporal position table (12 in the release). A
             shorter clip uses the first T rows.
-        activation: 'quick_gelu' (OpenAI-type) or 'gelu' (OpenCLIP-type).
+        activation: 'quick_gelu' (OpenAI-type), 'gelu' (OpenCLIP-type) or 'gelu_pytorch_tanh'.
+        mlp_width: of the blocks' hidden layer; None for 4 * D.
+        norm_eps: what is added to the variance in the layer norms.
         token_output: what the sorting head gets. 'all_normed': proj(ln_post(x)) of all tokens,
             the class token included (OpenAI-type). 'patches_raw': proj(x) of the patch tokens,
             without ln_post (OpenCLIP-type).
@@ -56,6 +58,8 @@ class SpaceTimeViT(BaseModule):
                  embed_dim: int = 512,
                  num_frames: int = 12,
                  activation: str = 'quick_gelu',
+                 mlp_width: int | None = None,
+                 norm_eps: float = 1e-5,
                  token_output: str = 'all_normed',
                  time_attention: bool = True,
                  time_init: str = 'qkv',
@@ -72,6 +76,11 @@ class SpaceTimeViT(BaseModule):
                 f"token_output must be 'all_normed' or 'patches_raw', not {token_output!r}")
         if layers < 1:
             raise ValueError(f'layers must be at least 1, not {layers}')
+        # Loaded weights must be of a model of these.
+        self.built_with = dict(
+            image_size=image_size, patch_size=patch_size, width=width, layers=layers, heads=heads,
+            mlp_width=mlp_width or 4 * width, embed_dim=embed_dim, activation=activation,
+            norm_eps=norm_eps, **dict(token_output=token_output) if time_attention else {})
         self.image_size = image_size
         self.patch_size = patch_size
         self.num_frames = num_frames
@@ -87,13 +96,13 @@ class SpaceTimeViT(BaseModule):
             temporal_scale = scale if temporal_std is None else temporal_std
             self.temporal_embedding = nn.Parameter(temporal_scale * torch.randn(num_frames, width))
         self.time_attention = time_attention
-        self.ln_pre = nn.LayerNorm(width)
+        self.ln_pre = nn.LayerNorm(width, norm_eps)
         self.resblocks = nn.ModuleList(
             SpaceTimeBlock(
-                width=width, heads=heads, activation=activation, time_attention=time_attention,
-                time_init=time_init)
+                width=width, heads=heads, activation=activation, mlp_width=mlp_width,
+                norm_eps=norm_eps, time_attention=time_attention, time_init=time_init)
             for _ in range(layers))
-        self.ln_post = nn.LayerNorm(width)
+        self.ln_post = nn.LayerNorm(width, norm_eps)
         self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
         if frozen:
             self.requires_grad_(False)

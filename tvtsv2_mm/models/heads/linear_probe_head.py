@@ -30,9 +30,10 @@ class LinearProbeHead(BaseModule):
     def loss(self, video_embeds: Tensor, data_samples: list[ActionDataSample]) -> dict[str, Tensor]:
         """Cross-entropy of (B, E) against the samples' ``gt_label``."""
         labels = torch.cat([sample.gt_label for sample in data_samples]).to(video_embeds.device)
-        if int(labels.max()) >= self.num_classes:
-            raise ValueError(f'label {int(labels.max())} does not fit cls_head.num_classes='
-                             f'{self.num_classes} (labels count from 0)')
+        for label in map(int, labels.aminmax()):
+            if not 0 <= label < self.num_classes:
+                raise ValueError(f'label {label} does not fit cls_head.num_classes='
+                                 f'{self.num_classes} (labels count from 0)')
         logits = self.fc(video_embeds)
         accuracy = (logits.argmax(dim=-1) == labels).float().mean()
         return dict(loss_cls=F.cross_entropy(logits.float(), labels), acc_top1=accuracy)

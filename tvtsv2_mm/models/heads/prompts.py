@@ -1,4 +1,4 @@
-"""Prompts of zero-shot recognition, by name.
+"""Classes and prompts of zero-shot recognition; prompts by name, too.
 
 The templates of CLIP are listed in the notebook ``data/prompts.md`` of openai/CLIP (MIT licence);
 they are written here as what they are: every kind of picture with every way to say the action.
@@ -6,6 +6,8 @@ they are written here as what they are: every kind of picture with every way to 
 
 from collections.abc import Sequence
 from pathlib import Path
+
+from tvtsv2_mm.utils.text_files import read_names, read_text
 
 _KINDS = ('photo', 'video', 'example', 'demonstration')
 _DOING = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
@@ -38,7 +40,7 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
         if prompts in PROMPTS:
             prompts = PROMPTS[prompts]
         elif Path(prompts).is_file():
-            prompts = read_lines(prompts)
+            prompts = read_names(prompts)
         else:
             raise FileNotFoundError(
                 f'cls_head.prompts: {prompts} is no file (one template a line) and none of the '
@@ -46,12 +48,34 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
     if not prompts:
         raise ValueError('cls_head.prompts is empty: give one template or more')
     for prompt in prompts:
-        if prompt.count('{}') != 1:
+        if not isinstance(prompt, str) or prompt.count('{}') != 1:
             raise ValueError(f'prompt {prompt!r} must hold exactly one {{}} for the class name')
     return list(prompts)
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """Lines of a text file that are not empty, without blanks at their ends."""
-    lines = Path(path).read_text(encoding='utf-8').splitlines()
-    return [line.strip() for line in lines if line.strip()]
+def read_classes(classes: Sequence[str] | str) -> list[str]:
+    """Class names in the order of the labels, from a list or a text file with one name a line.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no class, an empty name or line (is it a class?), or one that comes twice.
+    """
+    names, place = list(classes), 'class '
+    if isinstance(classes, str):
+        if not Path(classes).is_file():
+            raise FileNotFoundError(f'cls_head.classes: no file {classes} (one class name a line)')
+        names = [line.strip() for line in read_text(classes).split('\n')]
+        place = f'{classes}, line '
+        while names and not names[-1]:
+            names.pop()
+    if not names:
+        raise ValueError('cls_head.classes is empty: give the class names in label order')
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1 if isinstance(classes, str) else 0):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f'cls_head.classes, {place}{number}: the name of a class is '
+                             f'needed, not {name!r}: the labels are counted by them')
+        if first.setdefault(name, number) != number:
+            raise ValueError(f'cls_head.classes, {place}{number}: {name!r} is '
+                             f'{place}{first[name]} already; names tell classes apart')
+    return names

@@ -68,8 +68,12 @@ class TranscriptSortingHead(BaseModule):
         super().__init__()
         if embed_dim % heads:
             raise ValueError(f'embed_dim ({embed_dim}) must be a multiple of heads ({heads})')
+        if num_transcripts < 2:
+            raise ValueError(f'num_transcripts must be at least 2, not {num_transcripts}: one '
+                             'transcript is in order anyway')
         if depth < 1:
             raise ValueError(f'depth must be at least 1, not {depth}')
+        self.built_with = dict(heads=heads)
         self.num_transcripts = num_transcripts
         self.loss_weight = loss_weight
         self.type_embed = nn.Parameter(torch.zeros(1, 2, embed_dim))

@@ -1,17 +1,17 @@
 """Zero-shot recognition: the class whose prompts lie nearest to the video."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
-from .prompts import read_lines, read_prompts
+from .prompts import read_classes, read_prompts
 
 
 @MODELS.register_module()
@@ -19,7 +19,8 @@ class ZeroShotHead(BaseModule):
     """Cosine between the video and each class' embedding.
 
     A class' embedding is the normalised mean of the normalised embeddings of its prompts. It is
-    computed once an evaluation and kept until the mode or the weights change.
+    kept while the text encoder's weights, the prompts and the precision stay as they are, which is
+    looked up before each batch.
 
     Args:
         classes: class names in the order of the labels, or a text file with one name a line.
@@ -37,41 +38,67 @@ class ZeroShotHead(BaseModule):
                  context_length: int = 77,
                  batch_size: int = 256) -> None:
         super().__init__()
-        self.classes = _read_classes(classes) if isinstance(classes, str) else list(classes)
-        if not self.classes:
-            raise ValueError('cls_head.classes is empty: give the class names in label order')
+        self.classes = read_classes(classes)
         self.prompts = read_prompts(prompts)
         self.tokenizer = ClipTokenizer(context_length=context_length)
         self.batch_size = batch_size
-        self._class_embeds: Tensor | None = None
+        self.num_cut_prompts = 0  # longer than context_length, when they were encoded last
+        self._kept: tuple[tuple, Tensor, Tensor] | None = None
 
-    def train(self, mode: bool = True) -> 'ZeroShotHead':
-        """Switch the mode and forget the class embeddings: weights may have changed."""
-        self._class_embeds = None
-        return super().train(mode)
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
 
     @torch.no_grad()
     def class_embeds(self, encode_text: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
-        """(C, E) l2-normalised class embeddings."""
-        if self._class_embeds is None or self._class_embeds.device != device:
-            texts = [prompt.replace('{}', name) for name in self.classes for prompt in self.prompts]
-            tokens = self.tokenizer(texts).to(device)
-            embeds = torch.cat([encode_text(part) for part in tokens.split(self.batch_size)])
-            embeds = F.normalize(embeds.float(), dim=-1)
-            embeds = embeds.view(len(self.classes), len(self.prompts), -1).mean(dim=1)
-            self._class_embeds = F.normalize(embeds, dim=-1)
-        return self._class_embeds
+        """(C, E) l2-normalised class embeddings; ``encode_text`` as in :meth:`predict`."""
+        texts = [prompt.replace('{}', name) for name in self.classes for prompt in self.prompts]
+        module = getattr(encode_text, '__self__', encode_text)
+        if not isinstance(module, nn.Module):  # nobody knows what its weights are
+            return self._encode(texts, encode_text, device)
+        precision = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)
+        setting = texts, device, precision, torch.is_inference_mode_enabled()
+        weights = fingerprint(module)
+        if (self._kept is None or self._kept[0] != setting or self._kept[1].device != weights.device
+                or not torch.equal(self._kept[1], weights)):
+            self._kept = setting, weights, self._encode(texts, encode_text, device)
+        return self._kept[2]
+
+    def _encode(self, texts: list[str], encode_text: Callable[[Tensor], Tensor],
+                device: torch.device) -> Tensor:
+        tokens, self.num_cut_prompts = self.tokenizer.tokenize(texts)
+        tokens = tokens.to(device)
+        embeds = torch.cat([encode_text(part) for part in tokens.split(self.batch_size)])
+        embeds = F.normalize(embeds.float(), dim=-1)
+        embeds = embeds.view(len(self.classes), len(self.prompts), -1).mean(dim=1)
+        return F.normalize(embeds, dim=-1)
 
     def predict(self, video_embeds: Tensor, encode_text: Callable[[Tensor], Tensor]) -> Tensor:
         """Cosines (B, C) of videos (B, E) with the classes.
 
-        ``encode_text`` maps (N, L) tokens to (N, E) embeddings.
+        ``encode_text`` maps (N, L) tokens to (N, E) embeddings: a module or a method of one; of
+        another function no class embeddings are kept.
         """
         class_embeds = self.class_embeds(encode_text, video_embeds.device)
         return F.normalize(video_embeds.float(), dim=-1) @ class_embeds.t()
 
 
-def _read_classes(path: str) -> list[str]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'cls_head.classes: no file {path} (one class name a line)')
-    return read_lines(path)
+@torch.no_grad()
+def fingerprint(module: nn.Module) -> Tensor:
+    """Vectors of a module as they are, and a weighted sum of each row of a matrix.
+
+    It tells a change of weights by their values, since who writes to ``.data`` (EMA, LoRA) leaves
+    no other trace, for one pass over their memory.
+    """
+    found = []
+    for value in (*module.parameters(), *module.buffers()):
+        rows = (value.to_local() if isinstance(value, DTensor) else value).float()
+        if rows.ndim > 1:
+            rows = rows.flatten(1)
+            weights = torch.arange(1.0, rows.shape[1] + 1, device=rows.device).cos()
+            # Not autocast's product, which rounds to half precision.
+            with torch.autocast(rows.device.type, enabled=False):
+                rows = rows @ weights
+        found.append(rows.reshape(-1))
+    return torch.cat(found)

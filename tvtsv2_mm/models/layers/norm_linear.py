@@ -6,6 +6,7 @@ cheap; QuickGELU in plain operations would keep three tensors of the hidden widt
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -33,11 +34,14 @@ ACTIVATIONS = dict(
     quick_gelu=Activation(1.702, F.silu, torch.ops.aten.silu_.default,
                           torch.ops.aten.silu_backward.grad_input),
     gelu=Activation(1.0, F.gelu, torch.ops.aten.gelu_.default,
-                    torch.ops.aten.gelu_backward.grad_input))
+                    torch.ops.aten.gelu_backward.grad_input),
+    gelu_pytorch_tanh=Activation(
+        1.0, *(partial(function, approximate='tanh') for function in (
+            F.gelu, torch.ops.aten.gelu_.default, torch.ops.aten.gelu_backward.grad_input))))
 
 
 def build_activation(name: str) -> Activation:
-    """'quick_gelu' (OpenAI-type models) or the exact 'gelu' (OpenCLIP-type models)."""
+    """'quick_gelu' (OpenAI), the exact 'gelu' (OpenCLIP) or its approximation by tanh."""
     if name not in ACTIVATIONS:
         raise ValueError(f'activation must be one of {sorted(ACTIVATIONS)}, not {name!r}')
     return ACTIVATIONS[name]

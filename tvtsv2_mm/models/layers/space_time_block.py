@@ -19,22 +19,26 @@ class SpaceTimeBlock(nn.Module):
     Args:
         width: token width D.
         heads: number of heads of both attentions.
-        activation: 'quick_gelu' or 'gelu'.
+        activation: 'quick_gelu', 'gelu' or 'gelu_pytorch_tanh'.
+        mlp_width: of the hidden layer; None for 4 * D.
+        norm_eps: what is added to the variance in the layer norms.
         time_attention: False leaves the time branch out; then this is CLIP's own block.
         time_init: how the time branch starts at 0, see DividedAttention's ``zero_init``.
     """
 
-    def __init__(self, *, width: int, heads: int, activation: str, time_attention: bool = True,
+    def __init__(self, *, width: int, heads: int, activation: str, mlp_width: int | None = None,
+                 norm_eps: float = 1e-5, time_attention: bool = True,
                  time_init: str = 'qkv') -> None:
         super().__init__()
         self.activation = build_activation(activation)
-        self.ln_1 = nn.LayerNorm(width)
+        mlp_width = mlp_width or 4 * width
+        self.ln_1 = nn.LayerNorm(width, norm_eps)
         self.attn = DividedAttention(width=width, heads=heads, over='space')
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, norm_eps)
         self.mlp = nn.ModuleDict(
-            OrderedDict(c_fc=nn.Linear(width, 4 * width), c_proj=nn.Linear(4 * width, width)))
+            OrderedDict(c_fc=nn.Linear(width, mlp_width), c_proj=nn.Linear(mlp_width, width)))
         if time_attention:
-            self.ln_3 = nn.LayerNorm(width)
+            self.ln_3 = nn.LayerNorm(width, norm_eps)
             self.timeattn = DividedAttention(
                 width=width, heads=heads, over='time', zero_init=time_init)
         self.time_attention = time_attention

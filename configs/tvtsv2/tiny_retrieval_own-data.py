@@ -1,0 +1,4 @@
+# python tools/test.py configs/tvtsv2/tiny_retrieval_own-data.py CHECKPOINT \
+#     --cfg-options test_dataloader.dataset.data_prefix.video=MY_VIDEOS
+_base_ = ['../_base_/models/tvtsv2_tiny.py', '../_base_/protocols/retrieval_own-data.py']
+model = _base_.protocol_model

@@ -1,0 +1,4 @@
+# python tools/test.py configs/tvtsv2/vit-h_retrieval_own-data.py TVTSv2_ViT_H_14.pth \
+#     --cfg-options test_dataloader.dataset.data_prefix.video=MY_VIDEOS
+_base_ = ['../_base_/models/tvtsv2_vit-h14.py', '../_base_/protocols/retrieval_own-data.py']
+model = _base_.protocol_model

@@ -1,0 +1,85 @@
+import pytest
+from mmengine.config import Config
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.runner import Runner
+
+from tvtsv2_mm.apis.config_errors import ConfigError, config_errors, options_of
+from tvtsv2_mm.datasets import TranscriptVideoDataset
+from tvtsv2_mm.registry import HOOKS, MODELS, TRANSFORMS
+
+
+class Builder:
+    """Has the whole config, as a Runner does."""
+
+    def __init__(self, **parts):
+        self.cfg = Config(parts)
+
+    def build(self, registry, *path):
+        with config_errors(), registry.switch_scope_and_registry('tvtsv2_mm') as own:
+            part = self.cfg
+            for key in path:
+                part = part[key]
+            return own.build(part.copy() if isinstance(part, dict) else part)
+
+
+@pytest.mark.parametrize(('hook', 'message'), [
+    (dict(type='EMAHok'), r'custom_hooks\.1\.type: there is no EMAHok; did you mean EMAHook'),
+    (dict(type='SkippedSampleHook', max_shar=1),
+     r'custom_hooks\.1\.max_shar: SkippedSampleHook has no max_shar; did you mean max_share\?'),
+    (dict(type='SkippedSampleHook', max_share=2),
+     r'custom_hooks\.1 \(SkippedSampleHook\): max_share must be in \[0, 1\]'),
+    (dict(type='SkippedSampleHook', max_share='x'),
+     r'custom_hooks\.1 \(SkippedSampleHook\): .*str'),
+])
+def test_the_key_is_named(hook, message):
+    builder = Builder(custom_hooks=[dict(type='ResumeDataHook'), hook])
+    with pytest.raises(ConfigError, match=message):
+        builder.build(HOOKS, 'custom_hooks', 1)
+
+
+def test_a_part_within_a_part():
+    backbone = dict(type='SpaceTimeViT', image_size=32, patch_size=16, width=64, layers=1, heads=3,
+                    embed_dim=32, num_frames=2)
+    builder = Builder(model=dict(type='VideoTextModel', backbone=backbone))
+    with pytest.raises(ConfigError, match=r'^model\.backbone \(SpaceTimeViT\): .*heads \(3\)'):
+        builder.build(MODELS, 'model')
+    del builder.cfg.model.backbone['type']
+    with pytest.raises(ConfigError, match=r'^model\.backbone'):
+        builder.build(MODELS, 'model')
+
+
+@pytest.mark.parametrize(('part', 'message'), [
+    (dict(type='VideoTextModel'), r"model: VideoTextModel needs 'backbone'"),
+    (dict(type='VideoTextModel', backbone=3), r'model\.backbone: a dict with a type .* not 3')])
+def test_what_is_missing_or_of_another_kind(part, message):
+    with pytest.raises(ConfigError, match=message):
+        Builder(model=part).build(MODELS, 'model')
+
+
+def test_a_data_loader():
+    cfg = Config(dict(train_dataloader=dict(
+        batch_sise=2, sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=dict(type='ConcatDataset', datasets=[]))))
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=None)
+    with pytest.raises(ConfigError, match=r'batch_sise.* mean batch_size'), config_errors():
+        Runner.build_dataloader(dict(dataset=[1, 2], batch_sise=2, sampler=dict(
+            type='DefaultSampler', shuffle=True)), seed=0)
+
+
+def test_errors_that_are_not_of_a_config_stay():
+    def broken():
+        raise TypeError('a bug')
+
+    with pytest.raises(TypeError, match='a bug') as error, config_errors():
+        broken()
+    assert not isinstance(error.value, ConfigError)
+    with pytest.raises(FileNotFoundError), config_errors(), TRANSFORMS.switch_scope_and_registry(
+            'tvtsv2_mm'):
+        open('nowhere')  # noqa: SIM115
+
+
+def test_options_go_on_to_the_classes_that_take_them():
+    options = options_of(TranscriptVideoDataset)
+    assert options.closed and {'held_out_by', 'quarantine', 'indices'} <= options
+    ema = options_of(MMENGINE_HOOKS.get('EMAHook'))
+    assert not ema.closed and 'begin_iter' in ema

@@ -1,0 +1,54 @@
+import pytest
+
+from tvtsv2_mm.utils.text_files import read_csv, read_lines, read_names
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-32'])
+def test_marks_are_dropped_and_say_the_encoding(tmp_path, encoding):
+    path = tmp_path / 'a.txt'
+    path.write_bytes('ü.mp4\r\n\r\n b.mp4 '.encode(encoding))
+    assert list(read_lines(path)) == [
+        (f'{path}, line 1', 'ü.mp4'), (f'{path}, line 3', 'b.mp4')]
+    path.write_bytes('path, label\nü.mp4,x\n'.encode(encoding))
+    assert list(read_csv(path, columns=('path', 'label'))) == [
+        (f'{path}, line 2', {'path': 'ü.mp4', 'label': 'x'})]
+
+
+def test_other_encodings_are_refused_with_their_line(tmp_path):
+    path = tmp_path / 'a.csv'
+    path.write_bytes('path,label\na,b\ncafé,x\n'.encode('latin-1'))
+    for read in (read_lines, lambda path: read_csv(path, columns=('path', ))):
+        with pytest.raises(ValueError, match=r'a\.csv is not a text file in UTF-8 \(line 3:'):
+            list(read(path))
+    with pytest.raises(FileNotFoundError, match=r'no file .*none'):
+        list(read_lines(tmp_path / 'none'))
+
+
+def test_a_name_listed_twice(tmp_path):
+    (tmp_path / 'a.txt').write_text('run\nwalk\n\n run \n')
+    with pytest.raises(ValueError, match=r"a\.txt, line 4: 'run' is listed already \(.*line 1\)"):
+        read_names(tmp_path / 'a.txt')
+
+
+@pytest.mark.parametrize(('rows', 'line'), [
+    ('a,x\nb,"y\nc,z\n', 3),
+    # The next quote ends it, and something stands behind.
+    ('a,"x\nx"\n\nb,"y\nc,"z"\n', 5),
+    (f'a,"{"x" * 200_000}\n', 2),
+])
+def test_a_quote_that_is_not_closed_is_named_where_it_begins(tmp_path, rows, line):
+    (tmp_path / 'a.csv').write_text(f'path,caption\n{rows}')
+    with pytest.raises(ValueError, match=rf'a\.csv, line {line}: .*is a quote \("\) not closed'):
+        list(read_csv(tmp_path / 'a.csv', columns=('path', )))
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('a,b\n1,2\n\n1,2,3\n', r'line 4: another number of fields'),
+    ('a,b\n1\n', r'line 2: another number of fields'),
+    ('a, a\n', 'has the column a more than once'),
+    ('', r'no column a; it has none \(look\)'),
+])
+def test_rows_that_do_not_fit(tmp_path, text, message):
+    (tmp_path / 'a.csv').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list(read_csv(tmp_path / 'a.csv', columns=('a', ), hint='look'))

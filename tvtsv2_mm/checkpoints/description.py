@@ -1,0 +1,202 @@
+"""What decides a CLIP's numbers beside its tensors: heads, activations, eps, pooling, pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .errors import CheckpointError
+from .layouts import OPENAI, RELEASE
+
+# Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
+CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
+ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
+
+_TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
+              norm_eps=float)
+FIELDS: dict[str, dict[str, type]] = dict(
+    backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str),
+    neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str),
+    sorting_head=dict(heads=int),
+    data_preprocessor=dict(mean=tuple, std=tuple))
+# Of those, what no tensor tells.
+UNTOLD = dict(
+    backbone=('heads', 'activation', 'norm_eps', 'token_output'),
+    neck=('heads', 'activation', 'norm_eps', 'end_token', 'tokenizer'),
+    sorting_head=('heads', ),
+    data_preprocessor=('mean', 'std'))
+# Under which a file's metadata hold a description.
+RECORD = 'tvtsv2_mm'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is known of a model, by part and argument of the model config; see ``FIELDS``.
+
+    Attributes:
+        backbone: of the video encoder.
+        neck: of the text encoder.
+        sorting_head: of the sorting head.
+        data_preprocessor: mean and std of the pixels that the model was trained with.
+        source: where it was read; '' where it was given.
+        notes: lines on what was read and is done differently here.
+    """
+
+    backbone: Mapping[str, Any] = field(default_factory=dict)
+    neck: Mapping[str, Any] = field(default_factory=dict)
+    sorting_head: Mapping[str, Any] = field(default_factory=dict)
+    data_preprocessor: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ''
+    notes: tuple[str, ...] = ()
+
+    def __or__(self, other: 'Description') -> 'Description':
+        """This description, and the other's where it says something."""
+        return Description(
+            **{part: {**getattr(self, part), **getattr(other, part)} for part in FIELDS},
+            source=other.source or self.source, notes=self.notes + other.notes)
+
+    @classmethod
+    def from_record(cls, record: Any, source: str) -> 'Description':
+        """Read what :meth:`record` gave; a description is what it is.
+
+        Raises:
+            CheckpointError: there is something else in it.
+        """
+        if isinstance(record, cls):
+            return record
+        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS):
+            raise CheckpointError(f'{source} describes no model: its parts are not among '
+                                  f'{", ".join(FIELDS)}')
+        for part, values in record.items():
+            if not isinstance(values, Mapping):
+                raise CheckpointError(f'{source}: {part} must be arguments by name')
+            for name, value in values.items():
+                _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
+        return cls(**{part: dict(values) for part, values in record.items()}, source=source)
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """What no tensor tells, in plain types, to be written into a file."""
+        known = {part: {name: getattr(self, part)[name] for name in names
+                        if name in getattr(self, part)} for part, names in UNTOLD.items()}
+        return {part: values for part, values in known.items() if values}
+
+
+def _check(name: str, value: Any, kind: type | None, source: str) -> None:
+    if kind is None:
+        known = ', '.join(f'{part}.{key}' for part, keys in FIELDS.items() for key in keys)
+        raise CheckpointError(f'{source} describes {name}, which is unknown; known are {known}')
+    fits = isinstance(value, int | float if kind is float else
+                      list | tuple if kind is tuple else kind) and not isinstance(value, bool)
+    if name == 'neck.end_token' and value is None:
+        return  # the highest id
+    if fits and kind is tuple:
+        fits = len(value) == 3 and all(type(x) in (int, float) for x in value)
+    if fits and kind in (int, float):
+        fits = value >= 0 if name == 'neck.end_token' else value > 0
+    if not fits:
+        raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
+                              'have')
+    if name.endswith('.activation') and value not in ACTIVATIONS:
+        raise CheckpointError(f'{source}: {name}={value!r} is not implemented; known are '
+                              f'{", ".join(ACTIVATIONS)}')
+
+
+def given_description(given: Mapping[str, Any]) -> Description:
+    """What a user says of a model: ``{'backbone.heads': 16, 'neck.end_token': 2}``.
+
+    Raises:
+        CheckpointError: an unknown name, or a value that no model can have.
+    """
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in given.items():
+        part, _, name = key.partition('.')
+        _check(key, value, FIELDS.get(part, {}).get(name), 'what was given')
+        parts.setdefault(part, {})[name] = value
+    return Description(**parts)
+
+
+# What all of OpenAI's CLIPs and the release's models have.
+_RELEASED_PIXELS = dict(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+_CLIP_BACKBONE = dict(norm_eps=1e-5)
+_CLIP_NECK = dict(norm_eps=1e-5, end_token=None, tokenizer='clip')
+# The sizes of which the authors published weights, by the width of the video encoder.
+_RELEASED = {
+    768: dict(
+        backbone=dict(_CLIP_BACKBONE, heads=12, activation='quick_gelu', token_output='all_normed'),
+        neck=dict(_CLIP_NECK, heads=8, activation='quick_gelu'),
+        sorting_head=dict(heads=8), data_preprocessor=_RELEASED_PIXELS),
+    1280: dict(
+        backbone=dict(_CLIP_BACKBONE, heads=16, activation='gelu', token_output='patches_raw'),
+        neck=dict(_CLIP_NECK, heads=16, activation='gelu'),
+        sorting_head=dict(heads=16), data_preprocessor=_RELEASED_PIXELS),
+}
+
+
+def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None,
+                   layout: str = '') -> Description:
+    """What is known of weights beside their tensors.
+
+    Args:
+        given: tensors by the names of their layout, as they were read.
+        metadata: of the state dict's root; default: those that ``given`` has.
+        layout: its name.
+
+    Raises:
+        CheckpointError: the metadata hold something else.
+    """
+    if metadata is None:
+        metadata = getattr(given, '_metadata', {}).get('', {})
+    parts: dict[str, dict[str, Any]] = {}
+    if layout == OPENAI.name and given.keys() >= {
+            'input_resolution', 'visual.proj', 'text_projection'}:
+        # Only OpenAI's own archives carry their sizes as tensors.
+        parts = dict(
+            backbone=dict(_CLIP_BACKBONE, activation='quick_gelu',
+                          heads=max(1, len(given['visual.proj']) // 64)),
+            neck=dict(_CLIP_NECK, activation='quick_gelu',
+                      heads=max(1, len(given['text_projection']) // 64)),
+            data_preprocessor=dict(mean=CLIP_MEAN, std=CLIP_STD))
+    elif layout == RELEASE.name and 'video_model.proj' in given:
+        parts = _RELEASED.get(len(given['video_model.proj']), {})
+    return Description(**parts, source=f'the layout {layout}') | Description.from_record(
+        metadata.get(RECORD, {}), 'the checkpoint')
+
+
+def compare(told: Description, model: Description) -> list[str]:
+    """Check that a model is the one that its weights are of.
+
+    Args:
+        told: what is known of the weights.
+        model: what the model was built with.
+
+    Returns:
+        The arguments that decide the numbers and are not known of the weights.
+
+    Raises:
+        CheckpointError: the two differ. All differences are listed.
+    """
+    different, unknown = [], []
+    for part, names in FIELDS.items():
+        known, own = getattr(told, part), getattr(model, part)
+        for name in names:
+            if name not in own:
+                continue
+            if name in known and not _same(known[name], own[name]):
+                different.append(f'  {part}.{name}: {known[name]!r} by {told.source}, '
+                                 f'{own[name]!r} by the model config')
+            elif name not in known and name in UNTOLD[part]:
+                unknown.append(f'{part}.{name}')
+    if different:
+        raise CheckpointError('the weights are not of the model that the config describes:\n'
+                              + '\n'.join(different))
+    return unknown
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple):  # levels of 255
+        return all(abs(a - b) < 0.01 for a, b in zip(one, other, strict=True))
+    return one == other

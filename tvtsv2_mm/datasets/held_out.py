@@ -1,0 +1,39 @@
+"""Which videos of a data set are held out: decided by their names, not by their places."""
+
+import posixpath
+from collections.abc import Iterable
+from hashlib import sha256
+
+
+def place_of(path: str) -> float:
+    """A number in [0, 1) that depends on the name of a video alone.
+
+    Examples:
+        >>> place_of('a/./b.mp4') == place_of('a/b.mp4')
+        True
+    """
+    name = posixpath.normpath(path.replace('\\', '/'))
+    digest = sha256(name.encode('utf-8', 'surrogatepass')).digest()
+    return int.from_bytes(digest[:6], 'big') / 2**48
+
+
+def held_out_below(paths: Iterable[str], share: float) -> float:
+    """The number below which :func:`place_of` a video holds it out.
+
+    That is ``share``, so that videos that are added move no other; but where fewer than two videos
+    would be held out it is raised until two are, or one of two or three.
+
+    Args:
+        paths: of all videos, in any order.
+        share: of the videos, 0 < share < 1.
+
+    Raises:
+        ValueError: ``share`` is out of its range, or there are not two videos.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f'held_out_share must lie between 0 and 1, got {share}')
+    places = sorted({place_of(path) for path in paths})
+    if len(places) < 2:
+        raise ValueError(f'of {len(places)} video none can be held out: two are needed at least')
+    fewest = 2 if len(places) > 3 else 1
+    return max(share, places[fewest])
