@@ -204,10 +204,17 @@ def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
     launch.check_resume(cfg)
 
 
-def test_an_address_in_last_checkpoint_is_not_followed(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('https://example.org/a.pth')
-    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None))
-    with pytest.raises(ValueError, match=r'last_checkpoint names .*example\.org.*--resume'):
+@pytest.mark.parametrize('place', ['other/epoch_1.pth', 'https://example.org/epoch_1.pth'])
+def test_a_run_goes_on_from_its_own_folder_alone(tmp_path, place):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text(
+        place if '://' in place else str(tmp_path / place))
+    cfg = Config(dict(work_dir=str(work_dir), resume=True))
+    with pytest.raises(ValueError, match=r'last_checkpoint names a file that is not in its folder'):
         launch.check_resume(cfg)
-    cfg.load_from = 'https://example.org/a.pth'
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+    launch.check_resume(cfg)
+    (work_dir / 'last_checkpoint').write_text(str(tmp_path / 'all' / 'run' / 'epoch_1.pth'))
+    cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', out_dir=str(tmp_path / 'all')))
     launch.check_resume(cfg)

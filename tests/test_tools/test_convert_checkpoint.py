@@ -1,5 +1,7 @@
 import runpy
+import shlex
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,17 @@ def test_interpolation_needs_a_config(convert, capsys):
     with pytest.raises(SystemExit):
         convert('clip', 'x.pth', '--interpolate-positions')
     assert 'needs --config' in capsys.readouterr().err
+
+
+def test_the_printed_command_works(convert):
+    weights = read_state_dict('clip')
+    torch.save(dict(model=dict(weights), args=Namespace(lr=1), where=Path('x')), 'my odd.pth')
+    with pytest.raises(SystemExit) as stopped:
+        convert('my odd.pth', 'x.pth', '--stand-in', 'argparse.Namespace')
+    command = shlex.split(str(stopped.value).split('\n')[-1])
+    assert command[:2] == ['python', 'tools/convert_checkpoint.py']
+    assert 'argparse.Namespace' in command
+    convert(*command[2:])
+    assert len(read_state_dict('weights.safetensors')) == 69
+    names = command[command.index('--stand-in') + 1:]
+    convert('my odd.pth', 'y.pth', *(word for name in names for word in ('--stand-in', name)))

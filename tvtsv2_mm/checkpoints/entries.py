@@ -22,6 +22,8 @@ from .layouts import LAYOUTS
 # What wrappers put into names, anywhere: DDP, torch.compile, FSDP.
 WRAPPERS = ('module', '_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module')
 AVERAGED = {'ema', 'avg', 'averaged', 'average', 'swa', 'shadow'}
+# Numbers that averaging (of torch, mmengine and others) keeps beside the weights.
+COUNTERS = ('n_averaged', 'steps', 'step', 'initted', 'num_updates')
 # What may be zero throughout: time attention starts with it.
 _MAY_BE_ZERO = re.compile(r'bias$|timeattn|temporal_embedding')
 _DEPTH = 4
@@ -93,7 +95,7 @@ def take_weights(content: Mapping, *,
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
         if prefix is None and _of_optimizer(name):
             others[f'{name.split(".")[0]}.*'] += 1
-        elif prefix is None and value.numel() == 1:
+        elif value.numel() == 1 and (prefix is None or name in COUNTERS):
             dropped[key] = 'one number beside the names of the model'
         elif prefix not in (None, chosen.prefix):
             others[f'{prefix}*'] += 1

@@ -48,10 +48,13 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
         CheckpointError: it is damaged, needs more than ``weights_only=True`` allows, or its weights
             are not finite.
     """
-    content, _ = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
+    content, report = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         # mmengine runs this text when it resumes; only files of its predecessors have it.
         content['meta'].pop('config', None)
+    if report is not None:
+        print_log(f'{filename}: {"; ".join(report_lines(report))}', logger='current',
+                  level=logging.WARNING if report['notes'] else logging.INFO)
     return content
 
 
@@ -177,8 +180,6 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
         report['notes'].append(
             f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
             f'model: {some(report["zero"])}')
-    print_log(f'{path}: {"; ".join(report_lines(report))}', logger='current',
-              level=logging.WARNING if report['notes'] else logging.INFO)
     recorded = getattr(taken, '_metadata', {}).get('', {})
     content['state_dict'] = OrderedDict(taken)
     content['state_dict']._metadata = {'': dict(

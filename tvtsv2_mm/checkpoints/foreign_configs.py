@@ -13,6 +13,7 @@ from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
 
 from .description import ACTIVATIONS, CLIP_MEAN, CLIP_STD, FIELDS, RECORD, Description
 from .errors import CheckpointError
+from .kinds import check_kind
 
 
 def read_description(file: Path, *, with_folder: bool) -> Description | None:
@@ -27,7 +28,7 @@ def read_description(file: Path, *, with_folder: bool) -> Description | None:
         CheckpointError: the config is damaged, or says something that is not implemented here: no
             model would be built that gives other numbers than the original.
     """
-    if file.suffix == '.safetensors' and file.is_file():
+    if file.is_file() and check_kind(file) == 'safetensors':
         with safe_open(file, 'pt') as opened:
             record = (opened.metadata() or {}).get(RECORD)
         if record is not None:

@@ -99,7 +99,7 @@ def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: P
     source: Any = file
     if outline.script:
         source = _without_code(file)
-    elif zipped and mmap is not None:
+    elif zipped and mmap is not None and mmap.suffix != '.safetensors':  # torch goes by that name
         source = mmap
     with torch.serialization.safe_globals(allowed):
         _check_names(outline, stand_ins)

@@ -2,6 +2,7 @@ import io
 import json
 import tarfile
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from torch import nn
 
 import tvtsv2_mm  # noqa: F401 (its mends, in the processes of run_ranks too)
 from tests.helpers import run_ranks
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 
 
 @MODELS.register_module()
@@ -164,3 +167,14 @@ def _two_ranks(rank, world_size, index, folder):
 
 def test_two_ranks_with_different_workers(index, tmp_path):
     run_ranks(2, _two_ranks, index, tmp_path)
+
+
+@pytest.mark.parametrize(('checkpoint', 'message'), [
+    (dict(state_dict={}), 'no meta with epoch, iter'),
+    (dict(meta=dict(epoch='1', iter=3)), 'no meta with epoch, iter'),
+    (dict(meta=dict(epoch=1, iter=3), data_position=[1]), 'no data_position with epoch, batch')])
+def test_what_is_no_checkpoint_of_a_run(checkpoint, message):
+    hook = ResumeDataHook()
+    with pytest.raises(CheckpointError, match=message):
+        hook.after_load_checkpoint(SimpleNamespace(_resume=True), checkpoint)
+    hook.after_load_checkpoint(SimpleNamespace(_resume=False), checkpoint)
