@@ -24,6 +24,17 @@ def test_other_encodings_are_refused_with_their_line(tmp_path):
         list(read_lines(tmp_path / 'none'))
 
 
+@pytest.mark.parametrize('content', ['a,b\n'.encode('utf-16-le'), 'ü\0'.encode('utf-16'), b'a,b\0'])
+def test_nul_characters_are_refused(tmp_path, content):
+    path = tmp_path / 'a.csv'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'a\.csv is not a text file in UTF-8: it has NUL'):
+        list(read_lines(path))
+    if content[1] == 0:
+        with pytest.raises(ValueError, match=r'a\.csv is not a text file'):
+            list(read_csv(path, columns=('a', )))
+
+
 def test_a_name_listed_twice(tmp_path):
     (tmp_path / 'a.txt').write_text('run\nwalk\n\n run \n')
     with pytest.raises(ValueError, match=r"a\.txt, line 4: 'run' is listed already \(.*line 1\)"):

@@ -14,6 +14,7 @@ from typing import Any
 _MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
           (codecs.BOM_UTF16_BE, 'utf-16'))
+_HAS_NUL = '{} is not a text file in UTF-8: it has NUL characters (UTF-16 without its mark?)'
 
 
 def read_text(path: str | Path) -> str:
@@ -24,9 +25,12 @@ def read_text(path: str | Path) -> str:
         ValueError: It is neither UTF-8, nor UTF-16 or UTF-32 with a mark.
     """
     try:
-        return Path(path).read_text(encoding=_encoding(path))
+        text = Path(path).read_text(encoding=_encoding(path))
     except UnicodeError as error:
         raise _not_text(path, error) from None
+    if '\0' in text:
+        raise ValueError(_HAS_NUL.format(path))
+    return text
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[str, str]]:
@@ -109,7 +113,10 @@ def _encoding(path: str | Path) -> str:
         raise FileNotFoundError(f'there is no file {path}')
     with Path(path).open('rb') as file:
         start = file.read(4)
-    return next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
+    encoding = next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
+    if encoding.startswith('utf-8') and b'\0' in start:
+        raise ValueError(_HAS_NUL.format(path))
+    return encoding
 
 
 def _not_text(path: str | Path, error: UnicodeError) -> ValueError:

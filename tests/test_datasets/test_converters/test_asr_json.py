@@ -73,13 +73,13 @@ def test_vosk(tmp_path, key):
     {'a': 1}, [1], 3, [{'content': 'x'}], {'segments': [{'text': 'x'}]},
     {'segments': [{'start': 0, 'end': 1, 'text': 'x', 'words': [{'w': 'x'}]}]}])
 def test_something_else(tmp_path, content):
-    with pytest.raises(DropRecord, match='neither the json of Whisper nor that of vosk'):
+    with pytest.raises(DropRecord, match='not the json of a speech recogniser that is known'):
         read(tmp_path, content)
 
 
 def test_no_json(tmp_path):
     (tmp_path / 'a.json').write_text('{')
-    with pytest.raises(DropRecord, match='neither'):
+    with pytest.raises(DropRecord, match='not the json'):
         read_asr_json(tmp_path / 'a.json')
 
 
@@ -151,6 +151,9 @@ def test_milliseconds(tmp_path):
         result = read(tmp_path, {'words': MILLISECONDS, **form})
         assert result['words'] == [['go', 0.25, 0.5], ['left', 7.0, 7.4]]
         assert result['meta']['source'] == 'assemblyai'
+    utterances = [{'text': 'go left', 'start': 250, 'end': 7400, 'words': MILLISECONDS}]
+    assert read(tmp_path, {'status': 'completed', 'words': None, 'utterances': utterances})[
+        'words'] == result['words']
     for unclear in ({'words': MILLISECONDS}, {'segments': MILLISECONDS}, {'words': [
             word | {'start': float(word['start'])} for word in MILLISECONDS]}):
         with pytest.raises(DropRecord, match='milliseconds'):
@@ -174,5 +177,5 @@ def test_odd_files(tmp_path):
                     b'[{"text": "a", "start": "0", "end": "1"}]',
                     b'[{"text": "a", "start": true, "end": false}]'):
         path.write_bytes(content)
-        with pytest.raises(DropRecord, match='neither'):
+        with pytest.raises(DropRecord, match='not the json'):
             read_asr_json(path)

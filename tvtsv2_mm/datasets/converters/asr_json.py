@@ -37,7 +37,8 @@ def read_asr_json(path: Path) -> dict:
     - ``chunks`` with pairs under ``timestamp``, of the pipeline of transformers;
     - lists with ``start`` and ``duration``, of youtube-transcript-api;
     - vosk: a list of results, each with its words under ``result`` or ``words``;
-    - AssemblyAI: ``words`` in whole milliseconds, beside a ``status`` or an ``audio_duration``.
+    - AssemblyAI: ``words`` (or those of ``utterances``) in whole milliseconds, beside a
+      ``status`` or an ``audio_duration``.
 
     Where there are words, words are given; else segments. Words without times (WhisperX cannot time
     numerals, nor segments that it fails to align) are spread between their neighbours; ``meta``
@@ -68,7 +69,7 @@ def read_asr_json(path: Path) -> dict:
             return {'segments': tidy((' '.join(texts), *times) for texts, *times in arranged),
                     'meta': with_remarks(meta, remarks)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DropRecord('it is neither the json of Whisper nor that of vosk') from error
+        raise DropRecord('it is not the json of a speech recogniser that is known') from error
     _check_times(timed)
     filled, num_spread = fill(timed)
     result = tidy(filled, remarks)
@@ -91,7 +92,8 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
                       for chunk in content['chunks']]
             by_word = all(len(chunk['text'].split()) <= 1 for chunk in chunks)
             return 'transformers', *(([], chunks) if by_word else (chunks, []))
-        words = content.get('words')
+        words = content.get('words') or [
+            word for part in content.get('utterances') or () for word in part['words']]
         if words and ('audio_duration' in content or 'status' in content) and all(
                 type(word[key]) is int for word in words for key in ('start', 'end')):
             return 'assemblyai', [], [word | {key: word[key] / 1000 for key in ('start', 'end')}

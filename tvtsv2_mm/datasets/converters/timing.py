@@ -172,7 +172,7 @@ def fill(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
         if start is not None and end is not None:
             timed += spread(waiting, last, max(last, start))
             num_spread += len(waiting)
-            waiting, last = [], end
+            waiting, last = [], max(start, end)
             timed.append((text, start, end))
         elif text.strip():
             waiting.append(text)
