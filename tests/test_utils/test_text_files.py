@@ -41,6 +41,12 @@ def test_a_name_listed_twice(tmp_path):
         read_names(tmp_path / 'a.txt')
 
 
+def test_blanks_and_blank_lines_of_a_csv(tmp_path):
+    (tmp_path / 'a.csv').write_text('\npath, caption\na.mp4, "a dog, running"\n\n')
+    assert list(read_csv(tmp_path / 'a.csv', columns=('path', 'caption'))) == [
+        (f'{tmp_path / "a.csv"}, line 3', {'path': 'a.mp4', 'caption': 'a dog, running'})]
+
+
 @pytest.mark.parametrize(('rows', 'line'), [
     ('a,x\nb,"y\nc,z\n', 3),
     # The next quote ends it, and something stands behind.
@@ -57,6 +63,7 @@ def test_a_quote_that_is_not_closed_is_named_where_it_begins(tmp_path, rows, lin
     ('a,b\n1,2\n\n1,2,3\n', r'line 4: another number of fields'),
     ('a,b\n1\n', r'line 2: another number of fields'),
     ('a, a\n', 'has the column a more than once'),
+    ('a;b\n1;2\n', r'no column a; it has a;b \(its fields are to be separated by commas'),
     ('', r'no column a; it has none \(look\)'),
 ])
 def test_rows_that_do_not_fit(tmp_path, text, message):

@@ -6,6 +6,7 @@ are refused, not guessed. Errors name file and line.
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
     """
     start = 1
     with Path(path).open(encoding=_encoding(path), newline='') as file:
-        rows = csv.reader(file, strict=True)
+        rows = csv.reader(file, strict=True, skipinitialspace=True)
         try:
-            header = [name.strip() for name in next(rows, ())]
+            header = [name.strip() for name in next(filter(None, rows), ())]
             _check_header(path, header, columns, hint)
             start = rows.line_num + 1
             for fields in rows:
@@ -101,6 +102,8 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
 def _check_header(path: str | Path, found: list[str], columns: Sequence[str], hint: str) -> None:
     missing = [column for column in columns if column not in found]
     if missing:
+        if len(found) == 1 and re.search('[;\t|]', found[0]):
+            hint = 'its fields are to be separated by commas'
         raise ValueError(f'{path} has no column {", ".join(missing)}; it has '
                          f'{", ".join(found) or "none"}' + (hint and f' ({hint})'))
     twice = [column for column in found if column and found.count(column) > 1]
