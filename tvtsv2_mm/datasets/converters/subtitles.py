@@ -44,7 +44,7 @@ _TAG = re.compile(
     r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
     r'|<(?:v|lang)(?:\.[^\s<>]*)?\s[^<>]*>'
     rf'|<{_CLOCK}>'
-    r'|{\\[^}]*}', re.IGNORECASE)
+    r'|{\\[^{}]*}', re.IGNORECASE)
 # Of SubStation: a colour or a style begins; it ends.
 _STYLE_ON = re.compile(r'{\\(?:1?c&|[bius]1)[^}]*}', re.IGNORECASE)
 _STYLE_OFF = re.compile(r'{\\(?:1?c|r[^}]*|[bius]0)}', re.IGNORECASE)
@@ -124,8 +124,7 @@ def _events(text: str, numbered: bool) -> list:
                 raise DropRecord('a line with "-->" has not the two times of a cue',
                                  place=f'line {number}')
             start, end = (pysubs2.time.ms_to_str(
-                1000 * clock_seconds(time.replace(',', '.')), fractions=True)
-                          for time in match.groups())
+                1000 * clock_seconds(time), fractions=True) for time in match.groups())
             prepared += [*([] if numbered else behind), f'{start} --> {end}', _MARK]
         # More than one blank line is one: its patterns take quadratic time over many.
         elif line or prepared[-1]:
@@ -171,7 +170,8 @@ def _styled_words(text: str) -> list[tuple[str, str]]:
         elif _STYLE_OFF.fullmatch(tag[0]):
             opened = []
         elif _STYLE_ON.fullmatch(tag[0]) or not tag[0].startswith('{'):
-            opened = [*opened, tag[0].lower()]
+            # Nobody opens more; a hostile file that does would take quadratic time.
+            opened = [*opened, tag[0].lower()][-8:]
     words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
              if not blank]
     return [(''.join(letter for letter, _ in word),
@@ -271,7 +271,7 @@ def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[
     """Words of a line such as ``so<00:01.92><c> it</c>``: a part starts at the tag before it."""
     # Split at a pattern with a group: text, time, text, time, ..., text.
     parts = _TIME_TAG.split(line)
-    starts = [start, *(clock_seconds(time.replace(',', '.')) for time in parts[1::2])]
+    starts = [start, *map(clock_seconds, parts[1::2])]
     timed = [(text, begin) for part, begin in zip(parts[::2], starts, strict=True)
              if (text := _plain(part))]
     given = [begin for _, begin in timed]

@@ -42,15 +42,15 @@ def seconds(value: float | None) -> float | None:
 
 
 def clock_seconds(time: float | str) -> float:
-    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss.s``.
+    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``.
 
     Examples:
-        >>> clock_seconds('1:00:02.5')
+        >>> clock_seconds('1:00:02,5')
         3602.5
     """
     total = 0.0
     for part in str(time).split(':'):
-        total = 60 * total + float(part)
+        total = 60 * total + float(part.replace(',', '.'))
     return total
 
 
