@@ -73,8 +73,7 @@ def read_asr_json(path: Path) -> dict:
         raise DropRecord('it is not the json of a speech recogniser that is known') from error
     lost = _num_spoken(segment.get('text') for segment in segments) - _num_spoken(
         text for text, _, _ in timed)
-    if lost > 0:
-        remarks['words of segments that are not among those with times: left out'] += lost
+    remarks += Counter({'words of segments that are not among those with times: left out': lost})
     timed = with_ends(timed, remarks)
     _check_times(timed)
     filled, num_spread = fill(timed)
@@ -111,9 +110,8 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
         return 'whisper', *(([], content) if 'word' in content[0] else (content, []))
     words = [word for result in content for word in result.get('result', result.get('words')) or ()]
     silent = [result for result in content if not (result.get('result') or result.get('words'))]
-    lost = sum(len(result['text'].split()) for result in silent)
-    if lost:
-        remarks['words without a time: left out'] += lost
+    remarks += Counter({'words without a time: left out': sum(
+        len(result['text'].split()) for result in silent)})
     return 'vosk', [], words
 
 

@@ -94,18 +94,18 @@ def _cues(text: str, remarks: Remarks) -> list[Cue]:
     webvtt = text.lstrip().startswith('WEBVTT')
     before = list(filter(str.strip, takewhile(lambda line: '-->' not in line, text.split('\n'))))
     numbered = not webvtt and bool(before) and before[-1].strip().isdecimal()
-    if not webvtt:
-        _count_outside(before[:len(before) - numbered], remarks)
+    outside = [] if webvtt else before[:len(before) - numbered]
     events = _events(text, numbered)
     cues = []
     for number, event in enumerate(events, 1):
         payload = event.text.replace(_COLON, ':').split(r'\N')[1:None if numbered else -1]
         if webvtt:
             ended = payload.index('') if '' in payload else len(payload)
-            _count_outside(_unnamed(payload[ended:], number == len(events)), remarks)
+            outside += _unnamed(payload[ended:], number == len(events))
             payload = payload[:ended]
         lines = [part for line in payload for part in _LINE_BREAK.split(line) if _plain(part)]
         cues.append((lines, event.start / 1000, event.end / 1000))
+    remarks += Counter({'lines that belong to no cue: left out': len(outside)})
     return cues
 
 
@@ -141,11 +141,6 @@ def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
         blocks.pop()
     return [line for block in blocks for line in block
             if not block[0].startswith(('NOTE', 'STYLE', 'REGION'))]
-
-
-def _count_outside(lines: Sequence[str], remarks: Remarks) -> None:
-    if lines:
-        remarks['lines that belong to no cue: left out'] += len(lines)
 
 
 def _plain(line: str) -> str:

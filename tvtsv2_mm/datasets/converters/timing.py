@@ -22,8 +22,6 @@ LONGEST_WORD_S = 1.0
 # A cue of which only the start is known lasts until the next one, but not longer.
 LONGEST_CUE_S = 5.0
 
-BEYOND_THE_END = 'words beyond the end of the video: left out'
-
 
 def seconds(value: float | None) -> float | None:
     """A time as far as it is known: recognisers write null or NaN where there is none.
@@ -145,7 +143,7 @@ def in_video(annotation: dict) -> dict:
         if said:
             kept.append([' '.join(said), start, min(end, duration)])
         if len(said) < len(words):
-            remarks[BEYOND_THE_END] += len(words) - len(said)
+            remarks['words beyond the end of the video: left out'] += len(words) - len(said)
         elif end > duration:
             remarks[f'{key} partly beyond the end of the video: they end there'] += 1
     if not kept:
