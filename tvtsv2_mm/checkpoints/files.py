@@ -213,7 +213,8 @@ def _read_index(index: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
     for shard in shards:
-        if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard:
+        if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard or (
+                index.parent / shard).is_dir():
             raise CheckpointError(f'{index} names a file outside its folder: {str(shard)[:200]}')
         if shard.endswith('.index.json'):
             raise CheckpointError(f'{index} names another index as a shard: {shard[:200]}')
