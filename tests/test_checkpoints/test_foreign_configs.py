@@ -288,6 +288,25 @@ def test_own_checkpoints_tell_their_model(tmp_path):
         load_checkpoint(MODELS.build(config), str(tmp_path / 'own.pth'))
 
 
+def test_labels_are_not_read(tmp_path):
+    """The library makes a name for each."""
+    hugging_face().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / 'config.json').read_text())
+    for part in (config, config['vision_config']):
+        part['num_labels'] = 'a thousand millions'
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    assert inspect_checkpoint(tmp_path).config['backbone']['heads']
+
+
+def test_what_was_read_can_be_saved_and_read_by_anybody(tmp_path):
+    hugging_face(vision=dict(hidden_act='gelu')).save_pretrained(tmp_path)
+    (tmp_path / 'again').mkdir()
+    path = tmp_path / 'again' / 'weights.pth'
+    torch.save(read_state_dict(tmp_path), path)
+    torch.load(path, weights_only=True)
+    assert inspect_checkpoint(path).config == inspect_checkpoint(tmp_path).config
+
+
 def test_a_bare_file_says_what_it_cannot_tell(tmp_path):
     made = make_open_clip()
     save_file(made[0].state_dict(), tmp_path / 'bare.safetensors')

@@ -1,7 +1,7 @@
 """What decides a CLIP's numbers beside its tensors: heads, activations, eps, pooling, pixels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -61,14 +61,18 @@ class Description:
 
     @classmethod
     def from_record(cls, record: Any, source: str) -> 'Description':
-        """Read what :meth:`record` gave; a description is what it is.
+        """Read what :meth:`record` or :meth:`plain` gave.
 
         Raises:
             CheckpointError: there is something else in it.
         """
-        if isinstance(record, cls):
-            return record
-        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS):
+        notes: Any = ()
+        if isinstance(record, Mapping):
+            source, notes = str(record.get('source', source)), record.get('notes', ())
+            record = {name: values for name, values in record.items()
+                      if name not in ('source', 'notes')}
+        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS) or not isinstance(
+                notes, list | tuple):
             raise CheckpointError(f'{source} describes no model: its parts are not among '
                                   f'{", ".join(FIELDS)}')
         for part, values in record.items():
@@ -76,7 +80,12 @@ class Description:
                 raise CheckpointError(f'{source}: {part} must be arguments by name')
             for name, value in values.items():
                 _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
-        return cls(**{part: dict(values) for part, values in record.items()}, source=source)
+        return cls(**{part: dict(values) for part, values in record.items()}, source=source,
+                   notes=tuple(map(str, notes)))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it in plain types, for weights in memory: ``torch.save`` may meet it."""
+        return asdict(self)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What no tensor tells, in plain types, to be written into a file."""

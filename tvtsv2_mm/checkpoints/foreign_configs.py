@@ -85,6 +85,13 @@ class _Config:
         return replace(Description.from_record(parts, self.source), notes=description.notes)
 
 
+def _without_labels(values: dict) -> dict:
+    """Without the classes of a classifier: the library makes a name for each of ``num_labels``."""
+    return {name: _without_labels(value) if isinstance(value, dict) else value
+            for name, value in values.items()
+            if name not in ('num_labels', 'id2label', 'label2id')}
+
+
 _HUGGING_FACE_KINDS = ('clip', 'metaclip_2', 'clipseg', 'clip_vision_model')
 
 
@@ -100,7 +107,8 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
     if kind == 'clip_vision_model' and 'CLIPVisionModel' in (values.get('architectures') or ()):
         raise config.refuse('architectures', 'has no projection into the space of texts: take a '
                             'CLIPVisionModelWithProjection')
-    plain = {name: value for name, value in values.items() if name != 'model_type'}
+    plain = _without_labels({name: value for name, value in values.items()
+                             if name != 'model_type'})
     try:
         if kind == 'clip_vision_model':
             vision, text = CLIPVisionConfig.from_dict(plain), None

@@ -335,4 +335,4 @@ def _one_error(message: str, kind: type[Exception]) -> Iterator[None]:
             yield
     except CheckpointException as error:
         first = next(iter(error.failures.values()))[0]
-        raise kind(f'{message}: {first}') from error
+        raise kind(f'{message}: {str(first) or repr(first)}') from error

@@ -281,6 +281,16 @@ def test_only_the_last_folders_are_kept(runs, folder):
         'iter_4.pth', 'iter_6.pth', 'iter_8.pth']
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    runner = build(tmp_path)
+    runner.strategy.prepare(runner.model, optim_wrapper=runner.optim_wrapper)
+    with torch.no_grad():
+        next(runner.strategy.model.parameters()).fill_(float('nan'))
+    runner.strategy.save_checkpoint(str(tmp_path / 'x.pth'))
+    with pytest.raises(CheckpointError, match=r'x\.pth: .* not finite'):
+        runner.strategy.load_checkpoint(str(tmp_path / 'x.pth'))
+
+
 def test_resume_says_what_is_missing(runs, folder, tmp_path):
     checkpoint = folder / 'sharded' / 'iter_8.pth'
     runner = build(tmp_path, resume=True, load_from=str(checkpoint), model=dict(sorting_head=None))

@@ -42,7 +42,8 @@ from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
 
 FORMATS = ('npy', 'safetensors', 'parquet')
-_SHARD = re.compile(r'parts/\d{8}\.(npy|safetensors|parquet)')
+_SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')
+_MOST_VALUES_PER_BYTE = 100
 _ROW = dict(video=str, shard=_SHARD, row=int)
 _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
@@ -212,12 +213,25 @@ def _read_shard(path: Path) -> np.ndarray:
         elif path.suffix == '.safetensors':
             array = load_file(path)['features']
         else:
-            _, parquet = _pyarrow()
-            column = parquet.read_table(path, columns=['features'])['features'].combine_chunks()
-            array = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+            array = _read_parquet(path)
         if array.dtype != np.float32 or array.ndim != 2 or not np.isfinite(array).all():
             raise ValueError(f'{array.dtype} {array.shape} is no finite float32 (videos, E)')
     return array
+
+
+def _read_parquet(path: Path) -> np.ndarray:
+    arrow, parquet = _pyarrow()
+    table = parquet.ParquetFile(path)
+    groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+    declared = max((sum(group.column(i).num_values for group in groups)
+                    for i in range(table.metadata.num_columns)), default=0)
+    # Features hardly get smaller; what does takes a million times its size.
+    if declared > _MOST_VALUES_PER_BYTE * path.stat().st_size:
+        raise ValueError(f'it declares {declared} values, and has {path.stat().st_size} bytes')
+    column = table.read(['features'])['features'].combine_chunks()
+    if not arrow.types.is_fixed_size_list(column.type) or column.null_count:
+        raise ValueError(f'its features are {column.type}, not one vector of a fixed size a video')
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:

@@ -27,6 +27,8 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.entries import check_values
+from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
 from tvtsv2_mm.checkpoints.sharded import (
     is_sharded,
@@ -241,6 +243,9 @@ class FullyShardStrategy(SingleDeviceStrategy):
                  if name.startswith('state_dict.')}
         if {name: value.shape for name, value in own.items()} == saved:
             load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
+            with naming(folder):
+                check_values({name: value.to_local() if isinstance(value, DTensor) else value
+                              for name, value in own.items()})
         else:
             self.load_model_state_dict(load_from_disk(folder)['state_dict'], **options)
         checkpoint = read_run_state(folder) | dict(state_dict=own)
