@@ -107,3 +107,6 @@ def test_data_root_moves_what_lies_below_it():
 def test_a_list_is_no_section():
     with pytest.raises(ConfigError, match=r'log_processor\.b: this is a list; give one, or'):
         apply_overrides(Config(dict(log_processor=dict(b=[1]))), {'log_processor.b': dict(c=1)})
+    cfg = Config(dict(model=dict(prompts=['a {}'])))
+    apply_overrides(cfg, {'model.prompts': 'paper'})
+    assert cfg.model.prompts == 'paper'

@@ -193,7 +193,8 @@ def _check_kind(key: str, old: Any, new: Any) -> None:
     if isinstance(old, Mapping) and isinstance(new, str | Number):
         raise ConfigError(f'{key}: this is a section ({", ".join(map(str, old))}), and cannot be '
                           f'{new!r}; name one of its keys')
-    if isinstance(old, list | tuple) and isinstance(new, Mapping | str):
+    if isinstance(old, list | tuple) and (isinstance(new, Mapping) or (
+            isinstance(new, str) and any(isinstance(entry, Mapping) for entry in old))):
         raise ConfigError(f'{key}: this is a list; give one, or name an entry: {key}.0=...')
 
 
