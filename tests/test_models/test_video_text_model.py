@@ -161,6 +161,12 @@ def test_errors(model, model_cfg, inputs):
         VideoTextModel(backbone=model_cfg['backbone']).encode_text(inputs['tokens'])
 
 
+def test_parts_of_differing_widths(model_cfg):
+    model_cfg['neck']['embed_dim'] //= 2
+    with pytest.raises(ValueError, match=r'the same in all parts: backbone\.embed_dim=\d+, neck'):
+        VideoTextModel(**model_cfg)
+
+
 def test_own_weights_into_a_linear_probe(model, model_cfg):
     probe = VideoTextModel(
         backbone=model_cfg['backbone'],

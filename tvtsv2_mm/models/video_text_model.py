@@ -68,6 +68,12 @@ class VideoTextModel(BaseModel):
         self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
         self.sorting_head = sorting_head and MODELS.build(sorting_head)
         self.cls_head = cls_head and MODELS.build(cls_head)
+        widths = {name: part['embed_dim'] for name, part in dict(
+            backbone=backbone, neck=neck, sorting_head=sorting_head, cls_head=cls_head).items()
+            if part and 'embed_dim' in part}
+        if len(set(widths.values())) > 1:
+            raise ValueError('embed_dim must be the same in all parts: ' + ', '.join(
+                f'{name}.embed_dim={width}' for name, width in widths.items()))
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
         # Whether a loss was asked for since: weights may be others now.

@@ -57,6 +57,8 @@ class PartiallyFrozenTextEncoder(BaseModule):
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        if width % heads:
+            raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
         if not 0 <= frozen_layers <= layers:
             raise ValueError(
                 f'frozen_layers must lie in 0..{layers} (the number of layers), '
