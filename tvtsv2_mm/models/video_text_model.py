@@ -18,6 +18,7 @@ from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, descripti
 from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
 from .micro_batches import Encoded, encode_in_micro_batches
 
@@ -94,6 +95,8 @@ class VideoTextModel(BaseModel):
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
+        if any('num_cut_texts' in sample for sample in data_samples or ()):  # by TokenizeText
+            check_reads_clip(self.neck)
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':

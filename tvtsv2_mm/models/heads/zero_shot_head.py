@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.registry import MODELS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 from .prompts import read_classes, read_prompts
 
@@ -56,6 +56,7 @@ class ZeroShotHead(BaseModule):
         """(C, E) l2-normalised class embeddings; ``encode_text`` as in :meth:`predict`."""
         texts = [prompt.replace('{}', name) for name in self.classes for prompt in self.prompts]
         module = getattr(encode_text, '__self__', encode_text)
+        check_reads_clip(module)
         if not isinstance(module, nn.Module):  # nobody knows what its weights are
             return self._encode(texts, encode_text, device)
         precision = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)
