@@ -41,6 +41,13 @@ def test_a_name_listed_twice(tmp_path):
         read_names(tmp_path / 'a.txt')
 
 
+def test_captions_of_several_lines(tmp_path):
+    rows = 'a,1,"Red, round, shiny.\nIt rolls, on, and on."\n'
+    (tmp_path / 'a.csv').write_text(f'path,split,caption\n{rows}')
+    [(_, row)] = read_csv(tmp_path / 'a.csv', columns=('path', ))
+    assert row['caption'].endswith('and on.')
+
+
 def test_blanks_and_blank_lines_of_a_csv(tmp_path):
     (tmp_path / 'a.csv').write_text('\npath, caption\na.mp4, "a dog, running"\n\n')
     assert list(read_csv(tmp_path / 'a.csv', columns=('path', 'caption'))) == [
@@ -63,6 +70,7 @@ def test_a_quote_that_is_not_closed_is_named_where_it_begins(tmp_path, rows, lin
     ('a,b\n1,2\n\n1,2,3\n', r'line 4: another number of fields'),
     ('a,b\n1\n', r'line 2: another number of fields'),
     ('a, a\n', 'has the column a more than once'),
+    ('a,b,c\n1,2,"x\n2,2,y\n3,2,z"\n', r"line 2: a field holds the row '2,2,y'; is a quote"),
     ('a;b\n1;2\n', r'no column a; it has a;b \(its fields are to be separated by commas'),
     ('', r'no column a; it has none \(look\)'),
 ])

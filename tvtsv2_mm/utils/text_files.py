@@ -66,14 +66,14 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
     Args:
         path: The file; its first row names the columns.
         columns: Those that must be there.
-        allow_ragged: Give out rows with another number of fields than the header too; all fields
-            of such a row are under None besides.
+        allow_ragged: Give out rows with another number of fields than the header too, and those
+            that have swallowed others; all fields of such a row are under None besides.
         hint: What to do about a missing column.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no text, a column is missing or there twice, a quote is not closed, or a
-            row has another number of fields.
+            row has another number of fields or others within.
     """
     start = 1
     with Path(path).open(encoding=_encoding(path), newline='') as file:
@@ -85,11 +85,15 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
             for fields in rows:
                 where, start = f'{path}, line {start}', rows.line_num + 1
                 row = dict(zip(header, fields, strict=False))
-                if len(fields) != len(header):
-                    if not fields:
-                        continue
+                if not fields:
+                    continue
+                swallowed = _swallowed(fields, len(header))
+                if swallowed or len(fields) != len(header):
                     if not allow_ragged:
-                        raise ValueError(f'{where}: another number of fields than in the header')
+                        raise ValueError(
+                            f'{where}: a field holds the row {swallowed[0]!r}; is a quote (") not '
+                            'closed?' if swallowed else
+                            f'{where}: another number of fields than in the header')
                     row[None] = fields
                 yield where, row
         except UnicodeError as error:
@@ -97,6 +101,16 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
         except csv.Error as error:
             raise ValueError(f'{path}, line {start}: the row that begins here cannot be read '
                              f'({error}); is a quote (") not closed?') from None
+
+
+def _swallowed(fields: list[str], width: int) -> list[str]:
+    """Rows within fields: a quote that is not closed goes on to the next one, some rows later.
+
+    A caption may have several lines, and commas: told by the number of them, and by the first
+    field, an id or a path.
+    """
+    return [line for field in fields for line in field.split('\n')[1:]
+            if width > 2 and line.count(',') == width - 1 and ' ' not in line.partition(',')[0]]
 
 
 def _check_header(path: str | Path, found: list[str], columns: Sequence[str], hint: str) -> None:
