@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import types
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -200,14 +201,20 @@ class TestCheckpoints:
         with pytest.raises(pickle.UnpicklingError):
             mmengine_checkpoint.load_url(f'file://{path}', model_dir=str(tmp_path / 'cache'))
 
-    @pytest.mark.parametrize('address', ['', 'file://'])
-    def test_what_a_resumed_run_would_obey_is_left_out(self, tmp_path, address):
+    @pytest.mark.parametrize('address', ['', 'file://', 's3://'])
+    def test_what_a_resumed_run_would_obey_is_left_out(self, tmp_path, address, monkeypatch):
         path = self.save(tmp_path / 'own.pth', {
             'meta': {'config': 'raise SystemExit', 'epoch': 1},
             'message_hub': {'runtime_info': {'best_ckpt': '/home', 'best_ckpt_acc': '/home',
+                                             'keep_ckpt_ids': ['1.pth/../../other'],
                                              'best_score': 1.0}}})
-        loaded = (mmengine_checkpoint.load_url(f'file://{path}', model_dir=str(tmp_path / 'cache'))
-                  if address else self.load(path))
+        if address == 'file://':
+            loaded = mmengine_checkpoint.load_url(
+                f'file://{path}', model_dir=str(tmp_path / 'cache'))
+        else:
+            monkeypatch.setattr('mmengine.fileio.get_local_path',
+                                lambda *_, **__: nullcontext(path))
+            loaded = self.load('s3://own.pth' if address else path)
         assert loaded == {'meta': {'epoch': 1},
                           'message_hub': {'runtime_info': {'best_score': 1.0}}}
 

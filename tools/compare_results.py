@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tvtsv2_mm.apis.compare_results import compare
 from tvtsv2_mm.evaluation.results import read_result
+from tvtsv2_mm.utils.errors import one_error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,9 +25,12 @@ def main() -> None:
     try:
         for given in args.results:
             name, _, path = given.rpartition('=')
-            results.append(read_result(path))
-            config = (results[-1].get('config') or {}).get('file')
-            names.append(name or (Path(config).stem if config else Path(path).stem))
+            result = read_result(path)
+            with one_error(f'{path} is no result file of this version'):
+                config = (result.get('config') or {}).get('file')
+                names.append(name or Path(config or path).stem)
+                compare([result], names[-1:])
+            results.append(result)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     print(compare(results, names, paper=not args.no_paper))

@@ -148,7 +148,11 @@ def load_checkpoints_safely() -> bool:
     checkpoint = importlib.import_module('mmengine.runner.checkpoint')
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
-    checkpoint.CheckpointLoader.register_scheme('', loader=load_from_local, force=True)
+    register = checkpoint.CheckpointLoader.register_scheme
+    register('', loader=load_from_local, force=True)
+    register([r'(\S+\:)?s3://', r'(\S+\:)?petrel://'], loader=load_from_store, force=True)
+    # Its own loader reads what it fetched as any other file, and the package is not to be had.
+    checkpoint.CheckpointLoader._schemes.pop('pavi://', None)
     checkpoint.load_url = load_url
     return True
 
@@ -192,6 +196,13 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return load_from_disk(filename, map_location)
 
 
+def load_from_store(filename: str, map_location: Any = None) -> Any:
+    """Load a file of an object store as one from the disk."""
+    from mmengine.fileio import get_local_path
+    with get_local_path(filename, backend_args=dict(backend='petrel')) as file:
+        return load_from_local(str(file), map_location)
+
+
 def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
              progress: bool = True) -> Any:
     """Download a file, unless it was before, and load it as one from the disk."""
@@ -218,14 +229,20 @@ def _leave_out_what_mmengine_obeys(checkpoint: Any) -> None:
     """Take out what a file must not decide when a run resumes from it.
 
     ``Runner.resume`` runs the text ``meta.config`` (written by mmcv 1) as Python, and
-    CheckpointHook deletes the file or folder that the message hub calls ``best_ckpt``.
+    CheckpointHook deletes the file or folder that the message hub calls ``best_ckpt``, and those
+    whose names have one of ``keep_ckpt_ids``, which are numbers.
     """
-    for path, key in (('meta', ), 'config'), (('message_hub', 'runtime_info'), 'best_ckpt'):
+    for path, key in ((('meta', ), 'config'), (('message_hub', 'runtime_info'), 'best_ckpt'),
+                      (('message_hub', 'runtime_info'), 'keep_ckpt_ids')):
         entries = checkpoint
         for name in path:
             entries = entries.get(name) if isinstance(entries, dict) else None
-        if isinstance(entries, dict):
-            for found in [name for name in entries if str(name).startswith(key)]:
+        if not isinstance(entries, dict):
+            continue
+        for found in [name for name in entries if str(name).startswith(key)]:
+            value = entries[found]
+            if not (key == 'keep_ckpt_ids' and isinstance(value, list)
+                    and all(type(number) is int for number in value)):
                 del entries[found]
 
 

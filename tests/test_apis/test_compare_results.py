@@ -72,6 +72,12 @@ def test_split_counts_come_from_the_preparation_of_this_very_file(tmp_path):
     counts = {'test.jsonl': dict(annotated=9, used=4, missing=5, sha256=file_sha256(path))}
     (tmp_path / 'counts.json').write_text(json.dumps(counts))
     assert describe_split(path, 4, 4)['missing'] == 5
+    for text in ('[1]', '{"test.jsonl": 1}', '[' * 10**5,
+                 json.dumps({'test.jsonl': dict(sha256=file_sha256(path))})):
+        (tmp_path / 'counts.json').write_text(text)
+        with pytest.raises(ValueError, match=r'counts\.json is damaged'):
+            describe_split(path, 4, 4)
+    (tmp_path / 'counts.json').write_text(json.dumps(counts))
     path.write_text('{"changed": 1}\n')
     assert describe_split(path, 4, 4)['missing'] is None
 
@@ -83,7 +89,7 @@ def test_views_and_checkpoint(tmp_path):
     assert views == dict(
         frames=12, sampling='middle', spacing='auto', fps=None, clips=4, crops=3, crop='three',
         crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
-        short_clip='repeat_last')
+        square_pixels=False, short_clip='repeat_last')
     views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
                             dict(type='SampleClipFrames', fps=2)])
     assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)
@@ -121,7 +127,7 @@ def test_result_file(tmp_path):
     assert read_result(tmp_path / 'a' / 'result.json')['metrics'] == dict(raw={'acc/top1': 1.5})
     with pytest.raises(FileNotFoundError, match='result file'):
         read_result(tmp_path / 'none.json')
-    for text in ('{"schema": 0}', '[]', 'no'):
+    for text in ('{"schema": 0}', '[]', 'no', '[' * 10**5, '9' * 5000):
         (tmp_path / 'bad.json').write_text(text)
         with pytest.raises(ValueError, match=r'bad\.json'):
             read_result(tmp_path / 'bad.json')

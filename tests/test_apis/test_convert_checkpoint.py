@@ -35,6 +35,17 @@ def own(tmp_path):
     return model, tmp_path / 'own.pth'
 
 
+def test_an_error_names_the_file_wherever_it_is_found(own, tmp_path):
+    model, path = own
+    weights = model.state_dict()
+    del weights['backbone.proj']
+    torch.save(weights, path)
+    for use in (lambda: inspect_checkpoint(path), lambda: load_checkpoint(model, str(path)),
+                lambda: convert_checkpoint(path, tmp_path / 'x.pth')):
+        with pytest.raises(CheckpointError, match=r'own\.pth: '):
+            use()
+
+
 @pytest.mark.parametrize('target', ['own.pth', 'own.safetensors'])
 @pytest.mark.parametrize('make_foreign', [make_hugging_face, make_open_clip])
 def test_a_clip_becomes_ours(tmp_path, make_foreign, target):

@@ -110,6 +110,7 @@ STEP = 'test_dataloader__dataset__pipeline__OpenVideo'
     {f'{STEP}__backend': EVIL},
     {f'{STEP}__short_side': 10**9},
     {f'{STEP}__no_such_argument': 1},
+    {'test_dataloader__dataset__pipeline__SampleClipFrames__num_clips': 10**6},
     dict(test_dataloader=[1]),
     dict(test_dataloader__dataset__pipeline=[1]),
 ])
@@ -164,7 +165,7 @@ def test_any_text_gives_one_error():
 
 
 @pytest.mark.parametrize('checkpoint', [
-    [1], dict(a=1), {'conv1.weight': 1}, dict(state_dict={'video_model.conv1.weight': 1}),
+    [1], dict(a=1), {1: 2}, {'conv1.weight': 1}, dict(state_dict={'video_model.conv1.weight': 1}),
     dict(state_dict={'video_model.conv1.weight': torch.zeros(2)}), dict(meta=1, state_dict={})])
 def test_other_content_gives_one_error(checkpoint):
     with pytest.raises(ValueError, match=r'x\.pth|unknown checkpoint layout'):

@@ -6,7 +6,6 @@ from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
-from tvtsv2_mm.checkpoints.files import load_from_disk
 
 WEIGHTS = {'a': torch.arange(3.0), 'b.c': torch.ones(2, 2)}
 
@@ -68,10 +67,3 @@ def test_load_from_reads_safetensors(tmp_path):
     layer = torch.nn.Linear(2, 2)
     load_checkpoint(layer, str(path))
     assert layer.weight.sum() == 4
-
-
-def test_text_that_mmengine_would_run_on_resume_is_taken_away(tmp_path):
-    torch.save(dict(state_dict=WEIGHTS, meta=dict(epoch=1, config='import os')), tmp_path / 'x.pth')
-    loaded = load_from_disk(str(tmp_path / 'x.pth'))
-    assert loaded['meta'] == dict(epoch=1)
-    torch.testing.assert_close(dict(loaded['state_dict']), WEIGHTS)

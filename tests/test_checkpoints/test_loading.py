@@ -151,6 +151,7 @@ def test_a_folder_without_weights(tmp_path):
 
 @pytest.mark.parametrize(('index', 'message'), [
     ('{', 'is no index of shards'),
+    ('{"weight_map": {"a": ".."}}', 'names a file outside its folder: ..'),
     (json.dumps(dict(weight_map=dict(a='../x.safetensors'))), 'outside its folder'),
     (json.dumps(dict(weight_map=dict(a='x.safetensors', b='x.safetensors'))),
      'does not hold what model.safetensors.index.json says of it: b'),

@@ -92,6 +92,8 @@ def test_labels(tmp_path):
         ('a b/c d.mp4', 3), ('e.mp4', 0)]
     with pytest.raises(AnnotationError, match='line 2: expected "path label"'):
         load_labels(write(tmp_path, 'a.mp4 3', 'e.mp4'))
+    with pytest.raises(AnnotationError, match='line 1: expected "path label"'):
+        load_labels(write(tmp_path, f'a.mp4 {"9" * 5000}'))
 
 
 @pytest.mark.parametrize(('line', 'message'), [

@@ -65,9 +65,10 @@ def test_many_processes_write_whole_lines(tmp_path):
     assert len(Quarantine(str(file))) == 800
 
 
-def test_a_line_that_is_no_entry(tmp_path):
+@pytest.mark.parametrize('line', ['b.mp4', '[' * 100_000, '{"path": [], "reason": 1}'])
+def test_a_line_that_is_no_entry(tmp_path, line):
     file = tmp_path / 'bad.jsonl'
-    file.write_text('{"path": "a.mp4", "reason": "empty"}\nb.mp4\n')
+    file.write_text(f'{{"path": "a.mp4", "reason": "empty"}}\n{line}\n')
     with pytest.raises(ValueError, match=r'bad\.jsonl, line 2: not an entry of a quarantine list'):
         Quarantine(str(file))
 

@@ -72,6 +72,16 @@ def test_probes_of_one_cache(monkeypatch, tmp_path, capsys):
     assert 'features_knn' in printed and 'paper: TVTSv2 B/16' in printed and '64.7' in printed
 
 
+@pytest.mark.parametrize('changes', [
+    dict(metrics=[1]), dict(metrics=dict(raw=dict(a='x'))), dict(views=[1]), dict(config=5),
+    dict(protocol=[1]), dict(checkpoint=dict(keys=dict(a=1))), dict(split=dict(sha256=5))])
+def test_a_result_file_of_something_else_is_named(tmp_path, monkeypatch, capsys, changes):
+    (tmp_path / 'odd.json').write_text(json.dumps(dict(schema=1, metrics={}) | changes))
+    with pytest.raises(SystemExit):
+        call(monkeypatch, 'compare_results', str(tmp_path / 'odd.json'))
+    assert 'odd.json is no result file of this version' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('text', 'message'), [
     (None, '5 videos are in the train and in the test split'),
     ('waving/../short.mp4 1\n', '1 videos are in the train and in the test split'),

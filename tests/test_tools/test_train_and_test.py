@@ -32,6 +32,15 @@ def test_train_resume_and_test(run, tmp_path):
     losses = MessageHub.get_current_instance().get_scalar('train/loss')
     assert len(losses._log_history) == 8  # the log goes on too, so the buffers were read
 
+    for change in (lambda x: x.update(optimizer=dict(a=1)), lambda x: x.pop('message_hub'),
+                   lambda x: x.update(message_hub=dict(log_scalars=1)),
+                   lambda x: x['optimizer']['param_groups'].clear()):
+        odd = torch.load(checkpoint, weights_only=False)
+        change(odd)
+        torch.save(odd, tmp_path / 'odd.pth')
+        with pytest.raises(SystemExit, match=r'error: no run can go on from odd\.pth'):
+            run('train', CONFIG, '--resume', 'odd.pth')
+
     third = run('train', CONFIG, '--resume', checkpoint, '--cfg-options', 'train_cfg.max_epochs=2')
     for one, other in zip(second.model.parameters(), third.model.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -23,6 +23,7 @@ from tvtsv2_mm.checkpoints import (
 )
 from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
 from tvtsv2_mm.checkpoints.description import RECORD, description_of
+from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.models.video_text_model import describe
 from tvtsv2_mm.registry import MODELS
@@ -70,10 +71,11 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
         CheckpointError: it cannot be read, its layout is unknown, or sizes cannot be told.
     """
     tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
-    layout = detect_layout(tensors)
-    own, unused = convert_names(tensors, layout)
-    told = description_of(tensors, layout=layout.name) | (given or Description())
-    config, assumed = model_config(own, told)
+    with naming(source):
+        layout = detect_layout(tensors)
+        own, unused = convert_names(tensors, layout)
+        told = description_of(tensors, layout=layout.name) | (given or Description())
+        config, assumed = model_config(own, told)
     return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
                       assumed=[*assumed, *told.notes], report=report)
 
@@ -125,17 +127,18 @@ def convert_checkpoint(source: str | Path,
     tensors, file = read_weights(source, weights=weights, stand_ins=stand_ins)
     report = {} if report is None else report
     report['file'] = file
-    layout = detect_layout(tensors)
-    told = description_of(tensors, layout=layout.name) | (given or Description())
-    config = model
-    if model is None:
-        config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
-    parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
-    with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
-        own = MODELS.build(parts)
-    converted = to_own_layout(
-        tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
-    unknown, report['assumed'] = own.check_weights(told, report)
+    with naming(source):
+        layout = detect_layout(tensors)
+        told = description_of(tensors, layout=layout.name) | (given or Description())
+        config = model
+        if model is None:
+            config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
+        parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
+        with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
+            own = MODELS.build(parts)
+        converted = to_own_layout(
+            tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
+        unknown, report['assumed'] = own.check_weights(told, report)
     if model is not None:
         told |= Description(**describe(own))
     elif unknown:

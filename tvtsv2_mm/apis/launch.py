@@ -23,6 +23,7 @@ from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.datasets.annotations import AnnotationError
 from tvtsv2_mm.registry import RUNNERS
+from tvtsv2_mm.utils.errors import one_error
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -133,8 +134,18 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         _distribute_on_cpu(cfg)
 
 
-class _QuietConsole:
-    """Keeps what a Runner tells of itself while it is built for the log file."""
+class _OurRunner:
+    """Builds with its words for the log file alone, and resumes or gives one error."""
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on from a checkpoint; mmengine believes what it says of optimiser and log.
+
+        Raises:
+            CheckpointError: it says something else.
+        """
+        with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
+                       'alone)', CheckpointError):
+            super().resume(filename, *args, **kwargs)
 
     def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with the level DEBUG the console gets everything."""
@@ -157,7 +168,7 @@ def build_runner(cfg: Config) -> Runner:
     if kind is None:
         raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
                           f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
-    runner = type(kind.__name__, (_QuietConsole, kind), {}).from_cfg(cfg)
+    runner = type(kind.__name__, (_OurRunner, kind), {}).from_cfg(cfg)
     if get_rank() == 0:
         for handler in _consoles(runner.logger):
             handler.setLevel(level)

@@ -74,6 +74,7 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
         for step in pipeline:
             TRANSFORMS.build(step)
         _check_size(model, weights)
+        _check_clips(pipeline, model['backbone'])
     return ConfigDict(model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
@@ -86,7 +87,7 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
         ValueError: another layout, or a size that was never published.
         CheckpointError: unknown layout, or what has the names of a release's weights is none.
     """
-    given = {key.removeprefix('module.'): value for key, value in given.items()}
+    given = {str(key).removeprefix('module.'): value for key, value in given.items()}
     layout = detect_layout(given)
     tensors, _ = convert_names(given, layout)
     if layout is not RELEASE:
@@ -200,6 +201,18 @@ def _check_size(model: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
     given = sum(x.numel() for x in weights.values() if isinstance(x, Tensor))
     if described > 2 * given:
         raise ValueError(f'its model has {described} numbers, but there are {given} in the file')
+
+
+def _check_clips(pipeline: list[dict[str, Any]], backbone: dict[str, Any]) -> None:
+    """Before memory is taken for clips: they must be about what the model takes."""
+    given: dict[str, Any] = {}
+    for step in pipeline:
+        given |= step
+    frames = (given.get('num_frames') or 1) * (given.get('num_clips') or 1)
+    own_side = backbone.get('image_size') or 224
+    side = max(given.get(key) or own_side for key in ('short_side', 'size'))
+    if frames * side**2 > 1000 * (backbone.get('num_frames') or 12) * own_side**2:
+        raise ValueError(f'its clips of {frames} frames of {side} pixels are not for its model')
 
 
 def _written_config(checkpoint: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from tvtsv2_mm.utils.errors import one_error
 
 FAILURE = dict(video=str, reason=str)
 
+
 class PartStore:
     """The folder, for writing.
 
@@ -166,7 +167,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(_fits(value.get(key), kind[key]) for key in kind)
     if isinstance(kind, re.Pattern):
         return isinstance(value, str) and kind.fullmatch(value) is not None
-    return isinstance(value, kind)
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _object(text: str) -> dict:

@@ -1,7 +1,8 @@
 """What decides a CLIP's numbers beside its tensors: heads, activations, eps, pooling, pixels."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -29,6 +30,7 @@ UNTOLD = dict(
     neck=('heads', 'activation', 'norm_eps', 'end_token', 'tokenizer'),
     sorting_head=('heads', ),
     data_preprocessor=('mean', 'std'))
+_LARGEST = 1e9
 # Under which a file's metadata hold a description.
 RECORD = 'tvtsv2_mm'
 
@@ -61,14 +63,18 @@ class Description:
 
     @classmethod
     def from_record(cls, record: Any, source: str) -> 'Description':
-        """Read what :meth:`record` gave; a description is what it is.
+        """Read what :meth:`record` or :meth:`plain` gave.
 
         Raises:
             CheckpointError: there is something else in it.
         """
-        if isinstance(record, cls):
-            return record
-        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS):
+        notes: Any = ()
+        if isinstance(record, Mapping):
+            source, notes = str(record.get('source', source)), record.get('notes', ())
+            record = {name: values for name, values in record.items()
+                      if name not in ('source', 'notes')}
+        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS) or not isinstance(
+                notes, list | tuple):
             raise CheckpointError(f'{source} describes no model: its parts are not among '
                                   f'{", ".join(FIELDS)}')
         for part, values in record.items():
@@ -76,7 +82,12 @@ class Description:
                 raise CheckpointError(f'{source}: {part} must be arguments by name')
             for name, value in values.items():
                 _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
-        return cls(**{part: dict(values) for part, values in record.items()}, source=source)
+        return cls(**{part: dict(values) for part, values in record.items()}, source=source,
+                   notes=tuple(map(str, notes)))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it in plain types, for weights in memory: ``torch.save`` may meet it."""
+        return asdict(self)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What no tensor tells, in plain types, to be written into a file."""
@@ -94,9 +105,11 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
     if name == 'neck.end_token' and value is None:
         return  # the highest id
     if fits and kind is tuple:
-        fits = len(value) == 3 and all(type(x) in (int, float) for x in value)
+        fits = len(value) == 3 and all(
+            type(x) in (int, float) and abs(x) < _LARGEST and (x > 0 or name.endswith('mean'))
+            for x in value)
     if fits and kind in (int, float):
-        fits = value >= 0 if name == 'neck.end_token' else value > 0
+        fits = (0 if name == 'neck.end_token' else 1e-12) <= value < _LARGEST
     if not fits:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
@@ -199,4 +212,6 @@ def compare(told: Description, model: Description) -> list[str]:
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):  # levels of 255
         return all(abs(a - b) < 0.01 for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-6)  # 9.999999747378752e-06 is a float32's 1e-5
     return one == other

@@ -49,9 +49,6 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
             are not finite.
     """
     content, report = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
-    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
-        # mmengine runs this text when it resumes; only files of its predecessors have it.
-        content['meta'].pop('config', None)
     if report is not None:
         print_log(f'{filename}: {"; ".join(report_lines(report))}', logger='current',
                   level=logging.WARNING if report['notes'] else logging.INFO)
@@ -166,7 +163,7 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
                        if key in report['beside'] and report['entry']} | dict(state_dict=taken)
         if report is None:
             return content, None
-        report['zero'] = check_values(taken)
+        report |= dict(zero=check_values(taken), path=str(path))
     except CheckpointError as error:
         text = str(error)
         if str(path) in text:
@@ -183,7 +180,7 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
     recorded = getattr(taken, '_metadata', {}).get('', {})
     content['state_dict'] = OrderedDict(taken)
     content['state_dict']._metadata = {'': dict(
-        {RECORD: told} if told else recorded, file=report)}
+        {RECORD: told.plain()} if told else recorded, file=report)}
     return content, report
 
 
@@ -216,7 +213,8 @@ def _read_index(index: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
     for shard in shards:
-        if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard:
+        if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard or (
+                index.parent / shard).is_dir():
             raise CheckpointError(f'{index} names a file outside its folder: {str(shard)[:200]}')
         if shard.endswith('.index.json'):
             raise CheckpointError(f'{index} names another index as a shard: {shard[:200]}')

@@ -124,10 +124,12 @@ def _complete(part: str, sizes: Mapping[str, int], known: Description, assumed: 
     for name, (value, reason) in guesses.items():
         if name not in told:
             assumed.append(f'{part}.{name}={value!r}: {reason}')
-    return {**sizes, **{name: told.get(name, value) for name, (value, _) in guesses.items()}}
+    return {**sizes, **{name: told.get(name, value) for name, (value, _) in guesses.items()
+                        if (name, value) != ('heads', None)}}
 
 
-def _heads(part: str, width: int, known: Description, wide: Mapping[int, int]) -> tuple[int, str]:
+def _heads(part: str, width: int, known: Description,
+           wide: Mapping[int, int]) -> tuple[int | None, str]:
     given = getattr(known, part).get('heads')
     if given is not None:
         if width % given:
@@ -136,9 +138,8 @@ def _heads(part: str, width: int, known: Description, wide: Mapping[int, int]) -
         return given, 'known'
     head_width = wide.get(width, HEAD_WIDTH)
     if width % head_width:
-        raise CheckpointError(
-            f'{part}.heads cannot be told from the tensors: their width {width} is no multiple of '
-            f'{HEAD_WIDTH}, the width of a head in CLIP. Give a config or {part}.heads=NUMBER')
+        return None, (f'cannot be told from the tensors: their width {width} is no multiple of '
+                      f'{HEAD_WIDTH}, the width of a head in CLIP. Give {part}.heads=NUMBER')
     return width // head_width, f'heads of width {head_width}, as in CLIP'
 
 

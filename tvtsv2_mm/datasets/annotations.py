@@ -59,7 +59,7 @@ def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[
     found: dict[str, tuple[int, str]] = {}  # label and place of each video
     for _, where, line in _lines(path):
         *words, label = _text(line, where).strip().rsplit(maxsplit=1) or ['']
-        if not words or not (label.isascii() and label.isdecimal()):
+        if not words or not re.fullmatch('[0-9]{1,9}', label):
             raise AnnotationError(f'{where}: expected "path label" with a label of 0, 1, 2, ..., '
                                   f'found {_text(line, where).strip()!r}')
         [name] = words

@@ -5,6 +5,7 @@ import json
 import os
 
 from tvtsv2_mm.datasets.errors import MissingVideoError, SampleError, UnreadableVideoError
+from tvtsv2_mm.utils.errors import one_error
 
 
 class Quarantine:
@@ -72,10 +73,7 @@ class Quarantine:
                 self._take(line.decode('utf-8', 'surrogateescape'))
 
     def _take(self, line: str) -> None:
-        try:
+        with one_error(f'{self.file}, line {self._num_lines}: not an entry of a quarantine list, '
+                       'such as {"path": "a.mp4", "reason": "the file is empty"}'):
             entry = json.loads(line)
             self._reasons[entry['path']] = entry['reason']
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f'{self.file}, line {self._num_lines}: not an entry of a quarantine list, such as '
-                '{"path": "a.mp4", "reason": "the file is empty"}') from error

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm import __version__
 from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.utils.errors import one_error
 
 SCHEMA = 1
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
@@ -71,6 +72,7 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         short_side=opening.get('short_side'),
         interpolation=opening.get('interpolation', 'nearest'),
         keep_ratio=opening.get('keep_ratio', True),
+        square_pixels=opening.get('square_pixels', False),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', 'repeat_last'))
 
 
@@ -93,9 +95,10 @@ def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) ->
         failed=num_videos - num_evaluated)
     counts_file = ann_file.with_name('counts.json')
     if counts_file.is_file():
-        counts = json.loads(counts_file.read_text('utf-8')).get(ann_file.name, {})
-        if counts.get('sha256') == digest:
-            split.update(annotated=counts['annotated'], missing=counts['missing'])
+        with one_error(f'{counts_file} is damaged (delete it, and no counts are told)'):
+            counts = json.loads(counts_file.read_text('utf-8')).get(ann_file.name, {})
+            if counts.get('sha256') == digest:
+                split.update(annotated=counts['annotated'], missing=counts['missing'])
     return split
 
 
@@ -166,10 +169,8 @@ def read_result(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no result file {path}; the configs of the protocols '
                                 'write work_dirs/<config>/<time>/result.json')
-    try:
+    with one_error(f'{path} is no JSON file'):
         result = json.loads(Path(path).read_text('utf-8'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is no JSON file: {error}') from None
     if not isinstance(result, dict) or result.get('schema') != SCHEMA or 'metrics' not in result:
         raise ValueError(f'{path} is no result file of schema {SCHEMA}')
     return result

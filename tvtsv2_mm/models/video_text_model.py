@@ -16,7 +16,9 @@ from torch import Tensor
 from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
 from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, description_of
 from tvtsv2_mm.checkpoints.entries import take_weights
+from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
 from .micro_batches import Encoded, encode_in_micro_batches
 
@@ -93,6 +95,8 @@ class VideoTextModel(BaseModel):
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
+        if any('num_cut_texts' in sample for sample in data_samples or ()):  # by TokenizeText
+            check_reads_clip(self.neck)
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':
@@ -255,12 +259,14 @@ class VideoTextModel(BaseModel):
                  if key.startswith(prefix)}
         # The metadata of the state dict bring the report on its file.
         self.load_report = {key: local_metadata[key] for key in ('file', ) if key in local_metadata}
-        converted = to_own_layout(
-            given, self.state_dict(), interpolate_positions=self.interpolate_positions,
-            report=self.load_report)
-        told = description_of(
-            (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
-        unknown, lines = self.check_weights(told, self.load_report)
+        file = local_metadata.get('file')
+        with naming(file.get('path') if isinstance(file, Mapping) else None):
+            converted = to_own_layout(
+                given, self.state_dict(), interpolate_positions=self.interpolate_positions,
+                report=self.load_report)
+            told = description_of(
+                (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
+            unknown, lines = self.check_weights(told, self.load_report)
         head, scale = self.contrastive_head, given.get('logit_scale')
         if head is not None and scale is not None and scale.numel() == 1:
             learnt = math.exp(-scale.item())

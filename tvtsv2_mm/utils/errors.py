@@ -24,5 +24,6 @@ def one_error(message: str, kind: type[ValueError] = ValueError) -> Iterator[Non
     except FileNotFoundError:
         raise
     except Exception as error:
-        found = str(error) if type(error) is ValueError else f'{type(error).__name__}: {error}'
+        found = (str(error) if type(error) in (ValueError, kind) else
+                 f'{type(error).__name__}: {error}')
         raise kind(f'{message}: {found}') from error

@@ -4,7 +4,9 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from tvtsv2_mm.apis.clips import Failure
@@ -33,7 +35,8 @@ def row(**changes):
     *(('index.jsonl', row(shard=shard), 'line 1: its "shard"') for shard in (
         '../outside.npy', '/etc/passwd', 'parts/../../a.npy', 'parts/00000000.pkl',
         'parts/00000000.npy\n', None, 7, ['parts/00000000.npy'])),
-    *(('index.jsonl', row(row=number), 'line 1') for number in (2, -1, 10**30, 0.5, None, '0')),
+    *(('index.jsonl', row(row=number), 'line 1') for number in (
+        2, -1, 10**30, 0.5, None, '0', True)),
     ('index.jsonl', row(shard='parts/00000009.npy'), 'No such file'),
     ('index.jsonl', row() + '\n' + row(video=7), 'line 2: its "video" is 7'),
     ('index.jsonl', '{"vid-o": "a.mp4"}', 'line 1: its "video" is None'),
@@ -84,6 +87,20 @@ def test_objects_and_numbers_that_are_none_are_refused(folder):
         load_features(folder)
     np.save(path, np.zeros((2, 5), np.float32))
     with pytest.raises(ValueError, match=r'different widths: \[4, 5\]'):
+        load_features(folder)
+
+
+@pytest.mark.parametrize(('features', 'message'), [
+    (pyarrow.array([[1.0, 2.0], [3.0]], pyarrow.list_(pyarrow.float32())), 'of a fixed size'),
+    (pyarrow.array([[1.0, 2.0], None], pyarrow.list_(pyarrow.float32(), 2)), 'of size=2'),
+    (pyarrow.array([1.0, 2.0]), 'of a fixed size'),
+    (pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(np.zeros(2**22, np.float32)), 4),
+     'it declares 4194304 values, and has'),
+])
+def test_parquet_with_other_or_too_many_features_is_named(folder, features, message):
+    (folder / 'index.jsonl').write_text(row(shard='parts/00000000.parquet'))
+    parquet.write_table(pyarrow.table({'features': features}), folder / 'parts/00000000.parquet')
+    with pytest.raises(ValueError, match=rf'00000000\.parquet is damaged: .*{message}'):
         load_features(folder)
 
 

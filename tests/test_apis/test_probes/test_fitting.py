@@ -223,8 +223,14 @@ def test_errors(tmp_path):
         fit_probe(FeatureCache(), 'knn')
     with pytest.raises(FileNotFoundError, match='cache'):
         read_cache(tmp_path / 'none.npz')
-    (tmp_path / 'other.npz').write_bytes(b'something else')
-    with pytest.raises(ValueError, match='no feature cache'):
-        read_cache(tmp_path / 'other.npz')
+    other, fields = tmp_path / 'other.npz', np.array('{}')
+    for write in (lambda: other.write_bytes(b'something else'), lambda: other.write_bytes(b''),
+                  lambda: np.savez(other, fields=np.array('[' * 10**5)),
+                  lambda: np.savez(other, fields=fields, **{'__class__/x': np.zeros(2)}),
+                  lambda: np.savez(other, fields=np.array([None])),
+                  lambda: np.savez_compressed(other, fields=fields)):
+        write()
+        with pytest.raises(ValueError, match=r'other\.npz is no feature cache'):
+            read_cache(other)
     with pytest.raises(ValueError, match=r'\.npz'):
         write_cache(tmp_path / 'features.txt', make_cache())

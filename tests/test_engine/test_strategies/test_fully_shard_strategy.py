@@ -236,6 +236,10 @@ def test_weights_for_another_model(runs, folder, tmp_path):
     runner.test()
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, runs['sharded']['weights'][name])
+    for other in (dict(), dict(sorting_head=None)):
+        with pytest.raises(CheckpointError, match=r'backbone\.norm_eps: 1e-05 by the checkpoint'):
+            build(tmp_path, load_from=str(folder / 'sharded' / 'iter_8.pth'),
+                  model=dict(backbone=dict(norm_eps=1e-3), **other)).test()
 
 
 def test_the_tool(tmp_path, monkeypatch):
@@ -279,6 +283,16 @@ def test_the_config_that_is_ready():
 def test_only_the_last_folders_are_kept(runs, folder):
     assert sorted(path.name for path in (folder / 'one').glob('*iter*')) == [
         'iter_4.pth', 'iter_6.pth', 'iter_8.pth']
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    runner = build(tmp_path)
+    runner.strategy.prepare(runner.model, optim_wrapper=runner.optim_wrapper)
+    with torch.no_grad():
+        next(runner.strategy.model.parameters()).fill_(float('nan'))
+    runner.strategy.save_checkpoint(str(tmp_path / 'x.pth'))
+    with pytest.raises(CheckpointError, match=r'x\.pth: .* not finite'):
+        runner.strategy.load_checkpoint(str(tmp_path / 'x.pth'))
 
 
 def test_resume_says_what_is_missing(runs, folder, tmp_path):

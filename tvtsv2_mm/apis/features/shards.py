@@ -6,7 +6,8 @@ Layout::
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
     parts/00000000.json     its videos, row by row, and those that failed
     checkpoint.json         hash of the checkpoint, and of which file it is
-    index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0} a line
+    index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
+                            "spacing": "index"} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
 
 A part counts when its .json is there, which is written after the features, under another name
@@ -42,7 +43,8 @@ from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
 
 FORMATS = ('npy', 'safetensors', 'parquet')
-_SHARD = re.compile(r'parts/\d{8}\.(npy|safetensors|parquet)')
+_SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')
+_MOST_VALUES_PER_BYTE = 100
 _ROW = dict(video=str, shard=_SHARD, row=int)
 _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
@@ -81,7 +83,7 @@ class FeatureStore(PartStore):
         self.format = format
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
-                   failed: Sequence[Failure]) -> None:
+                   failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
         """Write a part: whole or not at all.
 
         Args:
@@ -89,13 +91,14 @@ class FeatureStore(PartStore):
             videos: n names.
             features: (n, E).
             failed: the others of the part.
+            spacings: by which rule the frames of each were chosen (SampleClipFrames).
         """
         shard = f'parts/{number:08d}.{self.format}'
         features = np.ascontiguousarray(features, dtype=np.float32)
         if videos:
             write_atomically(self.folder / shard, self._encoder(videos, features))
         record = dict(shard=shard if videos else None, videos=list(videos),
-                      failed=[vars(failure) for failure in failed])
+                      spacings=list(spacings), failed=[vars(failure) for failure in failed])
         self.write_record(number, record)
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
@@ -109,8 +112,11 @@ class FeatureStore(PartStore):
         """
         places, reasons = {}, {}
         for part in self.parts():
-            places |= {video: dict(video=video, shard=part['shard'], row=row)
-                       for row, video in enumerate(part['videos'])}
+            # Parts of earlier versions do not tell.
+            spacings = part.get('spacings') or [None] * len(part['videos'])
+            places |= {video: dict(video=video, shard=part['shard'], row=row, spacing=spacing)
+                       for row, (video, spacing) in enumerate(
+                           zip(part['videos'], spacings, strict=True))}
             reasons |= {failure['video']: failure for failure in part['failed']}
         order = [printable(video) for video in order]
         lost = [video for video in order if video not in places and video not in reasons]
@@ -212,12 +218,25 @@ def _read_shard(path: Path) -> np.ndarray:
         elif path.suffix == '.safetensors':
             array = load_file(path)['features']
         else:
-            _, parquet = _pyarrow()
-            column = parquet.read_table(path, columns=['features'])['features'].combine_chunks()
-            array = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+            array = _read_parquet(path)
         if array.dtype != np.float32 or array.ndim != 2 or not np.isfinite(array).all():
             raise ValueError(f'{array.dtype} {array.shape} is no finite float32 (videos, E)')
     return array
+
+
+def _read_parquet(path: Path) -> np.ndarray:
+    arrow, parquet = _pyarrow()
+    table = parquet.ParquetFile(path)
+    groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+    declared = max((sum(group.column(i).num_values for group in groups)
+                    for i in range(table.metadata.num_columns)), default=0)
+    # Features hardly get smaller; what does takes a million times its size.
+    if declared > _MOST_VALUES_PER_BYTE * path.stat().st_size:
+        raise ValueError(f'it declares {declared} values, and has {path.stat().st_size} bytes')
+    column = table.read(['features'])['features'].combine_chunks()
+    if not arrow.types.is_fixed_size_list(column.type) or column.null_count:
+        raise ValueError(f'its features are {column.type}, not one vector of a fixed size a video')
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -32,8 +33,10 @@ from tvtsv2_mm.evaluation.results import (
     package_versions,
 )
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.errors import one_error
 
 SPLITS = ('train', 'val', 'test')
+_KINDS = ('embeds', 'tokens', 'labels', 'names')
 
 
 @dataclass(kw_only=True)
@@ -213,7 +216,7 @@ def write_cache(path: str | Path, cache: FeatureCache) -> None:
     path = Path(path)
     if path.suffix != '.npz':
         raise ValueError(f'the feature cache is an .npz file, not {path}')
-    arrays = {f'{kind}/{split}': array for kind in ('embeds', 'tokens', 'labels', 'names')
+    arrays = {f'{kind}/{split}': array for kind in _KINDS
               for split, array in getattr(cache, kind).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')
@@ -231,15 +234,15 @@ def read_cache(path: str | Path) -> FeatureCache:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no feature cache {path}')
-    try:
+    with one_error(f'{path} is no feature cache of tools/probe_features.py'):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type for member in archive.infolist()):
+                raise ValueError('its arrays are compressed, which that tool never does')
         with np.load(path, allow_pickle=False) as arrays:
-            found: Mapping[str, np.ndarray] = dict(arrays)
-        cache = FeatureCache(fields=json.loads(found['fields'].item()))
+            found = dict(arrays)
+        cache = FeatureCache(fields=dict(json.loads(found.pop('fields').item())))
+        kinds = {kind: getattr(cache, kind) for kind in _KINDS}
         for key, array in found.items():
             kind, _, split = key.partition('/')
-            if split:
-                getattr(cache, kind)[split] = array
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f'{path} is no feature cache of tools/probe_features.py: '
-                         f'{error}') from None
+            kinds[kind][split] = array
     return cache
