@@ -261,3 +261,8 @@ class TestGloo:
         with pytest.raises(AssertionError, match=f'mmengine: {backend}'):
             compat._init_dist_pytorch(self.original, backend)
         assert calls == []
+
+
+def test_an_address_that_gives_nothing_is_named(tmp_path):
+    with pytest.raises(OSError, match=r'nowhere\.pth cannot be downloaded'):
+        mmengine_checkpoint.load_url(f'file://{tmp_path}/nowhere.pth', model_dir=str(tmp_path))

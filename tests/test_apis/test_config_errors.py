@@ -3,9 +3,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from tvtsv2_mm.apis.config_errors import ConfigError, config_errors, options_of
-from tvtsv2_mm.datasets import TranscriptVideoDataset
+from tvtsv2_mm.datasets import LabeledVideoDataset, TranscriptVideoDataset
 from tvtsv2_mm.models.losses import global_contrastive_loss
 from tvtsv2_mm.registry import HOOKS, MODELS, TRANSFORMS
 
@@ -96,6 +97,19 @@ def test_what_this_package_refuses_on_purpose_is_told_at_any_time():
     with pytest.raises(RuntimeError) as error, config_errors():  # made by torch, in our function
         global_contrastive_loss(rows, rows[:, :1], 1.0)
     assert not isinstance(error.value, ConfigError)
+
+
+def test_what_a_data_loaders_process_refuses_is_told(tmp_path):
+    file = tmp_path / 'test.txt'
+    file.write_text('nowhere.mp4 1\n')
+    videos = LabeledVideoDataset(ann_file=str(file), test_mode=True,
+                                 pipeline=[TRANSFORMS.get('OpenVideo')()])
+    for workers in (0, 1):
+        with pytest.raises(ConfigError, match=r'^nowhere\.mp4: there is no such file$'), \
+                config_errors():
+            next(iter(DataLoader(videos, num_workers=workers, collate_fn=list)))
+    with pytest.raises(TypeError), config_errors():  # not on purpose
+        next(iter(DataLoader([1], num_workers=1, collate_fn=len(videos))))
 
 
 def test_one_line_of_many():

@@ -79,7 +79,7 @@ def explain(error: Exception) -> str | None:
             return f'{section}: {type(error).__name__}: {text}'
         if frames[-1].f_code in [kind.__init__.__code__ for kind in (Runner, FlexibleRunner)]:
             return text.partition(', but got')[0]
-        return text if _on_purpose(error) else None
+        return text if _on_purpose(error) else _told_by_worker(text)
     part, kind, cls = (built[-1].get(name) for name in ('cfg', 'obj_type', 'obj_cls'))
     if not isinstance(part, Mapping):
         return (f'{_path(root, part, "a part of the config")}: a dict with a type is needed here, '
@@ -194,6 +194,18 @@ def _on_purpose(error: BaseException) -> bool:
     code = traceback.tb_frame.f_code.co_code
     return (traceback.tb_frame.f_globals.get('__name__', '').startswith('tvtsv2_mm.')
             and opname[code[traceback.tb_lasti]] == 'RAISE_VARARGS')
+
+
+def _told_by_worker(text: str) -> str | None:
+    """The message of what this package raised on purpose in a data loader's process.
+
+    torch hands it on as a text, with a traceback.
+    """
+    if 'in DataLoader worker process' not in text:
+        return None
+    raised = re.match(r'[^"\n]*/tvtsv2_mm/[^"\n]*", line .*\n +raise .*\n(?: +[~^]+\n)?[\w.]+: ',
+                      text.rpartition('\n  File "')[2])
+    return raised and text.rpartition('\n  File "')[2][raised.end():]
 
 
 def _root(frames: Iterable[FrameType]) -> Mapping | Config:

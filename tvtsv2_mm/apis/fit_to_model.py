@@ -4,10 +4,12 @@ So one protocol serves every size, and ``--cfg-options data_root=MY_VIDEOS``, or
 config that inherits, reaches every data set.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+
+from tvtsv2_mm.apis.config_errors import walk
 
 # What a data set takes from the config's top level if it does not say it itself, and where.
 _OF_DATASETS = {'data_root': 'ann_file', 'held_out_share': 'held_out_by'}
@@ -34,7 +36,9 @@ def fit_to_model(cfg: Config) -> None:
         'ZeroShotHead': context,
     }
     places = [cfg.get(loader) for loader in _LOADERS]
-    for part in _dicts([*places, model, cfg.get('custom_hooks')]):
+    for _, part in walk([*places, model, cfg.get('custom_hooks')]):
+        if not isinstance(part, Mapping):
+            continue
         _fill(part, sizes.get(_kind(part), {}))
         _fill(part, {key: cfg.get(key) for key, beside in _OF_DATASETS.items() if beside in part})
         pipeline = [step for step in part.get('pipeline') or () if isinstance(step, Mapping)]
@@ -73,13 +77,3 @@ def _kind(part: Mapping) -> str:
     """The class that a config names, without the scope."""
     kind = part.get('type')
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
-
-
-def _dicts(node: Any) -> Iterator[dict]:
-    """Every dict in a config, the outer ones first."""
-    if isinstance(node, Mapping):
-        yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for value in node:
-            yield from _dicts(value)

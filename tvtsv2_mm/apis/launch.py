@@ -62,7 +62,8 @@ def load_config(path: str) -> Config:
             f'that you are in ({Path.cwd()})')
     # JSON and YAML look like data, but what they name would be imported and called all the same.
     if file.suffix != '.py':
-        raise ValueError(f'a config is a Python file and ends in .py, but this is {path}')
+        raise ValueError(f'{path}: a config is a Python file, which ends in .py; those in JSON or '
+                         'YAML are not read here: write the same as Python, key = value')
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:

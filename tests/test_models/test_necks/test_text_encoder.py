@@ -116,3 +116,8 @@ def test_texts_of_another_tokenizer():
     torch.testing.assert_close(neck(tokens), neck(ended))
     with pytest.raises(ValueError, match=r"no end token .*the tokens of 'another'"):
         neck(torch.tensor([[5, 40, 63, 0, 0]]))
+
+
+def test_a_width_that_the_heads_do_not_divide():
+    with pytest.raises(ValueError, match=r'width \(512\) must be a multiple of heads \(7\)'):
+        PartiallyFrozenTextEncoder(heads=7)
