@@ -244,8 +244,8 @@ def _scaled(config: _Config, mean: Any, std: Any, factor: float) -> dict[str, tu
                 and all(type(value) in (int, float) for value in values)):
             raise CheckpointError(f'{config.source}: mean and std of the pixels must be three '
                                   f'numbers each, not {values!r}')
-    return dict(mean=tuple(round(value / factor, 7) for value in mean),
-                std=tuple(round(value / factor, 7) for value in std))
+    return dict(mean=tuple(round(value / factor, 8) for value in mean),
+                std=tuple(round(value / factor, 8) for value in std))
 
 
 # What open_clip's configs may say, by its default where only that is implemented.
@@ -286,7 +286,9 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
                     raise part.refuse(name)
             elif name not in _OPEN_CLIP_READ[kind]:
                 raise part.refuse(name, 'is not known here')
-    embed_dim, quick = config.values.get('embed_dim'), bool(config.values.get('quick_gelu'))
+    embed_dim, quick = config.values.get('embed_dim'), config.values.get('quick_gelu', False)
+    if quick not in (True, False, None):
+        raise config.refuse('quick_gelu', 'is neither true nor false')
     backbone = _open_clip_tower(vision, embed_dim, quick, width=768) | dict(
         image_size=_side(vision, 'image_size', 224), patch_size=_side(vision, 'patch_size', 16))
     head_width = vision.values.get('head_width', 64)
@@ -314,7 +316,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
         notes=_dropout_notes(vision, 'patch_dropout') + notes))
 
 
-def _open_clip_tower(config: _Config, embed_dim: Any, quick: bool, width: int) -> dict[str, Any]:
+def _open_clip_tower(config: _Config, embed_dim: Any, quick: bool | None, width: int) -> dict[str, Any]:
     values = config.values
     width, ratio = values.get('width', width), values.get('mlp_ratio', 4.0)
     for name, value in (('width', width), ('layers', values.get('layers', 12))):
