@@ -289,7 +289,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     embed_dim, quick = config.values.get('embed_dim'), config.values.get('quick_gelu', False)
     if quick not in (True, False, None):
         raise config.refuse('quick_gelu', 'is neither true nor false')
-    backbone = _open_clip_tower(vision, embed_dim, quick, width=768) | dict(
+    backbone = _open_clip_tower(vision, embed_dim, bool(quick), width=768) | dict(
         image_size=_side(vision, 'image_size', 224), patch_size=_side(vision, 'patch_size', 16))
     head_width = vision.values.get('head_width', 64)
     if type(head_width) is not int or head_width < 1 or backbone['width'] % head_width:
@@ -306,7 +306,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     for name in ('tokenizer_kwargs', 'tokenizer_mode', 'hf_tokenizer_name'):
         if text.values.get(name):
             tokenizer = _named(text.values[name])
-    neck = _open_clip_tower(text, embed_dim, quick, width=512) | dict(
+    neck = _open_clip_tower(text, embed_dim, bool(quick), width=512) | dict(
         heads=text.values.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.values.get('context_length', 77), **(tokenizer or dict(
             tokenizer='clip')))
@@ -316,7 +316,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
         notes=_dropout_notes(vision, 'patch_dropout') + notes))
 
 
-def _open_clip_tower(config: _Config, embed_dim: Any, quick: bool | None, width: int) -> dict[str, Any]:
+def _open_clip_tower(config: _Config, embed_dim: Any, quick: bool, width: int) -> dict[str, Any]:
     values = config.values
     width, ratio = values.get('width', width), values.get('mlp_ratio', 4.0)
     for name, value in (('width', width), ('layers', values.get('layers', 12))):
