@@ -188,6 +188,7 @@ def test_what_hugging_face_says_and_we_have_not(tmp_path, change, message):
         proj_bias=True, proj_type='none', ls_init_value=1e-4, rotary=True).items()),
     (None, dict(multimodal_cfg=dict(width=8)), 'multimodal_cfg='),
     (None, dict(moe=4), r'moe=4 is not known'),
+    (None, dict(quick_gelu='false'), "quick_gelu='false' is neither"),
 ])
 def test_what_open_clip_says_and_we_have_not(tmp_path, part, change, message):
     model, config = make_open_clip()

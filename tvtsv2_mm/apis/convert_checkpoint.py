@@ -22,10 +22,9 @@ from tvtsv2_mm.checkpoints import (
     to_own_layout,
 )
 from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
-from tvtsv2_mm.checkpoints.description import RECORD, description_of
+from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.layouts import RELEASE
-from tvtsv2_mm.models.video_text_model import describe
 from tvtsv2_mm.registry import MODELS
 
 TARGET_LAYOUTS = ('own', 'release')
@@ -138,9 +137,9 @@ def convert_checkpoint(source: str | Path,
             own = MODELS.build(parts)
         converted = to_own_layout(
             tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
-        unknown, report['assumed'] = own.check_weights(told, report)
+        unknown, report['assumed'] = check_model(told, describe(own), report)
     if model is not None:
-        told |= Description(**describe(own))
+        told |= describe(own)
     elif unknown:
         report['assumed'].append(
             f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')

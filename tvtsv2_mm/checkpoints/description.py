@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import CheckpointError
 from .layouts import OPENAI, RELEASE
@@ -179,34 +179,61 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
         metadata.get(RECORD, {}), 'the checkpoint')
 
 
-def compare(told: Description, model: Description) -> list[str]:
+def describe(model: nn.Module) -> Description:
+    """What the parts of a VideoTextModel were built with."""
+    return Description(**{part: dict(getattr(getattr(model, part), 'built_with', {}))
+                          for part in FIELDS})
+
+
+def check_model(told: Description, model: Description,
+                report: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Check that a model is the one that its weights are of.
 
     Args:
         told: what is known of the weights.
         model: what the model was built with.
+        report: of :func:`.convert.to_own_layout`.
 
     Returns:
-        The arguments that decide the numbers and are not known of the weights.
+        The model's arguments that decide the numbers and are not known of the weights, by name,
+        and lines on what is done otherwise than in the original.
 
     Raises:
-        CheckpointError: the two differ. All differences are listed.
+        CheckpointError: it is another model. All differences are listed.
     """
-    different, unknown = [], []
-    for part, names in FIELDS.items():
-        known, own = getattr(told, part), getattr(model, part)
-        for name in names:
-            if name not in own:
-                continue
-            if name in known and not _same(known[name], own[name]):
-                different.append(f'  {part}.{name}: {known[name]!r} by {told.source}, '
-                                 f'{own[name]!r} by the model config')
-            elif name not in known and name in UNTOLD[part]:
-                unknown.append(f'{part}.{name}')
+    own = {part: dict(getattr(model, part)) for part in FIELDS}
+    lines = list(told.notes)
+    new = report['new']
+    if 'backbone.temporal_embedding' in new:
+        # A CLIP that learns time is trained on, with the pixels of the config.
+        own['backbone'].pop('token_output', None)
+        pixels = dict(data_preprocessor=own.pop('data_preprocessor'))
+        lines += [f'trained on with other pixels than before: {line}'
+                  for line in _compare(told, pixels)[0]]
+    if any(key.startswith('sorting_head.') for key in new):
+        own.pop('sorting_head')
+    if any(line.startswith('backbone.positional_embedding') for line in report['resized']):
+        own['backbone'].pop('image_size', None)
+    different, unknown = _compare(told, own)
     if different:
-        raise CheckpointError('the weights are not of the model that the config describes:\n'
-                              + '\n'.join(different))
-    return unknown
+        raise CheckpointError('the weights are not of the model that the config describes:\n  '
+                              + '\n  '.join(different))
+    return unknown, lines
+
+
+def _compare(told: Description, model: Mapping[str, Mapping[str, Any]]) -> tuple[
+        list[str], dict[str, Any]]:
+    """Lines on what differs, and what of the model no tensor and nobody tells."""
+    different, unknown = [], {}
+    for part, arguments in model.items():
+        known = getattr(told, part)
+        for name, value in arguments.items():
+            if name in known and not _same(known[name], value):
+                different.append(f'{part}.{name}: {known[name]!r} by {told.source}, {value!r} by '
+                                 'the model config')
+            elif name not in known and name in UNTOLD[part]:
+                unknown[f'{part}.{name}'] = value
+    return different, unknown
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -244,8 +244,8 @@ def _scaled(config: _Config, mean: Any, std: Any, factor: float) -> dict[str, tu
                 and all(type(value) in (int, float) for value in values)):
             raise CheckpointError(f'{config.source}: mean and std of the pixels must be three '
                                   f'numbers each, not {values!r}')
-    return dict(mean=tuple(round(value / factor, 7) for value in mean),
-                std=tuple(round(value / factor, 7) for value in std))
+    return dict(mean=tuple(round(value / factor, 8) for value in mean),
+                std=tuple(round(value / factor, 8) for value in std))
 
 
 # What open_clip's configs may say, by its default where only that is implemented.
@@ -286,8 +286,10 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
                     raise part.refuse(name)
             elif name not in _OPEN_CLIP_READ[kind]:
                 raise part.refuse(name, 'is not known here')
-    embed_dim, quick = config.values.get('embed_dim'), bool(config.values.get('quick_gelu'))
-    backbone = _open_clip_tower(vision, embed_dim, quick, width=768) | dict(
+    embed_dim, quick = config.values.get('embed_dim'), config.values.get('quick_gelu', False)
+    if quick not in (True, False, None):
+        raise config.refuse('quick_gelu', 'is neither true nor false')
+    backbone = _open_clip_tower(vision, embed_dim, bool(quick), width=768) | dict(
         image_size=_side(vision, 'image_size', 224), patch_size=_side(vision, 'patch_size', 16))
     head_width = vision.values.get('head_width', 64)
     if type(head_width) is not int or head_width < 1 or backbone['width'] % head_width:
@@ -304,7 +306,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     for name in ('tokenizer_kwargs', 'tokenizer_mode', 'hf_tokenizer_name'):
         if text.values.get(name):
             tokenizer = _named(text.values[name])
-    neck = _open_clip_tower(text, embed_dim, quick, width=512) | dict(
+    neck = _open_clip_tower(text, embed_dim, bool(quick), width=512) | dict(
         heads=text.values.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.values.get('context_length', 77), **(tokenizer or dict(
             tokenizer='clip')))

@@ -4,7 +4,6 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +12,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import CheckpointError, Description, to_own_layout
-from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, description_of
+from tvtsv2_mm.checkpoints import CheckpointError, to_own_layout
+from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
 from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.registry import MODELS
@@ -264,10 +263,11 @@ class VideoTextModel(BaseModel):
             converted = to_own_layout(
                 given, self.state_dict(), interpolate_positions=self.interpolate_positions,
                 report=self.load_report)
-            told = description_of(
-                (take_weights(given) or (given, ))[0], local_metadata, self.load_report['layout'])
-            unknown, lines = self.check_weights(told, self.load_report)
-        head, scale = self.contrastive_head, given.get('logit_scale')
+            weights = (take_weights(given) or (given, ))[0]
+            unknown, lines = check_model(
+                description_of(weights, local_metadata, self.load_report['layout']),
+                describe(self), self.load_report)
+        head, scale = self.contrastive_head, weights.get('logit_scale')
         if head is not None and scale is not None and scale.numel() == 1:
             learnt = math.exp(-scale.item())
             if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
@@ -275,56 +275,16 @@ class VideoTextModel(BaseModel):
                              f'contrastive_head {head.temperature:g}, by which losses and '
                              'probabilities are computed here')
         if unknown:
-            own = describe(self)
-            values = (f'{name}={own[part][argument]!r}' for name in unknown
-                      for part, argument in [name.split('.')])
-            lines.append('not told by the weights, as in the model config: ' + ', '.join(values))
+            lines.append('not told by the weights, as in the model config: ' + ', '.join(
+                f'{name}={value!r}' for name, value in unknown.items()))
         self.load_report['assumed'] = lines
         for line in lines:
             print_log(line, logger='current', level=logging.WARNING)
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
-    def check_weights(self, told: Description,
-                      report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-        """Check that this is the model that weights are of.
-
-        Args:
-            told: what is known of the weights.
-            report: of :func:`~tvtsv2_mm.checkpoints.to_own_layout`.
-
-        Returns:
-            Arguments of this model that decide the numbers and are not known of the weights, and
-            lines on what is done otherwise than in the original.
-
-        Raises:
-            CheckpointError: it is another model.
-        """
-        own = describe(self)
-        lines = list(told.notes)
-        new = report['new']
-        if 'backbone.temporal_embedding' in new:
-            # A CLIP that learns time is trained on, with the pixels of the config.
-            own['backbone'].pop('token_output', None)
-            pixels = own.pop('data_preprocessor')
-            if pixels and told.data_preprocessor:
-                try:
-                    compare(told, Description(data_preprocessor=pixels))
-                except CheckpointError as error:
-                    lines.append(f'trained on with other pixels than before: {error}')
-        if any(key.startswith('sorting_head.') for key in new):
-            own.pop('sorting_head')
-        if any(line.startswith('backbone.positional_embedding') for line in report['resized']):
-            own['backbone'].pop('image_size', None)
-        return compare(told, Description(**own)), lines
-
-
-def describe(model: VideoTextModel) -> dict[str, dict[str, Any]]:
-    """What the parts of a model were built with."""
-    return {name: dict(getattr(getattr(model, name), 'built_with', {})) for name in FIELDS}
-
 
 def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,
                         local_metadata: dict) -> None:
     """State dict hook: what no tensor tells goes with the weights, where torch keeps versions."""
-    local_metadata[RECORD] = Description(**describe(model)).record()
+    local_metadata[RECORD] = describe(model).record()

@@ -27,7 +27,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError
-from tvtsv2_mm.checkpoints.description import description_of
+from tvtsv2_mm.checkpoints.description import check_model, describe, description_of
 from tvtsv2_mm.checkpoints.entries import check_values
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -244,7 +244,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
                  if name.startswith('state_dict.')}
         checkpoint = read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
-            self.model.check_weights(description_of({}, checkpoint), dict(new=(), resized=()))
+            check_model(description_of({}, checkpoint), describe(self.model),
+                        dict(new=(), resized=()))
             load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
             with naming(folder):
                 check_values({name: value.to_local() if isinstance(value, DTensor) else value
