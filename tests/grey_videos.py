@@ -14,16 +14,18 @@ def write_grey_video(path: Path, *, num_frames: int = 40, fps: int = 10, size: t
                      ticks: int = 1000, options: dict | None = None,
                      codec_options: dict | None = None,
                      pictures: list[np.ndarray] | None = None,
-                     pixel_format: str = 'yuv420p') -> str:
+                     pixel_format: str = 'yuv420p', pixel_aspect: Fraction | None = None) -> str:
     """Write (at most 42 frames); ``times`` in seconds make the frame rate variable.
 
     They are rounded to 1 / ``ticks``. ``pictures``, uint8 (height, width, 3), take the place of the
-    grey ones.
+    grey ones. A pixel is ``pixel_aspect`` times as wide as high.
     """
     height, width = size
     with av.open(str(path), 'w', options=options or {}) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width, stream.pix_fmt = height, width, pixel_format
+        if pixel_aspect is not None:
+            stream.sample_aspect_ratio = pixel_aspect
         stream.gop_size, stream.bit_rate = gop, 4_000_000
         if codec == 'libx264':
             stream.options = {'crf': '10', 'bf': '2', 'sc_threshold': '0', 'keyint_min': str(gop)}

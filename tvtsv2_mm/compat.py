@@ -210,7 +210,10 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
     file = folder / Path(urlparse(url).path).name
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), progress=progress)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=progress)
+        except OSError as error:
+            raise OSError(f'{url} cannot be downloaded: {error}') from error
     return load_from_local(str(file), map_location)
 
 

@@ -89,7 +89,7 @@ def test_views_and_checkpoint(tmp_path):
     assert views == dict(
         frames=12, sampling='middle', spacing='auto', fps=None, clips=4, crops=3, crop='three',
         crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
-        short_clip='repeat_last')
+        square_pixels=False, short_clip='repeat_last')
     views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
                             dict(type='SampleClipFrames', fps=2)])
     assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)

@@ -1,10 +1,12 @@
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
 
 from tvtsv2_mm.apis.config_errors import ConfigError, config_errors, options_of
 from tvtsv2_mm.datasets import TranscriptVideoDataset
+from tvtsv2_mm.models.losses import global_contrastive_loss
 from tvtsv2_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 
@@ -76,6 +78,32 @@ def test_errors_that_are_not_of_a_config_stay():
     with pytest.raises(FileNotFoundError), config_errors(), TRANSFORMS.switch_scope_and_registry(
             'tvtsv2_mm'):
         open('nowhere')  # noqa: SIM115
+
+
+@pytest.mark.parametrize(('wrong', 'message'), [
+    (dict(randomness=dict(sed=1)), "^randomness: .*unexpected keyword argument 'sed'"),
+    (dict(val_cfg=dict()), '^val_dataloader, val_cfg, and val_evaluator should be .* not None$'),
+])
+def test_what_the_runner_itself_refuses(tmp_path, wrong, message):
+    with pytest.raises(ConfigError, match=message), config_errors():
+        Runner(torch.nn.Linear(1, 1), str(tmp_path), **wrong)
+
+
+def test_what_this_package_refuses_on_purpose_is_told_at_any_time():
+    rows = torch.eye(2)
+    with pytest.raises(ConfigError, match=r"^gradient must be 'exact'"), config_errors():
+        global_contrastive_loss(rows, rows, 1.0, 'exakt')
+    with pytest.raises(RuntimeError) as error, config_errors():  # made by torch, in our function
+        global_contrastive_loss(rows, rows[:, :1], 1.0)
+    assert not isinstance(error.value, ConfigError)
+
+
+def test_one_line_of_many():
+    backbone = dict(type='SpaceTimeViT', image_size=32, patch_size=16, width=64, layers=1, heads=2,
+                    embed_dim=32, num_frames=[1, 2])
+    with pytest.raises(ConfigError) as error:
+        Builder(model=backbone).build(MODELS, 'model')
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_options_go_on_to_the_classes_that_take_them():

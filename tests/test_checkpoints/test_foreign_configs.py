@@ -5,6 +5,7 @@ import json
 import open_clip
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
@@ -24,8 +25,11 @@ from transformers import (
 from tests.clip_models import randomize
 from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.apis.export import TextTower
+from tvtsv2_mm.apis.model_config import _known_model
 from tvtsv2_mm.checkpoints import CheckpointError, given_description, read_state_dict
+from tvtsv2_mm.checkpoints.description import CLIP_MEAN, CLIP_STD
 from tvtsv2_mm.checkpoints.foreign_configs import read_description
+from tvtsv2_mm.checkpoints.sharded import save_sharded
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import build_clip_tokenizer
 
@@ -276,16 +280,28 @@ def test_load_from_refuses_another_model(tmp_path, part, name, value, convert):
         load_checkpoint(MODELS.build(config), str(source))
 
 
-def test_own_checkpoints_tell_their_model(tmp_path):
+@pytest.mark.parametrize('wrap', [
+    lambda model: dict(state_dict=model.state_dict()),
+    lambda model: ExponentialMovingAverage(model).state_dict(),
+    lambda model: torch.compile(model).state_dict(),
+    'sharded'])
+def test_own_checkpoints_tell_their_model(tmp_path, wrap):
     config = dict(type='VideoTextModel', backbone=dict(
         type='SpaceTimeViT', image_size=32, patch_size=8, width=64, layers=1, heads=2,
         embed_dim=24, num_frames=2))
-    torch.save(dict(state_dict=MODELS.build(config).state_dict()), tmp_path / 'own.pth')
-    load_checkpoint(MODELS.build(config), str(tmp_path / 'own.pth'))
+    path = tmp_path / 'own.pth'
+    if wrap == 'sharded':
+        save_sharded(path, dict(state_dict=MODELS.build(config).state_dict()), {})
+    else:
+        torch.save(wrap(MODELS.build(config)), path)
+        torch.load(path, weights_only=True)
+    model = MODELS.build(config)
+    load_checkpoint(model, str(path))
+    assert model.load_report['assumed'] == []
     config['backbone'] |= dict(heads=4, token_output='patches_raw')
     with pytest.raises(CheckpointError, match=r'backbone\.heads: 2 by the checkpoint, 4 [\s\S]*'
                        r"backbone\.token_output: 'all_normed' by"):
-        load_checkpoint(MODELS.build(config), str(tmp_path / 'own.pth'))
+        load_checkpoint(MODELS.build(config), str(path))
 
 
 def test_labels_are_not_read(tmp_path):
@@ -351,10 +367,48 @@ def test_another_tokenizer_is_refused_by_name(tmp_path, vocabulary):
         load_checkpoint(MODELS.build(config), str(tmp_path))
 
 
+def test_names_of_tokenizers_are_those_that_an_own_config_may_have(tmp_path):
+    hugging_face().save_pretrained(tmp_path)
+    (tmp_path / 'tokenizer_config.json').write_text('{"tokenizer_class": "x/y\\u001b[0m z"}')
+    model = inspect_checkpoint(tmp_path).config
+    assert model['neck']['tokenizer'] == 'x_y_0m_z'
+    assert _known_model(model)['neck']['tokenizer'] == 'x_y_0m_z'
+
+
 def test_clips_own_tokenizer(tmp_path):
     hugging_face().save_pretrained(tmp_path)
     build_clip_tokenizer().save_pretrained(tmp_path)
     assert inspect_checkpoint(tmp_path).config['neck']['tokenizer'] == 'clip'
+
+
+@pytest.mark.parametrize('file', ['preprocessor_config.json', 'open_clip_config.json'])
+def test_pixels_that_a_config_leaves_out_are_clips(tmp_path, file):
+    if file.startswith('open_clip'):
+        write_open_clip(tmp_path, make_open_clip())
+    else:
+        hugging_face().save_pretrained(tmp_path)
+        (tmp_path / file).write_text('{"image_processor_type": "CLIPImageProcessor"}')
+    pixels = inspect_checkpoint(tmp_path).config['data_preprocessor']
+    assert pixels['mean'] == pytest.approx(CLIP_MEAN) and pixels['std'] == pytest.approx(CLIP_STD)
+
+
+@pytest.mark.parametrize(('values', 'message'), [
+    (dict(image_processor_type='SiglipImageProcessor'), 'image_mean=None is for Siglip'),
+    (dict(image_mean=[float('nan'), 0, 0], image_std=[1, 1, 1]), r'data_preprocessor\.mean=\(nan'),
+    (dict(image_mean=[0, 0, 0], image_std=[1, 1, 0]), r'data_preprocessor\.std=.* is no tuple')])
+def test_pixels_that_are_refused(tmp_path, values, message):
+    hugging_face().save_pretrained(tmp_path)
+    (tmp_path / 'preprocessor_config.json').write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=message):
+        read_state_dict(tmp_path)
+
+
+def test_the_eps_of_a_float32_is_the_same(tmp_path):
+    model = hugging_face(vision=dict(layer_norm_eps=9.999999747378752e-06))
+    model.save_pretrained(tmp_path)
+    config = inspect_checkpoint(tmp_path).config
+    config['backbone']['norm_eps'] = 1e-5
+    load_checkpoint(MODELS.build(config), str(tmp_path))
 
 
 def test_pixels(tmp_path):

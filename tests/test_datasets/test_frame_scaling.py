@@ -22,7 +22,7 @@ def test_the_pixels_are_those_of_pil(interpolation, keep_ratio, size):
             short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
         height, width = scaling.size_of(*size)
         expected = Image.fromarray(frame).resize((width, height), PIL_METHODS[interpolation])
-        np.testing.assert_array_equal(scaling.scale(frame), expected)
+        np.testing.assert_array_equal(scaling.scale(frame, (height, width)), expected)
 
 
 def test_nearest_neighbours_are_those_of_pil_at_every_length():
@@ -31,7 +31,8 @@ def test_nearest_neighbours_are_those_of_pil_at_every_length():
         row = np.zeros((64, width, 3), np.uint8)
         row[..., :2] = np.stack(np.divmod(np.arange(width), 256), axis=-1)
         expected = Image.fromarray(row).resize((64, 64), Image.NEAREST)
-        np.testing.assert_array_equal(scaling.scale(row), expected, err_msg=f'width {width}')
+        np.testing.assert_array_equal(
+            scaling.scale(row, (64, 64)), expected, err_msg=f'width {width}')
 
 
 @pytest.mark.parametrize(('size', 'scaled'), [
@@ -44,7 +45,7 @@ def test_the_longer_side_is_cut_down_as_by_the_release(size, scaled):
 def test_a_frame_of_the_wanted_size_is_not_copied():
     frame = noise(64, 80)
     for scaling in (FrameScaling(), FrameScaling(short_side=64, interpolation='bicubic')):
-        assert scaling.scale(frame) is frame
+        assert scaling.scale(frame, frame.shape[:2]) is frame
 
 
 @pytest.mark.parametrize(('kwargs', 'message'), [

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from tests.grey_videos import write_grey_video
 from tvtsv2_mm.apis.clips import ClipSource, clip_transforms
 from tvtsv2_mm.apis.fit_to_model import fit_to_model
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
+from tvtsv2_mm.datasets.decord_reader import DecordReader
 from tvtsv2_mm.datasets.frame_scaling import FrameScaling
 from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.transforms import OpenVideo
@@ -126,10 +129,36 @@ def test_all_readers_give_equal_pixels(name, interpolation):
     frames = expected.get_frames(inds)
     assert frames.shape[1:3] == expected.size == reader.size
     np.testing.assert_array_equal(reader.get_frames(inds), frames)
-    np.testing.assert_array_equal(
-        open_video(path, backend='decord', **scaling).get_frames(inds), frames)
+    by_decord = open_video(path, backend='decord', **scaling)
+    assert isinstance(by_decord, DecordReader)
+    np.testing.assert_array_equal(by_decord.get_frames(inds), frames)
     cached = OpenVideo(cache_mb=100, isolate=True, **scaling)(dict(filename=path))
     np.testing.assert_array_equal(cached['video_reader'].get_frames(inds), frames)
+
+
+@pytest.mark.parametrize(('aspect', 'options', 'size'), [
+    (Fraction(4, 3), dict(), (48, 64)), (Fraction(4, 3), dict(square_pixels=True), (48, 85)),
+    (Fraction(1, 2), dict(square_pixels=True), (48, 32)),
+    (Fraction(1, 2), dict(square_pixels=True, short_side=28), (42, 28)),
+    (Fraction(4, 3), dict(square_pixels=True, short_side=28, keep_ratio=False), (28, 28)),
+    (Fraction(1, 200), dict(square_pixels=True), (48, 64))])
+@pytest.mark.parametrize('interpolation', ['nearest', 'bicubic', 'fast'])
+def test_pixels_that_are_not_square(tmp_path, aspect, options, size, interpolation):
+    ramp = np.tile(np.arange(0, 256, 4, np.uint8)[None, :, None], (48, 1, 3))
+    path = write_grey_video(tmp_path / 'wide.mp4', num_frames=3, size=(48, 64),
+                            pixel_aspect=aspect, pictures=[ramp] * 3)
+    readers = [open_video(path, interpolation=interpolation, **options),
+               open_video(path, interpolation=interpolation, backend='decord', **options),
+               OpenVideo(isolate=True, interpolation=interpolation, **options)(
+                   dict(filename=path))['video_reader'],
+               SequentialReader(VideoSource(path), scaling=FrameScaling(
+                   interpolation=interpolation, **options))]
+    assert isinstance(readers[1], DecordReader)
+    for reader in readers:
+        frames = reader.get_frames([0, 2])
+        assert frames.shape[1:3] == reader.size == size
+        assert (np.abs(np.diff(frames[0, :, :, 0].mean(0)) - 252 / size[1]) < 9).all()
+        assert interpolation == 'fast' or (frames == readers[0].get_frames([0, 2])).all()
 
 
 def test_frames_are_scaled_one_by_one():

@@ -133,6 +133,18 @@ def test_frames_of_other_containers(tmp_path, name, codec):
     np.testing.assert_allclose(np.diff(video.frame_starts), 1 / 25, atol=2e-3)
 
 
+def test_pictures_that_change_their_size(tmp_path):
+    """Streams of two sizes behind each other, as recordings of television have them."""
+    parts = [write_grey_video(tmp_path / f'{rows}.mpg', codec='mpeg2video', fps=25, size=size,
+                              num_frames=20) for rows, size in enumerate([(64, 64), (80, 96)])]
+    path = tmp_path / 'both.mpg'
+    path.write_bytes(b''.join(Path(part).read_bytes() for part in parts))
+    for short_side in (None, 32):
+        video = open_video(str(path), short_side=short_side)
+        assert video.size == (short_side or 64, ) * 2
+        assert numbers_of(video.get_frames([0, video.num_frames - 1])) == [0, 19]
+
+
 def test_files_that_are_no_videos(tmp_path):
     (tmp_path / 'empty.mp4').touch()
     (tmp_path / 'text.mp4').write_text('hello, I am no video\n' * 50)

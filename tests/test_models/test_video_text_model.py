@@ -152,13 +152,35 @@ def test_classes_are_those_of_the_weights(model_cfg, inputs):
     assert torch.equal(scores(model), first)
 
 
+@pytest.mark.parametrize('mode', ['loss', 'predict'])
+def test_tokens_of_clip_do_not_go_into_an_encoder_of_others(model_cfg, inputs, mode):
+    model_cfg['neck'].update(tokenizer='BertTokenizer', vocab_size=49408)
+    model = VideoTextModel(**model_cfg, cls_head=dict(
+        type='ZeroShotHead', classes=['a', 'b'], context_length=12))
+    with pytest.raises(ValueError, match="the tokens of 'BertTokenizer'"):
+        model.cls_head.predict(torch.randn(1, 32), model.neck)
+    model.cls_head = None
+    model(inputs, samples(2), mode=mode)  # made elsewhere
+    cut = [sample.set_metainfo(dict(num_cut_texts=0)) or sample for sample in samples(2)]
+    with pytest.raises(ValueError, match="the tokens of 'BertTokenizer'"):
+        model(inputs, cut, mode=mode)
+
+
 def test_errors(model, model_cfg, inputs):
     with pytest.raises(ValueError, match="not 'train'"):
         model(inputs, mode='train')
+    with pytest.raises(TypeError, match='init_cfg'):  # mmengine takes what fits by name, or nothing
+        VideoTextModel(backbone=model_cfg['backbone'] | dict(init_cfg=dict(type='Pretrained')))
     with pytest.raises(ValueError, match='nothing to train'):
         VideoTextModel(backbone=model_cfg['backbone'])(inputs, samples(2), mode='loss')
     with pytest.raises(ValueError, match='no neck'):
         VideoTextModel(backbone=model_cfg['backbone']).encode_text(inputs['tokens'])
+
+
+def test_parts_of_differing_widths(model_cfg):
+    model_cfg['neck']['embed_dim'] //= 2
+    with pytest.raises(ValueError, match=r'the same in all parts: backbone\.embed_dim=\d+, neck'):
+        VideoTextModel(**model_cfg)
 
 
 def test_own_weights_into_a_linear_probe(model, model_cfg):

@@ -58,7 +58,7 @@ def test_webvid(run):
     Path('rows.csv').write_text('videoid,name,page_dir,duration\na,a dog,.,PT00H00M03S\n')
     run('webvid_to_captions.py', 'rows.csv', 'out.jsonl', '--videos', '.')
     assert load_captions('out.jsonl') == [
-        {'path': './a.mp4', 'captions': ['a dog'], 'duration': 3.0}]
+        {'path': 'a.mp4', 'captions': ['a dog'], 'duration': 3.0}]
 
 
 def test_howto100m(run):

@@ -24,10 +24,27 @@ def test_other_encodings_are_refused_with_their_line(tmp_path):
         list(read_lines(tmp_path / 'none'))
 
 
+@pytest.mark.parametrize('content', ['a,b\n'.encode('utf-16-le'), 'ü\0'.encode('utf-16'), b'a,b\0'])
+def test_nul_characters_are_refused(tmp_path, content):
+    path = tmp_path / 'a.csv'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'a\.csv is not a text file in UTF-8: it has NUL'):
+        list(read_lines(path))
+    if content[1] == 0:
+        with pytest.raises(ValueError, match=r'a\.csv is not a text file'):
+            list(read_csv(path, columns=('a', )))
+
+
 def test_a_name_listed_twice(tmp_path):
     (tmp_path / 'a.txt').write_text('run\nwalk\n\n run \n')
     with pytest.raises(ValueError, match=r"a\.txt, line 4: 'run' is listed already \(.*line 1\)"):
         read_names(tmp_path / 'a.txt')
+
+
+def test_blanks_and_blank_lines_of_a_csv(tmp_path):
+    (tmp_path / 'a.csv').write_text('\npath, caption\na.mp4, "a dog, running"\n\n')
+    assert list(read_csv(tmp_path / 'a.csv', columns=('path', 'caption'))) == [
+        (f'{tmp_path / "a.csv"}, line 3', {'path': 'a.mp4', 'caption': 'a dog, running'})]
 
 
 @pytest.mark.parametrize(('rows', 'line'), [
@@ -46,6 +63,7 @@ def test_a_quote_that_is_not_closed_is_named_where_it_begins(tmp_path, rows, lin
     ('a,b\n1,2\n\n1,2,3\n', r'line 4: another number of fields'),
     ('a,b\n1\n', r'line 2: another number of fields'),
     ('a, a\n', 'has the column a more than once'),
+    ('a;b\n1;2\n', r'no column a; it has a;b \(its fields are to be separated by commas'),
     ('', r'no column a; it has none \(look\)'),
 ])
 def test_rows_that_do_not_fit(tmp_path, text, message):

@@ -80,7 +80,8 @@ class ArrayReader:
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copies of frames, uint8 (len(indices), H, W, 3), at ``size``."""
-        return np.stack([self._scaling.scale(frame) for frame in self._frames[np.asarray(indices)]])
+        return np.stack([self._scaling.scale(frame, self.size)
+                         for frame in self._frames[np.asarray(indices)]])
 
     def close(self) -> None:
         """Nothing to free: the frames are the caller's."""

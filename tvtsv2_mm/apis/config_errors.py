@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from dis import opname
 from types import FrameType
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import Registry, build_from_cfg
+from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm import registry as registries
@@ -42,17 +44,18 @@ class ConfigError(ValueError):
 def config_errors() -> Iterator[None]:
     """Turn what goes wrong while parts of a config are built into a :class:`ConfigError`.
 
-    Errors that name a file of the user stay as they are, and so does what goes wrong elsewhere.
+    So do the errors that this package raises on purpose, whenever it does. Those that name a file
+    of the user stay as they are, and so does what goes wrong elsewhere.
     """
     try:
         yield
-    except (AnnotationError, CheckpointError, ConfigError):
+    except (AnnotationError, CheckpointError, ConfigError, OSError):
         raise
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:
         message = explain(error)
         if message is None:
             raise
-        raise ConfigError(message) from error
+        raise ConfigError(' '.join(message.split())) from error
 
 
 def explain(error: Exception) -> str | None:
@@ -68,9 +71,15 @@ def explain(error: Exception) -> str | None:
         return unknown_key(_path(root, given, 'dataloader'), unexpected[1], 'a data loader',
                            options_of_loader())
     if not built:
-        section = next((_SECTIONS[name] for name in reversed([f.f_code.co_name for f in frames])
-                        if name in _SECTIONS), None)
-        return section and f'{section}: {type(error).__name__}: {text}'
+        # The function that fails, or that is called with a wrong argument, the inner ones first.
+        names = [*re.findall(r'(\w+)\(\) got', text),
+                 *(frame.f_code.co_name for frame in reversed(frames))]
+        section = next((_SECTIONS[name] for name in names if name in _SECTIONS), None)
+        if section:
+            return f'{section}: {type(error).__name__}: {text}'
+        if frames[-1].f_code in [kind.__init__.__code__ for kind in (Runner, FlexibleRunner)]:
+            return text.partition(', but got')[0]
+        return text if _on_purpose(error) else None
     part, kind, cls = (built[-1].get(name) for name in ('cfg', 'obj_type', 'obj_cls'))
     if not isinstance(part, Mapping):
         return (f'{_path(root, part, "a part of the config")}: a dict with a type is needed here, '
@@ -175,6 +184,16 @@ def _frames(error: BaseException) -> Iterator[FrameType]:
     while traceback is not None:
         yield traceback.tb_frame
         traceback = traceback.tb_next
+
+
+def _on_purpose(error: BaseException) -> bool:
+    """Whether a statement ``raise`` of this package made an error."""
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code.co_code
+    return (traceback.tb_frame.f_globals.get('__name__', '').startswith('tvtsv2_mm.')
+            and opname[code[traceback.tb_lasti]] == 'RAISE_VARARGS')
 
 
 def _root(frames: Iterable[FrameType]) -> Mapping | Config:

@@ -34,7 +34,7 @@ from tvtsv2_mm.apis.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch import load_config
 from tvtsv2_mm.apis.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
@@ -301,9 +301,7 @@ class TVTSv2Inferencer(BaseInferencer):
 
     @property
     def _tokenizer(self) -> ClipTokenizer:
-        if self.model.neck.tokenizer != 'clip':
-            raise ValueError(f'this model reads the tokens of {self.model.neck.tokenizer!r} '
-                             "(neck.tokenizer), and texts become CLIP's tokens here")
+        check_reads_clip(self.model.neck)
         return ClipTokenizer(self.model.neck.context_length)
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],

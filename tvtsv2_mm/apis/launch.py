@@ -127,6 +127,7 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     apply_overrides(cfg, args.cfg_options or {})
+    cfg.work_dir = str(cfg.work_dir)
     fit_to_model(cfg)
     _compile_blocks(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
@@ -188,7 +189,7 @@ def plain_errors() -> Iterator[None]:
     try:
         with config_errors():
             yield
-    except (AnnotationError, CheckpointError, ConfigError, FileNotFoundError) as error:
+    except (AnnotationError, CheckpointError, ConfigError, OSError) as error:
         if error.__cause__ is not None:
             record = logging.LogRecord('mmengine', logging.INFO, __file__, 0, 'the error below', (),
                                        (type(error), error, error.__traceback__))

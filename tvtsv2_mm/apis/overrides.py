@@ -9,11 +9,13 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import FlexibleRunner, Runner
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from tvtsv2_mm.apis.config_errors import (
     ConfigError,
     Options,
     nearest,
+    options_of,
     options_of_loader,
     options_of_part,
     unknown_key,
@@ -23,7 +25,7 @@ from tvtsv2_mm.apis.fit_to_model import move_data_root
 from tvtsv2_mm.apis.model_config import literal_config
 
 # What a run reads from the top of a config, beside the arguments of mmengine's Runners.
-_READ = {'benchmark', 'compile', 'custom_imports', 'data_root', 'find_unused_parameters',
+_READ = {'benchmark', 'compile', 'data_root', 'find_unused_parameters',
          'held_out_share', 'mask_ratio', 'model_wrapper_cfg', 'protocol', 'runner_type'}
 _SECTIONS = {
     'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'},
@@ -45,12 +47,12 @@ class ReadOverrides(argparse.Action):
         options = dict(getattr(namespace, self.dest) or {})
         for text in values:
             key, equals, value = text.partition('=')
-            if not equals or not key.strip('.'):
-                parser.error(f'{option_string} takes KEY=VALUE, not {text!r}')
+            if not equals or not all(key.split('.')):
+                parser.exit(2, f'error: {option_string} takes KEY=VALUE, not {text!r}\n')
             try:
                 options[key] = read_value(value)
             except ValueError as error:
-                parser.error(f'{option_string}: {key}: {error}')
+                parser.exit(2, f'error: {option_string}: {key}: {error}\n')
         setattr(namespace, self.dest, options)
 
 
@@ -111,6 +113,8 @@ def apply_overrides(cfg: Config, options: Mapping[str, Any]) -> None:
 
 def _check(cfg: ConfigDict, key: str, value: Any) -> None:
     names, node = key.split('.'), cfg
+    if names[0] == 'custom_imports':
+        raise ConfigError(f'{key}: imports are made when a config file is read: write it there')
     for depth, name in enumerate(names):
         path = '.'.join(names[:depth])
         if isinstance(node, Mapping):
@@ -140,11 +144,18 @@ def _check_new(cfg: ConfigDict, node: Mapping, names: Sequence[str], depth: int)
         known = Options(_SECTIONS[path])
     elif path in _LOADERS:
         known = options_of_loader()
+    elif path == 'optim_wrapper.clip_grad':
+        known = Options({'type'}.union(*map(options_of, (clip_grad_norm_, clip_grad_value_))))
     elif path == 'train_cfg' and 'type' not in node:
         known = Options({'by_epoch'}.union(*map(
             options_of_part, ('EpochBasedTrainLoop', 'IterBasedTrainLoop'))))
     else:
         known = options_of_part(node.get('type', _KINDS.get(path)))
+    if depth + 1 < len(names):
+        if name in known:
+            _check_new(cfg, {}, names, depth + 1)
+        elif names[-1] != 'type':
+            known |= set(node)  # a new part without a type is one that is there, misspelt
     if name in known or (not known.closed and not get_close_matches(name, known, cutoff=0.85)):
         return
     if path:
@@ -166,7 +177,9 @@ def _check_used(cfg: ConfigDict, key: str, name: str) -> None:
 
 
 def _holds(other: Any, value: Any) -> bool:
-    """Whether a dict of the config was made from another one, by taking all that is in it."""
+    """Whether a part of the config was made from another one, by taking all that is in it."""
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) > 0 and all(own in other for own in value)
     return (isinstance(value, Mapping) and isinstance(other, Mapping) and len(value) > 0
             and all(key in other and (other[key] == own or _holds(other[key], own))
                     for key, own in value.items()))
@@ -180,7 +193,8 @@ def _check_kind(key: str, old: Any, new: Any) -> None:
     if isinstance(old, Mapping) and isinstance(new, str | Number):
         raise ConfigError(f'{key}: this is a section ({", ".join(map(str, old))}), and cannot be '
                           f'{new!r}; name one of its keys')
-    if isinstance(old, list | tuple) and isinstance(new, Mapping):
+    if isinstance(old, list | tuple) and (isinstance(new, Mapping) or (
+            isinstance(new, str) and any(isinstance(entry, Mapping) for entry in old))):
         raise ConfigError(f'{key}: this is a list; give one, or name an entry: {key}.0=...')
 
 

@@ -1,5 +1,6 @@
 """What decides a CLIP's numbers beside its tensors: heads, activations, eps, pooling, pixels."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ UNTOLD = dict(
     neck=('heads', 'activation', 'norm_eps', 'end_token', 'tokenizer'),
     sorting_head=('heads', ),
     data_preprocessor=('mean', 'std'))
+_LARGEST = 1e9
 # Under which a file's metadata hold a description.
 RECORD = 'tvtsv2_mm'
 
@@ -103,9 +105,11 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
     if name == 'neck.end_token' and value is None:
         return  # the highest id
     if fits and kind is tuple:
-        fits = len(value) == 3 and all(type(x) in (int, float) for x in value)
+        fits = len(value) == 3 and all(
+            type(x) in (int, float) and abs(x) < _LARGEST and (x > 0 or name.endswith('mean'))
+            for x in value)
     if fits and kind in (int, float):
-        fits = value >= 0 if name == 'neck.end_token' else value > 0
+        fits = (0 if name == 'neck.end_token' else 1e-12) <= value < _LARGEST
     if not fits:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
@@ -208,4 +212,6 @@ def compare(told: Description, model: Description) -> list[str]:
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):  # levels of 255
         return all(abs(a - b) < 0.01 for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-6)  # 9.999999747378752e-06 is a float32's 1e-5
     return one == other

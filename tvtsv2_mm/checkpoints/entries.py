@@ -79,10 +79,12 @@ def take_weights(content: Mapping, *,
                       key=len, reverse=True)
     taken: OrderedDict[str, Tensor] = OrderedDict()
     # Where torch keeps the versions of modules, our models keep what no tensor tells.
+    taken._metadata = {'': {}}
     metadata = getattr(table, '_metadata', None)
-    root = metadata.get(chosen.prefix.rstrip('.')) if isinstance(metadata, Mapping) else None
-    taken._metadata = {'': {name: value for name, value in root.items() if name == RECORD}
-                       if isinstance(root, Mapping) else {}}
+    for name, values in metadata.items() if isinstance(metadata, Mapping) else ():
+        if (isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
+                and _unwrap(name)[0] == chosen.prefix.rstrip('.')):
+            taken._metadata[''][RECORD] = values[RECORD]
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
     others: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """Read the configs that lie beside the weights of Hugging Face's and open_clip's CLIPs."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,9 @@ def _dropout_notes(config: _Config, name: str) -> tuple[str, ...]:
         bool(value))
 
 
+CLIP_TOKENIZERS = ('CLIPTokenizer', 'CLIPTokenizerFast')
+
+
 def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     """The argument ``tokenizer``: 'clip', or the name of another; nothing where none is named."""
     config = folder / 'tokenizer_config.json'
@@ -182,12 +186,17 @@ def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     if vocabulary is not None:
         if vocabulary == build_clip_tokenizer().get_vocab():
             return dict(tokenizer='clip')
-        return dict(tokenizer=str(name or 'of another vocabulary'))
-    if name in ('CLIPTokenizer', 'CLIPTokenizerFast'):
+        return _named(name if name not in CLIP_TOKENIZERS and name else 'another_vocabulary')
+    if name in CLIP_TOKENIZERS:
         return dict(tokenizer='clip')
     if name is None and end_token not in (None, END_TOKEN):
-        name = f'of the end token {end_token}'
-    return {} if name is None else dict(tokenizer=str(name))
+        name = f'end_token_{end_token}'
+    return {} if name is None else _named(name)
+
+
+def _named(tokenizer: Any) -> dict[str, str]:
+    """The argument ``tokenizer``, as a name that a checkpoint's own config may have."""
+    return dict(tokenizer=re.sub('[^A-Za-z0-9_]+', '_', str(tokenizer))[:40])
 
 
 def _hugging_face_pixels(folder: Path) -> tuple[dict[str, tuple], tuple[str, ...]]:
@@ -205,8 +214,11 @@ def _hugging_face_pixels(folder: Path) -> tuple[dict[str, tuple], tuple[str, ...
         raise config.refuse('rescale_factor', 'is no factor of pixels')
     mean, std = (0, 0, 0), (1, 1, 1)
     if values.get('do_normalize', True):
-        mean = values.get('image_mean', CLIP_MEAN)
-        std = values.get('image_std', CLIP_STD)
+        kind = values.get('image_processor_type') or values.get('feature_extractor_type') or 'CLIP'
+        mean, std = values.get('image_mean'), values.get('image_std')
+        if None in (mean, std) and not str(kind).startswith('CLIP'):
+            raise config.refuse('image_mean' if mean is None else 'image_std',
+                                f'is for {kind} to say, which is not read here: write its numbers')
     notes = []
     # 3 is PIL's number of bicubic.
     for key, expected in (('resample', 3), ('do_resize', True), ('do_center_crop', True)):
@@ -224,14 +236,16 @@ def _pixel_note(config: _Config, name: str) -> str:
 
 
 def _scaled(config: _Config, mean: Any, std: Any, factor: float) -> dict[str, tuple]:
-    """Mean and std for pixel values 0..255."""
+    """Mean and std for pixel values 0..255; CLIP's for None."""
+    mean = [value / 255 for value in CLIP_MEAN] if mean is None else mean
+    std = [value / 255 for value in CLIP_STD] if std is None else std
     for values in (mean, std):
         if not (isinstance(values, list | tuple) and len(values) == 3
                 and all(type(value) in (int, float) for value in values)):
             raise CheckpointError(f'{config.source}: mean and std of the pixels must be three '
                                   f'numbers each, not {values!r}')
-    return dict(mean=tuple(value / factor for value in mean),
-                std=tuple(value / factor for value in std))
+    return dict(mean=tuple(round(value / factor, 7) for value in mean),
+                std=tuple(round(value / factor, 7) for value in std))
 
 
 # What open_clip's configs may say, by its default where only that is implemented.
@@ -289,7 +303,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     tokenizer = {}
     for name in ('tokenizer_kwargs', 'tokenizer_mode', 'hf_tokenizer_name'):
         if text.values.get(name):
-            tokenizer = dict(tokenizer=f'{text.values[name]}')
+            tokenizer = _named(text.values[name])
     neck = _open_clip_tower(text, embed_dim, quick, width=512) | dict(
         heads=text.values.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.values.get('context_length', 77), **(tokenizer or dict(
@@ -331,6 +345,5 @@ def _open_clip_pixels(file: _Config) -> tuple[dict[str, tuple], tuple[str, ...]]
     notes = tuple(_pixel_note(config, name) for name, expected in (
         ('interpolation', 'bicubic'), ('resize_mode', 'shortest')) if values.get(
             name, expected) not in (None, expected))
-    return _scaled(config, values.get('mean', CLIP_MEAN),
-                   values.get('std', CLIP_STD), 1 / 255), notes
+    return _scaled(config, values.get('mean'), values.get('std'), 1 / 255), notes
 

@@ -2,7 +2,8 @@
 
     FOLDER/.metadata          which tensors there are, and which part of each lies where
     FOLDER/__<rank>_0.distcp  the parts that a rank wrote
-    FOLDER/run_state.pth      what is no tensor: epoch, schedulers, log, hyperparameters
+    FOLDER/run_state.pth      what is no tensor: epoch, schedulers, log, hyperparameters, and what
+                              no tensor tells of the model (:mod:`.description`)
 
 torch reads the first with ``pickle.load``, and what is no tensor with ``weights_only=False``. Here
 only the few classes that a table of tensors is made of are let in, everything else is read with
@@ -15,7 +16,7 @@ import os
 import pickle
 import shutil
 import warnings
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ from torch.distributed.checkpoint.metadata import (
 )
 from torch.distributed.checkpoint.planner import SavePlan
 
+from .description import RECORD
 from .entries import some, take_weights
 from .errors import CheckpointError, RefusedCheckpointError
 from .untrusted import check_torch_file, load_torch_file, reason
@@ -89,7 +91,8 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
         weights: which, where there are several; see :func:`.entries.take_weights`.
 
     Returns:
-        The weights, and the report on them; None where they are of no known layout.
+        The weights, with what is known of the model, and the report on them; None where they are of
+        no known layout.
 
     Raises:
         RefusedCheckpointError: the table of tensors holds something else.
@@ -106,12 +109,15 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
         raise CheckpointError(f'{folder} holds no weights of a model of a known layout; it has '
                               f'{some([*entries])}')
     own = {id(shape): name for name, shape in shapes.items()}
-    tensors = {name: torch.empty(shape.shape, dtype=shape.dtype) for name, shape in taken.items()}
+    tensors = OrderedDict((name, torch.empty(shape.shape, dtype=shape.dtype))
+                          for name, shape in taken.items())
     load_into(folder, {own[id(taken[name])]: tensor for name, tensor in tensors.items()}, metadata,
               alone=True)
     others = sorted({place.fqn for place in metadata.storage_data} - entries.keys())
     if report is not None and others:
         report['dropped'][some(others)] = 'no tensors'
+    state = read_run_state(folder) if (folder / RUN_STATE).is_file() else {}
+    tensors._metadata = {'': {RECORD: state[RECORD]} if RECORD in state else {}}
     return tensors, report
 
 
@@ -147,7 +153,10 @@ def read_run_state(folder: Path) -> dict[str, Any]:
     """
     if not (folder / RUN_STATE).is_file():
         raise CheckpointError(f'{folder} is incomplete: it has no {RUN_STATE}')
-    return load_torch_file(folder / RUN_STATE)
+    state = load_torch_file(folder / RUN_STATE)
+    if not isinstance(state, dict):
+        raise CheckpointError(f'{folder / RUN_STATE} is damaged: it holds no names and values')
+    return state
 
 
 def save_sharded(folder: Path, tensors: dict[str, Any], run_state: Mapping[str, Any]) -> None:
@@ -156,11 +165,14 @@ def save_sharded(folder: Path, tensors: dict[str, Any], run_state: Mapping[str, 
     Args:
         folder: where, on a file system that all ranks see. What is there is replaced.
         tensors: nested by names, each tensor plain (the same on all ranks) or sharded.
-        run_state: what else there is; that of rank 0 is written.
+        run_state: what else there is; that of rank 0 is written, with what the metadata of
+            ``tensors['state_dict']`` tell of the model.
 
     Raises:
         OSError: it could not be written.
     """
+    told = getattr(tensors.get('state_dict'), '_metadata', {}).get('', {})
+    run_state = {**run_state, **{name: told[name] for name in (RECORD, ) if name in told}}
     with _one_error(f'{folder} could not be saved', OSError):
         dcp.save(tensors, storage_writer=_Writer(folder, run_state), no_dist=not is_distributed())
 

@@ -11,8 +11,9 @@ class VideoReader(ABC):
 
     Time 0 is where a player starts: frames that an edit list hides before it do not exist here.
     Pictures are turned and mirrored as the file asks for. Pixels are taken as square, also where
-    the file says that they are not (its sample aspect ratio), as decord does. A reader stays in the
-    process that opened it: it cannot be pickled, and does not survive a fork.
+    the file says that they are not (its sample aspect ratio), as decord does, but for
+    ``square_pixels`` of the scaling. A reader stays in the process that opened it: it cannot be
+    pickled, and does not survive a fork.
 
     Attributes:
         path: The file, or its name.

@@ -60,7 +60,7 @@ class DecordReader(VideoReader):
         if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
             raise NotIndexableError(f'{self.path}: its pictures are turned or mirrored')
         full_size = orientation.size(header.height, header.width)
-        self.size = scaling.size_of(*full_size)
+        self.size = scaling.size_of(*full_size, orientation.pixel_aspect(header.pixel_aspect))
         self._scaling = scaling
         # decord is not told a size it would have anyway: scaling to the same size costs as well.
         scales = scaling.interpolation == 'fast' and self.size != full_size
@@ -75,8 +75,8 @@ class DecordReader(VideoReader):
             first = self._reader.get_batch([0])
         except (decord.DECORDError, RuntimeError, AssertionError, ValueError) as error:
             raise NotIndexableError(f'{self.path}: {error}') from error
-        if first.shape[1:3] != self.size:
-            raise NotIndexableError(f'{self.path}: frames of {first.shape}, not {self.size}')
+        if first.shape[1:3] != (self.size if scales else full_size):
+            raise NotIndexableError(f'{self.path}: it has frames of {first.shape} pixels')
         starts = stamps[:, 0].astype(np.float64)
         if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
             raise NotIndexableError(f'{self.path}: no time stamps')
@@ -118,7 +118,7 @@ class DecordReader(VideoReader):
             for out, index in zip(frames, wanted, strict=True):
                 batch = self._reader.get_batch([index])
                 frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
-                out[:] = self._scaling.scale(frame[0])
+                out[:] = self._scaling.scale(frame[0], self.size)
         except self._error as error:
             raise UnreadableVideoError(self.path, _reason(str(error))) from error
         return frames[places]

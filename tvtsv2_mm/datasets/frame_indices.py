@@ -107,15 +107,17 @@ def end_to_end_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + np.linspace(0, stop - 1 - start, num_frames).astype(np.int64)
 
 
-def rate_varies(frame_starts: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:
-    """Whether equal numbers of frames are no equal times: a frame begins too far off.
+def rate_varies(frame_edges: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:
+    """Whether equal numbers of frames are no equal times: a frame begins, or the last one ends, too
+    far off index / fps, where fps is the mean over the part.
 
-    Too far is more than half an interval of the clip away from where a constant rate would have the
-    frame; in parts of few frames, more than half a frame. So time stamps rounded to milliseconds,
-    the jitter of cameras and single lost frames leave the paper's rule as it is.
+    Too far is more than half an interval of the clip: then the middle frame of an interval may lie
+    outside of that share of the time. In parts of few frames it is half a frame. So time stamps
+    rounded to milliseconds, the jitter of cameras and some lost frames leave the paper's rule as it
+    is.
 
     Args:
-        frame_starts: (N,) seconds of the part, increasing.
+        frame_edges: (N + 1,) seconds at which each frame of the part begins, and the last one ends.
         num_frames: Frames, and so intervals, of a clip; of less than 12, the intervals of 12 count.
 
     Examples:
@@ -124,12 +126,11 @@ def rate_varies(frame_starts: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bo
         >>> rate_varies(np.array([0.0, 0.033, 0.067, 1.0]))
         True
     """
-    if len(frame_starts) < 3:
-        return False
-    at_constant_rate = np.linspace(frame_starts[0], frame_starts[-1], len(frame_starts))
-    seconds = (at_constant_rate[1] - at_constant_rate[0]) * len(frame_starts)
-    interval = seconds / min(max(num_frames, _USUAL_FRAMES), len(frame_starts))
-    return bool(np.abs(frame_starts - at_constant_rate).max() > interval / 2 + _ROUNDING)
+    total = len(frame_edges) - 1
+    at_constant_rate = np.linspace(frame_edges[0], frame_edges[-1], total + 1)
+    seconds = frame_edges[-1] - frame_edges[0]
+    interval = seconds / min(max(num_frames, _USUAL_FRAMES), total)
+    return bool(np.abs(frame_edges - at_constant_rate).max() > interval / 2 + _ROUNDING)
 
 
 def clip_times(span: tuple[float, float], num_frames: int, places: np.ndarray | float,

@@ -18,15 +18,18 @@ class FramePixels:
 
     Args:
         scaling: Size and interpolation of the result.
+        pixel_aspect: Width of a pixel as stored divided by its height.
     """
 
-    def __init__(self, scaling: FrameScaling) -> None:
+    def __init__(self, scaling: FrameScaling, pixel_aspect: float = 1.0) -> None:
         self._scaling = scaling
+        self._pixel_aspect = pixel_aspect
         self._reformatter = VideoReformatter()
 
     def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
         """Height and width of the result."""
-        return self._scaling.size_of(*orientation.size(frame.height, frame.width))
+        return self._scaling.size_of(*orientation.size(frame.height, frame.width),
+                                     orientation.pixel_aspect(self._pixel_aspect))
 
     def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
         """Write the pixels of a frame.
@@ -41,7 +44,7 @@ class FramePixels:
         if is_scaled and self._scaling.interpolation == 'fast':
             out[:] = orientation.apply(self._scaled(frame, height, width))
         else:
-            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)))
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)), out.shape[:2])
 
     def full_size(self, frame: av.VideoFrame) -> np.ndarray:
         """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.

@@ -20,6 +20,8 @@ class FrameScaling:
             to the last bit (the last two look at all pixels where they shrink). 'fast': by the
             decoder's own scaler while it decodes, where it has one, else bicubic.
         keep_ratio: False squeezes frames into a square.
+        square_pixels: Frames become wider or narrower where their pixels are not square; False
+            takes pixels as square whatever the file says, as decord and the release do.
 
     Raises:
         ValueError: If a value is none of these.
@@ -28,6 +30,7 @@ class FrameScaling:
     short_side: int | None = None
     interpolation: str = 'nearest'
     keep_ratio: bool = True
+    square_pixels: bool = False
 
     def __post_init__(self) -> None:
         if self.short_side is not None and self.short_side < 1:
@@ -38,17 +41,24 @@ class FrameScaling:
         if not self.keep_ratio and self.short_side is None:
             raise ValueError('keep_ratio=False needs short_side, the side of the square')
 
-    def size_of(self, height: int, width: int) -> tuple[int, int]:
+    def size_of(self, height: int, width: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
         """Height and width that frames of a size get; the longer side is cut down to whole pixels.
+
+        Args:
+            height: Of a frame as it is shown.
+            width: Likewise.
+            pixel_aspect: Width of a pixel of it divided by its height.
 
         Examples:
             >>> FrameScaling(short_side=268).size_of(256, 340)
             (268, 355)
             >>> FrameScaling(short_side=224, keep_ratio=False).size_of(256, 340)
             (224, 224)
-            >>> FrameScaling().size_of(256, 340)
-            (256, 340)
+            >>> FrameScaling(square_pixels=True).size_of(256, 340, 64 / 51)
+            (256, 427)
         """
+        if self.square_pixels:
+            width = max(round(width * pixel_aspect), 1)
         if self.short_side is None:
             return height, width
         if not self.keep_ratio:
@@ -56,18 +66,19 @@ class FrameScaling:
         short = min(height, width)
         return height * self.short_side // short, width * self.short_side // short
 
-    def scale(self, frame: np.ndarray) -> np.ndarray:
+    def scale(self, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Scale a full-size frame.
 
         Args:
             frame: uint8 (H, W, 3).
+            size: Height and width wanted, H' and W', as :meth:`size_of` tells them.
 
         Returns:
-            uint8 (H', W', 3), of :meth:`size_of`; the frame itself where that is its size.
+            uint8 (H', W', 3); the frame itself where that is its size.
         """
-        height, width = self.size_of(*frame.shape[:2])
-        if (height, width) == frame.shape[:2]:
+        if size == frame.shape[:2]:
             return frame
+        height, width = size
         if self.interpolation == 'nearest':
             rows = _nearest(frame.shape[0], height)
             return frame.take(rows, axis=0).take(_nearest(frame.shape[1], width), axis=1)

@@ -49,6 +49,10 @@ class Orientation:
         """Height and width as shown of those as stored, or the other way round."""
         return (width, height) if self.transposed else (height, width)
 
+    def pixel_aspect(self, stored: float) -> float:
+        """Width of a pixel as shown divided by its height, of that as stored."""
+        return 1 / stored if self.transposed else stored
+
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """A view of pixels as stored (H, W, 3) as they are shown."""
         if self.transposed:

@@ -45,12 +45,12 @@ class PyAVReader(VideoReader):
     def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         self.path = source.path
         self._source = source
-        self._pixels = FramePixels(scaling)
         self._size: tuple[int, int] | None = None
         source.start_clock()
         with ExitStack() as stack:
             self._container, self._stream = stack.enter_context(open_stream(source))
             header = header_of(self._container, self._stream, source.path)
+            self._pixels = FramePixels(scaling, header.pixel_aspect)
             self._index = self._make_index(header)
             self._closing = stack.pop_all()
         self._may_skip = header.codec in _WITH_NONREF

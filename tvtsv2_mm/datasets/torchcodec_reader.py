@@ -46,7 +46,7 @@ class TorchcodecReader(VideoReader):
         self.frame_starts = index.frame_starts
         self.fps = index.fps
         self.duration = index.duration
-        self.size = scaling.size_of(header.height, header.width)
+        self.size = scaling.size_of(header.height, header.width, header.pixel_aspect)
         self._scaling = scaling
         try:
             self._decoder = video_decoder(
@@ -65,7 +65,8 @@ class TorchcodecReader(VideoReader):
         try:
             # One by one, so that not all of them are in memory at full size.
             for out, index in zip(frames, wanted.tolist(), strict=True):
-                out[:] = self._scaling.scale(self._decoder.get_frame_at(index).data.numpy())
+                frame = self._decoder.get_frame_at(index).data.numpy()
+                out[:] = self._scaling.scale(frame, self.size)
         except (RuntimeError, IndexError) as error:
             raise UnreadableVideoError(
                 self.path, f'its stream is damaged ({str(error).splitlines()[0][-200:]})'

@@ -1,4 +1,4 @@
-"""The video files below a folder."""
+"""The files below a folder, and which of them are videos."""
 
 import os
 from collections import deque
@@ -17,7 +17,12 @@ def is_video_name(name: str) -> bool:
 
 
 def walk_videos(folder: str) -> Iterator[str]:
-    """Paths of all videos below a folder, relative to it.
+    """Paths of all videos below a folder; as :func:`walk_files`."""
+    return filter(is_video_name, walk_files(folder))
+
+
+def walk_files(folder: str) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it.
 
     Links to folders are followed, after all that is there without them; each folder is entered
     once, so a link to a folder above it ends there. Hidden files and folders are left out.
@@ -35,11 +40,12 @@ def walk_videos(folder: str) -> Iterator[str]:
         entered.add((status.st_dev, status.st_ino))
         for name in sorted(os.listdir(place)):
             path = os.path.join(prefix, name)
+            if name.startswith('.'):
+                continue
             if os.path.isdir(os.path.join(folder, path)):
-                if not name.startswith('.'):
-                    is_link = os.path.islink(os.path.join(folder, path))
-                    folders.append(path) if is_link else folders.appendleft(path)
-            elif is_video_name(name):
+                is_link = os.path.islink(os.path.join(folder, path))
+                folders.append(path) if is_link else folders.appendleft(path)
+            else:
                 yield path
 
 

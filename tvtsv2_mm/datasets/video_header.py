@@ -19,6 +19,10 @@ _CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv
 _LATEST_START = 3600.0
 
 
+# So are pixels so many times as wide as high, or as high as wide.
+_LARGEST_ASPECT = 8.0
+
+
 @dataclass(frozen=True)
 class VideoHeader:
     """The video stream that a player would choose.
@@ -29,6 +33,8 @@ class VideoHeader:
         codec: Name of the codec, such as 'h264'.
         height: Of the picture as stored, pixels.
         width: Likewise.
+        pixel_aspect: Width of a pixel as stored divided by its height; 1 where the header does not
+            say, or nothing that can be.
         fps: Frames a second, on average; 0 where the header does not say.
         stream_start: Seconds from the start of the file's playback to the stream's first frame.
         reordered: Whether frames may be stored in another order than they are shown.
@@ -38,6 +44,7 @@ class VideoHeader:
     codec: str
     height: int
     width: int
+    pixel_aspect: float
     fps: float
     stream_start: float
     reordered: bool
@@ -97,7 +104,8 @@ def header_of(container: av.container.InputContainer, stream: av.VideoStream,
             path, f'its header gives a picture of {codec.height}x{codec.width} pixels')
     return VideoHeader(
         container=container.format.name.split(',')[0], codec=codec.codec.canonical_name,
-        height=codec.height, width=codec.width, fps=float(stream.average_rate or 0),
+        height=codec.height, width=codec.width, pixel_aspect=_pixel_aspect(stream),
+        fps=float(stream.average_rate or 0),
         stream_start=_stream_start(container, stream), reordered=bool(codec.has_b_frames))
 
 
@@ -126,6 +134,11 @@ def read_orientation(source: VideoSource) -> Orientation:
         except av.FFmpegError:
             frame = None  # what is damaged is for the reader to say
     return Orientation() if frame is None else Orientation.of(frame)
+
+
+def _pixel_aspect(stream: av.VideoStream) -> float:
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT else 1.0
 
 
 def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:

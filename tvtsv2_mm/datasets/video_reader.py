@@ -28,6 +28,7 @@ def open_video(path: str,
                short_side: int | None = None,
                interpolation: str = 'nearest',
                keep_ratio: bool = True,
+               square_pixels: bool = False,
                num_threads: int = 1,
                deadline: float | None = None) -> VideoReader:
     """Open a video, with PyAV where the backend would not find its frames.
@@ -39,6 +40,7 @@ def open_video(path: str,
         short_side: See :class:`~tvtsv2_mm.datasets.frame_scaling.FrameScaling`.
         interpolation: Likewise.
         keep_ratio: Likewise.
+        square_pixels: Likewise.
         num_threads: Decoding threads.
         deadline: Seconds to open it, and again to get its frames.
 
@@ -46,8 +48,8 @@ def open_video(path: str,
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
         ModuleNotFoundError: If the backend is not installed.
     """
-    scaling = FrameScaling(
-        short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
+    scaling = FrameScaling(short_side=short_side, interpolation=interpolation,
+                           keep_ratio=keep_ratio, square_pixels=square_pixels)
     source = VideoSource(path, data=data, num_threads=num_threads, deadline=deadline)
     for reader in dict.fromkeys((_READERS[backend], PyAVReader)):
         try:

@@ -72,6 +72,7 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         short_side=opening.get('short_side'),
         interpolation=opening.get('interpolation', 'nearest'),
         keep_ratio=opening.get('keep_ratio', True),
+        square_pixels=opening.get('square_pixels', False),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', 'repeat_last'))
 
 

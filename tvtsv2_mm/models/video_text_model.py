@@ -18,6 +18,7 @@ from tvtsv2_mm.checkpoints.description import FIELDS, RECORD, compare, descripti
 from tvtsv2_mm.checkpoints.entries import take_weights
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
 from .micro_batches import Encoded, encode_in_micro_batches
 
@@ -68,6 +69,12 @@ class VideoTextModel(BaseModel):
         self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
         self.sorting_head = sorting_head and MODELS.build(sorting_head)
         self.cls_head = cls_head and MODELS.build(cls_head)
+        widths = {name: part['embed_dim'] for name, part in dict(
+            backbone=backbone, neck=neck, sorting_head=sorting_head, cls_head=cls_head).items()
+            if part and 'embed_dim' in part}
+        if len(set(widths.values())) > 1:
+            raise ValueError('embed_dim must be the same in all parts: ' + ', '.join(
+                f'{name}.embed_dim={width}' for name, width in widths.items()))
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
         # Whether a loss was asked for since: weights may be others now.
@@ -88,6 +95,8 @@ class VideoTextModel(BaseModel):
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
+        if any('num_cut_texts' in sample for sample in data_samples or ()):  # by TokenizeText
+            check_reads_clip(self.neck)
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':

@@ -6,6 +6,7 @@ are refused, not guessed. Errors name file and line.
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 _MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
           (codecs.BOM_UTF16_BE, 'utf-16'))
+_HAS_NUL = '{} is not a text file in UTF-8: it has NUL characters (UTF-16 without its mark?)'
 
 
 def read_text(path: str | Path) -> str:
@@ -24,9 +26,12 @@ def read_text(path: str | Path) -> str:
         ValueError: It is neither UTF-8, nor UTF-16 or UTF-32 with a mark.
     """
     try:
-        return Path(path).read_text(encoding=_encoding(path))
+        text = Path(path).read_text(encoding=_encoding(path))
     except UnicodeError as error:
         raise _not_text(path, error) from None
+    if '\0' in text:
+        raise ValueError(_HAS_NUL.format(path))
+    return text
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[str, str]]:
@@ -72,9 +77,9 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
     """
     start = 1
     with Path(path).open(encoding=_encoding(path), newline='') as file:
-        rows = csv.reader(file, strict=True)
+        rows = csv.reader(file, strict=True, skipinitialspace=True)
         try:
-            header = [name.strip() for name in next(rows, ())]
+            header = [name.strip() for name in next(filter(None, rows), ())]
             _check_header(path, header, columns, hint)
             start = rows.line_num + 1
             for fields in rows:
@@ -97,6 +102,8 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
 def _check_header(path: str | Path, found: list[str], columns: Sequence[str], hint: str) -> None:
     missing = [column for column in columns if column not in found]
     if missing:
+        if len(found) == 1 and re.search('[;\t|]', found[0]):
+            hint = 'its fields are to be separated by commas'
         raise ValueError(f'{path} has no column {", ".join(missing)}; it has '
                          f'{", ".join(found) or "none"}' + (hint and f' ({hint})'))
     twice = [column for column in found if column and found.count(column) > 1]
@@ -109,7 +116,10 @@ def _encoding(path: str | Path) -> str:
         raise FileNotFoundError(f'there is no file {path}')
     with Path(path).open('rb') as file:
         start = file.read(4)
-    return next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
+    encoding = next((name for mark, name in _MARKS if start.startswith(mark)), 'utf-8')
+    if encoding.startswith('utf-8') and b'\0' in start:
+        raise ValueError(_HAS_NUL.format(path))
+    return encoding
 
 
 def _not_text(path: str | Path, error: UnicodeError) -> ValueError:

@@ -6,6 +6,7 @@ import importlib.util
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import CLIPTokenizer
@@ -18,6 +19,18 @@ _VOCAB_FILE = 'bpe_simple_vocab_16e6.txt.gz'
 _SPECIAL = ('<|startoftext|>', '<|endoftext|>')
 # The file goes on with merges that CLIP does not use: 49408 = 2 * 256 bytes + merges + 2 special.
 _NUM_MERGES = VOCAB_SIZE - 2 * 256 - 2
+
+
+def check_reads_clip(encoder: Any) -> None:
+    """Check that a text encoder reads the tokens that are made here.
+
+    Raises:
+        ValueError: it reads those of another tokenizer.
+    """
+    name = getattr(encoder, 'tokenizer', 'clip')
+    if name != 'clip':
+        raise ValueError(f'this model reads the tokens of {name!r} (neck.tokenizer), and texts '
+                         "become CLIP's tokens here")
 
 
 def find_vocab_file() -> Path:

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from tests.grey_videos import write_grey_video
 from tests.helpers import run_killed_at_write
 from tests.tiny_model import (
     CONFIG,
@@ -252,3 +254,14 @@ def test_a_name_that_is_not_utf8_is_extracted_under_its_escaped_name(config, tmp
     assert list(index.videos) == ['caf\\udce9.mp4']
     assert [failure.video for failure in index.failed] == ['no\\udce9.mp4']
     assert len(list((tmp_path / 'features/parts').glob('*.json'))) == 1
+
+
+def test_the_index_tells_by_which_rule_frames_were_chosen(tmp_path, config):
+    folder = tmp_path / 'corpus'
+    folder.mkdir()
+    write_grey_video(folder / 'even.mp4')
+    write_grey_video(folder / 'pause.mp4', times=[i / 10 + 5 * (i > 20) for i in range(40)])
+    extract(str(folder), str(tmp_path / 'out'), config, show_progress=False)
+    rows = map(json.loads, (tmp_path / 'out/index.jsonl').read_text().splitlines())
+    assert {row['video']: row['spacing'] for row in rows} == {
+        'even.mp4': 'index', 'pause.mp4': 'time'}

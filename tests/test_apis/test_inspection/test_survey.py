@@ -29,7 +29,7 @@ def test_transcripts(tmp_path):
     assert survey.num_too_long == 1
     assert survey.word_times == {'given': 1, 'spread': 1, 'not said': 2}
     assert sorted(survey.bad_lines.values()) == [1, 2]
-    assert survey.bad_lines['"duration" must be seconds, N or more, not ...'] == 2
+    assert survey.bad_lines['"duration" must be seconds, N to N, not ...'] == 2
     assert survey.first_bad_line.startswith(f'{path}, line 2: not a JSON object')
     assert [record['path'] for record in survey.sample] == ['a', 'b', 'd', 'e']
     assert ('words per minute of video', '1.3') in survey.rows()

@@ -78,7 +78,10 @@ def test_two_labels_of_one_video(write, row):
     # Two quotes that are not closed: as csv they are one field.
     ('path,caption\na.mp4,"one\nb.mp4,two\nc.mp4,three"\n', r'line 2: .* holds b\.mp4; is a quote'),
     ('caption,path\n"one,a.mp4\ntwo",b.mp4\n', r'line 2: .* holds a\.mp4; is a quote'),
-    ('path,label\n1.mp4,run\n2.mp4,Run\n', "'Run' and 'run' differ in upper case alone"),
+    ('path,label\n1.mp4,run\n2.mp4,Run\n', "'Run' and 'run' differ in upper case or blanks"),
+    ('path,label\n1.mp4,run  on\n2.mp4,run on\n', "'run  on' and 'run on' differ in"),
+    ('path,label\n1.mp4,"run\non"\n2.mp4,sit\n', 'line 2: a label goes over several lines'),
+    ('path,label\n/etc/1.mp4,run\n', 'line 2: /etc/1.mp4 leaves the folder'),
 ])
 def test_what_is_suspicious_is_refused(write, text, message):
     with pytest.raises(ValueError, match=message):

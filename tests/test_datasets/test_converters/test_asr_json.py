@@ -70,16 +70,17 @@ def test_vosk(tmp_path, key):
 
 
 @pytest.mark.parametrize('content', [
-    {'a': 1}, [1], 3, [{'content': 'x'}], {'segments': [{'text': 'x'}]},
+    {'a': 1}, [1], 3, [{'content': 'x'}],
+    {'segments': [{'start': 0, 'end': 1}]}, {'words': [{'word': 5, 'start': 0, 'end': 1}]},
     {'segments': [{'start': 0, 'end': 1, 'text': 'x', 'words': [{'w': 'x'}]}]}])
 def test_something_else(tmp_path, content):
-    with pytest.raises(DropRecord, match='neither the json of Whisper nor that of vosk'):
+    with pytest.raises(DropRecord, match='not the json of a speech recogniser that is known'):
         read(tmp_path, content)
 
 
 def test_no_json(tmp_path):
     (tmp_path / 'a.json').write_text('{')
-    with pytest.raises(DropRecord, match='neither'):
+    with pytest.raises(DropRecord, match='not the json'):
         read_asr_json(tmp_path / 'a.json')
 
 
@@ -92,6 +93,8 @@ def test_words_beside_the_segments(tmp_path):
         'words': [['go', 0.2, 0.5], ['left', 1.5, 2.0]],
         'meta': {'source': 'whisper', 'language': 'english', 'word_times': 'given'}}
     assert 'segments' in read(tmp_path, {'segments': SEGMENTS, 'words': None})
+    assert read(tmp_path, {'segments': SEGMENTS, 'words': WORDS})['meta']['remarks'] == {
+        'words of segments that are not among those with times: left out': 1}
 
 
 @pytest.mark.parametrize(('content', 'source'), [
@@ -132,6 +135,43 @@ def test_a_segment_without_an_end(tmp_path, end, as_chunks):
     assert list(result['meta']['remarks'].values()) == [2]
 
 
+NO_TIME = {'cues without a time: left out': 1}
+NO_END = {'cues without an end: until the next one, 5 s at most': 1}
+
+
+@pytest.mark.parametrize(('content', 'remarks'), [
+    ({'chunks': [{'text': 'a b', 'timestamp': None}, {'text': 'go on', 'timestamp': [1, 2]}]},
+     NO_TIME),
+    ({'chunks': [{'text': 'a b'}, {'text': 'go on', 'timestamp': [1, 2]}]}, NO_TIME),
+    ({'segments': [{'text': 'a b'}, {'text': 'go on', 'start': 1, 'end': 2}]}, NO_TIME),
+    ([{'text': 'a b'}, {'text': 'go on', 'start': 1, 'end': 2}], NO_TIME),
+    ([{'text': 'a b', 'start': None, 'duration': 1}, {'text': 'go on', 'start': 1, 'duration': 1}],
+     NO_TIME),
+    ([{'text': 'go on', 'start': 1.0, 'duration': None}, {'text': 'x', 'start': 2, 'duration': 1}],
+     NO_END),
+    ({'segments': [{'text': None, 'start': 0, 'end': 1}, {'text': 'go on', 'start': 1, 'end': 2}]},
+     None),
+])
+def test_one_part_that_is_odd_does_not_lose_the_others(tmp_path, content, remarks):
+    result = read(tmp_path, content)
+    assert result['segments'][0] == ['go on', 1.0, 2.0]
+    assert result['meta'].get('remarks') == remarks
+
+
+@pytest.mark.parametrize('end', [None, float('nan')])
+def test_words_with_a_start_alone(tmp_path, end):
+    words = [('a', 0.0, end), ('b', 0.5, 0.75), ('c', 1.0, end)]
+    forms = [{'words': [dict(zip(('word', 'start', 'end'), word, strict=True)) for word in words]},
+             {'chunks': [{'text': f' {text}', 'timestamp': times} for text, *times in words]}]
+    forms.append({'segments': [{'text': 'a b c', 'start': 0.0, 'end': 1.5} | forms[0]]})
+    for content, last in zip(forms, (2.0, 2.0, 1.5), strict=True):
+        result = read(tmp_path, content)
+        assert result['words'] == [['a', 0.0, 0.5], ['b', 0.5, 0.75], ['c', 1.0, last]]
+        assert result['meta']['word_times'] == 'given'
+        assert result['meta']['remarks'] == {
+            'words without an end: until the next one, 1 s at most': 2}
+
+
 def test_what_has_no_time_is_counted(tmp_path):
     segments = [{'text': 'a', 'start': None, 'end': 1}, {'text': 'b', 'start': 10**400, 'end': 2},
                 {'text': 'c', 'start': 1.0, 'end': 0.5}]
@@ -151,6 +191,9 @@ def test_milliseconds(tmp_path):
         result = read(tmp_path, {'words': MILLISECONDS, **form})
         assert result['words'] == [['go', 0.25, 0.5], ['left', 7.0, 7.4]]
         assert result['meta']['source'] == 'assemblyai'
+    utterances = [{'text': 'go left', 'start': 250, 'end': 7400, 'words': MILLISECONDS}]
+    assert read(tmp_path, {'status': 'completed', 'words': None, 'utterances': utterances})[
+        'words'] == result['words']
     for unclear in ({'words': MILLISECONDS}, {'segments': MILLISECONDS}, {'words': [
             word | {'start': float(word['start'])} for word in MILLISECONDS]}):
         with pytest.raises(DropRecord, match='milliseconds'):
@@ -174,5 +217,5 @@ def test_odd_files(tmp_path):
                     b'[{"text": "a", "start": "0", "end": "1"}]',
                     b'[{"text": "a", "start": true, "end": false}]'):
         path.write_bytes(content)
-        with pytest.raises(DropRecord, match='neither'):
+        with pytest.raises(DropRecord, match='not the json'):
             read_asr_json(path)

@@ -50,6 +50,14 @@ def test_one_csv(videos, tmp_path):
     assert dropped(report) == {'b': 'its video has a record already'}
 
 
+def test_times_that_are_missing(videos, tmp_path):
+    (tmp_path / 'a.csv').write_text('video_id,start,end,text\na,0,,x\na,1,2,y\na,,2,z\n')
+    report = convert_howto100m(tmp_path / 'a.csv', tmp_path / 'a.jsonl', videos=videos('a.mp4'))
+    assert load_transcripts(report.output)[0]['segments'] == [['x', 0, 1], ['y', 1, 2]]
+    assert report.remarks == {'cues without an end: until the next one, 5 s at most': 1,
+                              'cues without a time: left out': 1}
+
+
 def test_a_csv_without_ends(videos, tmp_path):
     (tmp_path / 'htm_aa.csv').write_text('vid,timestamp,text\na,0.5,one\na,1,two\n')
     report = convert_howto100m(tmp_path / 'htm_aa.csv', tmp_path / 'a.jsonl',

@@ -71,6 +71,24 @@ class StopAt:
         return to_annotation(number)
 
 
+def test_remarks_of_a_killed_run_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module._Progress, '_SAVE_EVERY_S', 0)
+    records = [(str(i), i) for i in range(4)]
+
+    def remarked(number: int) -> dict:
+        return {'path': f'{number}.mp4', 'captions': ['x'], 'meta': {'remarks': {'odd': 2}}}
+
+    def killed(number: int) -> dict:
+        if number == 2:
+            raise KeyboardInterrupt
+        return remarked(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_captions(records, killed, tmp_path / 'a.jsonl')
+    report = convert_captions(records, remarked, tmp_path / 'a.jsonl')
+    assert (report.resumed_after, report.remarks) == (2, {'odd': 8})
+
+
 def test_a_killed_run_is_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr(report_module._Progress, '_SAVE_EVERY_S', 0)
     expected = convert_captions(numbered(12), to_annotation, tmp_path / 'b.jsonl')

@@ -158,11 +158,27 @@ def test_encodings_with_a_mark(tmp_path, encoding):
     ('<i>so</i> <FONT color="#fff" size=3>it</FONT><b>\'s</b> {\\an8}{\\c&HFF&}on{\\r}',
      "so it's on"),
     ('<font face=Arial>so</font> &lt;i&gt; it\\hgoes&nbsp;on', 'so <i> it goes on'),
-    ('one\\Ntwo\n\nthree\n10', 'one two three 10'),
+    ('one\\Ntwo\n\nthree\n10', 'one two three 10'), ('one<br>two<BR/><br />three', 'one two three'),
+    ('from 00:00:07,000 to 00:00:08.000', None), ('7', None),
 ])
 def test_tags_and_text(tmp_path, text, words):
     given = srt(('00:00:01,000', '00:00:02,000', text), ('00:00:02,000', '00:00:03,000', 'end'))
     assert words_of(read(tmp_path, given, 'a.srt')) == (words or text) + ' end'
+
+
+def test_numbers_are_of_the_cues_or_spoken(tmp_path):
+    times = [(f'00:00:0{i}.000', f'100:00:0{i}.000') for i in range(4)]
+    texts = ['7', '', '8\n9', '10']
+    numbered = srt(*((*each, text) for each, text in zip(times, texts, strict=True)))
+    bare = ''.join(f'{start} --> {end}\n{text}\n\n'
+                   for (start, end), text in zip(times, texts, strict=True))
+    for name, text in (('a.srt', numbered), ('b.srt', numbered.replace('\n00', '\n\n00')),
+                       ('c.srt', bare), ('d.vtt', 'WEBVTT\n\n' + numbered),
+                       ('e.vtt', 'WEBVTT\n\n' + bare)):
+        result = read(tmp_path, text, name)
+        assert words_of(result) == '7 8 9 10'
+        assert result['words'][-1][2] == 360003.0
+        assert 'remarks' not in result['meta']
 
 
 def test_tags_of_webvtt(tmp_path):

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from tvtsv2_mm.datasets.converters.report import DropRecord
-from tvtsv2_mm.datasets.converters.timing import from_starts, in_video, spread, tidy
+from tvtsv2_mm.datasets.converters.timing import fill, from_starts, in_video, spread, tidy
 
 
 def test_tidy():
@@ -52,3 +52,8 @@ def test_a_segment_that_goes_on_beyond_the_video_loses_its_last_words():
         in_video({'duration': 10, 'words': [['a', 11, 12]]})
     with pytest.raises(DropRecord, match=r'it has no word$'):
         in_video({'duration': 10, 'words': []})
+
+
+def test_words_without_a_time_stay_behind_one_that_ends_before_it_starts():
+    words, _ = fill([('five', 5.0, 3.0), ('1984', None, None), ('end', 6.0, 7.0)])
+    assert [word for word, *_ in tidy(words)] == ['five', '1984', 'end']

@@ -46,7 +46,18 @@ def test_json_in_a_folder_of_its_own(videos, tmp_path):
     assert load_transcripts(report.output) == [
         {'path': 'x/talk.mp4', 'duration': 2.5, 'segments': [['go left', 0.0, 2.0]],
          'meta': {'source': 'whisper'}}]
-    assert report.reasons == {'it is neither the json of Whisper nor that of vosk': 1}
+    assert report.reasons == {'it is not the json of a speech recogniser that is known': 1}
+
+
+def test_links_to_folders_of_transcripts(videos, tmp_path):
+    folder = videos('x/a.mp4')
+    put(tmp_path / 'elsewhere', a__srt=SRT, __x__srt=SRT)
+    (tmp_path / 'texts').mkdir()
+    (tmp_path / 'texts/x').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'elsewhere/back').symlink_to(tmp_path / 'texts')
+    report = convert_transcript_files(read_subtitles, tmp_path / 'a.jsonl', patterns=PATTERNS,
+                                      videos=folder, transcripts=tmp_path / 'texts')
+    assert (report.num_read, report.num_written) == (1, 1)
 
 
 def test_a_broken_video_is_dropped(videos, tmp_path):

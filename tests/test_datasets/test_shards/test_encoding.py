@@ -77,7 +77,9 @@ def test_pauses_of_an_avi_with_reordered_frames(tmp_path):
     check(path, part, 0.5, 2.5, 1.5)
     assert (part.start, part.end) == pytest.approx((0.5, 2.5))
     # The last frame stands until the next one comes.
-    assert encode_part(path, 0.5, 1.5, EncodingConfig()).end == pytest.approx(2.0)
+    part = encode_part(path, 0.5, 1.5, EncodingConfig())
+    assert part.end == pytest.approx(2.0)
+    assert open_video('', data=part.data).duration == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize('name', ['example.mp4', 'grid_swwp2s.mpg', 'part_0.mp4',
@@ -94,6 +96,10 @@ def test_the_size(tmp_path):
     assert open_video('', data=encode_part(large, 0, 9, EncodingConfig()).data).size == (520, 288)
     small = write_video(tmp_path / 'small.mp4', np.arange(5) / 25)
     assert open_video('', data=encode_part(small, 0, 9, EncodingConfig()).data).size == (64, 96)
+    wide = write_grey_video(tmp_path / 'wide.mp4', pixel_aspect=Fraction(4, 3))
+    data = encode_part(wide, 0, 9, EncodingConfig(short_side=48)).data
+    assert open_video('', data=data).size == (48, 48)
+    assert open_video('', data=data, square_pixels=True).size == (48, 64)
 
 
 def test_what_cannot_be_encoded(tmp_path):

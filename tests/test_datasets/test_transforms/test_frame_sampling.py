@@ -131,6 +131,18 @@ def test_half_an_interval_of_the_clip_is_the_limit(num_frames, pause, spacing):
     assert results['frame_spacing'] == spacing
 
 
+@pytest.mark.parametrize('pauses', [
+    {299: 10.0}, {0: 10.0}, {150: 3.0}, dict.fromkeys(range(30, 300), 1 / 60),
+    dict.fromkeys(np.random.default_rng(0).permutation(300)[:40], 1 / 30)])
+def test_each_frame_is_shown_in_its_own_share_of_the_time(pauses):
+    """Long frames at either end and between, a rate that changes, and frames lost at random."""
+    edges = np.append(0, np.cumsum([1 / 30 + pauses.get(i, 0.0) for i in range(300)]))
+    video = SimpleNamespace(num_frames=300, frame_starts=edges[:-1], duration=edges[-1])
+    inds = sample(SampleClipFrames(mode='middle'), video=video)['frame_inds']
+    shares = np.linspace(0, edges[-1], 13)
+    assert (edges[inds] < shares[1:]).all() and (edges[inds + 1] > shares[:-1]).all()
+
+
 def test_spacing_can_be_chosen():
     by_index = sample(SampleClipFrames(mode='middle', spacing='index'), video=VARYING)
     assert by_index['frame_spacing'] == 'index'

@@ -236,6 +236,10 @@ def test_weights_for_another_model(runs, folder, tmp_path):
     runner.test()
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, runs['sharded']['weights'][name])
+    for other in (dict(), dict(sorting_head=None)):
+        with pytest.raises(CheckpointError, match=r'backbone\.norm_eps: 1e-05 by the checkpoint'):
+            build(tmp_path, load_from=str(folder / 'sharded' / 'iter_8.pth'),
+                  model=dict(backbone=dict(norm_eps=1e-3), **other)).test()
 
 
 def test_the_tool(tmp_path, monkeypatch):

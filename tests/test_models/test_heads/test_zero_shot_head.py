@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
+from tests.helpers import run_ranks
 from tvtsv2_mm.models import ZeroShotHead
 
 
@@ -16,11 +19,12 @@ class Encoder(nn.Module):
         torch.manual_seed(0)
         self.table = nn.Parameter(torch.randn(49408, 8))
         self.bias = nn.Parameter(torch.zeros(8))
+        self.activation = nn.Identity()
         self.count = 0
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         self.count += len(tokens)
-        return self.table[tokens].sum(dim=1) + self.bias
+        return self.activation(self.table[tokens].sum(dim=1) + self.bias)
 
 
 def test_scores_are_cosines_with_the_mean_of_the_prompts():
@@ -61,7 +65,11 @@ def halve(encode):
     encode.to(torch.bfloat16)
 
 
-@pytest.mark.parametrize('change', [load, write_data, change_one, step, halve])
+def other_function(encode):
+    encode.activation = nn.ReLU()
+
+
+@pytest.mark.parametrize('change', [load, write_data, change_one, step, halve, other_function])
 def test_class_embeddings_do_not_outlive_the_weights(change):
     head = ZeroShotHead(classes=['running', 'eating'], prompts=['a person {}']).eval()
     encode, video = Encoder(), torch.randn(5, 8)
@@ -91,6 +99,25 @@ def test_class_embeddings_follow_prompts_precision_and_unknown_functions():
         head.predict(video, encode)
     assert encode.count == count + 2
     assert torch.equal(head.predict(video, lambda tokens: -encode(tokens)), -expected)
+
+
+def check_rank(rank, world_size):
+    encode = Encoder()
+    encode.table = nn.Parameter(distribute_tensor(
+        torch.ones(4, 8), init_device_mesh('cpu', (world_size, )), [Shard(0)]))
+    encode.forward = lambda tokens: torch.ones(len(tokens), 8)
+    calls = []
+    encode.register_forward_hook(lambda *_: calls.append(1))
+    head, video = ZeroShotHead(classes=['running', 'eating']), torch.randn(5, 8)
+    for change in (False, True, False):
+        if change and rank == 0:
+            encode.table.to_local().data.add_(1)
+        head.predict(video, encode)
+    assert len(calls) == 2
+
+
+def test_all_ranks_encode_where_a_shard_of_one_has_changed():
+    run_ranks(2, check_rank)
 
 
 def test_classes_and_errors(tmp_path):

@@ -138,7 +138,8 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     for batch in batches:
         if batch.data is not None:
             samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
-            features |= {by_path[sample.filename]: sample.video_embed.numpy()
+            features |= {by_path[sample.filename]: (sample.video_embed.numpy(),
+                                                   sample.frame_spacing)
                          for sample in samples}
             failed |= {by_path[failure.video]: failure.reason for failure in broken}
         failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
@@ -148,14 +149,16 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
         yield len(batch.names) + len(batch.failures)
 
 
-def _write(store: FeatureStore, part: Part, features: dict[str, np.ndarray],
+def _write(store: FeatureStore, part: Part, features: dict[str, tuple[np.ndarray, str]],
            failed: dict[str, str]) -> None:
     whole = [video for video in part.videos if video in features]
+    rows = [features.pop(video) for video in whole]
     store.write_part(
         part.number, [printable(video) for video in whole],
-        np.array([features.pop(video) for video in whole]),
+        np.array([embed for embed, _ in rows]),
         [Failure(video=printable(video), reason=failed.pop(video)) for video in part.videos
-         if video in failed])
+         if video in failed],
+        [spacing for _, spacing in rows])
 
 
 def extract(source: str, folder: str, config: ExtractionConfig, *, format: str = 'npy',

@@ -6,7 +6,8 @@ Layout::
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
     parts/00000000.json     its videos, row by row, and those that failed
     checkpoint.json         hash of the checkpoint, and of which file it is
-    index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0} a line
+    index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
+                            "spacing": "index"} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
 
 A part counts when its .json is there, which is written after the features, under another name
@@ -82,7 +83,7 @@ class FeatureStore(PartStore):
         self.format = format
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
-                   failed: Sequence[Failure]) -> None:
+                   failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
         """Write a part: whole or not at all.
 
         Args:
@@ -90,13 +91,14 @@ class FeatureStore(PartStore):
             videos: n names.
             features: (n, E).
             failed: the others of the part.
+            spacings: by which rule the frames of each were chosen (SampleClipFrames).
         """
         shard = f'parts/{number:08d}.{self.format}'
         features = np.ascontiguousarray(features, dtype=np.float32)
         if videos:
             write_atomically(self.folder / shard, self._encoder(videos, features))
         record = dict(shard=shard if videos else None, videos=list(videos),
-                      failed=[vars(failure) for failure in failed])
+                      spacings=list(spacings), failed=[vars(failure) for failure in failed])
         self.write_record(number, record)
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
@@ -110,8 +112,11 @@ class FeatureStore(PartStore):
         """
         places, reasons = {}, {}
         for part in self.parts():
-            places |= {video: dict(video=video, shard=part['shard'], row=row)
-                       for row, video in enumerate(part['videos'])}
+            # Parts of earlier versions do not tell.
+            spacings = part.get('spacings') or [None] * len(part['videos'])
+            places |= {video: dict(video=video, shard=part['shard'], row=row, spacing=spacing)
+                       for row, (video, spacing) in enumerate(
+                           zip(part['videos'], spacings, strict=True))}
             reasons |= {failure['video']: failure for failure in part['failed']}
         order = [printable(video) for video in order]
         lost = [video for video in order if video not in places and video not in reasons]

@@ -47,8 +47,11 @@ def read_own_csv(path: str | Path, *,
             raise ValueError(f'{where}: an empty field')
         _check_row(where, video, split, text)
         video = os.path.normpath(video.replace('\\', '/'))
-        if video.startswith('../'):
+        if video.startswith(('/', '../')):
             raise ValueError(f'{where}: {video} leaves the folder of the videos')
+        if value == 'label' and '\n' in text:
+            raise ValueError(f'{where}: a label goes over several lines; is a quote (") not '
+                             'closed?')
         texts = by_split.setdefault(split, {}).setdefault(video, [])
         if value == 'label' and (texts or label_of.setdefault(video, text) != text):
             raise ValueError(f'{where}: {video} has a label already, {label_of[video]!r}')
@@ -104,10 +107,11 @@ def _class_names(labels: Iterable[str], path: str | Path,
                              '--classes, one a line, in the order of the numbers')
         first: dict[str, str] = {}
         for name in labels:
-            if first.setdefault(name.casefold(), name) != name:
-                raise ValueError(f'{path}: its labels {first[name.casefold()]!r} and {name!r} '
-                                 'differ in upper case alone; if these are two classes, list both '
-                                 'with --classes')
+            same = first.setdefault(' '.join(name.casefold().split()), name)
+            if same != name:
+                raise ValueError(f'{path}: its labels {same!r} and {name!r} differ in upper case '
+                                 'or blanks alone; if these are two classes, list both with '
+                                 '--classes')
         return labels
     names = [one_spelling(name) for name in read_names(classes)]
     known = {*names, *map(str, range(len(names)))}

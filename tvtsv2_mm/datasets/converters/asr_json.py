@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tvtsv2_mm.datasets.converters.timing import (
     fill,
     seconds,
     tidy,
+    with_ends,
     with_remarks,
 )
 
@@ -37,7 +38,8 @@ def read_asr_json(path: Path) -> dict:
     - ``chunks`` with pairs under ``timestamp``, of the pipeline of transformers;
     - lists with ``start`` and ``duration``, of youtube-transcript-api;
     - vosk: a list of results, each with its words under ``result`` or ``words``;
-    - AssemblyAI: ``words`` in whole milliseconds, beside a ``status`` or an ``audio_duration``.
+    - AssemblyAI: ``words`` (or those of ``utterances``) in whole milliseconds, beside a
+      ``status`` or an ``audio_duration``.
 
     Where there are words, words are given; else segments. Words without times (WhisperX cannot time
     numerals, nor segments that it fails to align) are spread between their neighbours; ``meta``
@@ -61,14 +63,19 @@ def read_asr_json(path: Path) -> dict:
         elif words:
             timed = [_word(word) for word in words]
         else:
-            cues = [(segment['text'], seconds(segment['start']), seconds(segment.get('end')))
-                    for segment in segments]
+            cues = [(segment['text'] or '', seconds(segment.get('start')),
+                     seconds(segment.get('end'))) for segment in segments]
             _check_times(cues)
             arranged = arrange([([text], start, end) for text, start, end in cues], remarks)
             return {'segments': tidy((' '.join(texts), *times) for texts, *times in arranged),
                     'meta': with_remarks(meta, remarks)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DropRecord('it is neither the json of Whisper nor that of vosk') from error
+        raise DropRecord('it is not the json of a speech recogniser that is known') from error
+    lost = _num_spoken(segment.get('text') for segment in segments) - _num_spoken(
+        text for text, _, _ in timed)
+    if lost > 0:
+        remarks['words of segments that are not among those with times: left out'] += lost
+    timed = with_ends(timed, remarks)
     _check_times(timed)
     filled, num_spread = fill(timed)
     result = tidy(filled, remarks)
@@ -86,20 +93,21 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
             words = content.get('words') or content.get('word_segments') or []
             return 'whisper', content.get('segments') or [], words
         if 'chunks' in content:
-            chunks = [{'text': chunk['text'], **dict(zip(('start', 'end'), chunk['timestamp'],
-                                                         strict=True))}
-                      for chunk in content['chunks']]
+            chunks = [{'text': chunk['text'], 'start': start, 'end': end}
+                      for chunk in content['chunks']
+                      for start, end in [chunk.get('timestamp') or (None, None)]]
             by_word = all(len(chunk['text'].split()) <= 1 for chunk in chunks)
             return 'transformers', *(([], chunks) if by_word else (chunks, []))
-        words = content.get('words')
+        words = content.get('words') or [
+            word for part in content.get('utterances') or () for word in part['words']]
         if words and ('audio_duration' in content or 'status' in content) and all(
                 type(word[key]) is int for word in words for key in ('start', 'end')):
             return 'assemblyai', [], [word | {key: word[key] / 1000 for key in ('start', 'end')}
                                       for word in words]
         content = [content]
-    if content and 'duration' in content[0]:
-        return 'youtube', [item | {'end': item['start'] + item['duration']} for item in content], []
-    if content and 'start' in content[0] and ('word' in content[0] or 'text' in content[0]):
+    if any('duration' in item for item in content):
+        return 'youtube', [item | {'end': _end_of(item)} for item in content], []
+    if any('start' in item and ('word' in item or 'text' in item) for item in content):
         return 'whisper', *(([], content) if 'word' in content[0] else (content, []))
     words = [word for result in content for word in result.get('result', result.get('words')) or ()]
     silent = [result for result in content if not (result.get('result') or result.get('words'))]
@@ -109,17 +117,28 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
     return 'vosk', [], words
 
 
+def _num_spoken(texts: Iterable[str | None]) -> int:
+    return sum(any(map(str.isalnum, word)) for text in texts for word in (text or '').split())
+
+
+def _end_of(item: dict) -> float | None:
+    start, duration = seconds(item.get('start')), seconds(item.get('duration'))
+    return None if start is None or duration is None else start + duration
+
+
 def _words_of(segment: dict) -> list[MaybeTimed]:
     """Words of a segment, between its start and its end: two empty words, which bound a spread."""
     start, end = seconds(segment.get('start')), seconds(segment.get('end'))
     words = [_word(word) for word in segment.get('words') or ()]
     if not words:
-        words = [(text, None, None) for text in segment['text'].split()]
+        words = [(text, None, None) for text in (segment['text'] or '').split()]
     return [('', start, start), *words, ('', end, end)]
 
 
 def _word(word: dict[str, Any]) -> MaybeTimed:
     text = word['word'] if 'word' in word else word['text']
+    if not isinstance(text, str):
+        raise TypeError(f'{text!r} is no word')
     return text, seconds(word.get('start')), seconds(word.get('end'))
 
 

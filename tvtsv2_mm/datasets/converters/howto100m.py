@@ -118,7 +118,8 @@ def _segments(captions: dict, remarks: Remarks) -> list[list]:
     try:
         texts = captions['text']
         ends = captions.get('end')
-        starts, ends = ([None if time is None else seconds(clock_seconds(time)) for time in times]
+        starts, ends = ([None if time in (None, '') else seconds(clock_seconds(time))
+                         for time in times]
                         for times in (captions['start'],
                                       [None] * len(texts) if ends is None else ends))
         remarks += Counter({'captions that are no text: left out': sum(

@@ -4,7 +4,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, groupby, takewhile
 from pathlib import Path
 
 from tvtsv2_mm.datasets.converters.report import DropRecord
@@ -24,19 +24,27 @@ from tvtsv2_mm.utils.text_files import read_text
 
 PATTERNS = ('*.vtt', '*.srt')
 
-# Hours may be left out, and each format's mark before the fraction is met in the other too.
+# pysubs2 splits a file into cues. It is given the times in the one form that it reads right: of
+# .srt it wants hours, of .vtt a point and no fraction of two digits.
 _CLOCK = r'(?:\d{1,3}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,3})?'
 _TIME_LINE = re.compile(rf'\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?')
+# It takes any line with two times for those of a cue, so the colons of all others are hidden.
+_COLON = '\0'
+# It leaves out blank lines at either end of a cue, behind which WebVTT has comments, and a line of
+# digits at its end, as the next one's number: so marks of our own stand there, and such a line.
+_MARK, _NUMBER = '_', '0'
 # WebVTT: <00:00:01.920> inside a cue is the time of what follows.
 _TIME_TAG = re.compile(f'<({_CLOCK})>')
-# A tag has the form of one, unlike "a < b and c > d": a name, then a class (WebVTT) or attributes
-# with values, or free text for a voice or a language (WebVTT). {\...} are those of SubStation.
+_LINE_BREAK = re.compile(r'<br\s*/?>', re.IGNORECASE)
+# Not by pysubs2, to which "<b and c>" and "{laughs}" are tags. A tag has the form of one: a name,
+# then a class (WebVTT) or attributes with values, or free text for a voice or a language (WebVTT).
+# {\...} are those of SubStation.
 _TAG = re.compile(
     r'</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
     r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
     r'|<(?:v|lang)(?:\.[^\s<>]*)?\s[^<>]*>'
     rf'|<{_CLOCK}>'
-    r'|{\\[^}]*}', re.IGNORECASE)
+    r'|{\\[^{}]*}', re.IGNORECASE)
 # Of SubStation: a colour or a style begins; it ends.
 _STYLE_ON = re.compile(r'{\\(?:1?c&|[bius]1)[^}]*}', re.IGNORECASE)
 _STYLE_OFF = re.compile(r'{\\(?:1?c|r[^}]*|[bius]0)}', re.IGNORECASE)
@@ -58,6 +66,7 @@ def read_subtitles(path: Path) -> dict:
 
     Raises:
         DropRecord: If it is no text, or has a line of times that cannot be read.
+        ImportError: If pysubs2 is not installed.
     """
     try:
         text = read_text(path)
@@ -77,35 +86,51 @@ def read_subtitles(path: Path) -> dict:
 
 
 def _cues(text: str, remarks: Remarks) -> list[Cue]:
-    """Cues of a file in its order: the lines between one line of times and the next.
+    """Cues of a file in its order.
 
     Behind an empty line WebVTT has comments and the name of the next cue; SubRip has its number
     there, but may have more lines of the cue.
     """
     webvtt = text.lstrip().startswith('WEBVTT')
-    lines = text.replace(r'\N', '\n').split('\n')
-    heads = [number for number, line in enumerate(lines) if '-->' in line]
-    numbered = bool(heads) and heads[0] > 0 and lines[heads[0] - 1].strip().isdecimal()
+    before = list(filter(str.strip, takewhile(lambda line: '-->' not in line, text.split('\n'))))
+    numbered = not webvtt and bool(before) and before[-1].strip().isdecimal()
     if not webvtt:
-        outside = lines[:max(heads[0] - numbered, 0)] if heads else lines
-        _count_outside(outside, remarks)
+        _count_outside(before[:len(before) - numbered], remarks)
+    events = _events(text, numbered)
     cues = []
-    for head, following in pairwise([*heads, len(lines)]):
-        match = _TIME_LINE.fullmatch(lines[head])
-        if match is None:
-            raise DropRecord('a line with "-->" has not the two times of a cue',
-                             place=f'line {head + 1}')
-        start, end = (clock_seconds(time.replace(',', '.')) for time in match.groups())
-        payload = lines[head + 1:following]
-        is_last = following == len(lines)
+    for number, event in enumerate(events, 1):
+        payload = event.text.replace(_COLON, ':').split(r'\N')[1:None if numbered else -1]
         if webvtt:
             ended = payload.index('') if '' in payload else len(payload)
-            _count_outside(_unnamed(payload[ended:], is_last), remarks)
+            _count_outside(_unnamed(payload[ended:], number == len(events)), remarks)
             payload = payload[:ended]
-        elif numbered and not is_last and payload and payload[-1].strip().isdecimal():
-            payload = payload[:-1]
-        cues.append(([line for line in payload if _plain(line)], start, end))
+        lines = [part for line in payload for part in _LINE_BREAK.split(line) if _plain(part)]
+        cues.append((lines, event.start / 1000, event.end / 1000))
     return cues
+
+
+def _events(text: str, numbered: bool) -> list:
+    """What pysubs2 finds in a file, with a mark in front and, unless numbered, one behind."""
+    try:
+        import pysubs2
+    except ImportError as error:
+        raise ImportError('reading .vtt and .srt needs pysubs2: pip install pysubs2') from error
+    behind = [_NUMBER] if numbered else [_MARK, _NUMBER]
+    prepared = ['']
+    for number, line in enumerate(text.split('\n'), 1):
+        if '-->' in line:
+            match = _TIME_LINE.fullmatch(line)
+            if match is None:
+                raise DropRecord('a line with "-->" has not the two times of a cue',
+                                 place=f'line {number}')
+            start, end = (pysubs2.time.ms_to_str(
+                1000 * clock_seconds(time), fractions=True) for time in match.groups())
+            prepared += [*([] if numbered else behind), f'{start} --> {end}', _MARK]
+        # More than one blank line is one: its patterns take quadratic time over many.
+        elif line or prepared[-1]:
+            prepared.append(line.replace(':', _COLON))
+    return pysubs2.SSAFile.from_string('\n'.join([*prepared, *behind]), format_='vtt',
+                                       keep_html_tags=True).events
 
 
 def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
@@ -119,9 +144,8 @@ def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
 
 
 def _count_outside(lines: Sequence[str], remarks: Remarks) -> None:
-    number = sum(bool(line.strip()) for line in lines)
-    if number:
-        remarks['lines that belong to no cue: left out'] += number
+    if lines:
+        remarks['lines that belong to no cue: left out'] += len(lines)
 
 
 def _plain(line: str) -> str:
@@ -146,7 +170,8 @@ def _styled_words(text: str) -> list[tuple[str, str]]:
         elif _STYLE_OFF.fullmatch(tag[0]):
             opened = []
         elif _STYLE_ON.fullmatch(tag[0]) or not tag[0].startswith('{'):
-            opened = [*opened, tag[0].lower()]
+            # Nobody opens more; a hostile file that does would take quadratic time.
+            opened = [*opened, tag[0].lower()][-8:]
     words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
              if not blank]
     return [(''.join(letter for letter, _ in word),
@@ -246,7 +271,7 @@ def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[
     """Words of a line such as ``so<00:01.92><c> it</c>``: a part starts at the tag before it."""
     # Split at a pattern with a group: text, time, text, time, ..., text.
     parts = _TIME_TAG.split(line)
-    starts = [start, *(clock_seconds(time.replace(',', '.')) for time in parts[1::2])]
+    starts = [start, *map(clock_seconds, parts[1::2])]
     timed = [(text, begin) for part, begin in zip(parts[::2], starts, strict=True)
              if (text := _plain(part))]
     given = [begin for _, begin in timed]

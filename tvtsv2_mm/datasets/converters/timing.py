@@ -42,15 +42,15 @@ def seconds(value: float | None) -> float | None:
 
 
 def clock_seconds(time: float | str) -> float:
-    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss.s``.
+    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``.
 
     Examples:
-        >>> clock_seconds('1:00:02.5')
+        >>> clock_seconds('1:00:02,5')
         3602.5
     """
     total = 0.0
     for part in str(time).split(':'):
-        total = 60 * total + float(part)
+        total = 60 * total + float(part.replace(',', '.'))
     return total
 
 
@@ -158,6 +158,30 @@ def with_remarks(meta: dict, remarks: Remarks) -> dict:
     return meta | ({'remarks': dict(remarks)} if remarks else {})
 
 
+def with_ends(words: Iterable[MaybeTimed], remarks: Remarks) -> list[MaybeTimed]:
+    """End words of which the start alone is known where the next one starts, or a second later.
+
+    Args:
+        words: In order.
+        remarks: To which is added how many these are.
+
+    Examples:
+        >>> with_ends([('so', 1.0, None), ('it', 1.5, 2.0), ('is', 3.0, None)], Counter())
+        [('so', 1.0, 1.5), ('it', 1.5, 2.0), ('is', 3.0, 4.0)]
+    """
+    ended: list[MaybeTimed] = []
+    following = math.inf
+    for text, start, end in reversed(list(words)):
+        if start is not None:
+            if end is None:
+                remarks['words without an end: until the next one, '
+                        f'{LONGEST_WORD_S:g} s at most'] += 1
+                (_, _, end), = from_starts([text], [start], following)
+            following = start
+        ended.append((text, start, end))
+    return ended[::-1]
+
+
 def fill(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
     """Spread words without times over the pause that they stand in; say how many these are.
 
@@ -172,7 +196,7 @@ def fill(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
         if start is not None and end is not None:
             timed += spread(waiting, last, max(last, start))
             num_spread += len(waiting)
-            waiting, last = [], end
+            waiting, last = [], max(start, end)
             timed.append((text, start, end))
         elif text.strip():
             waiting.append(text)

@@ -10,7 +10,7 @@ from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.datasets.converters.report import ConversionReport, convert, fingerprint
 from tvtsv2_mm.datasets.converters.timing import in_video
 from tvtsv2_mm.datasets.converters.videos import VideoIndex, probe_duration
-from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES
+from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES, walk_files
 
 # A language or a kind of text, such as "en-US" or "words".
 _ADDITION = re.compile('[A-Za-z]+([_-][A-Za-z0-9]+)*')
@@ -82,8 +82,7 @@ def to_annotation(name: str, root: Path, videos: VideoIndex, read: Reader,
 
 
 def _matching(root: Path, patterns: Iterable[str]) -> list[str]:
-    files = sorted(Path(folder, name) for folder, _, names in os.walk(root) for name in names)
-    names = [os.path.relpath(path, root) for path in files if path.is_file()]
+    names = sorted(name for name in walk_files(str(root)) if (root / name).is_file())
     return list(dict.fromkeys(name for pattern in patterns for name in names
                               if PurePath(name.lower()).match(pattern.lower())))
 

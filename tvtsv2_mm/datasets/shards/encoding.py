@@ -88,19 +88,24 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
         frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps,
                          starts if counted else None)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
+        encoder.sample_aspect_ratio = Fraction(
+            orientation.pixel_aspect(header.pixel_aspect)).limit_denominator(255)
         for time, frame, is_key in _with_keys(frames, config.key_seconds):
             picture = _picture(frame, orientation, encoder.height, encoder.width)
             picture.pts = round((time - (times or [time])[0]) / encoder.codec_context.time_base)
             picture.time_base = encoder.codec_context.time_base
-            picture.pict_type = (av.video.frame.PictureType.I if is_key
+            number = int(np.argmin(np.abs(starts - time)))
+            seconds = ends[number] - starts[number]
+            picture.duration = round(seconds / picture.time_base)
+            # A last frame that stands still keeps its time where no other is stored behind it.
+            picture.pict_type = (av.video.frame.PictureType.I if is_key or seconds > 1.5 / fps
                                  else av.video.frame.PictureType.NONE)
             container.mux(encoder.encode(picture))
             times.append(time)
         container.mux(encoder.encode(None))
     if not times:
         raise UnusableSampleError(path, f'it has no frame in its seconds {start:.2f} to {end:.2f}')
-    last = int(np.argmin(np.abs(starts - times[-1])))
-    return EncodedPart(data=target.getvalue(), start=times[0], end=float(ends[last]))
+    return EncodedPart(data=target.getvalue(), start=times[0], end=float(ends[number]))
 
 
 def _even(pixels: int) -> int:
@@ -118,6 +123,7 @@ def _add_encoder(container: av.container.OutputContainer, config: EncodingConfig
                  'x264-params': 'bframes=2:b-pyramid=none:keyint=infinite', 'threads': '1'})
     encoder.height, encoder.width, encoder.pix_fmt = height, width, 'yuv420p'
     encoder.codec_context.time_base = Fraction(1, 90000)
+    encoder.codec_context.flags |= av.codec.context.Flags.frame_duration
     return encoder
 
 

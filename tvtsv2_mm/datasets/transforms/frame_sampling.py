@@ -87,13 +87,13 @@ class SampleClipFrames(BaseTransform):
         start, end = self._part(results)
         video = results['video_reader']
         first, stop = frames_of_span(video.frame_starts, (start, end))
-        spacing = self._spacing_of(video.frame_starts[first:stop])
+        own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
+        starts = video.frame_starts[first:stop]
+        spacing = self._spacing_of(np.append(starts, own_end))
         if spacing == 'index':
             inds = self._by_index(first, stop, results)
         else:
-            own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
-            inds = first + self._by_time(
-                video.frame_starts[first:stop], min(end, own_end), results)
+            inds = first + self._by_time(starts, min(end, own_end), results)
         if self.num_clips > 1:
             results['num_views'] = self.num_clips
         results['frame_inds'] = inds
@@ -101,11 +101,11 @@ class SampleClipFrames(BaseTransform):
         results['num_frames'] = self.num_clips * self.num_frames
         return results
 
-    def _spacing_of(self, frame_starts: np.ndarray) -> str:
+    def _spacing_of(self, frame_edges: np.ndarray) -> str:
         if self.fps is not None:
             return 'fps'
         if self.spacing == 'auto' and self.mode != 'ends':
-            return 'time' if rate_varies(frame_starts, self.num_frames) else 'index'
+            return 'time' if rate_varies(frame_edges, self.num_frames) else 'index'
         return 'index' if self.spacing == 'auto' else self.spacing
 
     def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:

@@ -46,6 +46,8 @@ class OpenVideo(BaseTransform):
             'bicubic' (CLIP), each equal to PIL's to the last bit whoever decodes. 'fast' leaves it
             to the decoder's own scaler, whose pixels are others (docs/data.md).
         keep_ratio: False squeezes frames into a square of ``short_side``.
+        square_pixels: True gives frames the shape that players show where the pixels of the file
+            are not square; False leaves them as stored, as decord and the release do.
         backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
             measures fastest with the same frames. A file in which it would not find the right
             frames is read with PyAV.
@@ -64,8 +66,9 @@ class OpenVideo(BaseTransform):
     """
 
     def __init__(self, *, short_side: int | None = None, interpolation: str = 'nearest',
-                 keep_ratio: bool = True, backend: str = 'auto', num_threads: int = 1,
-                 deadline: float | None = 60.0, isolate: bool = False, cache_mb: float = 0) -> None:
+                 keep_ratio: bool = True, square_pixels: bool = False, backend: str = 'auto',
+                 num_threads: int = 1, deadline: float | None = 60.0, isolate: bool = False,
+                 cache_mb: float = 0) -> None:
         if backend not in BACKENDS:
             raise ValueError(f'backend must be one of {BACKENDS}, got {backend!r}')
         if deadline is not None and deadline <= 0:
@@ -76,8 +79,8 @@ class OpenVideo(BaseTransform):
             raise ValueError(f'num_threads must be at least 1, got {num_threads}')
         if cache_mb < 0:
             raise ValueError(f'cache_mb must not be negative, got {cache_mb}')
-        self.scaling = FrameScaling(
-            short_side=short_side, interpolation=interpolation, keep_ratio=keep_ratio)
+        self.scaling = FrameScaling(short_side=short_side, interpolation=interpolation,
+                                    keep_ratio=keep_ratio, square_pixels=square_pixels)
         self.backend = backend
         self.num_threads = num_threads
         self.deadline = deadline

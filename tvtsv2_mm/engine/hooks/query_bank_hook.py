@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from tvtsv2_mm.datasets.annotations import load_captions
 from tvtsv2_mm.registry import HOOKS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 
 @HOOKS.register_module()
@@ -74,6 +74,7 @@ class QueryBankHook(Hook):
         return texts[:self.max_texts]
 
     def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> tuple[np.ndarray, int]:
+        check_reads_clip(getattr(model, 'neck', None))
         tokens, num_cut = ClipTokenizer(context_length=self.context_length).tokenize(texts)
         device = next(model.parameters()).device
         # By the model's forward, which is where a model in shards gathers its weights.

@@ -62,13 +62,23 @@ class SkippedSampleHook(Hook):
             for record in sample.get('skipped') or ():
                 self._skipped[record['path'], record['reason']] += 1
         if self.every_n_inner_iters(batch_idx, self.check_interval):
-            self._stop_if_too_many(*self._sum_over_ranks())
+            self._check(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log what was skipped, on rank 0, and check the share."""
+        self._check(runner, always_report=True)
+
+    def _check(self, runner: Runner, always_report: bool = False) -> None:
         num_used, skipped = self._sum_over_ranks()
-        runner.logger.info(self._report(num_used, skipped))
-        self._stop_if_too_many(num_used, skipped)
+        num_skipped, num_drawn = skipped.total(), num_used + skipped.total()
+        stops = num_drawn >= self.min_samples and num_skipped > self.max_share * num_drawn
+        if stops or always_report:
+            runner.logger.info(self._report(num_used, skipped))
+        if stops:
+            raise RuntimeError(
+                f'training stops: {num_skipped} of {num_drawn} drawn samples cannot be used (see '
+                'the log); mend the data, or allow more than '
+                f'max_share={self.max_share:g} in SkippedSampleHook')
 
     def _sum_over_ranks(self) -> tuple[int, Counter]:
         parts = all_gather_object((self._num_used, self._skipped))
@@ -88,15 +98,6 @@ class SkippedSampleHook(Hook):
         lines += _first_lines([f'  {path}: {reason}' for path, reason in sorted(skipped)],
                               self.max_listed)
         return '\n'.join(lines)
-
-    def _stop_if_too_many(self, num_used: int, skipped: Counter) -> None:
-        num_skipped = skipped.total()
-        num_drawn = num_used + num_skipped
-        if num_drawn < self.min_samples or num_skipped <= self.max_share * num_drawn:
-            return
-        raise RuntimeError(
-            f'training stops: too many samples cannot be used. {self._report(num_used, skipped)}\n'
-            f'Mend the data, or allow more than max_share={self.max_share:g} in SkippedSampleHook.')
 
 
 def _first_lines(lines: Sequence[str], limit: int) -> list[str]:

@@ -27,6 +27,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.description import description_of
 from tvtsv2_mm.checkpoints.entries import check_values
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -241,14 +242,15 @@ class FullyShardStrategy(SingleDeviceStrategy):
         saved = {name.removeprefix('state_dict.'): entry.size
                  for name, entry in metadata.state_dict_metadata.items()
                  if name.startswith('state_dict.')}
+        checkpoint = read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
+            self.model.check_weights(description_of({}, checkpoint), dict(new=(), resized=()))
             load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
             with naming(folder):
                 check_values({name: value.to_local() if isinstance(value, DTensor) else value
                               for name, value in own.items()})
         else:
             self.load_model_state_dict(load_from_disk(folder)['state_dict'], **options)
-        checkpoint = read_run_state(folder) | dict(state_dict=own)
         if 'optimizer' in checkpoint:
             checkpoint['optimizer']['folder'] = folder
         return checkpoint

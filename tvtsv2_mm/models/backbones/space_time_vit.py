@@ -45,7 +45,6 @@ class SpaceTimeViT(BaseModule):
         checkpointing: keep only the input of each block for the backward and compute the block
             again there: a third more work for the least memory.
         frozen: True takes all parameters out of training (linear probe).
-        init_cfg: mmengine's initialisation config.
     """
 
     def __init__(self,
@@ -65,9 +64,8 @@ class SpaceTimeViT(BaseModule):
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
                  checkpointing: bool = False,
-                 frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+                 frozen: bool = False) -> None:
+        super().__init__()
         if image_size % patch_size:
             raise ValueError(
                 f'image_size ({image_size}) must be a multiple of patch_size ({patch_size})')

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.registry import MODELS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 from .prompts import read_classes, read_prompts
 
@@ -19,8 +20,8 @@ class ZeroShotHead(BaseModule):
     """Cosine between the video and each class' embedding.
 
     A class' embedding is the normalised mean of the normalised embeddings of its prompts. It is
-    kept while the text encoder's weights, the prompts and the precision stay as they are, which is
-    looked up before each batch.
+    kept while the text encoder's modules and weights, the prompts and the precision stay as they
+    are, which is looked up before each batch.
 
     Args:
         classes: class names in the order of the labels, or a text file with one name a line.
@@ -55,13 +56,21 @@ class ZeroShotHead(BaseModule):
         """(C, E) l2-normalised class embeddings; ``encode_text`` as in :meth:`predict`."""
         texts = [prompt.replace('{}', name) for name in self.classes for prompt in self.prompts]
         module = getattr(encode_text, '__self__', encode_text)
+        check_reads_clip(module)
         if not isinstance(module, nn.Module):  # nobody knows what its weights are
             return self._encode(texts, encode_text, device)
         precision = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)
-        setting = texts, device, precision, torch.is_inference_mode_enabled()
+        setting = (texts, str(module), module.training, device, precision,
+                   torch.is_inference_mode_enabled())
         weights = fingerprint(module)
-        if (self._kept is None or self._kept[0] != setting or self._kept[1].device != weights.device
-                or not torch.equal(self._kept[1], weights)):
+        kept = (self._kept is not None and self._kept[0] == setting
+                and self._kept[1].device == weights.device and torch.equal(self._kept[1], weights))
+        if any(isinstance(value, DTensor) for value in module.parameters()):
+            # Each rank has seen its own shards, and all of them must encode, or none.
+            votes = torch.tensor(kept, dtype=torch.int32, device=device)
+            dist.all_reduce(votes, dist.ReduceOp.MIN)
+            kept = bool(votes)
+        if not kept:
             self._kept = setting, weights, self._encode(texts, encode_text, device)
         return self._kept[2]
 

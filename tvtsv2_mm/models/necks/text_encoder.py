@@ -36,7 +36,6 @@ class PartiallyFrozenTextEncoder(BaseModule):
         tokenizer: whose tokens the texts are: 'clip', which this package makes, or the name of
             another, whose tokens are made elsewhere.
         frozen: True takes all parameters out of training.
-        init_cfg: mmengine's initialisation config.
     """
 
     def __init__(self,
@@ -54,9 +53,10 @@ class PartiallyFrozenTextEncoder(BaseModule):
                  norm_eps: float = 1e-5,
                  end_token: int | None = None,
                  tokenizer: str = 'clip',
-                 frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+                 frozen: bool = False) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
         if not 0 <= frozen_layers <= layers:
             raise ValueError(
                 f'frozen_layers must lie in 0..{layers} (the number of layers), '
