@@ -58,6 +58,7 @@ def test_release_may_lack_the_sorting_head_but_not_half_of_it():
     (lambda w: w.update({'module.text_model.resblocks.0.extra': torch.zeros(1)}),
      r'not used by the model:\n  text_model.resblocks.0.extra'),
     (lambda w: w.pop('module.video_model.class_embedding'), 'unknown checkpoint layout'),
+    (lambda w: w.update({'module.video_model.class_embedding': 3}), 'unknown checkpoint layout'),
 ])
 def test_keys_that_do_not_fit_are_listed(spoil, message):
     weights = to_release(make_model())

@@ -61,6 +61,10 @@ def test_heads_that_cannot_be_told():
     (lambda w: w.update({'backbone.proj': torch.ones(3)}), r'backbone\.proj has the shape \(3,\)'),
     (lambda w: w.update({'backbone.positional_embedding': torch.ones(12, 64)}),
      'for 11 patches, which are no square grid'),
+    (lambda w: w.update({'backbone.positional_embedding': torch.ones(1, 64)}), 'for 0 patches'),
+    (lambda w: w.update({'backbone.positional_embedding': torch.ones(0, 64)}), r'shape \(0, 64\)'),
+    *((lambda w, number=number: w.update({f'backbone.resblocks.{number}.x': torch.ones(1)}),
+       'there are 3 layers backbone') for number in (999_999_999, '9' * 5000)),
 ])
 def test_sizes_that_cannot_be_read(spoil, message):
     weights = dict(make_model().state_dict())

@@ -51,7 +51,7 @@ def test_convert_for_a_config(convert, capsys):
     (['none.pth'], 'error: there is no checkpoint none.pth'),
     (['clip', 'x.bin'], 'error: the target must end in'),
     (['clip', 'x.pth', '--to', 'release'], 'error: the release layout needs'),
-    (['clip', '--heads', '5'], 'backbone.heads=5 does not divide'),
+    (['clip', '--heads', '5'], 'error: clip: backbone.heads=5 does not divide'),
     (['clip', 'x.pth', '--config', 'none.py'], 'error: there is no config none.py'),
 ])
 def test_one_clear_error(convert, words, message):

@@ -113,7 +113,7 @@ def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
 def detect_layout(given: Mapping[str, Tensor]) -> Layout:
     """Find the layout by its marker key."""
     for layout in LAYOUTS:
-        if layout.marker in given:
+        if isinstance(given.get(layout.marker), Tensor):
             return layout
     known = '\n'.join(f'  {layout.name}: {layout.marker}' for layout in LAYOUTS)
     raise CheckpointError(

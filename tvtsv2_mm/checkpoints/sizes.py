@@ -68,7 +68,7 @@ def _backbone(weights: Mapping[str, Tensor], known: Description, assumed: list[s
         raise CheckpointError(f'backbone.conv1.weight reads {channels} channels, not 3')
     positions = _shape(weights, 'backbone.positional_embedding', 2)[0] - 1
     grid = math.isqrt(positions)
-    if grid * grid != positions:
+    if not positions or grid * grid != positions:
         raise CheckpointError(f'backbone.positional_embedding is for {positions} patches, which '
                               'are no square grid')
     sizes = dict(
@@ -144,15 +144,19 @@ def _heads(part: str, width: int, known: Description,
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    found = [int(match[1]) for match in (re.match(pattern, key) for key in weights) if match]
-    return max(found, default=-1) + 1
+    found = {match[1] for match in (re.match(pattern, key) for key in weights) if match}
+    # A single name may say any number; a model of so many layers would be built.
+    if found != {str(i) for i in range(len(found))}:
+        raise CheckpointError(f'the sizes cannot be read: there are {len(found)} layers '
+                              f'{pattern}, but not numbers 0 to {len(found) - 1}')
+    return len(found)
 
 
 def _shape(weights: Mapping[str, Tensor], key: str, dimensions: int) -> tuple[int, ...]:
     if key not in weights:
         raise CheckpointError(f'the sizes cannot be read: the checkpoint lacks {key}')
     shape = tuple(weights[key].shape)
-    if len(shape) != dimensions:
+    if len(shape) != dimensions or not all(shape):
         raise CheckpointError(f'the sizes cannot be read: {key} has the shape {shape}, not '
                               f'{dimensions} dimensions')
     return shape
