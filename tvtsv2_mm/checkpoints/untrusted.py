@@ -19,8 +19,7 @@ from torch import Tensor
 from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
 from torch.jit import _pickle as jit_pickle
 
-from tvtsv2_mm import compat
-
+from .allowed import allowed_in_checkpoints, load_with_allow_list
 from .errors import CheckpointError, RefusedCheckpointError
 from .outline import ZIP_START, DeclaredTensor, Inert, Outline, read_outline
 
@@ -105,7 +104,7 @@ def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: P
         _check_names(outline, stand_ins)
         file.seek(0)
         try:
-            loaded = compat.load_with_allow_list(
+            loaded = load_with_allow_list(
                 torch.load, source, map_location=map_location, mmap=source is mmap)
         except pickle.UnpicklingError as error:
             raise RefusedCheckpointError(reason(error)) from error
@@ -113,7 +112,7 @@ def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: P
 
 
 def _check_names(outline: Outline, stand_ins: Sequence[str]) -> None:
-    with torch.serialization.safe_globals(compat.allowed_in_checkpoints()):
+    with torch.serialization.safe_globals(allowed_in_checkpoints()):
         allowed = {*_get_allowed_globals(), *_get_user_allowed_globals()}
     found = sorted(outline.names - allowed)
     if not found:
