@@ -169,8 +169,6 @@ def test_tokens_of_clip_do_not_go_into_an_encoder_of_others(model_cfg, inputs, m
 def test_errors(model, model_cfg, inputs):
     with pytest.raises(ValueError, match="not 'train'"):
         model(inputs, mode='train')
-    with pytest.raises(TypeError, match='init_cfg'):  # mmengine takes what fits by name, or nothing
-        VideoTextModel(backbone=model_cfg['backbone'] | dict(init_cfg=dict(type='Pretrained')))
     with pytest.raises(ValueError, match='nothing to train'):
         VideoTextModel(backbone=model_cfg['backbone'])(inputs, samples(2), mode='loss')
     with pytest.raises(ValueError, match='no neck'):

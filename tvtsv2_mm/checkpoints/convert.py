@@ -13,7 +13,7 @@ from .layouts import LAYOUTS, Layout, Names
 from .positions import RESIZERS, SPATIAL
 
 # Parts of a model that a config may leave out: their weights are then not needed.
-OPTIONAL_PARTS = ('neck.', 'sorting_head.', 'cls_head.')
+OPTIONAL_PARTS = ('backbone.', 'neck.', 'sorting_head.', 'cls_head.')
 
 
 def to_own_layout(given: Mapping[str, Tensor],

@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import CheckpointError, to_own_layout
-from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.description import RECORD, describe
 from tvtsv2_mm.checkpoints.entries import take_weights
-from tvtsv2_mm.checkpoints.errors import naming
+from tvtsv2_mm.checkpoints.fitting import fit_weights
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
@@ -256,32 +256,26 @@ class VideoTextModel(BaseModel):
         self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        # The metadata of the state dict bring the report on its file.
-        self.load_report = {key: local_metadata[key] for key in ('file', ) if key in local_metadata}
-        file = local_metadata.get('file')
-        with naming(file.get('path') if isinstance(file, Mapping) else None):
-            converted = to_own_layout(
-                given, self.state_dict(), interpolate_positions=self.interpolate_positions,
-                report=self.load_report)
-            weights = (take_weights(given) or (given, ))[0]
-            unknown, lines = check_model(
-                description_of(weights, local_metadata, self.load_report['layout']),
-                describe(self), self.load_report)
-        head, scale = self.contrastive_head, weights.get('logit_scale')
-        if head is not None and scale is not None and scale.numel() == 1:
-            learnt = math.exp(-scale.item())
-            if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
-                lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
-                             f'contrastive_head {head.temperature:g}, by which losses and '
-                             'probabilities are computed here')
-        if unknown:
-            lines.append('not told by the weights, as in the model config: ' + ', '.join(
-                f'{name}={value!r}' for name, value in unknown.items()))
-        self.load_report['assumed'] = lines
-        for line in lines:
-            print_log(line, logger='current', level=logging.WARNING)
+        self.load_report = {}
+        converted = fit_weights(
+            given, self.state_dict(), describe(self), metadata=local_metadata,
+            interpolate_positions=self.interpolate_positions, report=self.load_report)
+        self._tell_temperature(given)
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def _tell_temperature(self, given: Mapping[str, Tensor]) -> None:
+        head = self.contrastive_head
+        scale = (take_weights(given) or (given, ))[0].get('logit_scale')
+        if head is None or scale is None or scale.numel() != 1:
+            return
+        learnt = math.exp(-scale.item())
+        if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
+            line = (f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+                    f'contrastive_head {head.temperature:g}, by which losses and probabilities '
+                    'are computed here')
+            self.load_report['assumed'].append(line)
+            print_log(line, logger='current', level=logging.WARNING)
 
 
 def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,

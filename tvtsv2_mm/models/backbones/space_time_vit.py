@@ -3,16 +3,16 @@
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
+from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class SpaceTimeViT(BaseModule):
+class SpaceTimeViT(PretrainedPart):
     """CLIP ViT that reads a whole clip with one class token.
 
     Shapes: B clips, T frames, P patches of a frame, P' kept patches, p pixels of a patch's side,
@@ -45,7 +45,10 @@ class SpaceTimeViT(BaseModule):
         checkpointing: keep only the input of each block for the backward and compute the block
             again there: a third more work for the least memory.
         frozen: True takes all parameters out of training (linear probe).
+        init_cfg: mmengine's initialisation config; 'Pretrained' as in PretrainedPart.
     """
+
+    part = 'backbone'
 
     def __init__(self,
                  *,
@@ -64,8 +67,9 @@ class SpaceTimeViT(BaseModule):
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
                  checkpointing: bool = False,
-                 frozen: bool = False) -> None:
-        super().__init__()
+                 frozen: bool = False,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
         if image_size % patch_size:
             raise ValueError(
                 f'image_size ({image_size}) must be a multiple of patch_size ({patch_size})')

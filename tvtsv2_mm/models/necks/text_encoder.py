@@ -1,16 +1,16 @@
 """CLIP's text encoder with its shallow layers frozen (TVTSv2's degradation-free text side)."""
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE
 
 
 @MODELS.register_module()
-class PartiallyFrozenTextEncoder(BaseModule):
+class PartiallyFrozenTextEncoder(PretrainedPart):
     """`transformers`' CLIP text model of which only the deep blocks are tuned.
 
     Frozen parameters have ``requires_grad=False``: they get no gradient, and the optimiser wrapper
@@ -36,7 +36,10 @@ class PartiallyFrozenTextEncoder(BaseModule):
         tokenizer: whose tokens the texts are: 'clip', which this package makes, or the name of
             another, whose tokens are made elsewhere.
         frozen: True takes all parameters out of training.
+        init_cfg: mmengine's initialisation config; 'Pretrained' as in PretrainedPart.
     """
+
+    part = 'neck'
 
     def __init__(self,
                  *,
@@ -53,8 +56,9 @@ class PartiallyFrozenTextEncoder(BaseModule):
                  norm_eps: float = 1e-5,
                  end_token: int | None = None,
                  tokenizer: str = 'clip',
-                 frozen: bool = False) -> None:
-        super().__init__()
+                 frozen: bool = False,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
         if width % heads:
             raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
         if not 0 <= frozen_layers <= layers:

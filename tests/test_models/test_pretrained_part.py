@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from tests.clip_models import embed, make_hugging_face, make_model, make_open_clip, randomize
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.models import VideoTextModel
+from tvtsv2_mm.registry import MODELS
+
+PARTS = ('backbone', 'neck')
+
+
+def with_pretrained_parts(path) -> VideoTextModel:
+    """A model of which each part takes its own weights from the file."""
+    init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    parts = {part: dict(getattr(make_model(), part).built_with) for part in PARTS}
+    parts['backbone'].update(type='SpaceTimeViT', num_frames=4)
+    parts['neck'].update(type='PartiallyFrozenTextEncoder', frozen_layers=1)
+    torch.manual_seed(1)
+    return VideoTextModel(
+        **{part: dict(cfg, init_cfg=init_cfg) for part, cfg in parts.items()}).eval()
+
+
+@pytest.mark.parametrize('make', [make_hugging_face, make_open_clip])
+def test_parts_take_their_weights_from_a_foreign_model(tmp_path, make):
+    clip = make('quick_gelu').eval()
+    randomize(clip)
+    torch.save(clip.state_dict(), tmp_path / 'clip.pth')
+    model = with_pretrained_parts(tmp_path / 'clip.pth')
+    model.init_weights()
+    torch.nn.init.zeros_(model.backbone.temporal_embedding)
+    for one, other in zip(embed(model), embed(clip), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    for part in PARTS:
+        report = getattr(model, part).load_report
+        assert report['taken'] and report['unneeded'] and report['assumed']
+
+
+def test_a_backbone_alone_takes_its_weights_from_a_checkpoint_of_ours(tmp_path):
+    source = make_model()
+    randomize(source)
+    torch.save(dict(state_dict=source.state_dict()), tmp_path / 'own.pth')
+    cfg = dict(source.backbone.built_with, type='tvtsv2_mm.SpaceTimeViT', num_frames=4,
+               init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'own.pth')))
+    backbone = MODELS.build(cfg)
+    backbone.init_weights()
+    for key, value in source.backbone.state_dict().items():
+        assert backbone.state_dict()[key].equal(value)
+    backbone = MODELS.build(cfg | dict(heads=2))
+    with pytest.raises(CheckpointError, match=r'own\.pth: .*\n.*backbone\.heads: 1 .*, 2 by'):
+        backbone.init_weights()
+    torch.save(dict(state_dict={'fc.weight': torch.ones(2)}), tmp_path / 'own.pth')
+    with pytest.raises(CheckpointError, match='layout'):
+        backbone.init_weights()
+
+
+def test_other_initialisation_is_mmengines():
+    backbone = MODELS.build(dict(
+        make_model().backbone.built_with, type='SpaceTimeViT', num_frames=4,
+        init_cfg=dict(type='Constant', layer='Linear', val=3.0)))
+    backbone.init_weights()
+    assert (backbone.resblocks[0].mlp.c_fc.weight == 3).all()

@@ -1,0 +1,53 @@
+"""What a backbone and a neck share: weights of their own from any checkpoint."""
+
+from collections.abc import Mapping
+
+from mmengine.model import BaseModule, PretrainedInit
+from mmengine.runner.checkpoint import _load_checkpoint
+
+from tvtsv2_mm.checkpoints import CheckpointError, Description
+from tvtsv2_mm.checkpoints.fitting import fit_weights
+
+
+class PretrainedPart(BaseModule):
+    """A part of a VideoTextModel, which others may build into models of their own.
+
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes its weights out of every layout that
+    :mod:`tvtsv2_mm.checkpoints` knows, and is an error where they do not fit: mmengine would take
+    what has the part's own names, or nothing, and go on.
+
+    Attributes:
+        part: its name in the model's config.
+        built_with: its arguments that decide the numbers.
+        load_report: what :meth:`init_weights` took, and what not; see ``fit_weights``.
+    """
+
+    part: str
+    built_with: dict
+    load_report: dict | None = None
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            CheckpointError: it does not fit.
+        """
+        cfg = self.init_cfg
+        kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+        if kind is not PretrainedInit and str(kind).split('.')[-1] != 'Pretrained':
+            super().init_weights()
+            return
+        path = cfg['checkpoint']
+        loaded = _load_checkpoint(path, map_location='cpu')
+        given = loaded.get('state_dict') if isinstance(loaded, Mapping) else None
+        if not isinstance(given, Mapping):
+            raise CheckpointError(f'{path} holds no state dict (names and tensors)')
+        self.load_report = {}
+        weights = fit_weights(
+            given, {f'{self.part}.{key}': value for key, value in self.state_dict().items()},
+            Description(**{self.part: self.built_with}), report=self.load_report,
+            metadata=getattr(given, '_metadata', {}).get('', {}))
+        self.load_state_dict(
+            {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
+        self._is_init = True
