@@ -27,6 +27,10 @@ def test_errors(tmp_path):
         read_prompts([])
     with pytest.raises(ValueError, match='exactly one'):
         read_prompts(['{} and {}'])
+    for text, message in (('a person\n', "'a person' must hold exactly one"), ('\n', ' is empty')):
+        (tmp_path / 'own.txt').write_text(text)
+        with pytest.raises(ValueError, match=rf'own\.txt.*{message}'):
+            read_prompts(str(tmp_path / 'own.txt'))
     (tmp_path / 'latin.txt').write_bytes('{} grün'.encode('latin-1'))
     with pytest.raises(ValueError, match=r'latin\.txt is not a text file in UTF-8'):
         read_prompts(str(tmp_path / 'latin.txt'))
@@ -40,7 +44,8 @@ def test_classes(tmp_path):
 
 
 @pytest.mark.parametrize(('text', 'message'), [
-    ('', 'empty'), ('running\n\nwaving', r'classes\.txt, line 2: the name of a class is needed'),
+    ('', r'classes\.txt is empty'),
+    ('running\n\nwaving', r'classes\.txt, line 2: the name of a class is needed'),
     ('running\nwaving\nrunning', "line 3: 'running' is .*line 1 already")])
 def test_bad_class_files(tmp_path, text, message):
     """An empty line would shift all labels behind it; two equal names cannot be told apart."""

@@ -36,20 +36,23 @@ def read_prompts(prompts: Sequence[str] | str) -> list[str]:
         FileNotFoundError: neither such a name nor such a file.
         ValueError: no template, or one without exactly one ``{}``.
     """
+    place = 'cls_head.prompts'
     if isinstance(prompts, str):
         if prompts in PROMPTS:
             prompts = PROMPTS[prompts]
         elif Path(prompts).is_file():
+            place += f', {prompts}'
             prompts = read_names(prompts)
         else:
             raise FileNotFoundError(
                 f'cls_head.prompts: {prompts} is no file (one template a line) and none of the '
                 f'names {", ".join(PROMPTS)}')
     if not prompts:
-        raise ValueError('cls_head.prompts is empty: give one template or more')
+        raise ValueError(f'{place} is empty: give one template or more')
     for prompt in prompts:
         if not isinstance(prompt, str) or prompt.count('{}') != 1:
-            raise ValueError(f'prompt {prompt!r} must hold exactly one {{}} for the class name')
+            raise ValueError(f'{place}: {prompt!r:.80} must hold exactly one {{}} for the '
+                             'class name')
     return list(prompts)
 
 
@@ -60,16 +63,16 @@ def read_classes(classes: Sequence[str] | str) -> list[str]:
         FileNotFoundError: no such file.
         ValueError: no class, an empty name or line (is it a class?), or one that comes twice.
     """
-    names, place = list(classes), 'class '
+    names, place, source = list(classes), 'class ', 'cls_head.classes'
     if isinstance(classes, str):
         if not Path(classes).is_file():
             raise FileNotFoundError(f'cls_head.classes: no file {classes} (one class name a line)')
         names = [line.strip() for line in read_text(classes).split('\n')]
-        place = f'{classes}, line '
+        place, source = f'{classes}, line ', f'{source}, {classes}'
         while names and not names[-1]:
             names.pop()
     if not names:
-        raise ValueError('cls_head.classes is empty: give the class names in label order')
+        raise ValueError(f'{source} is empty: give the class names in label order')
     first: dict[str, int] = {}
     for number, name in enumerate(names, 1 if isinstance(classes, str) else 0):
         if not isinstance(name, str) or not name.strip():
