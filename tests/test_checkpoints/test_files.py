@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -49,11 +50,13 @@ def test_damaged_file(tmp_path, name, content):
         read_state_dict(path)
 
 
-def test_no_state_dict(tmp_path):
+@pytest.mark.parametrize('content', [[1, 2], dict(state_dict=[1]), dict(state_dict=None)])
+def test_no_state_dict(tmp_path, content):
     path = tmp_path / 'weights.pth'
-    torch.save([1, 2], path)
-    with pytest.raises(CheckpointError, match='holds no state dict'):
-        read_state_dict(path)
+    torch.save(content, path)
+    for read in (read_state_dict, partial(load_checkpoint, torch.nn.Linear(1, 1))):
+        with pytest.raises(CheckpointError, match=r'weights\.pth holds no state dict'):
+            read(str(path))
 
 
 def test_missing_file(tmp_path):

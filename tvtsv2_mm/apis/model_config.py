@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tvtsv2_mm.apis.clips import CLIP_TRANSFORMS
 from tvtsv2_mm.checkpoints.convert import CheckpointError, convert_names, detect_layout
+from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.errors import one_error
@@ -60,12 +61,13 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
             config has to be given.
         CheckpointError: the layout is unknown.
     """
-    if not isinstance(checkpoint, Mapping):
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(weights, Mapping):
         raise CheckpointError(f'{name} holds no state dict (names and tensors)')
     text = _written_config(checkpoint)
-    weights = checkpoint.get('state_dict', checkpoint)
     if text is None:
-        return published_config(weights, name)
+        with naming(name):
+            return published_config(weights, name)
     with one_error(f'{name}: the config in the checkpoint is not taken, give the config'):
         written = literal_config(text)
         model = _known_model(written.get('model'))

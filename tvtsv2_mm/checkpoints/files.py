@@ -49,6 +49,10 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
             are not finite.
     """
     content, report = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
+    if not (isinstance(content, Mapping)
+            and isinstance(content.get('state_dict', content), Mapping)):
+        raise CheckpointError(f'{filename} holds no state dict (names and tensors). It has '
+                              f'{describe(content)}')
     if report is not None:
         print_log(f'{filename}: {"; ".join(report_lines(report))}', logger='current',
                   level=logging.WARNING if report['notes'] else logging.INFO)
