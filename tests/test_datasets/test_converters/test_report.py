@@ -188,6 +188,13 @@ def test_a_record_that_breaks_the_converter_is_listed(tmp_path):
         'd\tits path or text is not valid Unicode']
 
 
+@pytest.mark.parametrize('name', ['caf\udce9.srt', 'id \ud800'])
+def test_a_dropped_name_that_is_no_unicode_is_escaped(tmp_path, name):
+    report = convert_captions([(name, 2), ('a', 1)], to_annotation, tmp_path / 'a.jsonl')
+    escaped = name.encode('ascii', 'backslashreplace').decode()
+    assert report.dropped_list.read_text('utf-8') == f'{escaped}\tit is a bad number\n'
+
+
 def test_the_report_says_whose_word_times_are_spread(tmp_path):
     annotations = [
         {'words': [['a', 0, 1]], 'meta': {'word_times': 'given'}},

@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, BinaryIO, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError
+from tvtsv2_mm.datasets.video_files import printable
 
 # Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
 _RECORDS_PER_PROCESS = 256
@@ -180,7 +181,7 @@ def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], d
             if reason:
                 report.reasons[reason] += 1
                 line = f'{_one_field(made.name)}\t{_one_field(reason)}\n'
-                dropped.write(line.encode(errors='surrogateescape'))
+                dropped.write(printable(line).encode())
             else:
                 seen.add(made.path)
                 report.count(made.word_times, made.remarks)
@@ -225,8 +226,7 @@ class _Progress:
                 annotation = json.loads(line)
                 seen.add(annotation['path'])
                 self.report.count(word_times_of(annotation), _remarks_of(annotation))
-        with self.report.dropped_list.open(encoding='utf-8', errors='surrogateescape',
-                                           newline='\n') as file:
+        with self.report.dropped_list.open(encoding='utf-8', newline='\n') as file:
             self.report.reasons.update(line.rstrip('\n').split('\t')[1] for line in file)
         self.report.num_read = self.report.resumed_after = saved['num_read']
         return seen
