@@ -111,10 +111,10 @@ def rate_varies(frame_edges: np.ndarray, num_frames: int = _USUAL_FRAMES) -> boo
     """Whether equal numbers of frames are no equal times: a frame begins, or the last one ends, too
     far off index / fps, where fps is the mean over the part.
 
-    Too far is more than half an interval of the clip: then the middle frame of an interval may lie
-    outside of that share of the time. In parts of few frames it is half a frame. So time stamps
-    rounded to milliseconds, the jitter of cameras and some lost frames leave the paper's rule as it
-    is.
+    Too far is more than half an interval of the clip (then the middle frame of an interval may lie
+    outside of that share of the time; in parts of few frames it is half a frame), or 1.5 frames. So
+    time stamps rounded to milliseconds and one lost frame leave the paper's rule as it is: the
+    release's own inputs of such a video are equal to the last bit.
 
     Args:
         frame_edges: (N + 1,) seconds at which each frame of the part begins, and the last one ends.
@@ -130,7 +130,8 @@ def rate_varies(frame_edges: np.ndarray, num_frames: int = _USUAL_FRAMES) -> boo
     at_constant_rate = np.linspace(frame_edges[0], frame_edges[-1], total + 1)
     seconds = frame_edges[-1] - frame_edges[0]
     interval = seconds / min(max(num_frames, _USUAL_FRAMES), total)
-    return bool(np.abs(frame_edges - at_constant_rate).max() > interval / 2 + _ROUNDING)
+    limit = min(interval / 2, 1.5 * seconds / total)
+    return bool(np.abs(frame_edges - at_constant_rate).max() > limit + _ROUNDING)
 
 
 def clip_times(span: tuple[float, float], num_frames: int, places: np.ndarray | float,
