@@ -89,6 +89,6 @@ def test_a_corrupt_video_is_skipped_and_reported(run, broken_captions, tmp_path)
 
 
 def test_too_many_corrupt_videos_stop_the_run(run, broken_captions):
-    with pytest.raises(SystemExit, match='error: training stops: .* cannot be used'):
+    with pytest.raises(SystemExit, match=r'error: training stops: .* cannot be used'):
         run('train', CONFIG, '--cfg-options', *broken_captions,
             'custom_hooks.0.max_share=0.01')

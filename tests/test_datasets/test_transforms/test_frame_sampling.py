@@ -124,7 +124,7 @@ def test_a_lost_frame_leaves_the_rule_of_the_paper(num_frames):
 
 @pytest.mark.parametrize(('num_frames', 'pause', 'spacing'), [
     (1, 0.12, 'time'), (12, 0.12, 'time'), (12, 0.08, 'index'), (200, 0.08, 'time')])
-def test_half_an_interval_of_the_clip_or_a_frame_and_a_half_is_the_limit(num_frames, pause, spacing):
+def test_half_an_interval_or_a_frame_and_a_half_is_the_limit(num_frames, pause, spacing):
     starts = np.arange(300) / 30 + pause * (np.arange(300) >= 150)
     video = SimpleNamespace(num_frames=300, frame_starts=starts, duration=10.0 + pause)
     results = sample(SampleClipFrames(num_frames=num_frames), video=video)
