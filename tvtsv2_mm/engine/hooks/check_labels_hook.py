@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from os.path import normpath
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from tvtsv2_mm.datasets import LabeledVideoDataset
 from tvtsv2_mm.datasets.annotations import AnnotationError, load_labels
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import HOOKS
 
 
@@ -46,7 +46,7 @@ class CheckLabelsHook(Hook):
     @staticmethod
     def _check(runner: Runner, dataset: Dataset) -> set[str]:
         """Check, and return the names of the videos with labels."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         head, expected = getattr(model, 'cls_head', None), runner.cfg.get('num_classes')
         num_classes, names = getattr(head, 'num_classes', None), set()
         if hasattr(head, 'classes') and expected is not None and num_classes > expected:

@@ -4,9 +4,9 @@ from typing import Any
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import HOOKS
 
 
@@ -65,7 +65,7 @@ class CutTextHook(Hook):
     @staticmethod
     def _others(runner: Runner, mode: str) -> dict[str, list[tuple[int, int]]]:
         """Texts that are not of the samples."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         head = getattr(model, 'cls_head', None)
         loop = runner.test_loop if mode == 'test' else runner.val_loop
         return {

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from tvtsv2_mm.datasets.annotations import load_captions
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import HOOKS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
@@ -52,7 +52,7 @@ class QueryBankHook(Hook):
                    if getattr(metric, 'query_bank', None) is not None]
         if not metrics:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         model.eval()
         videos = self._encode_videos(runner, model)
         for metric in metrics:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.evaluation.results import (
     describe_checkpoint,
     describe_config,
@@ -74,7 +74,7 @@ class ResultFileHook(Hook):
     def _describe(runner: Runner, metrics: Mapping[str, float], num_evaluated: int,
                   spacings: Counter) -> dict:
         cfg = runner.cfg
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         dataset = runner.test_dataloader.dataset
         pipeline = cfg.test_dataloader.dataset.get('pipeline', [])
         # The sampler gives every rank as many videos: some come twice on several.
