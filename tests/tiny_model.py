@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from tvtsv2_mm.datasets.frame_indices import middle_frames
-from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.video.opening import open_video
 
 ROOT = Path(__file__).parents[1]
 VIDEOS = ROOT / 'tests' / 'data' / 'videos'

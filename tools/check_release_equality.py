@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from tvtsv2_mm.apis.release_equality import compare_with_release
-from tvtsv2_mm.apis.tables import print_table
+from tvtsv2_mm.utils.tables import print_table
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.apis.compare_results import compare
+from tvtsv2_mm.evaluation.compare_results import compare
 from tvtsv2_mm.evaluation.results import read_result
 from tvtsv2_mm.utils.errors import one_error
 

@@ -12,14 +12,14 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
-from tvtsv2_mm.apis.convert_checkpoint import (
+from tvtsv2_mm.apis.launch.runs import load_config
+from tvtsv2_mm.checkpoints import Description, given_description
+from tvtsv2_mm.checkpoints.convert_checkpoint import (
     DTYPES,
     TARGET_LAYOUTS,
     convert_checkpoint,
     inspect_checkpoint,
 )
-from tvtsv2_mm.apis.launch import load_config
-from tvtsv2_mm.checkpoints import Description, given_description
 from tvtsv2_mm.checkpoints.description import ACTIVATIONS
 from tvtsv2_mm.checkpoints.entries import report_lines
 

@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch import check_file
+from tvtsv2_mm.apis.launch.model_arguments import add_clip_arguments, add_model_arguments
+from tvtsv2_mm.apis.launch.runs import check_file
 from tvtsv2_mm.apis.pictures import write_png
-from tvtsv2_mm.apis.tables import print_table, printable
-from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
+from tvtsv2_mm.utils.tables import print_table, printable
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -10,8 +10,8 @@ import argparse
 
 from tvtsv2_mm.apis.export import export_towers
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch import check_file
-from tvtsv2_mm.apis.tables import print_table
+from tvtsv2_mm.apis.launch.runs import check_file
+from tvtsv2_mm.utils.tables import print_table
 
 
 def build_parser() -> argparse.ArgumentParser:

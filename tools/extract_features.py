@@ -14,9 +14,9 @@ from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.features.profile import ExtractionProfile
 from tvtsv2_mm.apis.features.shards import FORMATS
-from tvtsv2_mm.apis.launch import LAUNCHERS, check_file, parse_launch_arguments
-from tvtsv2_mm.apis.tables import print_table
-from tvtsv2_mm.apis.tool_arguments import add_clip_arguments, add_model_arguments
+from tvtsv2_mm.apis.launch.model_arguments import add_clip_arguments, add_model_arguments
+from tvtsv2_mm.apis.launch.runs import LAUNCHERS, check_file, parse_launch_arguments
+from tvtsv2_mm.utils.tables import print_table
 
 
 def build_parser() -> argparse.ArgumentParser:

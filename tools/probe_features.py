@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.apis.fit_to_model import fit_to_model
-from tvtsv2_mm.apis.launch import check_file, load_config
-from tvtsv2_mm.apis.overrides import ReadOverrides, apply_overrides
-from tvtsv2_mm.apis.probes import PROBES, extract_features, fit_probe, read_cache, write_cache
+from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.overrides import ReadOverrides, apply_overrides
+from tvtsv2_mm.apis.launch.runs import check_file, load_config
+from tvtsv2_mm.evaluation.probes import PROBES, extract_features, fit_probe, read_cache, write_cache
 from tvtsv2_mm.evaluation.results import write_result
 
 

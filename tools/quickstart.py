@@ -9,7 +9,7 @@ from pathlib import Path
 # Threads that wait for each other shall sleep: on a busy machine spinning costs ten times the time.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from tvtsv2_mm.apis.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
+from tvtsv2_mm.experiments.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs' / 'tvtsv2'
 

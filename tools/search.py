@@ -12,9 +12,9 @@ from tvtsv2_mm.apis.features import load_features
 from tvtsv2_mm.apis.features.search import search
 from tvtsv2_mm.apis.features.shards import checkpoint_sha256
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch import check_file
-from tvtsv2_mm.apis.tables import print_table
-from tvtsv2_mm.apis.tool_arguments import add_model_arguments
+from tvtsv2_mm.apis.launch.model_arguments import add_model_arguments
+from tvtsv2_mm.apis.launch.runs import check_file
+from tvtsv2_mm.utils.tables import print_table
 
 
 def build_parser() -> argparse.ArgumentParser:

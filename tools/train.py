@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.config import Config, ConfigDict
 
-from tvtsv2_mm.apis.launch import (
+from tvtsv2_mm.apis.launch.runs import (
     add_launch_arguments,
     apply_launch_arguments,
     build_runner,

@@ -6,8 +6,8 @@ import torch.distributed.checkpoint as dcp
 from mmengine.runner import load_checkpoint
 
 from tests.clip_models import embed, make_model, make_open_clip, randomize
-from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict, read_weights
+from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 
 torch.manual_seed(0)
 FOREIGN = make_open_clip('quick_gelu')

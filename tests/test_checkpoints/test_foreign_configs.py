@@ -23,12 +23,12 @@ from transformers import (
 )
 
 from tests.clip_models import randomize
-from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.apis.export import TextTower
-from tvtsv2_mm.apis.model_config import _known_model
 from tvtsv2_mm.checkpoints import CheckpointError, given_description, read_state_dict
+from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.checkpoints.description import CLIP_MEAN, CLIP_STD
 from tvtsv2_mm.checkpoints.foreign_configs import read_description
+from tvtsv2_mm.checkpoints.model_config import _known_model
 from tvtsv2_mm.checkpoints.sharded import save_sharded
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import build_clip_tokenizer

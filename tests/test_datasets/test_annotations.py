@@ -12,8 +12,8 @@ from tvtsv2_mm.datasets.annotations import (
     load_transcripts,
     read_record,
 )
-from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
+from tvtsv2_mm.video.errors import SampleError
 
 TRANSCRIPT = {'path': 'a.mp4', 'duration': 9.5, 'words': [['so', 0.1, 0.3], ['it', 0.3, 0.5]]}
 CAPTION = {'path': 'a.mp4', 'captions': ['a dog', 'a dog runs']}

@@ -8,10 +8,10 @@ from mmengine.runner import Runner
 
 from tests.grey_videos import numbers_of, write_grey_video
 from tvtsv2_mm.datasets import CaptionVideoDataset, collate_clips
-from tvtsv2_mm.datasets.pyav_reader import PyAVReader
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo
 from tvtsv2_mm.engine.hooks import SkippedSampleHook
 from tvtsv2_mm.models import VideoTextDataPreprocessor
+from tvtsv2_mm.video.pyav_reader import PyAVReader
 
 PIPELINE = [
     dict(type='OpenVideo', short_side=32),

@@ -5,13 +5,9 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets import CaptionVideoDataset
-from tvtsv2_mm.datasets.errors import (
-    DecodingTimeoutError,
-    MissingVideoError,
-    UnreadableVideoError,
-    UnusableSampleError,
-)
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.quarantine import Quarantine
+from tvtsv2_mm.video.errors import DecodingTimeoutError, MissingVideoError, UnreadableVideoError
 
 
 def read(path):

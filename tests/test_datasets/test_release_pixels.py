@@ -13,15 +13,15 @@ from PIL import Image
 
 from tests.grey_videos import write_grey_video
 from tvtsv2_mm.apis.clips import ClipSource, clip_transforms
-from tvtsv2_mm.apis.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
-from tvtsv2_mm.datasets.decord_reader import DecordReader
-from tvtsv2_mm.datasets.frame_scaling import FrameScaling
-from tvtsv2_mm.datasets.sequential_reader import SequentialReader
 from tvtsv2_mm.datasets.transforms import OpenVideo
-from tvtsv2_mm.datasets.video_reader import open_video
-from tvtsv2_mm.datasets.video_source import VideoSource
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.video.decord_reader import DecordReader
+from tvtsv2_mm.video.frame_scaling import FrameScaling
+from tvtsv2_mm.video.opening import open_video
+from tvtsv2_mm.video.sequential_reader import SequentialReader
+from tvtsv2_mm.video.source import VideoSource
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = ROOT / 'tests/data/videos'

@@ -70,39 +70,13 @@ def test_howto100m(run):
 
 def test_inspect(run):
     Path('a.jsonl').write_text(json.dumps({'path': 'a.mp4', 'captions': ['a dog']}))
-    assert 'records: 1' in run('inspect.py', 'a.jsonl', '--videos', '.')
+    assert 'records: 1' in run('inspect_annotations.py', 'a.jsonl', '--videos', '.')
     assert 'data:image/jpeg' in Path('a.jsonl.html').read_text('utf-8')
     with pytest.raises(SystemExit, match=r'^error: there is no annotation file b\.jsonl'):
-        run('inspect.py', 'b.jsonl')
+        run('inspect_annotations.py', 'b.jsonl')
 
 
-# Python puts the folder of a script first on sys.path, and inspect.py is in this one.
-STARTS = """
-import runpy, sys
-for tool in TOOLS:
-    sys.modules.pop('inspect', None)
-    sys.path.insert(0, FOLDER)
-    sys.argv[:] = [tool, '--help']
-    try:
-        runpy.run_path(tool, run_name='__main__')
-    except SystemExit as end:
-        assert not end.code, (tool, end.code)
-    import inspect
-    assert inspect.signature(print)
-    print('STARTED', tool)
-"""
-
-
-def test_no_tool_takes_inspect_for_the_standard_library_s():
-    tools = [str(path) for path in sorted(TOOLS.glob('*.py'))]
-    assert len(tools) > 5
-    program = f'FOLDER, TOOLS = {str(TOOLS)!r}, {tools!r}\n{STARTS}'
-    out = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
-                         check=True).stdout
-    assert out.count('STARTED ') == len(tools)
-
-
-@pytest.mark.parametrize('name', ['inspect.py', 'webvid_to_captions.py'])
+@pytest.mark.parametrize('name', ['inspect_annotations.py', 'webvid_to_captions.py'])
 def test_a_tool_starts_as_a_script(name, tmp_path):
     out = subprocess.run([sys.executable, str(TOOLS / name), '--help'], cwd=tmp_path,
                          env=dict(os.environ, PYTHONPATH=str(TOOLS.parents[1])),

@@ -15,10 +15,10 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from tests.test_tools.protocol_data import CONFIGS
-from tvtsv2_mm.apis.launch import apply_launch_arguments, load_config
+from tvtsv2_mm.apis.launch.runs import apply_launch_arguments, load_config
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.datasets.held_out import held_out_below, place_of
-from tvtsv2_mm.datasets.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 

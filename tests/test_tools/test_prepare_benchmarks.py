@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tvtsv2_mm.datasets.annotations import load_captions, load_labels
-from tvtsv2_mm.datasets.benchmarks import class_names, official_class_names
+from tvtsv2_mm.preparation.benchmarks import class_names, official_class_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,7 +20,7 @@ from tests.test_tools.protocol_data import (
     small_options,
 )
 from tests.test_tools.test_protocols import IMAGENET, plain_clips
-from tvtsv2_mm.apis.probes import read_cache
+from tvtsv2_mm.evaluation.probes import read_cache
 
 
 def call(monkeypatch, tool, *words):

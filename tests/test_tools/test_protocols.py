@@ -25,11 +25,11 @@ from tests.test_tools.protocol_data import (
 )
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.transforms import DecodeClip
-from tvtsv2_mm.datasets.video_reader import open_video
 from tvtsv2_mm.evaluation.results import file_sha256
 from tvtsv2_mm.models import SpaceTimeViT
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.video.opening import open_video
 
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 CLIP = ([122.7709383, 116.7460125, 104.09373615], [68.5005327, 66.6321579, 70.32316305])

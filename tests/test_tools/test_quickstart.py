@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tvtsv2_mm.apis.quickstart import Scale, beats_all, run_seed, seeds_table, write_report
-from tvtsv2_mm.apis.quickstart.stages import Stages
-from tvtsv2_mm.datasets.narrated_shapes import NarratedShapesOptions
+from tvtsv2_mm.experiments.quickstart import Scale, beats_all, run_seed, seeds_table, write_report
+from tvtsv2_mm.experiments.quickstart.stages import Stages
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions
 
 REPO = Path(__file__).parents[2]
 MINI = Scale(

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from tests.tiny_model import CONFIG, build_tiny_model, embed_clips, save_tiny_checkpoint
-from tvtsv2_mm.apis.quickstart import protocols
 from tvtsv2_mm.datasets.frame_indices import middle_frames
-from tvtsv2_mm.datasets.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
-from tvtsv2_mm.datasets.video_reader import open_video
+from tvtsv2_mm.experiments.quickstart import protocols
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.video.opening import open_video
 
 
 def test_before_and_after_is_the_nearer_caption(tmp_path):

@@ -31,12 +31,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.datasets import collate_clips
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
-from tvtsv2_mm.datasets.errors import SampleError
-from tvtsv2_mm.datasets.shards.encoding import EncodingConfig, encode_part
-from tvtsv2_mm.datasets.video_files import walk_videos
-from tvtsv2_mm.datasets.video_header import read_video_header
-from tvtsv2_mm.datasets.video_source import VideoSource
+from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.video.errors import SampleError
+from tvtsv2_mm.video.files import walk_videos
+from tvtsv2_mm.video.header import read_video_header
+from tvtsv2_mm.video.source import VideoSource
 
 STOCK, AUTO, FAST, SEVERAL, SHARDS = 'stock', 'auto', 'fast', 'several', 'shards'
 PACKAGES = ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy')

@@ -2,8 +2,8 @@
 
 import argparse
 
-from tvtsv2_mm.datasets.benchmarks import read_own_csv
-from tvtsv2_mm.datasets.benchmarks.command_line import make_parser, run
+from tvtsv2_mm.preparation.benchmarks import read_own_csv
+from tvtsv2_mm.preparation.benchmarks.command_line import make_parser, run
 
 
 def parse_args() -> argparse.Namespace:

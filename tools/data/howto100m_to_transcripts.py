@@ -2,9 +2,9 @@
 
 import argparse
 
-from tvtsv2_mm.datasets.converters import convert_howto100m
-from tvtsv2_mm.datasets.converters.command_line import add_output, add_workers, run
-from tvtsv2_mm.datasets.converters.howto100m import COLUMNS
+from tvtsv2_mm.preparation.converters import convert_howto100m
+from tvtsv2_mm.preparation.converters.command_line import add_output, add_workers, run
+from tvtsv2_mm.preparation.converters.howto100m import COLUMNS
 
 
 def parse_args() -> argparse.Namespace:

@@ -4,7 +4,7 @@ import argparse
 import os
 import time
 
-from tvtsv2_mm.datasets.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,9 +12,9 @@ import argparse
 import os
 import sys
 
-from tvtsv2_mm.apis.shards import ShardConfig, make_shards
-from tvtsv2_mm.datasets.shards.cutting import CutConfig
-from tvtsv2_mm.datasets.shards.encoding import EncodingConfig
+from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
+from tvtsv2_mm.preparation.shards.cutting import CutConfig
+from tvtsv2_mm.preparation.shards.encoding import EncodingConfig
 
 
 def build_parser() -> argparse.ArgumentParser:

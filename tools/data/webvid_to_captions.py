@@ -2,9 +2,9 @@
 
 import argparse
 
-from tvtsv2_mm.datasets.converters import convert_webvid
-from tvtsv2_mm.datasets.converters.command_line import add_output, run
-from tvtsv2_mm.datasets.converters.webvid import LAYOUT
+from tvtsv2_mm.preparation.converters import convert_webvid
+from tvtsv2_mm.preparation.converters.command_line import add_output, run
+from tvtsv2_mm.preparation.converters.webvid import LAYOUT
 
 
 def parse_args() -> argparse.Namespace:

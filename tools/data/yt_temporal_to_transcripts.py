@@ -2,8 +2,8 @@
 
 import argparse
 
-from tvtsv2_mm.datasets.converters import convert_yt_temporal
-from tvtsv2_mm.datasets.converters.command_line import add_output, add_workers, run
+from tvtsv2_mm.preparation.converters import convert_yt_temporal
+from tvtsv2_mm.preparation.converters.command_line import add_output, add_workers, run
 
 
 def parse_args() -> argparse.Namespace:

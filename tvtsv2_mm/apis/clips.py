@@ -13,14 +13,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import get_file_backend, get_local_path
 from torch.utils.data import DataLoader, Dataset
 
-from tvtsv2_mm.datasets.errors import SampleError
-from tvtsv2_mm.datasets.frame_scaling import FrameScaling
-from tvtsv2_mm.datasets.video_files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
+from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.video.errors import SampleError
+from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
+from tvtsv2_mm.video.frame_scaling import FrameScaling
 
-# The transforms of an evaluation pipeline that make a clip out of a video.
-CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 # What clips of a video show: what the model is evaluated with, or the release's feature script.
 CLIP_KINDS = ('protocol', 'feature-script')
 

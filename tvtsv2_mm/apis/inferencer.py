@@ -29,11 +29,11 @@ from tvtsv2_mm.apis.clips import (
     iterate_clips,
     list_videos,
 )
-from tvtsv2_mm.apis.config_errors import config_errors
-from tvtsv2_mm.apis.fit_to_model import fit_to_model
-from tvtsv2_mm.apis.launch import load_config
-from tvtsv2_mm.apis.model_config import config_of_checkpoint
+from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.runs import load_config
+from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
 from tvtsv2_mm.registry import INFERENCERS, MODELS
+from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')

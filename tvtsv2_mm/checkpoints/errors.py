@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvtsv2_mm.utils.errors import UserFileError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(UserFileError):
     """A checkpoint cannot be read or does not fit: layout, keys, sizes or values."""
 
 

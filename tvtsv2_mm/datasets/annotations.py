@@ -12,6 +12,8 @@ from os.path import normpath
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tvtsv2_mm.utils.errors import UserFileError
+
 Check = Callable[[dict], None]
 
 TRANSCRIPT_KEYS = frozenset({'path', 'duration', 'words', 'segments', 'id', 'meta'})
@@ -22,7 +24,7 @@ LONGEST = 1e7
 _HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserFileError):
     """An annotation file does not have its format; the message names file, line and key."""
 
 

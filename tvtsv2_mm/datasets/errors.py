@@ -1,64 +1,7 @@
-"""What can be wrong with one sample. Training skips and counts it; evaluation stops."""
+"""What can be wrong with a sample whose file is fine."""
 
-import re
-
-from tvtsv2_mm.datasets.video_files import printable
-
-
-class SampleError(RuntimeError):
-    """One sample cannot be used.
-
-    Args:
-        path: The video file (or another name of the sample).
-        reason: What is wrong, as one short sentence: skipped samples are counted by it.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return printable(f'{self.path}: {self.reason}')
-
-
-class UnreadableVideoError(SampleError):
-    """The video file is missing, damaged, or of a kind that the decoder does not know."""
-
-
-class MissingVideoError(UnreadableVideoError):
-    """There is no such file."""
-
-
-class DecodingTimeoutError(UnreadableVideoError):
-    """The video was not decoded before its deadline.
-
-    Args:
-        path: The video file.
-        seconds: The deadline.
-    """
-
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__(path, f'it was not decoded within the deadline of {seconds:g} s')
-        self.seconds = seconds
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.path, self.seconds)
+from tvtsv2_mm.video.errors import SampleError
 
 
 class UnusableSampleError(SampleError):
     """The file is fine, but what is asked of it cannot be had (too short, too few words...)."""
-
-
-class NotIndexableError(Exception):
-    """A decoder cannot be trusted to find the frames of this file by their index."""
-
-
-def cause_of(reason: str) -> str:
-    """A reason without its numbers, so that equal causes are counted together.
-
-    Examples:
-        >>> cause_of('its 12.3 s of h264 are less than the 15 s that 4 segments take')
-        'its N s of h264 are less than the N s that N segments take'
-    """
-    return re.sub(r'(?<!\w)\d+(\.\d+)?', 'N', reason)

@@ -17,10 +17,11 @@ from tvtsv2_mm.datasets.annotations import (
     read_record,
     scan_records,
 )
-from tvtsv2_mm.datasets.errors import UnusableSampleError, cause_of
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.held_out import held_out_below, place_of
 from tvtsv2_mm.datasets.transforms.transcript_segments import SampleTranscriptSegments
 from tvtsv2_mm.datasets.video_text_dataset import VideoTextDataset
+from tvtsv2_mm.video.errors import cause_of
 
 # Figures of fewer videos say little.
 _FEW_HELD_OUT = 20

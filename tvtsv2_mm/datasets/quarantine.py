@@ -4,8 +4,8 @@ import fcntl
 import json
 import os
 
-from tvtsv2_mm.datasets.errors import MissingVideoError, SampleError, UnreadableVideoError
 from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.video.errors import MissingVideoError, SampleError, UnreadableVideoError
 
 
 class Quarantine:

@@ -11,9 +11,9 @@ from torch.utils.data import get_worker_info
 
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
-from tvtsv2_mm.datasets.errors import SampleError
 from tvtsv2_mm.datasets.quarantine import Quarantine
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.video.errors import SampleError
 
 
 class VideoTextDataset(BaseDataset):

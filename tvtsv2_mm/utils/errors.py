@@ -1,7 +1,11 @@
-"""One error for whatever damaged or foreign bytes make of a parser."""
+"""What is wrong with a file of the user; one error for whatever damaged bytes make of a parser."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+class UserFileError(ValueError):
+    """A file of the user is wrong; the message names it and says what to do."""
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import pytest
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
-from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.models import VideoTextDataPreprocessor
+from tvtsv2_mm.video.errors import UnreadableVideoError
 
 EXAMPLE = Path(__file__).parents[2] / 'data/videos/example.mp4'
 PIPELINE = [

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests.grey_videos import numbers_of, write_grey_video
-from tvtsv2_mm.datasets.errors import UnreadableVideoError, UnusableSampleError
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo
-from tvtsv2_mm.datasets.video_cache import DecodedVideo
+from tvtsv2_mm.video.cache import DecodedVideo
+from tvtsv2_mm.video.errors import UnreadableVideoError
 
 VIDEOS = Path(__file__).parents[2] / 'data/videos'
 

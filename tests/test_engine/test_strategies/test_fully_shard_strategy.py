@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
 from tests.helpers import run_ranks
-from tvtsv2_mm.apis.convert_checkpoint import convert_checkpoint
-from tvtsv2_mm.apis.launch import build_runner
+from tvtsv2_mm.apis.launch.runs import build_runner
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
+from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
 from tvtsv2_mm.engine.strategies import FullyShardStrategy
 from tvtsv2_mm.registry import MODELS
 

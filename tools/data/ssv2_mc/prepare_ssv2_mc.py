@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from tvtsv2_mm.datasets.benchmarks import Split, read_ssv2_mc
-from tvtsv2_mm.datasets.benchmarks.command_line import make_parser, run
+from tvtsv2_mm.preparation.benchmarks import Split, read_ssv2_mc
+from tvtsv2_mm.preparation.benchmarks.command_line import make_parser, run
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,8 +2,8 @@
 
 import argparse
 
-from tvtsv2_mm.datasets.benchmarks import read_ucf101
-from tvtsv2_mm.datasets.benchmarks.command_line import add_names_option, make_parser, named, run
+from tvtsv2_mm.preparation.benchmarks import read_ucf101
+from tvtsv2_mm.preparation.benchmarks.command_line import add_names_option, make_parser, named, run
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,8 +14,8 @@ from rich.progress import track
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
-from tvtsv2_mm.datasets.video_files import printable
 from tvtsv2_mm.utils.text_files import read_lines
+from tvtsv2_mm.video.files import printable
 
 # Processes wait for the slowest one at the end, however long it takes.
 _PATIENCE = timedelta(days=30)

@@ -13,7 +13,7 @@ from tvtsv2_mm.apis.features.extract import (
     show_videos,
 )
 from tvtsv2_mm.apis.features.shards import FeatureStore
-from tvtsv2_mm.apis.part_workers import import_ray, run_on_ray
+from tvtsv2_mm.utils.parts.workers import import_ray, run_on_ray
 
 
 class Worker:

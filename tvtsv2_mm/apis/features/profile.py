@@ -6,9 +6,9 @@ from inspect import unwrap
 from types import TracebackType
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.datasets.pyav_reader import PyAVReader
-from tvtsv2_mm.datasets.sequential_reader import SequentialReader
-from tvtsv2_mm.datasets.video_reader import open_video
+from tvtsv2_mm.video.opening import open_video
+from tvtsv2_mm.video.pyav_reader import PyAVReader
+from tvtsv2_mm.video.sequential_reader import SequentialReader
 
 _FUNCTIONS = {
     'model': (TVTSv2Inferencer.forward, ),

@@ -27,7 +27,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
-from tvtsv2_mm.apis.part_store import (
+from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.evaluation.results import describe_checkpoint
+from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.parts.store import (
     FAILURE,
     PartStore,
     check_fields,
@@ -37,10 +40,7 @@ from tvtsv2_mm.apis.part_store import (
     to_json_lines,
     write_atomically,
 )
-from tvtsv2_mm.checkpoints.files import files_of
-from tvtsv2_mm.datasets.video_files import printable
-from tvtsv2_mm.evaluation.results import describe_checkpoint
-from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.video.files import printable
 
 FORMATS = ('npy', 'safetensors', 'parquet')
 _SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')

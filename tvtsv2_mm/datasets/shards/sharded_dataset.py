@@ -20,12 +20,13 @@ from tvtsv2_mm.datasets.annotations import (
 from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_captions
 from tvtsv2_mm.datasets.clips_of_video import run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
-from tvtsv2_mm.datasets.errors import SampleError, UnusableSampleError
+from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.shards.index import load_index
 from tvtsv2_mm.datasets.shards.order import ShardDraw
 from tvtsv2_mm.datasets.shards.stream import RawSample, ShardStream, read_samples
 from tvtsv2_mm.datasets.transcript_video_dataset import transcript_keys
 from tvtsv2_mm.registry import DATASETS, TRANSFORMS
+from tvtsv2_mm.video.errors import SampleError
 
 
 class ShardedVideoDataset(Dataset):

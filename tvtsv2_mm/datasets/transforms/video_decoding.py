@@ -6,13 +6,13 @@ from dataclasses import asdict
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from tvtsv2_mm.datasets.base_reader import VideoReader
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.datasets.frame_scaling import FrameScaling
-from tvtsv2_mm.datasets.isolated_reader import DecodingProcess
-from tvtsv2_mm.datasets.video_cache import VideoCache
-from tvtsv2_mm.datasets.video_reader import BACKENDS, open_video
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.video.base_reader import VideoReader
+from tvtsv2_mm.video.cache import VideoCache
+from tvtsv2_mm.video.frame_scaling import FrameScaling
+from tvtsv2_mm.video.isolated_reader import DecodingProcess
+from tvtsv2_mm.video.opening import BACKENDS, open_video
 
 SHORT_CLIP_POLICIES = ('repeat_last', 'black', 'error')
 

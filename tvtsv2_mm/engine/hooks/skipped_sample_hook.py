@@ -7,8 +7,8 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tvtsv2_mm.datasets.errors import cause_of
 from tvtsv2_mm.registry import HOOKS
+from tvtsv2_mm.video.errors import cause_of
 
 
 @HOOKS.register_module()

@@ -1,0 +1,214 @@
+import argparse
+
+import pytest
+from mmengine.config import Config
+
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.apis.launch import runs
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    monkeypatch.setattr(runs, 'get_device', lambda: 'cpu')
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    monkeypatch.setattr(runs, 'get_device', lambda: 'cuda')
+
+
+def arguments(*words):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    runs.add_launch_arguments(parser)
+    return parser.parse_args(['configs/some.py', *words])
+
+
+class TestLoadConfig:
+    def test_a_wrong_path_names_its_neighbours(self, tmp_path):
+        (tmp_path / 'tiny_pretrain.py').write_text('a = 1')
+        with pytest.raises(FileNotFoundError, match=r'tiny_pretrian\.py.*tiny_pretrain\.py'):
+            runs.load_config(str(tmp_path / 'tiny_pretrian.py'))
+
+    def test_a_folder_that_does_not_exist(self):
+        with pytest.raises(FileNotFoundError, match='there is no config no/where'):
+            runs.load_config('no/where.py')
+
+    @pytest.mark.parametrize('name', ['weights.pth', 'data.json', 'data.yml'])
+    def test_a_file_of_another_kind(self, tmp_path, name):
+        (tmp_path / name).write_text('{"custom_imports": {"imports": ["no_such_module"]}}')
+        with pytest.raises(ValueError, match=r'ends in \.py'):
+            runs.load_config(str(tmp_path / name))
+        with pytest.raises(ValueError, match=r'ends in \.py'):
+            TVTSv2Inferencer(tmp_path / name, 'x.pth')
+
+    @pytest.mark.parametrize(('text', 'error', 'message'), [
+        ("_base_ = 'nowhere/base.py'", FileNotFoundError,
+         r'some\.py is based on .*nowhere/base\.py'),
+        ("_base_ = './tiny_pretrian.py'", FileNotFoundError, r'some\.py.*tiny_pretrain\.py\)'),
+        ("_base_ = 'tvtsv2_mm::tvtsv2/vit-b16_pretrian.py'", FileNotFoundError,
+         r'vit-b16_pretrian\.py, which does not exist .*vit-b16_pretrain\.py'),
+        ('model = dict(', ValueError,
+         r'some\.py cannot be read as a config: SyntaxError: .*line 1'),
+        ('a = foo', ValueError, r'some\.py cannot be read as a config: NameError: .*foo'),
+        ("_base_ = './tiny_pretrain.py'\na = dict(b=1)", ValueError,
+         'TypeError: a=.*cannot inherit'),
+        ("_base_ = ['./tiny_pretrain.py', './other.py']", ValueError, 'Duplicate key'),
+    ])
+    def test_what_is_wrong_in_a_config_is_told_in_one_line(self, tmp_path, text, error, message):
+        for name in ('tiny_pretrain.py', 'other.py'):
+            (tmp_path / name).write_text('a = 1')
+        (tmp_path / 'some.py').write_text(text)
+        with pytest.raises(error, match=message) as told:
+            runs.load_config(str(tmp_path / 'some.py'))
+        assert len(str(told.value).splitlines()) == 1
+
+    def test_a_config_of_the_package_is_named_from_another_folder(self):
+        with pytest.raises(FileNotFoundError, match=r'in .*configs/tvtsv2: vit-b16_pretrain\.py'):
+            runs.load_config('vit-b16_pretrian.py')
+
+    def test_a_config(self, tmp_path):
+        (tmp_path / 'some.py').write_text('a = 1')
+        assert runs.load_config(str(tmp_path / 'some.py')).a == 1
+
+
+def test_check_file(tmp_path):
+    (tmp_path / 'x.pth').write_text('')
+    assert runs.check_file(f'{tmp_path}/x.pth', 'checkpoint') == f'{tmp_path}/x.pth'
+    assert runs.check_file(str(tmp_path), 'checkpoint') == str(tmp_path)
+    assert runs.check_file('s3://bucket/x.pth', 'checkpoint') == 's3://bucket/x.pth'
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint y\.pth'):
+        runs.check_file('y.pth', 'checkpoint')
+
+
+class TestApplyLaunchArguments:
+    @pytest.mark.parametrize(('config', 'words', 'expected'), [
+        ({}, [], 'work_dirs/some'),
+        ({'work_dir': 'of_config'}, [], 'of_config'),
+        ({'work_dir': 'of_config'}, ['--work-dir', 'of_user'], 'of_user'),
+        ({}, ['--work-dir', 'of_user', '--cfg-options', 'work_dir=of_option'], 'of_option'),
+    ])
+    def test_work_dir(self, config, words, expected):
+        cfg = Config(config)
+        runs.apply_launch_arguments(cfg, arguments(*words))
+        assert cfg.work_dir == expected
+
+    def test_options_reach_nested_keys(self):
+        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1.0)), sizes=None))
+        runs.apply_launch_arguments(cfg, arguments(
+            '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', 'sizes="[(1,2),(3,4)]"'))
+        assert cfg.optim_wrapper.optimizer.lr == 0.5
+        assert cfg.sizes == [(1, 2), (3, 4)]
+
+    @pytest.mark.parametrize(('given', 'options'), [
+        (True, {}), (dict(mode='max-autotune'), dict(mode='max-autotune')), (False, None),
+        (None, None)])
+    def test_compile_means_blocks(self, given, options):
+        cfg = Config(dict(compile=given, custom_hooks=[dict(type='A')]))
+        runs.apply_launch_arguments(cfg, arguments())
+        hooks = [] if options is None else [dict(options, type='CompileBlocksHook')]
+        assert cfg.custom_hooks == [dict(type='A'), *hooks]
+        assert 'compile' not in cfg
+
+    def test_compile_from_the_command_line(self):
+        cfg = Config(dict(a=1))
+        runs.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=True'))
+        assert cfg.custom_hooks == [dict(type='CompileBlocksHook')]
+        with pytest.raises(ValueError, match='compile must be True'):
+            runs.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=blocks'))
+
+    def test_processes_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=5)),
+                          find_unused_parameters=True))
+        runs.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.env_cfg.dist_cfg == dict(backend='gloo', timeout=5)
+        assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', device_ids=None,
+                                             broadcast_buffers=False, find_unused_parameters=True)
+
+    def test_processes_on_a_cpu_keep_what_the_config_says(self, on_cpu):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='mpi')),
+                          model_wrapper_cfg=dict(static_graph=True)))
+        runs.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.env_cfg.dist_cfg.backend == 'mpi'
+        assert cfg.model_wrapper_cfg == dict(static_graph=True, device_ids=None)
+
+    def test_a_strategy_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(runner_type='FlexibleRunner'))
+        runs.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.strategy == dict(type='DDPStrategy', model_wrapper=dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
+            find_unused_parameters=False))
+        cfg = Config(dict(runner_type='FlexibleRunner', strategy=dict(type='x.FullyShardStrategy')))
+        runs.apply_launch_arguments(cfg, arguments('--launcher', 'pytorch'))
+        assert cfg.strategy == dict(type='x.FullyShardStrategy')
+        assert cfg.env_cfg.dist_cfg.backend == 'gloo'
+
+    @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
+    def test_a_gpu_changes_nothing(self, on_gpu, launcher):
+        cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
+        runs.apply_launch_arguments(cfg, arguments('--launcher', launcher))
+        assert cfg.env_cfg.dist_cfg.backend == 'nccl'
+        assert 'model_wrapper_cfg' not in cfg
+
+
+class TestMixedPrecision:
+    def test_on_a_cpu(self, on_cpu):
+        cfg = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic',
+                                             optimizer=dict(type='SGD'))))
+        runs.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD'))
+
+    def test_on_a_gpu(self, on_gpu):
+        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'))))
+        runs.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+        assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+    def test_bfloat16_stays(self, on_gpu):
+        cfg = Config(dict(optim_wrapper=dict(type='BFloat16OptimWrapper')))
+        runs.use_mixed_precision(cfg)
+        assert cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
+
+    def test_a_wrapper_of_another_kind(self, on_cpu):
+        cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
+        with pytest.raises(ValueError, match='ApexOptimWrapper'):
+            runs.use_mixed_precision(cfg)
+
+    @pytest.mark.parametrize(('given', 'expected'), [
+        (dict(), dict(param_dtype='bfloat16', reduce_dtype='float32')),
+        (dict(mixed_precision=dict(param_dtype='float32')), dict(param_dtype='float32'))])
+    def test_of_a_sharded_model_is_the_strategys(self, on_gpu, given, expected):
+        cfg = Config(dict(runner_type='FlexibleRunner', optim_wrapper=dict(type='OptimWrapper'),
+                          strategy=dict(type='tvtsv2_mm.FullyShardStrategy', **given)))
+        runs.use_mixed_precision(cfg)
+        assert cfg.strategy.mixed_precision == expected
+        assert cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+@pytest.mark.parametrize('auto', [False, True])
+def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
+    folder = tmp_path / 'epoch_1.pth'
+    folder.mkdir()
+    (folder / '__0_0.distcp').touch()
+    (tmp_path / 'last_checkpoint').write_text(str(folder))
+    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None if auto else str(folder)))
+    with pytest.raises(ValueError, match=r'epoch_1\.pth is a sharded checkpoint'):
+        runs.check_resume(cfg)
+    cfg.update(runner_type='FlexibleRunner', strategy=dict(type='tvtsv2_mm.FullyShardStrategy'))
+    runs.check_resume(cfg)
+
+
+@pytest.mark.parametrize('place', ['other/epoch_1.pth', 'https://example.org/epoch_1.pth'])
+def test_a_run_goes_on_from_its_own_folder_alone(tmp_path, place):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text(
+        place if '://' in place else str(tmp_path / place))
+    cfg = Config(dict(work_dir=str(work_dir), resume=True))
+    with pytest.raises(ValueError, match=r'last_checkpoint names a file that is not in its folder'):
+        runs.check_resume(cfg)
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+    runs.check_resume(cfg)
+    (work_dir / 'last_checkpoint').write_text(str(tmp_path / 'all' / 'run' / 'epoch_1.pth'))
+    cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', out_dir=str(tmp_path / 'all')))
+    runs.check_resume(cfg)

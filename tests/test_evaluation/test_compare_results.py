@@ -1,0 +1,133 @@
+import json
+
+import pytest
+from mmengine.config import Config
+
+from tvtsv2_mm.evaluation.compare_results import NOTE, compare
+from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
+from tvtsv2_mm.evaluation.results import (
+    describe_checkpoint,
+    describe_config,
+    describe_split,
+    describe_views,
+    file_sha256,
+    group_metrics,
+    read_result,
+    write_result,
+)
+
+
+def result(top1, **more):
+    return dict(protocol='zero-shot', benchmark='HMDB51', metrics=dict(raw={'acc/top1': top1}),
+                views=dict(frames=12), prompts=['a person {}']) | more
+
+
+def lines_with(text, word):
+    return [line for line in text.splitlines() if word in line]
+
+
+def test_side_by_side_and_beside_the_paper():
+    text = compare([result(12.34), result(56.78, views=dict(frames=8))], ['ours', 'other'])
+    [figures] = lines_with(text, 'acc/top1')
+    assert [cell.strip() for cell in figures.split('|')[1:-1]] == [
+        'acc/top1', '12.3', '56.8', '43.2', '50.4', '52.1']
+    assert 'paper: TVTSv2 B/16' in text and text.endswith(NOTE)
+    [frames] = lines_with(text, 'frames')
+    assert 'frames *' in frames  # the runs differ there
+    assert 'prompts *' not in text
+    assert 'probe' not in text  # which neither has
+
+
+def test_without_the_paper():
+    text = compare([result(12.34)], ['ours'], paper=False)
+    assert 'paper' not in text
+
+
+def test_dsl_is_never_raw():
+    run = dict(protocol='retrieval', benchmark='LSMDC', metrics=group_metrics(
+        {'t2v/R1': 10.0, 'dsl/t2v/R1': 20.0, 'qb/t2v/R1': 15.0}))
+    text = compare([run], ['ours'])
+    rows = {line.split('|')[1].strip(): line.split('|')[2].strip()
+            for line in lines_with(text, 't2v/R1')}
+    assert rows == {'t2v/R1': '10.0', 't2v/R1 (DSL)': '20.0', 't2v/R1 (QB)': '15.0'}
+
+
+def test_other_benchmarks_get_their_own_table():
+    text = compare([result(1), result(2, benchmark='Mine')], ['a', 'b'])
+    assert 'zero-shot on HMDB51' in text and 'zero-shot on Mine' in text
+
+
+def test_paper_figures_are_complete():
+    assert len(PAPER_FIGURES) == 10
+    assert PAPER_FIGURES['retrieval', 'MSR-VTT 1k-A']['TVTSv2 H/14'] == dict(
+        raw={'t2v/R1': 38.2, 't2v/R5': 62.4, 't2v/R10': 73.2, 't2v/MdR': 3},
+        dsl={'t2v/R1': 41.3, 't2v/R5': 63.0, 't2v/R10': 74.0, 't2v/MdR': 2})
+
+
+def test_split_counts_come_from_the_preparation_of_this_very_file(tmp_path):
+    path = tmp_path / 'test.jsonl'
+    path.write_text('{}\n')
+    assert describe_split(path, 4, 3) == dict(
+        file=str(path), sha256=file_sha256(path), annotated=None, used=3, missing=None, failed=1)
+    counts = {'test.jsonl': dict(annotated=9, used=4, missing=5, sha256=file_sha256(path))}
+    (tmp_path / 'counts.json').write_text(json.dumps(counts))
+    assert describe_split(path, 4, 4)['missing'] == 5
+    for text in ('[1]', '{"test.jsonl": 1}', '[' * 10**5,
+                 json.dumps({'test.jsonl': dict(sha256=file_sha256(path))})):
+        (tmp_path / 'counts.json').write_text(text)
+        with pytest.raises(ValueError, match=r'counts\.json is damaged'):
+            describe_split(path, 4, 4)
+    (tmp_path / 'counts.json').write_text(json.dumps(counts))
+    path.write_text('{"changed": 1}\n')
+    assert describe_split(path, 4, 4)['missing'] is None
+
+
+def test_views_and_checkpoint(tmp_path):
+    views = describe_views([dict(type='OpenVideo', short_side=268),
+                            dict(type='SampleClipFrames', mode='middle', num_clips=4),
+                            dict(type='DecodeClip'), dict(type='CropClip', mode='three')])
+    assert views == dict(
+        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, crops=3, crop='three',
+        crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
+        square_pixels=False, short_clip='repeat_last')
+    views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
+                            dict(type='SampleClipFrames', fps=2)])
+    assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)
+    path = tmp_path / 'model.pth'
+    path.write_bytes(b'weights')
+    assert describe_checkpoint(str(path), dict(layout='x')) == dict(
+        path=str(path), sha256=file_sha256(path), keys=dict(layout='x'))
+    # A folder from the hub: the file of weights in it, or an index and all shards.
+    folder = tmp_path / 'hub'
+    folder.mkdir()
+    (folder / 'x.safetensors').write_bytes(b'shard')
+    index = folder / 'model.safetensors.index.json'
+    index.write_text(json.dumps(dict(weight_map=dict(a='x.safetensors'))))
+    first = describe_checkpoint(str(folder), None)['sha256']
+    (folder / 'x.safetensors').write_bytes(b'other')
+    assert describe_checkpoint(str(folder), None)['sha256'] not in (first, file_sha256(index))
+    (folder / 'model.safetensors').write_bytes(b'weights')
+    assert describe_checkpoint(str(folder), None)['sha256'] == file_sha256(path)
+    assert describe_checkpoint('https://example.org/model.pth', None)['sha256'] is None
+    assert describe_checkpoint(None, None) is None
+
+
+def test_a_config_is_the_same_wherever_its_files_are():
+    cfg = dict(model=dict(width=8), work_dir='a', load_from='a.pth')
+
+    def digest(**changes):
+        return describe_config(Config(cfg | changes))['sha256']
+
+    assert digest() == digest(work_dir='b', load_from='b.pth')
+    assert digest() != digest(model=dict(width=9))
+
+
+def test_result_file(tmp_path):
+    write_result(tmp_path / 'a' / 'result.json', result(1.5))
+    assert read_result(tmp_path / 'a' / 'result.json')['metrics'] == dict(raw={'acc/top1': 1.5})
+    with pytest.raises(FileNotFoundError, match='result file'):
+        read_result(tmp_path / 'none.json')
+    for text in ('{"schema": 0}', '[]', 'no', '[' * 10**5, '9' * 5000):
+        (tmp_path / 'bad.json').write_text(text)
+        with pytest.raises(ValueError, match=r'bad\.json'):
+            read_result(tmp_path / 'bad.json')

@@ -1,0 +1,52 @@
+"""Look at an annotation file before training: figures, plots and frames in one HTML file."""
+
+import argparse
+from pathlib import Path
+
+from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
+from tvtsv2_mm.preparation.inspection.page import write_page
+from tvtsv2_mm.preparation.inspection.survey import survey_file
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    default = SampleTranscriptSegments()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('annotations', help='annotation file, transcripts or captions')
+    parser.add_argument('output', nargs='?', help='HTML file to write (default: ANNOTATIONS.html)')
+    parser.add_argument('--videos', help='folder of the videos (default: no frames are shown)')
+    parser.add_argument('--sample', type=int, default=2000, metavar='RECORDS',
+                        help='records drawn at random for plots, languages and draws of segments '
+                             '(default: %(default)s)')
+    parser.add_argument('--sheets', type=int, default=6, metavar='RECORDS',
+                        help='records whose frames are shown (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--num-segments', type=int, default=default.num_segments,
+                        help='segments of a sample, as in the config (default: %(default)s)')
+    parser.add_argument('--segment-seconds', type=int, nargs=2, default=default.segment_seconds,
+                        metavar=('SHORTEST', 'LONGEST'))
+    parser.add_argument('--gap-seconds', type=float, default=default.gap_seconds)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the page and print the figures."""
+    args = parse_args()
+    output = Path(args.output or f'{args.annotations}.html')
+    try:
+        sampler = SampleTranscriptSegments(
+            num_segments=args.num_segments, segment_seconds=args.segment_seconds,
+            gap_seconds=args.gap_seconds)
+        if min(args.sample, args.sheets) < 1:
+            raise ValueError(f'--sample and --sheets must be at least 1, got {args.sample} and '
+                             f'{args.sheets}')
+        survey = survey_file(args.annotations, sample_size=args.sample, seed=args.seed)
+        print(write_page(survey, output, sampler=sampler, videos=args.videos,
+                         num_sheets=args.sheets, seed=args.seed))
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    print(f'page: {output}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,6 +1,0 @@
-"""A look at an annotation file before training: figures, plots, frames with their words."""
-
-from tvtsv2_mm.apis.inspection.page import write_page
-from tvtsv2_mm.apis.inspection.survey import Survey, survey_file
-
-__all__ = ['Survey', 'survey_file', 'write_page']

@@ -1,0 +1,1 @@
+"""From a command line and a config to a run."""

@@ -1,0 +1,79 @@
+"""What a config leaves out of its data sets and transforms: the model's sizes, and its own names.
+
+So one protocol serves every size, and ``--cfg-options data_root=MY_VIDEOS``, or the same line in a
+config that inherits, reaches every data set.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from tvtsv2_mm.utils.config_errors import walk
+
+# What a data set takes from the config's top level if it does not say it itself, and where.
+_OF_DATASETS = {'data_root': 'ann_file', 'held_out_share': 'held_out_by'}
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def fit_to_model(cfg: Config) -> None:
+    """Fill in, in place, what the data sets, transforms and heads of a config leave out.
+
+    Frames, crop, context and patches become those of ``model``; OpenVideo before a CropClip gets
+    the release's short side, 1.2 times the crop; ``mask_ratio``, ``data_root`` and
+    ``held_out_share`` are the config's names at the top. What is given stays.
+    """
+    model = cfg.get('model') or {}
+    backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
+    size = backbone.get('image_size')
+    context = dict(context_length=neck.get('context_length'))
+    sizes = {
+        'SampleClipFrames': dict(num_frames=backbone.get('num_frames')),
+        'CropClip': dict(size=size),
+        'RandomTubeMask': dict(patch_size=backbone.get('patch_size'), ratio=cfg.get('mask_ratio')),
+        'TokenizeText': context,
+        'QueryBankHook': context,
+        'ZeroShotHead': context,
+    }
+    places = [cfg.get(loader) for loader in _LOADERS]
+    for _, part in walk([*places, model, cfg.get('custom_hooks')]):
+        if not isinstance(part, Mapping):
+            continue
+        _fill(part, sizes.get(_kind(part), {}))
+        _fill(part, {key: cfg.get(key) for key, beside in _OF_DATASETS.items() if beside in part})
+        pipeline = [step for step in part.get('pipeline') or () if isinstance(step, Mapping)]
+        for crop in (step for step in pipeline if _kind(step) == 'CropClip'):
+            crop_size = crop.get('size', size)
+            for step in pipeline:
+                if _kind(step) == 'OpenVideo':
+                    _fill(step, dict(short_side=crop_size and int(1.2 * crop_size)))
+
+
+def move_data_root(cfg: Config, root: str) -> None:
+    """Set ``data_root`` and move every path of the config that lies below the old one."""
+    old = cfg.get('data_root')
+    if old is not None:
+        cfg.merge_from_dict(_moved(cfg._cfg_dict.to_dict(), old, root))
+    cfg.data_root = root
+
+
+def _moved(node: Any, old: str, new: str) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _moved(value, old, new) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(_moved(value, old, new) for value in node)
+    if isinstance(node, str) and (node == old or node.startswith(f'{old}/')):
+        return new + node[len(old):]
+    return node
+
+
+def _fill(part: dict, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if value is not None:
+            part.setdefault(key, value)
+
+
+def _kind(part: Mapping) -> str:
+    """The class that a config names, without the scope."""
+    kind = part.get('type')
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')

@@ -1,0 +1,283 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner."""
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.dist import get_rank
+from mmengine.infer import BaseInferencer
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.overrides import ReadOverrides, apply_overrides
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.sharded import is_sharded
+from tvtsv2_mm.registry import RUNNERS
+from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest
+from tvtsv2_mm.utils.errors import UserFileError, one_error
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool around a Runner has, named as in MMAction2."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints; by default what the '
+                        'config says, else work_dirs/<name of the config>')
+    parser.add_argument('--cfg-options', nargs='+', action=ReadOverrides, metavar='KEY=VALUE',
+                        help='overrides of the config, the last word, written as in it: a.b=1 '
+                        'c="[1, 2]" d="dict(type=\'A\', e=3)"')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='who started this process; tools/dist_*.sh and slurm_*.sh set it')
+    # torch's launchers pass either spelling, and the launcher's environment wins over both.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def parse_launch_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line and tell mmengine the local rank."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(path: str) -> Config:
+    """Read a config file.
+
+    Raises:
+        FileNotFoundError: the file, or one that it is based on, does not exist.
+        ValueError: the file is no config file, or running it fails.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'there is no config {path}{_similar_configs(file)}; paths are relative to the folder '
+            f'that you are in ({Path.cwd()})')
+    # JSON and YAML look like data, but what they name would be imported and called all the same.
+    if file.suffix != '.py':
+        raise ValueError(f'{path}: a config is a Python file, which ends in .py; those in JSON or '
+                         'YAML are not read here: write the same as Python, key = value')
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        missing = Path(error.filename or str(error).partition('"')[2].partition('"')[0])
+        raise FileNotFoundError(f'{path} is based on (_base_) {missing}, which does not exist'
+                                f'{_similar_configs(missing)}') from None
+    except Exception as error:  # a config is code of the user's
+        raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: '
+                         f'{" ".join(str(error).split())}') from error
+
+
+def check_file(path: str, what: str) -> str:
+    """Return the path of a file or folder that is given by the user and must be there.
+
+    URLs and other places with a scheme are left to mmengine.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+    """
+    if '://' not in path and not Path(path).expanduser().exists():
+        raise FileNotFoundError(f'there is no {what} {path}')
+    return path
+
+
+def check_resume(cfg: Config) -> None:
+    """Look whether the run can go on from the checkpoint that it resumes; call it last.
+
+    Raises:
+        ValueError: the checkpoint is a folder, from which only a sharded run goes on, or
+            ``last_checkpoint`` names one of another run.
+    """
+    if not cfg.get('resume'):
+        return
+    path = cfg.get('load_from')
+    if path is None:
+        path = find_latest_checkpoint(cfg.work_dir)
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        # Where the checkpoint hook writes; in a folder named like the work_dir.
+        places = [Path(cfg.work_dir)] + (
+            [Path(hook['out_dir'], Path(cfg.work_dir).name)] if hook.get('out_dir') else [])
+        if path is not None and Path(path).resolve().parent not in [
+                place.resolve() for place in places]:
+            raise ValueError(
+                f'{cfg.work_dir}/last_checkpoint names a file that is not in its folder: {path}. '
+                'If the run is to go on from it, give it: --resume CHECKPOINT')
+    if _strategy(cfg) == 'FullyShardStrategy':
+        return
+    if path is not None and is_sharded(path):
+        raise ValueError(
+            f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
+            'on (docs/scale.md); give it as load_from to start a new run with its weights')
+
+
+def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the shared arguments into the config, and make it fit the machine.
+
+    Call it last: ``--cfg-options`` has the last word.
+    """
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    apply_overrides(cfg, args.cfg_options or {})
+    cfg.work_dir = str(cfg.work_dir)
+    fit_to_model(cfg)
+    _compile_blocks(cfg)
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+        _distribute_on_cpu(cfg)
+
+
+class _OurRunner:
+    """Builds with its words for the log file alone, and resumes or gives one error."""
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on from a checkpoint; mmengine believes what it says of optimiser and log.
+
+        Raises:
+            CheckpointError: it says something else.
+        """
+        with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
+                       'alone)', CheckpointError):
+            super().resume(filename, *args, **kwargs)
+
+    def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; with the level DEBUG the console gets everything."""
+        logger = super().build_logger(log_level, *args, **kwargs)
+        if log_level not in ('DEBUG', logging.DEBUG):
+            for handler in _consoles(logger):
+                handler.setLevel(max(handler.level, logging.WARNING))
+        return logger
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner that a config asks for.
+
+    The environment, the whole config and the list of hooks go into the log file alone.
+    """
+    level, levels = cfg.get('log_level', 'INFO'), logging.getLevelNamesMapping()
+    if level not in {*levels, *levels.values()}:
+        raise ConfigError(f'log_level: there is no {level}{nearest(str(level), levels)}')
+    kind = RUNNERS.get(cfg.get('runner_type', 'Runner'))
+    if kind is None:
+        raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
+                          f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
+    runner = type(kind.__name__, (_OurRunner, kind), {}).from_cfg(cfg)
+    if get_rank() == 0:
+        for handler in _consoles(runner.logger):
+            handler.setLevel(level)
+    return runner
+
+
+def _consoles(logger: MMLogger) -> list[logging.Handler]:
+    return [handler for handler in logger.handlers if not isinstance(handler, logging.FileHandler)]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the program with the message alone where a user's file or config does not fit.
+
+    What goes wrong in the program itself keeps its traceback; that of an error in the config goes
+    into the log file, for the fault may be ours.
+    """
+    try:
+        with config_errors():
+            yield
+    except (UserFileError, ConfigError, OSError) as error:
+        if error.__cause__ is not None:
+            record = logging.LogRecord('mmengine', logging.INFO, __file__, 0, 'the error below', (),
+                                       (type(error), error, error.__traceback__))
+            for handler in MMLogger.get_current_instance().handlers:
+                if isinstance(handler, logging.FileHandler):
+                    handler.emit(record)
+        raise SystemExit(f'error: {error}') from None
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Turn on mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
+
+    Where a FullyShardStrategy shards the model it is bfloat16, by the strategy's own option.
+
+    Raises:
+        ValueError: the config has an optimiser wrapper of another kind.
+    """
+    if _strategy(cfg) == 'FullyShardStrategy':
+        if not cfg.strategy.get('mixed_precision'):
+            cfg.strategy.mixed_precision = dict(param_dtype='bfloat16', reduce_dtype='float32')
+        return
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind == 'BFloat16OptimWrapper':
+        return
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp cannot change an optim_wrapper of type {kind!r}: leave --amp out, '
+                         'or use an OptimWrapper')
+    if get_device() == 'cpu':
+        wrapper.type = 'BFloat16OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+    else:
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _compile_blocks(cfg: Config) -> None:
+    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step.
+
+    Raises:
+        ValueError: ``compile`` is neither.
+    """
+    options = cfg.pop('compile', None)
+    if options is None or options is False:
+        return
+    if options is not True and not isinstance(options, dict):
+        raise ValueError('compile must be True, or the options of torch.compile as a dict, not '
+                         f'{options!r}')
+    hook = dict({} if options is True else options, type='CompileBlocksHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Without a GPU there is no NCCL, and DDP must not be given a device."""
+    dist_cfg = cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict())
+    if dist_cfg.get('backend', 'nccl') == 'nccl':
+        dist_cfg.backend = 'gloo'
+    place, key = cfg, 'model_wrapper_cfg'
+    if cfg.get('runner_type') == 'FlexibleRunner':
+        if cfg.get('strategy') is None:
+            cfg.strategy = dict(type='DDPStrategy')
+        elif _strategy(cfg) != 'DDPStrategy':
+            return
+        place, key = cfg.strategy, 'model_wrapper'
+    wrapper = place.get(key)
+    if wrapper is None:
+        # What mmengine uses when a config says nothing, but for the device.
+        wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
+                       find_unused_parameters=cfg.get('find_unused_parameters', False))
+    if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+        place[key] = dict(wrapper, device_ids=None)
+
+
+def _strategy(cfg: Config) -> str | None:
+    """The class of a FlexibleRunner's strategy, without the scope."""
+    if cfg.get('runner_type') != 'FlexibleRunner':
+        return None
+    kind = (cfg.get('strategy') or {}).get('type')
+    return kind and kind.split('.')[-1]
+
+
+def _similar_configs(file: Path) -> str:
+    """Name up to three configs beside the missing one, or of this package, closest names first."""
+    own = Path(BaseInferencer._get_repo_or_mim_dir('tvtsv2_mm'), 'configs', 'tvtsv2')
+    for folder, there in ((file.parent, 'beside it'), (own, f'in {own}')):
+        names = sorted(other.name for other in folder.glob('*.py')) if folder.is_dir() else []
+        close = get_close_matches(file.name, names, n=3)
+        if close:
+            return f' ({there}: {", ".join(close)})'
+    return ''

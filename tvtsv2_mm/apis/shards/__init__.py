@@ -1,5 +1,0 @@
-"""Shards of a whole corpus, made in parallel."""
-
-from tvtsv2_mm.apis.shards.make import ShardConfig, ShardSummary, make_shards
-
-__all__ = ['ShardConfig', 'ShardSummary', 'make_shards']

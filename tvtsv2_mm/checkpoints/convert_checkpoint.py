@@ -1,0 +1,224 @@
+"""Convert a checkpoint of any known layout into ours or into the release's, as a file."""
+
+import json
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tvtsv2_mm.checkpoints import (
+    CheckpointError,
+    Description,
+    model_config,
+    read_weights,
+    to_own_layout,
+)
+from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
+from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
+from tvtsv2_mm.checkpoints.errors import naming
+from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.config_errors import config_errors
+
+TARGET_LAYOUTS = ('own', 'release')
+SUFFIXES = ('.pth', '.safetensors')
+DTYPES = {name: getattr(torch, name) for name in ('float32', 'float16', 'bfloat16')}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What is known of a checkpoint.
+
+    Attributes:
+        layout: name of its layout.
+        weights: its tensors by our names, on disk until they are used.
+        unused: its keys that no rule of its layout knows.
+        config: a model config that fits its tensors.
+        assumed: lines on what in the config is not from the tensors.
+        report: where in the file the weights were; see
+            :func:`tvtsv2_mm.checkpoints.files.read_weights`.
+    """
+
+    layout: str
+    weights: Mapping[str, Tensor]
+    unused: list[str]
+    config: dict
+    assumed: list[str]
+    report: dict
+
+
+def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
+                       weights: str | None = None,
+                       stand_ins: Iterable[str] = ()) -> Checkpoint:
+    """Read a checkpoint and derive the model config that fits it.
+
+    Args:
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
+        given: what the tensors do not tell, and a config beside the source does not either.
+        weights: which, where there are several: 'ema', or the name of an entry.
+        stand_ins: names of classes in the file to be replaced by inert stand-ins.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it cannot be read, its layout is unknown, or sizes cannot be told.
+    """
+    tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
+    with naming(source):
+        layout = detect_layout(tensors)
+        own, unused = convert_names(tensors, layout)
+        told = description_of(tensors, layout=layout.name) | (given or Description())
+        config, assumed = model_config(own, told)
+    return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
+                      assumed=[*assumed, *told.notes], report=report)
+
+
+def convert_checkpoint(source: str | Path,
+                       target: str | Path,
+                       *,
+                       model: dict | None = None,
+                       given: Description | None = None,
+                       to: str = 'own',
+                       interpolate_positions: bool = False,
+                       dtype: str | None = None,
+                       overwrite: bool = False,
+                       weights: str | None = None,
+                       stand_ins: Iterable[str] = (),
+                       report: dict | None = None) -> list[str]:
+    """Convert a checkpoint; every missing or unused key and every other size is an error.
+
+    What the source's layout does not have (time, in a CLIP) is not written: it starts at its
+    initial values when the file is loaded.
+
+    Args:
+        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
+        target: the file to write, ``.pth`` or ``.safetensors``.
+        model: model config that the weights must fit; default: the one that their sizes give.
+        given: what the source does not tell of the model. The target tells it on, with what the
+            source tells; of what nobody does, the log has a line.
+        to: 'own' or 'release'.
+        interpolate_positions: resize the position tables to the model config's.
+        dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
+        overwrite: replace a target that exists.
+        weights: which, where there are several: 'ema', or the name of an entry.
+        stand_ins: names of classes in the file to be replaced by inert stand-ins.
+        report: is filled with what was done; see
+            :func:`tvtsv2_mm.checkpoints.convert.to_own_layout`.
+
+    Returns:
+        The names written.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+        FileExistsError: the target exists and is not to be overwritten.
+        CheckpointError: the source cannot be read or does not fit, or the target's layout cannot
+            hold it.
+        ValueError: an option has an unknown value.
+    """
+    target = Path(target).expanduser()
+    _check_options(Path(source).expanduser(), target, to, dtype, overwrite)
+    tensors, file = read_weights(source, weights=weights, stand_ins=stand_ins)
+    report = {} if report is None else report
+    report['file'] = file
+    with naming(source):
+        layout = detect_layout(tensors)
+        told = description_of(tensors, layout=layout.name) | (given or Description())
+        config = model
+        if model is None:
+            config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
+        parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
+        with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
+            own = MODELS.build(parts)
+        converted = to_own_layout(
+            tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
+        unknown, report['assumed'] = check_model(told, describe(own), report)
+    if model is not None:
+        told |= describe(own)
+    elif unknown:
+        report['assumed'].append(
+            f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')
+    for line in report['assumed']:
+        print_log(line, logger='current', level=logging.WARNING)
+    del tensors
+    # What is new has no values yet.
+    written = {key: value for key, value in converted.items() if not value.is_meta}
+    if to == 'release':
+        written = to_release_layout(written)
+    written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
+    _write(written, target, told.record())
+    return list(written)
+
+
+# What changes no tensor: one head always fits.
+_WITHOUT_TENSORS = Description(
+    backbone=dict(heads=1), neck=dict(heads=1, tokenizer='unknown'), sorting_head=dict(heads=1))
+
+
+def to_release_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Name the tensors as the authors' release does, with its 'module.' before each.
+
+    Raises:
+        CheckpointError: the release has no place for some of them, or needs more.
+    """
+    released, unknown = convert_names(weights, RELEASE, to_foreign=True)
+    if unknown:
+        raise CheckpointError('the release layout has no place for:\n  ' + '\n  '.join(unknown))
+    parts = {
+        'backbone.temporal_embedding': 'time attention (FramewiseViT, or a CLIP not yet trained)',
+        'neck.clip.text_projection.weight': 'a text encoder',
+    }
+    lacking = [part for key, part in parts.items() if key not in weights]
+    if lacking:
+        raise CheckpointError(f'the release layout needs what these weights lack: '
+                              f'{"; ".join(lacking)}')
+    return {f'module.{key}': value for key, value in released.items()}
+
+
+def _check_options(source: Path, target: Path, to: str, dtype: str | None,
+                   overwrite: bool) -> None:
+    if to not in TARGET_LAYOUTS:
+        raise ValueError(f'to must be one of {", ".join(TARGET_LAYOUTS)}, not {to!r}')
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, not {dtype!r}')
+    if target.suffix not in SUFFIXES:
+        raise ValueError(f'the target must end in {" or ".join(SUFFIXES)}: {target}')
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f'source and target are the same file: {target}')
+    if target.exists() and not overwrite:
+        raise FileExistsError(f'{target} exists (--overwrite replaces it)')
+
+
+def _for_file(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A tensor that owns its memory alone, as file formats want it."""
+    if dtype is not None and tensor.is_floating_point():
+        tensor = tensor.to(dtype)
+    tensor = tensor.detach().contiguous()
+    alone = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if alone else tensor.clone()
+
+
+def _write(weights: dict[str, Tensor], target: Path, record: dict) -> None:
+    """Write the file whole or not at all, with what is known of the model."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f'.{target.name}.{os.getpid()}')
+    try:
+        if target.suffix == '.safetensors':
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
+            save_file(weights, unfinished,
+                      metadata={'format': 'pt', RECORD: json.dumps(record)})
+            unfinished.chmod(mode)  # safetensors lets nobody but the owner read
+        else:
+            described = OrderedDict(weights)
+            described._metadata = {'': {RECORD: record}}
+            torch.save(dict(state_dict=described), unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+

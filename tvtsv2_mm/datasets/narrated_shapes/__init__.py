@@ -1,5 +1,0 @@
-"""Embedded data: short narrated videos of moving shapes, rendered on the spot."""
-
-from tvtsv2_mm.datasets.narrated_shapes.build import NarratedShapesOptions, build_narrated_shapes
-
-__all__ = ['NarratedShapesOptions', 'build_narrated_shapes']

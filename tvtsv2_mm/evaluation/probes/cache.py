@@ -1,0 +1,248 @@
+"""Features of a recognition benchmark, extracted once for all probes, in one file."""
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from os.path import normpath, realpath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import ProgressBar
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.datasets.annotations import load_labels
+from tvtsv2_mm.evaluation.results import (
+    describe_checkpoint,
+    describe_config,
+    describe_split,
+    describe_views,
+    file_sha256,
+    package_versions,
+)
+from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.config_errors import config_errors
+from tvtsv2_mm.utils.errors import one_error
+
+SPLITS = ('train', 'val', 'test')
+_KINDS = ('embeds', 'tokens', 'labels', 'names')
+
+
+@dataclass(kw_only=True)
+class FeatureCache:
+    """Features of the splits of a benchmark.
+
+    Attributes:
+        embeds: of each split, float16 (n, E), video embeddings, not l2-normalised.
+        tokens: of each split, float16 (n, T * G * G, E), the space-time tokens, averaged over the
+            cells of a grid of G x G in each frame; ``fields['token_grid']`` is G.
+        labels: of each split, int64 (n,).
+        names: of each split, str (n,), the videos as its annotation file names them.
+        fields: what a result file says of the protocol, without metrics; ``splits`` has the
+            description of each split.
+    """
+
+    embeds: dict[str, np.ndarray] = field(default_factory=dict)
+    tokens: dict[str, np.ndarray] = field(default_factory=dict)
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    names: dict[str, np.ndarray] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def pool_tokens(tokens: Tensor, num_frames: int, grid: int) -> Tensor:
+    """Average the tokens of each frame over the cells of a grid.
+
+    Args:
+        tokens: (B, N, E) of a backbone, frame by frame; one class token of the whole clip may
+            come first and is left out.
+        num_frames: T.
+        grid: G; 1 gives the mean token of each frame, the side of the patch grid all tokens.
+
+    Returns:
+        (B, T * G * G, E).
+
+    Raises:
+        ValueError: N tokens are not those of T square frames, or they are fewer than G x G.
+    """
+    side = math.isqrt(tokens.shape[1] // num_frames)
+    extra = tokens.shape[1] - num_frames * side**2
+    if extra not in (0, 1):
+        raise ValueError(f'{tokens.shape[1]} tokens are not those of {num_frames} square frames: '
+                         'the probes need a test pipeline without a mask')
+    if not 1 <= grid <= side:
+        raise ValueError(f'the token grid must be 1 to {side}, the patches in a row of this model, '
+                         f'got {grid}')
+    frames = tokens[:, extra:].unflatten(1, (num_frames, side, side))
+    cells = F.adaptive_avg_pool2d(frames.flatten(0, 1).permute(0, 3, 1, 2), grid)
+    return cells.permute(0, 2, 3, 1).reshape(len(tokens), -1, tokens.shape[-1])
+
+
+@torch.no_grad()
+@config_errors()
+def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
+                     token_grid: int = 1) -> FeatureCache:
+    """Run the frozen video encoder of a linear-probe config over its data, each video once.
+
+    All splits go through the test pipeline (no augmentation), so that one extraction is enough.
+
+    Args:
+        cfg: one of configs/tvtsv2/*_linear-probe_*.py, or one like them.
+        checkpoint: weights in any layout that is known.
+        val_split: annotation file of a validation split, in the config's ``annotations`` manner;
+            without one a part of the training split will be taken when a probe is fitted.
+        token_grid: G of :func:`pool_tokens`.
+
+    Raises:
+        ValueError: the config has no training and test data, or asks for several views; a split
+            holds videos of another; an embedding is not finite.
+        AnnotationError: a label does not fit the config's ``cls_head.num_classes``.
+    """
+    datasets = _datasets(cfg, val_split)
+    init_default_scope(cfg.get('default_scope', 'tvtsv2_mm'))
+    loaders = {name: Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+               for name, dataset in datasets.items()}
+    for loader in loaders.values():
+        load_labels(loader.dataset.ann_file,
+                    (cfg.model.get('cls_head') or {}).get('num_classes'))
+    check_apart(_listed(loaders, 'sample_id'), {
+        name: dict(sha256=file_sha256(loader.dataset.ann_file))
+        for name, loader in loaders.items()})
+    check_apart({name: [realpath(file) for file in files]
+                 for name, files in _listed(loaders, 'filename').items()}, {})
+    cfg.model.cls_head = None  # what is fitted later
+    cfg.model.neck = cfg.model.sorting_head = None
+    model = MODELS.build(cfg.model)
+    model.load_state_dict(read_state_dict(checkpoint))
+    model.to(get_device()).eval()
+    cache = FeatureCache(fields=dict(
+        _fields(cfg, checkpoint, model), token_grid=token_grid))
+    for name, loader in loaders.items():
+        parts = []
+        bar = ProgressBar(len(loader.dataset))
+        for batch in loader:
+            data = model.data_preprocessor(batch)
+            embeds, tokens = model.encode_video(data['inputs'])
+            tokens = pool_tokens(tokens, data['inputs']['video'].shape[1], token_grid)
+            samples = data['data_samples']
+            labels = torch.cat([sample.gt_label for sample in samples])
+            parts.append((embeds.half().cpu().numpy(), tokens.half().cpu().numpy(),
+                          labels.cpu().numpy(), [sample.sample_id for sample in samples]))
+            _check_finite(*parts[-1][:2], parts[-1][3])
+            bar.update(len(labels))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        cache.embeds[name], cache.tokens[name], cache.labels[name], cache.names[name] = columns
+        cache.fields['splits'][name] = describe_split(
+            loader.dataset.ann_file, len(loader.dataset), len(columns[2]))
+    return cache
+
+
+def _check_finite(embeds: np.ndarray, tokens: np.ndarray, names: Sequence[str]) -> None:
+    for embed, own, name in zip(embeds, tokens, names, strict=True):
+        if not (np.isfinite(embed).all() and np.isfinite(own).all()):
+            raise ValueError(f'the features of {name} are not finite in float16: do the weights '
+                             'hold NaN?')
+
+
+def _listed(loaders: Mapping[str, DataLoader], key: str) -> dict[str, list[str]]:
+    return {name: [loader.dataset.get_data_info(index)[key]
+                   for index in range(len(loader.dataset))] for name, loader in loaders.items()}
+
+
+def check_apart(names: Mapping[str, Sequence[str]], splits: Mapping[str, Mapping]) -> None:
+    """See that no split holds videos of another.
+
+    Args:
+        names: of the videos of each split, as the annotation files have them.
+        splits: of each split, ``sha256`` of its annotation file.
+
+    Raises:
+        ValueError: one does; says how many, and names one.
+    """
+    for one, other in combinations(SPLITS, 2):
+        first, second = ({*map(normpath, names.get(split, ()))} for split in (one, other))
+        common = sorted(first & second)
+        if common:
+            raise ValueError(f'{len(common)} videos are in the {one} and in the {other} split, '
+                             f'such as {common[0]}: figures would be those of videos that were '
+                             'trained on. Where they are other videos of the same name, put their '
+                             'folder into the names')
+        digests = [splits.get(split, {}).get('sha256') for split in (one, other)]
+        if digests[0] is not None and digests[0] == digests[1]:
+            raise ValueError(f'the {one} and the {other} split have the same annotation file')
+
+
+def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
+    for loader in ('train_dataloader', 'test_dataloader'):
+        if cfg.get(loader) is None:
+            raise ValueError(f'the config has no {loader}: take one of *_linear-probe_*.py')
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    views = describe_views(pipeline)
+    if views['clips'] * views['crops'] != 1:
+        raise ValueError('features are extracted of one view: leave num_clips at 1 and one crop')
+    train = dict(cfg.train_dataloader.dataset, pipeline=pipeline, test_mode=True)
+    found = dict(train=train)
+    if val_split is not None:
+        found['val'] = dict(train, ann_file=val_split)
+    return found | dict(test=dict(cfg.test_dataloader.dataset))
+
+
+def _fields(cfg: Config, checkpoint: str, model: torch.nn.Module) -> dict[str, Any]:
+    return dict(
+        protocol='linear-probe', benchmark=cfg.get('benchmark'),
+        views=describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
+        precision='float32, features kept in float16', splits={},
+        config=describe_config(cfg),
+        checkpoint=describe_checkpoint(checkpoint, model.load_report),
+        versions=package_versions(), device=str(get_device()))
+
+
+def write_cache(path: str | Path, cache: FeatureCache) -> None:
+    """Write an ``.npz`` file, under its name only when it is complete.
+
+    Raises:
+        ValueError: another ending.
+    """
+    path = Path(path)
+    if path.suffix != '.npz':
+        raise ValueError(f'the feature cache is an .npz file, not {path}')
+    arrays = {f'{kind}/{split}': array for kind in _KINDS
+              for split, array in getattr(cache, kind).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    with part.open('wb') as file:
+        np.savez(file, fields=np.array(json.dumps(cache.fields)), **arrays)
+    part.replace(path)
+
+
+def read_cache(path: str | Path) -> FeatureCache:
+    """Read what :func:`write_cache` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another kind of file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no feature cache {path}')
+    with one_error(f'{path} is no feature cache of tools/probe_features.py'):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type for member in archive.infolist()):
+                raise ValueError('its arrays are compressed, which that tool never does')
+        with np.load(path, allow_pickle=False) as arrays:
+            found = dict(arrays)
+        cache = FeatureCache(fields=dict(json.loads(found.pop('fields').item())))
+        kinds = {kind: getattr(cache, kind) for kind in _KINDS}
+        for key, array in found.items():
+            kind, _, split = key.partition('/')
+            kinds[kind][split] = array
+    return cache

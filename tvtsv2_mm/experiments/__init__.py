@@ -1,0 +1,1 @@
+"""Small trainings that show the method; nothing imports them."""

@@ -1,0 +1,139 @@
+"""The paper's story in small, stage by stage, for one seed."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from tvtsv2_mm.experiments.quickstart import protocols
+from tvtsv2_mm.experiments.quickstart.figures import draw_figures
+from tvtsv2_mm.experiments.quickstart.stages import Stages
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+
+PROTOCOLS = ('zero-shot', 'retrieval', 'sorting', 'linear-probe')
+MODELS = ('untrained', 'clip', 'tvtsv2')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much of everything.
+
+    Args:
+        data: What is rendered (its seed is replaced by the run's).
+        epochs: Epochs of some of the configs, by name, where they are not the config's own.
+        repeats: How often an epoch of pre-training goes through the videos, if not as configured.
+    """
+
+    data: NarratedShapesOptions
+    epochs: tuple[tuple[str, int], ...] = ()
+    repeats: int | None = None
+
+
+# Four events of about 4 s: each of the 4 segments (3 s and a gap of 1 s) tells mostly of one of
+# them, which sorting needs if it shall begin within minutes.
+STORIES = {'num_events': (4, 4), 'event_seconds': (3.9, 4.05), 'order_clips': (0, 0)}
+FULL = Scale(data=NarratedShapesOptions(**STORIES))
+SMOKE = Scale(
+    data=NarratedShapesOptions(transcript_videos=(96, 40), clip_rounds=(1, 1), **STORIES),
+    epochs=(('tiny_clip', 2), ('tiny_pretrain', 2), ('tiny_linear-probe', 2)), repeats=5)
+
+
+def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> dict[str, Any]:
+    """Run everything for one seed; what is finished already is not done again.
+
+    Args:
+        work_dir: Folder of this seed.
+        seed: Of the data, the weights and the training.
+        scale: How much of everything.
+        config_dir: Folder of the ``tiny_*.py`` configs.
+
+    Returns:
+        ``figures``: {protocol: {model: {metric: per cent}}}, ``picture``: path of the PNG,
+        ``seconds``: {stage: seconds when it was done}.
+    """
+    run = _Run(work_dir.resolve(), seed=seed, scale=scale, config_dir=config_dir)
+    checkpoints = run.train_models()
+    figures = {protocol: {model: run.evaluate(protocol, model, checkpoints[model])
+                          for model in MODELS} for protocol in PROTOCOLS}
+    figures['frame-matching'] = {'clip': run.match_frames(checkpoints['clip'])}
+    picture = run.draw(checkpoints)
+    return {'seed': seed, 'figures': figures, 'picture': picture, 'seconds': run.seconds}
+
+
+class _Run:
+    """The stages of one seed; each method is one or a few of them."""
+
+    def __init__(self, root: Path, *, seed: int, scale: Scale, config_dir: Path) -> None:
+        self.root, self.seed, self.scale, self.config_dir = root, seed, scale, config_dir
+        # data, three models, four protocols for each of them, frame matching, pictures
+        self.stages = Stages(root, total=4 + len(PROTOCOLS) * len(MODELS) + 2,
+                             title=f'quickstart, seed {seed}')
+        self.seconds: dict[str, float] = {}
+
+    def train_models(self) -> dict[str, dict[str, Any]]:
+        """Render the data, train the tiny CLIP and TVTSv2 from it, and save an untrained model."""
+        options = NarratedShapesOptions(**(asdict(self.scale.data) | {'seed': self.seed}))
+        self.data = self._stage('data', {'options': asdict(options)}, lambda folder: {
+            'videos': build_narrated_shapes(folder / 'shapes', options,
+                                            workers=os.cpu_count() or 1)})
+        pretrain = self._config('pretrain', 'tvtsv2')
+        untrained = self._stage(
+            'untrained', {'config': pretrain.model.to_dict(), 'seed': self.seed},
+            lambda folder: protocols.save_untrained(pretrain, folder, seed=self.seed))
+        clip_cfg = self._config('clip', 'clip')
+        clip = self._stage('clip', {'config': clip_cfg.to_dict(), 'data': self.data['stamp']},
+                           lambda folder: protocols.train(clip_cfg, folder))
+        pretrain.load_from = clip['checkpoint']
+        tvtsv2 = self._stage('tvtsv2', {'config': pretrain.to_dict(), 'clip': clip['stamp']},
+                             lambda folder: protocols.train(pretrain, folder))
+        return {'untrained': untrained, 'clip': clip, 'tvtsv2': tvtsv2}
+
+    def evaluate(self, protocol: str, model: str, checkpoint: dict[str, Any]) -> dict[str, float]:
+        """Run one protocol on one model; the same config for each of them."""
+        cfg = self._config(protocol, model)
+        return self._stage(
+            f'{protocol}_{model}', self._inputs(cfg, checkpoint),
+            lambda folder: protocols.evaluate(cfg, folder, checkpoint['checkpoint']))['metrics']
+
+    def match_frames(self, checkpoint: dict[str, Any]) -> dict[str, float]:
+        """Sort by the tiny CLIP's frames."""
+        cfg = self._config('sorting', 'clip')
+        return self._stage(
+            'frame-matching_clip', self._inputs(cfg, checkpoint),
+            lambda folder: protocols.match_frames(cfg, folder, checkpoint['checkpoint']))['metrics']
+
+    def draw(self, checkpoints: dict[str, dict[str, Any]]) -> str:
+        """Draw the curves, the similarities and one predicted order."""
+        configs = {name: self._config(name, 'tvtsv2') for name in ('retrieval', 'sorting')}
+        return self._stage(
+            'picture', self._inputs(configs['sorting'], checkpoints['tvtsv2']),
+            lambda folder: {'picture': draw_figures(
+                folder, logs={name: self.root / name for name in ('clip', 'tvtsv2')},
+                configs=configs, checkpoint=checkpoints['tvtsv2']['checkpoint'])})['picture']
+
+    def _stage(self, name: str, inputs: dict, work: Any) -> dict[str, Any]:
+        outcome = self.stages.run(name, inputs, work)
+        self.seconds[name] = outcome['seconds']
+        return outcome
+
+    def _inputs(self, cfg: Config, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        return {'config': cfg.to_dict(), 'checkpoint': checkpoint['stamp'],
+                'data': self.data['stamp']}
+
+    def _config(self, name: str, model: str) -> Config:
+        cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',
+                                    data_root=self.root / 'data/shapes', seed=self.seed)
+        if model == 'clip':
+            cfg.model.backbone.type = 'FramewiseViT'
+        epochs = dict(self.scale.epochs).get(f'tiny_{name}')
+        if epochs is not None:
+            cfg.train_cfg.max_epochs = epochs
+            if 'val_interval' in cfg.train_cfg:
+                cfg.train_cfg.val_interval = epochs
+        if self.scale.repeats is not None and name in ('clip', 'pretrain'):
+            dataset = cfg.train_dataloader.dataset
+            for repeated in dataset.get('datasets', [dataset]):
+                repeated.times = self.scale.repeats
+        return cfg

@@ -1,0 +1,100 @@
+"""Training and evaluation of one model by one config, through mmengine's Runner."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, save_checkpoint, set_random_seed
+
+from tvtsv2_mm.apis.launch.fit_to_model import move_data_root
+from tvtsv2_mm.evaluation.metrics import SortingAccuracy
+from tvtsv2_mm.registry import MODELS
+
+
+def load_config(path: Path, *, data_root: Path, seed: int) -> Config:
+    """Read a config and point it at a data folder."""
+    cfg = Config.fromfile(path)
+    move_data_root(cfg, str(data_root))
+    cfg.randomness = dict(seed=seed)
+    return cfg
+
+
+def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:
+    """Build a Runner that works in a folder; a quiet one logs errors alone."""
+    cfg.work_dir = str(folder)
+    # mmengine keeps loggers and visualisers by this name for the life of the process.
+    cfg.experiment_name = f'{folder.parent.name}-{folder.name}'
+    if quiet:
+        cfg.log_level = 'ERROR'
+    return Runner.from_cfg(cfg)
+
+
+def train(cfg: Config, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Train; returns the path of the last checkpoint."""
+    build_runner(cfg, folder, quiet=quiet).train()
+    return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
+
+
+def save_untrained(cfg: Config, folder: Path, *, seed: int) -> dict[str, Any]:
+    """Save a model of random weights; returns its path."""
+    init_default_scope(cfg.default_scope)
+    set_random_seed(seed)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    path = folder / 'untrained.pth'
+    save_checkpoint({'state_dict': model.state_dict()}, str(path))
+    return {'checkpoint': str(path)}
+
+
+def evaluate(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
+    """Evaluate a checkpoint; a config that trains something on top of it (the probe) does so."""
+    cfg.load_from = checkpoint
+    if cfg.get('train_cfg'):
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    runner = build_runner(cfg, folder, quiet=True)
+    if cfg.get('train_cfg'):
+        runner.train()
+    return {'metrics': {key: round(float(value), 4) for key, value in runner.test().items()}}
+
+
+@torch.no_grad()
+def match_frames(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
+    """Sort transcripts without a sorting head, by what a frame-wise model sees in each frame.
+
+    Each transcript goes to the part of the clip whose frames are nearest to it. This is what the
+    tiny CLIP can do about order: it knows when its frames were taken, but not what moves in them.
+    """
+    cfg.load_from = checkpoint
+    metric = SortingAccuracy()
+    samples = 0
+    for model, inputs, _ in _batches(cfg, folder):
+        video, tokens = inputs['video'], inputs['tokens']
+        batch, parts = tokens.shape[:2]
+        frames, _ = model.backbone(video.flatten(0, 1).unsqueeze(1))
+        frames = F.normalize(frames, dim=-1).view(batch, parts, -1, frames.shape[-1]).mean(dim=2)
+        texts = F.normalize(model.encode_text(tokens), dim=-1)
+        logits = texts @ F.normalize(frames, dim=-1).transpose(1, 2)
+        metric.process({}, [{'order_logits': own} for own in logits])
+        samples += batch
+    return {'metrics': metric.evaluate(samples)}
+
+
+@torch.no_grad()
+def predict(cfg: Config, folder: Path, checkpoint: str) -> Iterator[tuple[Any, Any]]:
+    """Yield uint8 clips (T, 3, H, W) and data samples with predictions, in the data's order."""
+    cfg.load_from = checkpoint
+    for model, inputs, (batch, data_samples) in _batches(cfg, folder):
+        yield from zip(batch['inputs']['video'], model.predict(inputs, data_samples), strict=True)
+
+
+def _batches(cfg: Config, folder: Path) -> Iterator[tuple[Any, Any, tuple[Any, Any]]]:
+    runner = build_runner(cfg, folder, quiet=True)
+    runner.load_or_resume()
+    runner.model.eval()
+    for batch in runner.test_dataloader:
+        data = runner.model.data_preprocessor(batch, False)
+        yield runner.model, data['inputs'], (batch, data['data_samples'])

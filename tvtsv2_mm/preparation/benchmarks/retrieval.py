@@ -1,0 +1,155 @@
+"""MSR-VTT 1k-A, DiDeMo and LSMDC: the official annotation files to samples with captions.
+
+Each reader makes a split of the test. Training captions become ``train.jsonl``, the query bank of
+QB-Norm, for which their videos need not be there.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tvtsv2_mm.preparation.benchmarks.files import read_json, read_json_list, read_records
+from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.text_files import read_csv, read_lines
+
+MSRVTT_COUNT = 1000
+# Of the split "train", and of the lists of training videos that go with 1k-A.
+MSRVTT_TRAIN_COUNT = 6513
+MSRVTT_LIST_COUNTS = (9000, 7010)
+LSMDC_COUNT = 1000
+
+# Videos of test_data.json, val_data.json and train_data.json. Lists of 1003 are in use for the test
+# too.
+DIDEMO_COUNTS = {'test': (1004, 1003), 'val': (1065, ), 'train': (8395, )}
+
+
+def read_msrvtt(path: str | Path, *, train: Sequence[str | Path] = (),
+                train_list: str | Path | None = None) -> list[Split]:
+    """Read the csv of the 1k-A test (columns ``video_id`` and ``sentence``): a sentence a video.
+
+    Args:
+        path: The csv file.
+        train: The official json files (``videos`` and ``sentences``), for training captions.
+        train_list: csv with a column ``video_id``, the training videos; None takes the videos whose
+            ``split`` is "train".
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column or key is missing, a row does not fit, a video of the list has no
+            sentence, two json files have the same video, or there is a list but no json file.
+    """
+    samples = [_captioned(row['video_id'].strip(), [row['sentence']])
+               for _, row in read_csv(path, columns=('video_id', 'sentence'))]
+    splits = [Split(name='test.jsonl', samples=samples, official=(MSRVTT_COUNT, ))]
+    if train:
+        splits.append(_msrvtt_train(train, train_list))
+    elif train_list is not None:
+        raise ValueError(f'{train_list} names training videos; their sentences are in the official '
+                         'json file, which is missing here: give --train')
+    return splits
+
+
+def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Split:
+    captions: dict[str, list[str]] = {}
+    names = []
+    for file in files:
+        content = read_json(file)
+        videos = read_records(content, file, 'videos', keys=('video_id', 'split'))
+        names += [video['video_id'] for video in videos if video['split'] == 'train']
+        in_file: dict[str, list[str]] = {}
+        for record in read_records(content, file, 'sentences', keys=('video_id', 'caption')):
+            in_file.setdefault(record['video_id'], []).append(record['caption'])
+        # People do describe a video in the same words, but each file gives all of its sentences.
+        shared = [name for name in in_file if name in captions]
+        if shared:
+            raise ValueError(f'{file}: the sentences of {len(shared)} videos, '
+                             f'{", ".join(shared[:3])}, are in an earlier file of '
+                             f'{", ".join(map(str, files))} already; MSRVTT_data.json holds the '
+                             'others')
+        captions |= in_file
+    if listed is not None:
+        names = [row['video_id'].strip() for _, row in read_csv(listed, columns=('video_id', ))]
+    without = [name for name in names if name not in captions]
+    if without:
+        raise ValueError(
+            f'{", ".join(map(str, files))}: no sentence of {len(without)} training videos, '
+            f'{", ".join(without[:3])}; is test_videodatainfo.json needed too?')
+    return Split(
+        name='train.jsonl', samples=[_captioned(name, captions[name]) for name in names],
+        official=(MSRVTT_TRAIN_COUNT, ) if listed is None else MSRVTT_LIST_COUNTS,
+        captions_only=True)
+
+
+def read_didemo(path: str | Path, part: str = 'test') -> list[Split]:
+    """Read ``test_data.json``: all descriptions of a video are joined to one paragraph.
+
+    Some videos are named with two endings (``x.mov`` and ``x.mp4``) or with none but the dot; they
+    are told apart by the name before it. That gives the 1004 videos of the usual test, where the
+    full names would give 1037.
+
+    Args:
+        path: The json file.
+        part: 'test', 'val' or 'train'.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record does not fit.
+    """
+    descriptions: dict[str, list[str]] = {}
+    names: dict[str, set[str]] = {}
+    for record in read_json_list(path, keys=('video', 'description')):
+        stem = record['video'].rpartition('.')[0] or record['video']
+        descriptions.setdefault(stem, []).append(record['description'].strip())
+        names.setdefault(stem, set()).add(record['video'])
+    samples = [
+        # A file may have got a second ending: x.mov.mp4.
+        Sample(name=stem, stems=(stem, *sorted(names[stem])),
+               annotation={'captions': [' '.join(texts)]})
+        for stem, texts in descriptions.items()
+    ]
+    return [Split(name=f'{part}.jsonl', samples=samples, official=DIDEMO_COUNTS[part],
+                  captions_only=part == 'train')]
+
+
+def read_lsmdc(path: str | Path, *, train: str | Path | None = None) -> list[Split]:
+    """Read ``LSMDC16_challenge_1000_publictect.csv``: six fields between tabs, no header.
+
+    The fields are the clip, start and end twice (as aligned and as cut), and the sentence.
+
+    Args:
+        path: The list of the test.
+        train: ``LSMDC16_annos_training.csv``, of the same fields, for training captions.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line has another number of fields.
+    """
+    test = [_lsmdc_clip(clip, [sentence]) for clip, sentence in _read_lsmdc_lines(path)]
+    splits = [Split(name='test.jsonl', samples=test, official=(LSMDC_COUNT, ))]
+    if train is not None:
+        captions: dict[str, list[str]] = {}
+        for clip, sentence in _read_lsmdc_lines(train):
+            captions.setdefault(clip, []).append(sentence)
+        splits.append(Split(name='train.jsonl', captions_only=True, samples=[
+            _lsmdc_clip(clip, sentences) for clip, sentences in captions.items()]))
+    return splits
+
+
+def _read_lsmdc_lines(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Pairs of clip and sentence."""
+    for number, (where, line) in enumerate(read_lines(path)):
+        fields = [text.strip() for text in line.split('\t')]
+        if len(fields) != 6:
+            raise ValueError(f'{where}: six fields between tabs are needed (clip, four times, '
+                             f'sentence), found {len(fields)}')
+        if number == 0 and not any(character.isdecimal() for character in fields[0]):
+            continue  # Some copies have a header. A clip's name always holds its times.
+        yield fields[0], fields[5]
+
+
+def _lsmdc_clip(clip: str, sentences: Sequence[str]) -> Sample:
+    return _captioned(clip, sentences, folder=clip.rpartition('_')[0])
+
+
+def _captioned(name: str, captions: Sequence[str], folder: str | None = None) -> Sample:
+    return Sample(name=name, stems=(name, ), folder=folder,
+                  annotation={'captions': [caption.strip() for caption in captions]})

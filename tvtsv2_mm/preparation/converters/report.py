@@ -1,0 +1,332 @@
+"""Run a converter over all its records; count what was written, and say of each drop why."""
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from multiprocessing import parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any, BinaryIO, NamedTuple
+
+from tvtsv2_mm.datasets.annotations import AnnotationError
+from tvtsv2_mm.video.files import printable
+
+# Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
+_RECORDS_PER_PROCESS = 256
+
+
+class DropRecord(Exception):
+    """This record cannot be converted. The message is the reason, the same for equal causes.
+
+    Args:
+        reason: The message.
+        place: Where in the record, such as 'line 7': in the list of the dropped ones.
+    """
+
+    def __init__(self, reason: str, place: str = '') -> None:
+        super().__init__(reason)
+        self.place = place
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.place)
+
+
+@dataclass(kw_only=True)
+class ConversionReport:
+    """What became of the records.
+
+    Attributes:
+        output: The annotation file.
+        dropped_list: A tab-separated file: each dropped record and its reason.
+        num_read: Records of the source.
+        num_written: Lines of the annotation file.
+        reasons: How many were dropped for which reason.
+        word_times: How many transcripts have the times of their words 'given', 'spread' or 'partly
+            spread' over cues.
+        num_words: Words of these transcripts.
+        num_spread_words: Words of them whose times are spread over a cue or a pause.
+        remarks: Of how many words or cues what became, beside those that were taken as they are.
+        resumed_after: Records that an earlier, unfinished run had done.
+        started_anew: There was an unfinished run, of another source or of other options.
+    """
+
+    output: Path
+    dropped_list: Path
+    num_read: int = 0
+    num_written: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    word_times: Counter[str] = field(default_factory=Counter)
+    num_words: int = 0
+    num_spread_words: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
+    resumed_after: int = 0
+    started_anew: bool = False
+
+    def count(self, word_times: 'WordTimes | None', remarks: dict[str, int]) -> None:
+        """Count a record that is written."""
+        self.num_written += 1
+        self.remarks.update(remarks)
+        if word_times is not None:
+            self.word_times[word_times.kind] += 1
+            self.num_words += word_times.num_words
+            self.num_spread_words += word_times.num_spread
+
+    def summary(self) -> str:
+        """The report as lines of text."""
+        lines = []
+        if self.resumed_after:
+            lines.append(f'went on after {self.resumed_after} records of an unfinished run')
+        if self.started_anew:
+            lines.append('started anew: the unfinished run had other sources or options')
+        lines.append(f'read {self.num_read}, wrote {self.num_written}, '
+                     f'dropped {self.reasons.total()}')
+        lines += [f'  {count} x {reason}' for reason, count in self.reasons.most_common()]
+        if self.reasons:
+            lines.append(f'each dropped one with its reason: {self.dropped_list}')
+        if self.word_times:
+            kinds = ', '.join(f'{count} {kind}' for kind, count in self.word_times.most_common())
+            lines.append(f'times of the words: {kinds}; those of {self.num_spread_words} of '
+                         f'{self.num_words} words are spread over their cue or a pause')
+        lines += [f'  {count} {remark}' for remark, count in self.remarks.most_common()]
+        if self.num_written:
+            lines.append(f'annotations: {self.output}')
+        return '\n'.join(lines)
+
+
+class WordTimes(NamedTuple):
+    """Where the times of a transcript's words come from."""
+
+    kind: str
+    num_words: int
+    num_spread: int
+
+
+def word_times_of(annotation: dict) -> WordTimes | None:
+    """How the words of an annotation are timed; None if it does not say, or has no transcript.
+
+    Examples:
+        >>> word_times_of({'segments': [['go left', 0.0, 1.0]]})
+        WordTimes(kind='spread', num_words=2, num_spread=2)
+    """
+    if 'segments' in annotation:
+        number = sum(len(text.split()) for text, _, _ in annotation['segments'])
+        return WordTimes('spread', number, number)
+    meta = annotation.get('meta', {})
+    if 'words' not in annotation or 'word_times' not in meta:
+        return None
+    number = len(annotation['words'])
+    spread = {'given': 0, 'spread': number}.get(meta['word_times'])
+    return WordTimes(meta['word_times'], number,
+                     meta.get('spread_words', 0) if spread is None else spread)
+
+
+def _remarks_of(annotation: dict) -> dict[str, int]:
+    return annotation.get('meta', {}).get('remarks', {})
+
+
+def fingerprint(files: Iterable[Path], *options: Any) -> str:
+    """Tell one conversion from another: by its files (path, size, time of change) and options."""
+    digest = sha256(repr(options).encode())
+    for path in files:
+        stat = path.stat()
+        digest.update(f'\0{os.fspath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}'.encode(
+            errors='surrogateescape'))
+    return digest.hexdigest()
+
+
+def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], dict],
+            output: str | Path, *, check: Callable[[dict], None], source: str,
+            workers: int = 1) -> ConversionReport:
+    """Write an annotation file.
+
+    The file appears under its name only when it is complete, and not at all if every record was
+    dropped. A video's second record is dropped. A run that was killed is taken up by the next one
+    with the same output: every few seconds is noted how far it is (see ``_Progress``).
+
+    Args:
+        records: Pairs of a name (for the report) and a record of the source, always in the same
+            order. Those that an earlier run has done are skipped, so reading one should be cheap.
+        to_annotation: Makes an annotation of one record, or raises ``DropRecord``. With several
+            workers it must be picklable.
+        output: The annotation file (JSON lines). The dropped ones are listed beside it in
+            ``<output>.dropped.tsv``.
+        check: ``check_transcript`` or ``check_caption``; what does not fit is dropped.
+        source: ``fingerprint`` of the source and the options. A run of another one starts anew.
+        workers: Processes. The output does not depend on their number.
+
+    Returns:
+        The counts.
+    """
+    if workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    report = ConversionReport(
+        output=output, dropped_list=output.with_name(f'{output.name}.dropped.tsv'))
+    progress = _Progress(report, source)
+    seen = progress.take_up()
+    make = partial(_make, to_annotation=to_annotation, check=check)
+    with (progress.unfinished.open('ab') as written, report.dropped_list.open('ab') as dropped):
+        for made in _make_all(islice(records, report.num_read, None), make, workers):
+            report.num_read += 1
+            reason = 'its video has a record already' if made.path in seen else made.reason
+            if reason:
+                report.reasons[reason] += 1
+                line = f'{_one_field(made.name)}\t{_one_field(reason)}\n'
+                dropped.write(printable(line).encode())
+            else:
+                seen.add(made.path)
+                report.count(made.word_times, made.remarks)
+                written.write(made.line)
+            progress.save_now_and_then(written, dropped)
+    progress.finish()
+    return report
+
+
+class _Progress:
+    """How far a conversion is, in ``<output>.progress.json``.
+
+    Lines go to ``<output>.part`` and to the list of the dropped ones. Noted are the number of
+    records read and the sizes of both files at that moment: what a kill left behind them is cut
+    off, and everything else is read from the two files again.
+    """
+
+    _SAVE_EVERY_S = 5.0
+
+    def __init__(self, report: ConversionReport, source: str) -> None:
+        self.report = report
+        self.source = source
+        output = report.output
+        self.unfinished = output.with_name(f'{output.name}.part')
+        self._file = output.with_name(f'{output.name}.progress.json')
+        self._saved_at = time.monotonic()
+
+    def take_up(self) -> set[str]:
+        """Bring both files and the report to the last saved state; return the paths written."""
+        saved = json.loads(self._file.read_text()) if self._file.is_file() else None
+        if saved is None or saved['source'] != self.source:
+            self.report.started_anew = saved is not None
+            self._file.unlink(missing_ok=True)
+            self.unfinished.write_bytes(b'')
+            self.report.dropped_list.write_bytes(b'')
+            return set()
+        os.truncate(self.unfinished, saved['written_bytes'])
+        os.truncate(self.report.dropped_list, saved['dropped_bytes'])
+        seen = set()
+        with self.unfinished.open('rb') as file:
+            for line in file:
+                annotation = json.loads(line)
+                seen.add(annotation['path'])
+                self.report.count(word_times_of(annotation), _remarks_of(annotation))
+        with self.report.dropped_list.open(encoding='utf-8', newline='\n') as file:
+            self.report.reasons.update(line.rstrip('\n').split('\t')[1] for line in file)
+        self.report.num_read = self.report.resumed_after = saved['num_read']
+        return seen
+
+    def save_now_and_then(self, written: BinaryIO, dropped: BinaryIO) -> None:
+        """Save, if the last time was a while ago; the file is there as a whole or not at all."""
+        if time.monotonic() - self._saved_at < self._SAVE_EVERY_S:
+            return
+        for file in (written, dropped):
+            file.flush()
+            os.fsync(file.fileno())
+        draft = self._file.with_name(f'{self._file.name}.part')
+        draft.write_text(json.dumps(dict(
+            source=self.source, num_read=self.report.num_read, written_bytes=written.tell(),
+            dropped_bytes=dropped.tell())))
+        draft.replace(self._file)
+        self._saved_at = time.monotonic()
+
+    def finish(self) -> None:
+        """Give the annotation file its name; leave no file without content."""
+        # First: with the output in place there is nothing to take up.
+        self._file.unlink(missing_ok=True)
+        if self.report.num_written:
+            self.unfinished.replace(self.report.output)
+        else:
+            self.unfinished.unlink()
+        if not self.report.reasons:
+            self.report.dropped_list.unlink()
+
+
+def _one_field(text: str) -> str:
+    return re.sub(r'[\t\r\n]', ' ', text)
+
+
+class _Made(NamedTuple):
+    """What became of a record: a line of the annotation file, or the reason why there is none."""
+
+    name: str
+    path: str = ''
+    line: bytes = b''
+    word_times: WordTimes | None = None
+    remarks: dict[str, int] = {}
+    reason: str = ''
+
+
+def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
+          check: Callable[[dict], None]) -> _Made:
+    name, record = item
+    try:
+        annotation = to_annotation(record)
+        check(annotation)
+        line = json.dumps(annotation, ensure_ascii=False).encode() + b'\n'
+    except DropRecord as error:
+        return _Made(f'{name}, {error.place}' if error.place else name, reason=str(error))
+    except AnnotationError as error:
+        return _Made(name, reason=str(error))
+    except UnicodeEncodeError:
+        return _Made(name, reason='its path or text is not valid Unicode')
+    except ImportError:
+        raise
+    except Exception as error:
+        # One odd record of a hundred million must not end the run; it is listed with the others.
+        return _Made(name, reason=f'the converter fails on it ({type(error).__name__})')
+    return _Made(name, annotation['path'], line, word_times_of(annotation), _remarks_of(annotation))
+
+
+_make_in_worker: Callable[[tuple[str, Any]], _Made]
+
+
+def _set_up_worker(make: Callable[[tuple[str, Any]], _Made]) -> None:
+    global _make_in_worker
+    _make_in_worker = make
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for its next record for ever.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(item: tuple[str, Any]) -> _Made:
+    return _make_in_worker(item)
+
+
+def _make_all(records: Iterable[tuple[str, Any]], make: Callable[[tuple[str, Any]], _Made],
+              workers: int) -> Iterator[_Made]:
+    if workers == 1:
+        yield from map(make, records)
+        return
+    records = iter(records)
+    # What all records need (an index of millions of videos) goes to a process once.
+    with ProcessPoolExecutor(workers, initializer=_set_up_worker, initargs=(make, )) as pool:
+        # In portions, since the pool would read the whole source into memory; the next one is
+        # under way while one is written.
+        waiting: Iterator[_Made] = iter(())
+        while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
+            started = pool.map(_work, portion, chunksize=16)
+            yield from waiting
+            waiting = started
+        yield from waiting

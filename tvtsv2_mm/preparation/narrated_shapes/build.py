@@ -1,0 +1,241 @@
+"""Write a whole embedded data set: videos, transcripts, captions and labels."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvtsv2_mm.preparation.narrated_shapes.events import (
+    THINGS,
+    Event,
+    draw_event,
+    draw_story,
+)
+from tvtsv2_mm.preparation.narrated_shapes.narration import (
+    caption_of_order,
+    captions_of_event,
+    narrate,
+)
+from tvtsv2_mm.preparation.narrated_shapes.render import render_frames, write_video
+from tvtsv2_mm.preparation.narrated_shapes.vocabulary import MOTIONS
+
+VERSION = 3  # raise it when the same options give other bytes
+STAMP = 'narrated_shapes.json'
+PICTURE_SECONDS = 1.0  # at the end of a clip: what moves left is on the left by then
+COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarratedShapesOptions:
+    """How much of what to write.
+
+    Args:
+        seed (int): Seed of everything; equal options give equal bytes.
+        transcript_videos (tuple[int, int]): Narrated videos to train and to validate on.
+        clip_rounds (tuple[int, int]): How often each of the 108 combinations of colour, shape and
+            motion becomes a single-event clip, for training and for the test.
+        order_clips (tuple[int, int]): Two-event clips, to train and for the before-or-after test.
+        num_events (tuple[int, int]): Fewest and most events of a narrated video.
+        event_seconds (tuple[float, float]): Shortest and longest event.
+        size (int): Side of a frame in pixels.
+        fps (float): Frames per second.
+    """
+
+    seed: int = 0
+    transcript_videos: tuple[int, int] = (400, 200)
+    clip_rounds: tuple[int, int] = (5, 2)
+    order_clips: tuple[int, int] = (100, 100)
+    num_events: tuple[int, int] = (4, 6)
+    event_seconds: tuple[float, float] = (3.8, 4.6)
+    size: int = 64
+    fps: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        if not 2 <= self.num_events[0] <= self.num_events[1] <= len(MOTIONS):
+            raise ValueError(
+                f'num_events must lie between 2 and {len(MOTIONS)}, got {self.num_events}.')
+        if self.size < 16 or self.size % 2:
+            raise ValueError(f'size must be even and at least 16 pixels, got {self.size}.')
+        if self.fps <= 0 or not 0 < self.event_seconds[0] <= self.event_seconds[1]:
+            raise ValueError('fps and event_seconds must be positive, the shorter first, got '
+                             f'fps={self.fps}, event_seconds={self.event_seconds}.')
+
+
+def _random(options: NarratedShapesOptions, split: int, number: int) -> np.random.Generator:
+    """One generator per video: no video depends on how many others are made, or by whom."""
+    return np.random.default_rng([options.seed, split, number])
+
+
+def _meta(events: Iterable[Event]) -> dict[str, Any]:
+    return {'events': [{'colour': e.colour, 'shape': e.shape, 'motion': e.motion.name,
+                        'start': round(e.start, 3), 'end': round(e.end, 3)} for e in events]}
+
+
+def _film(rng: np.random.Generator, events: list[Event], name: str, *, root: Path,
+          options: NarratedShapesOptions) -> dict[str, Any]:
+    """Render events to ``root/videos/name`` and return what every annotation of it begins with."""
+    frames = render_frames(rng, events, size=options.size, fps=options.fps)
+    target = root / 'videos' / name
+    partial_file = target.with_name(f'.{target.name}.{os.getpid()}')  # never half a video in place
+    write_video(partial_file, frames, fps=options.fps)
+    os.replace(partial_file, target)
+    return {'path': name, 'duration': round(len(frames) / options.fps, 3), 'meta': _meta(events)}
+
+
+def _transcript_video(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
+                      folder: str) -> dict[str, Any]:
+    rng = _random(options, split, number)
+    events = draw_story(rng, num_events=int(rng.integers(options.num_events[0],
+                                                         options.num_events[1] + 1)),
+                        event_seconds=options.event_seconds)
+    entry = _film(rng, events, f'{folder}/{number:05d}.mp4', root=root, options=options)
+    words = [word for word in narrate(rng, events) if word[2] <= entry['duration']]
+    return entry | {'words': words}
+
+
+def _event_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
+                folder: str, spoken: bool) -> dict[str, Any]:
+    """One event; ``spoken`` adds captions in the words of a narrator.
+
+    For training: CLIP has read all kinds of text, and a tiny one that knows written captions alone
+    makes nothing of a transcript.
+    """
+    rng = _random(options, split, number)
+    thing, motion = COMBINATIONS[number % len(COMBINATIONS)]
+    event = draw_event(rng, thing=thing, motion=MOTIONS[motion], start=0.0,
+                       end=float(rng.uniform(*options.event_seconds)))
+    entry = _film(rng, [event], f'{folder}/{number:05d}.mp4', root=root, options=options)
+    captions = captions_of_event(rng, event)
+    if spoken:
+        captions += [' '.join(word for word, _, _ in narrate(rng, [event])) for _ in range(3)]
+    return entry | {'captions': captions}
+
+
+def _picture(entry: dict[str, Any]) -> dict[str, Any]:
+    """The end of a single-event clip, to be read as a still: it shows what the caption names.
+
+    So a CLIP learns from pictures what "left" and "bigger" mean, though not what moves. One that
+    saw every frame of "moves left" alike would learn to ignore the word, and frozen text blocks do
+    not give it back.
+    """
+    end = entry['duration']
+    return {'path': entry['path'], 'start': round(end - PICTURE_SECONDS, 3), 'end': end,
+            'captions': entry['captions']}
+
+
+def _order_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
+                folder: str, choice: bool) -> dict[str, Any]:
+    rng = _random(options, split, number)
+    first, second = draw_story(rng, num_events=2, event_seconds=options.event_seconds)
+    entry = _film(rng, [first, second], f'{folder}/{number:05d}.mp4', root=root, options=options)
+    if not choice:
+        return entry | {'captions': [caption_of_order(first, second, wording=w)
+                                     for w in ('before', 'after', 'then')]}
+    wording = ('before', 'after', 'then')[number % 3]
+    answer = int(rng.integers(2))
+    pair = [caption_of_order(first, second, wording=wording),
+            caption_of_order(second, first, wording=wording)]
+    return entry | {'captions': pair[::-1] if answer else pair, 'answer': answer}
+
+
+def _label(entry: dict[str, Any]) -> int:
+    names = [motion.name for motion in MOTIONS]
+    return names.index(entry['meta']['events'][0]['motion'])
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    partial_file = path.with_name(f'.{path.name}.{os.getpid()}')
+    partial_file.write_text(''.join(line + '\n' for line in lines), encoding='utf-8')
+    os.replace(partial_file, path)
+
+
+def _write_annotations(root: Path, made: dict[str, list[dict[str, Any]]]) -> None:
+    folder = root / 'annotations'
+    folder.mkdir(parents=True, exist_ok=True)
+    test = made['clips_test']
+    files = {
+        'transcripts_train.jsonl': made['stories_train'],
+        'transcripts_val.jsonl': made['stories_val'],
+        'captions_train.jsonl': made['clips_train'],
+        'pictures_train.jsonl': [_picture(clip) for clip in made['clips_train']],
+        # One video per combination: if two shared a caption, neither could be "the" answer.
+        'captions_test.jsonl': test[:len(COMBINATIONS)],
+        'orders_train.jsonl': made['orders_train'],
+        'orders_test.jsonl': made['orders_test'],
+    }
+    for name, entries in files.items():
+        _write(folder / name, (json.dumps(entry) for entry in entries))
+    for name, entries in (('motions_train.txt', made['clips_train']), ('motions_test.txt', test)):
+        _write(folder / name, (f'{entry["path"]} {_label(entry)}' for entry in entries))
+    _write(folder / 'motions.txt', (motion.name for motion in MOTIONS))
+
+
+def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | None = None, *,
+                          workers: int = 1) -> dict[str, int]:
+    """Write the data set below a folder; a folder that is complete already is left as it is.
+
+    Layout: ``videos/{stories,clips,orders}_*/00000.mp4`` and
+    ``annotations/``: ``transcripts_{train,val}.jsonl``, ``captions_{train,test}.jsonl`` (single
+    events), ``pictures_train.jsonl`` (their last second, captioned as a still),
+    ``orders_{train,test}.jsonl`` (two events, "before" and "after"; the test is a multiple choice),
+    ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
+
+    Args:
+        root (str | Path): Folder to write to.
+        options (NarratedShapesOptions | None): How much of what; None for the defaults.
+        workers (int): Processes that render. The bytes do not depend on it.
+
+    Returns:
+        dict[str, int]: Number of videos per split.
+
+    Raises:
+        ValueError: ``root`` holds a set made with other options; nothing is overwritten.
+    """
+    root, options = Path(root), options or NarratedShapesOptions()
+    stamp = json.loads(json.dumps(asdict(options) | {'version': VERSION}))
+    parts = _parts(root, options)
+    counts = {folder: number for folder, (number, _) in parts.items()}
+    if (root / STAMP).is_file():
+        found = json.loads((root / STAMP).read_text(encoding='utf-8'))
+        if found != stamp:
+            raise ValueError(f'{root} holds narrated shapes made with {found}, asked for are '
+                             f'{stamp}. Choose another folder or remove this one.')
+        return counts
+    made: dict[str, list[dict[str, Any]]] = {}
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            for folder, (number, make) in parts.items():
+                made[folder] = list(pool.map(make, range(number), chunksize=8))
+    else:
+        for folder, (number, make) in parts.items():
+            made[folder] = [make(i) for i in range(number)]
+    _write_annotations(root, made)
+    _write(root / STAMP, [json.dumps(stamp)])
+    return counts
+
+
+def _parts(root: Path, options: NarratedShapesOptions,
+           ) -> dict[str, tuple[int, Callable[[int], dict[str, Any]]]]:
+    """Folder -> number of videos, and what makes the i-th of them."""
+    common = {'root': root, 'options': options}
+    parts: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {}
+    for split, when in enumerate(('train', 'val')):
+        folder = f'stories_{when}'
+        parts[folder] = (options.transcript_videos[split],
+                         partial(_transcript_video, split=split, folder=folder, **common))
+    for split, when in enumerate(('train', 'test')):
+        clips, orders, train = f'clips_{when}', f'orders_{when}', when == 'train'
+        parts[clips] = (options.clip_rounds[split] * len(COMBINATIONS),
+                        partial(_event_clip, split=2 + split, folder=clips, spoken=train,
+                                **common))
+        parts[orders] = (options.order_clips[split],
+                         partial(_order_clip, split=4 + split, folder=orders, choice=not train,
+                                 **common))
+    return parts

@@ -1,0 +1,1 @@
+"""From a video file to the pixels and times of chosen frames; knows no data set."""

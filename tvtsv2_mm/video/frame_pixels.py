@@ -1,0 +1,71 @@
+"""From a decoded picture to RGB pixels at the size that is wanted."""
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from tvtsv2_mm.video.frame_scaling import FrameScaling
+from tvtsv2_mm.video.orientation import Orientation
+
+
+class FramePixels:
+    """Converts, turns and scales the frames of one video.
+
+    Pictures that FFmpeg scales (interpolation 'fast') come from it as planes, one a colour, and
+    OpenCV weaves them: of the ways tried it is the one that rounds correctly (0.25 of 255 away from
+    an exact conversion, where writing RGB at once is 1.5 away), in half the time.
+
+    Args:
+        scaling: Size and interpolation of the result.
+        pixel_aspect: Width of a pixel as stored divided by its height.
+    """
+
+    def __init__(self, scaling: FrameScaling, pixel_aspect: float = 1.0) -> None:
+        self._scaling = scaling
+        self._pixel_aspect = pixel_aspect
+        self._reformatter = VideoReformatter()
+
+    def size_of(self, frame: av.VideoFrame, orientation: Orientation) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self._scaling.size_of(*orientation.size(frame.height, frame.width),
+                                     orientation.pixel_aspect(self._pixel_aspect))
+
+    def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
+        """Write the pixels of a frame.
+
+        Args:
+            frame: A decoded frame.
+            orientation: How it is to be shown.
+            out: uint8 (H, W, 3), RGB, contiguous.
+        """
+        height, width = orientation.size(*out.shape[:2])
+        is_scaled = (height, width) != (frame.height, frame.width)
+        if is_scaled and self._scaling.interpolation == 'fast':
+            out[:] = orientation.apply(self._scaled(frame, height, width))
+        else:
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)), out.shape[:2])
+
+    def full_size(self, frame: av.VideoFrame) -> np.ndarray:
+        """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.
+
+        Planes would not do here: FFmpeg's direct way from YUV to planes of one size leaves up to
+        eight columns at the right edge unwritten.
+
+        Args:
+            frame: A decoded frame.
+
+        Returns:
+            uint8 (H, W, 3), RGB; a view of FFmpeg's memory.
+        """
+        plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC').planes
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[:frame.height, :3 * frame.width].reshape(frame.height, frame.width, 3)
+
+    def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+        planes = self._reformatter.reformat(
+            frame, width=width, height=height, format='gbrp', interpolation='BICUBIC').planes
+        green, blue, red = (
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+            for plane in planes)
+        return cv2.merge([red, green, blue])

@@ -1,0 +1,148 @@
+"""What the header of a video file says: enough to choose how it is read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+
+from tvtsv2_mm.video.errors import UnreadableVideoError
+from tvtsv2_mm.video.orientation import Orientation
+from tvtsv2_mm.video.source import VideoSource
+
+# FFmpeg's names of the files that hold their video themselves. Others that it knows name further
+# files or addresses to be opened (playlists, scripts, sequences of pictures), or are no video.
+_CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv,nut,ivf,'
+               'h264,hevc,obu,m4v,mjpeg')
+
+# A picture that begins later than this after the sound is a damaged header, in seconds.
+_LATEST_START = 3600.0
+
+
+# So are pixels so many times as wide as high, or as high as wide.
+_LARGEST_ASPECT = 8.0
+
+
+@dataclass(frozen=True)
+class VideoHeader:
+    """The video stream that a player would choose.
+
+    Attributes:
+        container: Short name of the kind of file: 'mov' (also for mp4), 'matroska' (also for
+            webm), 'avi', 'mpeg', 'gif'...
+        codec: Name of the codec, such as 'h264'.
+        height: Of the picture as stored, pixels.
+        width: Likewise.
+        pixel_aspect: Width of a pixel as stored divided by its height; 1 where the header does not
+            say, or nothing that can be.
+        fps: Frames a second, on average; 0 where the header does not say.
+        stream_start: Seconds from the start of the file's playback to the stream's first frame.
+        reordered: Whether frames may be stored in another order than they are shown.
+    """
+
+    container: str
+    codec: str
+    height: int
+    width: int
+    pixel_aspect: float
+    fps: float
+    stream_start: float
+    reordered: bool
+
+
+@contextmanager
+def open_stream(source: VideoSource) -> Iterator[
+        tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a video and its best stream with PyAV; whatever fails inside is named.
+
+    Args:
+        source: A video.
+
+    Raises:
+        UnreadableVideoError: If there is no such file, it is no video, or decoding fails.
+    """
+    source.check_exists()
+    opened = False
+    try:
+        with av.open(source.open(), metadata_errors='ignore', timeout=source.deadline,
+                     container_options=dict(
+                         format_whitelist=_CONTAINERS,
+                         protocol_whitelist='file' if source.data is None else '')) as container:
+            stream = container.streams.best('video')
+            if stream is None:
+                kinds = sorted({s.type for s in container.streams}) or ['nothing']
+                raise UnreadableVideoError(
+                    source.path, f'it has no video stream, only {", ".join(kinds)}')
+            if stream.codec_context is None:
+                raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
+            stream.codec_context.thread_count = source.num_threads
+            opened = True
+            yield container, stream
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        detail = getattr(error, 'strerror', None) or str(error)
+        if not opened and isinstance(error, av.ArgumentError):
+            detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
+        what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
+        raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
+
+
+def header_of(container: av.container.InputContainer, stream: av.VideoStream,
+              path: str) -> VideoHeader:
+    """What is known before a frame is decoded.
+
+    Args:
+        container: An opened file.
+        stream: Its video stream.
+        path: Its name, for messages.
+
+    Raises:
+        UnreadableVideoError: If the size of the picture is not positive.
+    """
+    codec = stream.codec_context
+    if codec.height < 1 or codec.width < 1:
+        raise UnreadableVideoError(
+            path, f'its header gives a picture of {codec.height}x{codec.width} pixels')
+    return VideoHeader(
+        container=container.format.name.split(',')[0], codec=codec.codec.canonical_name,
+        height=codec.height, width=codec.width, pixel_aspect=_pixel_aspect(stream),
+        fps=float(stream.average_rate or 0),
+        stream_start=_stream_start(container, stream), reordered=bool(codec.has_b_frames))
+
+
+def read_video_header(source: VideoSource) -> VideoHeader:
+    """Open a video only for its header.
+
+    Args:
+        source: A video.
+
+    Raises:
+        UnreadableVideoError: If there is no such file, or it is no video.
+    """
+    with open_stream(source) as (container, stream):
+        return header_of(container, stream, source.path)
+
+
+def read_orientation(source: VideoSource) -> Orientation:
+    """How the pictures are to be turned, which the first frame tells.
+
+    Args:
+        source: A video.
+    """
+    with open_stream(source) as (container, stream):
+        try:
+            frame = next(container.decode(stream), None)
+        except av.FFmpegError:
+            frame = None  # what is damaged is for the reader to say
+    return Orientation() if frame is None else Orientation.of(frame)
+
+
+def _pixel_aspect(stream: av.VideoStream) -> float:
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT else 1.0
+
+
+def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    if stream.start_time is None:
+        return 0.0
+    start = float(stream.start_time * stream.time_base) - (container.start_time or 0) / av.time_base
+    return start if 0 <= start < _LATEST_START else 0.0

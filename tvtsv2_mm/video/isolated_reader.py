@@ -1,0 +1,242 @@
+"""Decoding in a process of its own, which can be killed: native code cannot be stopped otherwise.
+
+Each loader worker has one such process. Opening and decoding happen there; frames come back through
+memory that both share, so that the way costs one copy of them.
+"""
+
+import contextlib
+import ctypes
+import gc
+import mmap
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+import numpy as np
+
+from tvtsv2_mm.video.base_reader import VideoReader
+from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
+
+# Shared memory for the frames of a clip; only what is used of it is ever taken from the machine.
+_SHARED_BYTES = 256 * 2**20
+
+# A reader that watches the clock itself stops at the deadline; one that is stuck, this much later.
+_GRACE_SECONDS = 1.0
+
+_PR_SET_PDEATHSIG = 1
+
+
+class DecodingProcess:
+    """Opens and decodes videos, one at a time, in a child of this process.
+
+    The child is forked when it is first needed, again after it was killed, and once in each process
+    that a copy of this object gets to; it ends with its parent.
+    """
+
+    def __init__(self) -> None:
+        self._parent: int | None = None
+        self._child: int | None = None
+        self._connection: Connection | None = None
+        self._shared: mmap.mmap | None = None
+        self._num_opened = 0
+
+    def open(self, path: str, *, deadline: float | None, **options: Any) -> 'IsolatedReader':
+        """Like :func:`~tvtsv2_mm.video.opening.open_video`, over there.
+
+        Raises:
+            DecodingTimeoutError: At the deadline.
+            UnreadableVideoError: If it cannot be read, or reading it crashed.
+        """
+        self._num_opened += 1
+        attributes = self.call(path, deadline, 'open', dict(deadline=deadline, **options))
+        return IsolatedReader(self, path, deadline, self._num_opened, attributes)
+
+    def call(self, path: str, deadline: float | None, name: str, argument: Any) -> Any:
+        """Have something done for a video.
+
+        Args:
+            path: The video.
+            deadline: Seconds until the child is killed.
+            name: 'open', 'get_frames' or 'size'.
+            argument: Of it.
+        """
+        if self._parent != os.getpid():
+            self._fork()
+        seconds = None if deadline is None else deadline + _GRACE_SECONDS
+        try:
+            self._connection.send((name, path, argument))
+            if not self._connection.poll(seconds):
+                self.kill()
+                raise DecodingTimeoutError(path, deadline)
+            result = self._connection.recv()
+        except (EOFError, ConnectionError) as error:
+            status = self.kill()
+            raise UnreadableVideoError(
+                path, f'decoding it crashed ({_how_it_ended(status)})') from error
+        if isinstance(result, SampleError):
+            raise result
+        if isinstance(result, RuntimeError):
+            raise RuntimeError(f'{path}: decoding failed in its process: {result}')
+        return result
+
+    def frames(self, shape: tuple[int, ...]) -> np.ndarray:
+        """A copy of the frames that the child has put into the shared memory."""
+        size = int(np.prod(shape))
+        return np.frombuffer(self._shared, np.uint8, size).reshape(shape).copy()
+
+    def is_current(self, number: int) -> bool:
+        """Whether no other video was opened since the one with this number, nor the child ended."""
+        return self._parent == os.getpid() and number == self._num_opened
+
+    def _fork(self) -> None:
+        self._connection, theirs = Pipe()
+        self._shared = mmap.mmap(-1, _SHARED_BYTES)
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            _serve(theirs, self._shared, parent)
+        theirs.close()
+        self._parent, self._child = parent, child
+
+    def kill(self) -> int | None:
+        """End the child whatever it does.
+
+        Returns:
+            Its wait status; None if it does not end even so (waiting for a dead disk).
+        """
+        if self._parent != os.getpid():
+            return None
+        os.kill(self._child, signal.SIGKILL)
+        self._connection.close()
+        self._parent = None
+        for _ in range(100):
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+            if ended:
+                return status
+            time.sleep(0.01)
+        return None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.kill()
+
+    def __reduce__(self) -> tuple:
+        return DecodingProcess, ()
+
+
+class IsolatedReader(VideoReader):
+    """A video that is open in a :class:`DecodingProcess`.
+
+    Args:
+        process: Where it is open.
+        path: The video.
+        deadline: Seconds for its frames.
+        number: Of the opening, in that process.
+        attributes: Those of :class:`VideoReader` that are known without decoding.
+    """
+
+    def __init__(self, process: DecodingProcess, path: str, deadline: float | None, number: int,
+                 attributes: dict) -> None:
+        self.path = path
+        self.num_frames = attributes['num_frames']
+        self.fps = attributes['fps']
+        self.frame_starts = attributes['frame_starts']
+        self.duration = attributes['duration']
+        self._process = process
+        self._deadline = deadline
+        self._number = number
+
+    def _call(self, name: str, argument: Any = None) -> Any:
+        if not self._process.is_current(self._number):
+            raise RuntimeError(f'{self.path}: its process has ended or opened another video')
+        return self._process.call(self.path, self._deadline, name, argument)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames given out."""
+        return self._call('size')
+
+    def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """See :meth:`VideoReader.get_frames`."""
+        result = self._call('get_frames', np.asarray(indices))
+        return self._process.frames(result) if isinstance(result, tuple) else result
+
+    def close(self) -> None:
+        """Free the decoder over there."""
+        if self._process.is_current(self._number):
+            self._process.call(self.path, self._deadline, 'close', None)
+
+
+def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> None:
+    """The child: answer requests until the parent is gone. Never returns."""
+    try:
+        _detach(connection, parent)
+        _answer_requests(connection, shared)
+    finally:
+        # Neither the parent's buffers nor its exit handlers are this process's.
+        os._exit(0)
+
+
+def _detach(connection: Connection, parent: int) -> None:
+    # What is inherited is never freed: a decoder of the parent would wait for its threads, which
+    # are not here.
+    gc.freeze()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Others wait for the parent's files to be closed, which an heir would hold open.
+    os.closerange(3, connection.fileno())
+    os.closerange(connection.fileno() + 1, os.sysconf('SC_OPEN_MAX'))
+    if sys.platform == 'linux':  # elsewhere a stuck child may outlive a killed parent
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
+    from tvtsv2_mm.video.opening import open_video
+    video = None
+    while True:
+        try:
+            name, path, argument = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            if name == 'open':
+                if video is not None:
+                    video.close()
+                video = open_video(path, **argument)
+                answer = {key: getattr(video, key)
+                          for key in ('num_frames', 'fps', 'frame_starts', 'duration')}
+            elif name == 'get_frames':
+                answer = _share(video.get_frames(argument), shared)
+            elif name == 'size':
+                answer = video.size
+            else:
+                video.close()
+                video = answer = None
+        except SampleError as error:
+            answer = error
+        except Exception as error:
+            answer = RuntimeError(f'{type(error).__name__}: {error}')
+        connection.send(answer)
+
+
+def _share(frames: np.ndarray, shared: mmap.mmap) -> tuple[int, ...] | np.ndarray:
+    """Put frames into the shared memory and say their shape, or give them back if too large."""
+    if frames.nbytes > len(shared):
+        return frames
+    np.frombuffer(shared, np.uint8, frames.size).reshape(frames.shape)[...] = frames
+    return frames.shape
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return 'its process does not end'
+    code = os.waitstatus_to_exitcode(status)
+    return f'signal {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
