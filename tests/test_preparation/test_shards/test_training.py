@@ -7,8 +7,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from tests.test_preparation.test_shards.test_encoding import write_video
 
+from tests.test_preparation.test_shards.test_encoding import write_video
 from tests.tiny_model import ROOT
 from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
 from tvtsv2_mm.preparation.shards.encoding import EncodingConfig
