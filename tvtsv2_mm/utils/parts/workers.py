@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from threading import Thread
 from typing import Any, Protocol
 
@@ -17,8 +16,8 @@ class PartWorker(Protocol):
     left as it is.
     """
 
-    def run(self, part: Any) -> int:
-        """Do a part; returns how many items went by."""
+    def run(self, part: Any, /) -> Any:
+        """Do a part; returns how many items went by, or what became of it."""
 
 
 _worker: PartWorker | None = None
@@ -38,8 +37,8 @@ def run_in_processes(worker_type: type[PartWorker], arguments: tuple, parts: Seq
     # Not forked: no decoder of this process goes along.
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(min(num_processes, len(parts)), mp_context=context,
-                             initializer=_start, initargs=(worker_type, arguments)) as pool:
-        futures = [pool.submit(_run, part) for part in parts]
+                             initializer=start_worker, initargs=(worker_type, arguments)) as pool:
+        futures = [pool.submit(run_part, part) for part in parts]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -51,7 +50,8 @@ def run_in_processes(worker_type: type[PartWorker], arguments: tuple, parts: Seq
                 future.cancel()
 
 
-def _start(worker_type: type[PartWorker], arguments: tuple) -> None:
+def start_worker(worker_type: type[PartWorker], arguments: tuple) -> None:
+    """Make the worker of a process of a pool: its ``initializer``."""
     global _worker
     Thread(target=_end_with_parent, daemon=True).start()
     _worker = worker_type(*arguments)
@@ -59,11 +59,15 @@ def _start(worker_type: type[PartWorker], arguments: tuple) -> None:
 
 def _end_with_parent() -> None:
     """A process whose parent is killed would wait for parts for ever."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
-def _run(part: Any) -> int:
+def run_part(part: Any) -> Any:
+    """Give a part to the worker of this process."""
+    assert _worker is not None
     return _worker.run(part)
 
 
