@@ -4,6 +4,7 @@ import posixpath
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_caption
 from tvtsv2_mm.preparation.converters.report import (
@@ -41,17 +42,12 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
     needed = {'name', *re.findall(r'{(\w+)}', layout)}
     rows = read_csv(source, columns=sorted(needed), allow_ragged=True,
                     hint='--layout says which columns make the path of a video')
-    return convert(rows, partial(to_annotation, videos=videos, layout=layout),
-                   output, check=check_caption, source=fingerprint([source], layout, str(videos)))
+    return convert(rows, partial(_to_annotation, videos=videos, layout=layout), output,
+                   check=check_caption, source=fingerprint([source], layout, str(videos)))
 
 
-def to_annotation(row: dict[str | None, str], videos: str | Path | None = None,
-                  layout: str = LAYOUT) -> dict:
-    """Make an annotation of one row.
-
-    Raises:
-        DropRecord: If it cannot be used.
-    """
+def _to_annotation(row: dict[str | None, Any], videos: str | Path | None, layout: str) -> dict:
+    """Make an annotation of one row."""
     if None in row:
         raise DropRecord('its row has another number of fields than the header')
     if not row['name'].strip():

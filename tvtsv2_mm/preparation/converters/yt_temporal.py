@@ -22,6 +22,7 @@ from tvtsv2_mm.preparation.converters.report import (
 )
 from tvtsv2_mm.preparation.converters.timing import (
     Remarks,
+    TimedText,
     from_starts,
     in_video,
     seconds,
@@ -51,21 +52,13 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
         FileNotFoundError: If a source, or the folder of videos, is missing or empty.
     """
     files = list(_files(sources))
-    return convert(_records(files), partial(to_annotation, videos=VideoIndex(videos)), output,
+    return convert(_records(files), partial(_to_annotation, videos=VideoIndex(videos)), output,
                    check=check_transcript, source=fingerprint(files, str(videos)),
                    workers=workers)
 
 
-def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
-    """Make an annotation of the json of one video.
-
-    Args:
-        source: A ``.json`` file, or a line of a ``.jsonl``; None stands for what cannot be read.
-        videos: The videos, by their ids.
-
-    Raises:
-        DropRecord: If it cannot be used.
-    """
+def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
+    """Make an annotation of a ``.json`` file or a line of a ``.jsonl``; None cannot be read."""
     if source is None:
         raise DropRecord('the rest of its file cannot be read')
     try:
@@ -80,7 +73,7 @@ def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
     if not isinstance(name, str) or not name:
         raise DropRecord('its "info" has no "id"')
     path = videos.find(name)
-    duration = record['info'].get('duration')
+    duration: Any = record['info'].get('duration')
     if type(duration) not in (int, float) or not 0 < duration < math.inf:
         duration = probe_duration(videos.root / path)
     remarks: Remarks = Counter()
@@ -94,18 +87,15 @@ def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
                      'meta': with_remarks(meta, remarks)})
 
 
-def _raw_words(subtitles: Any, duration: float,
-               remarks: Remarks) -> list[tuple[str, float, float]]:
+def _raw_words(subtitles: Any, duration: float, remarks: Remarks) -> list[TimedText]:
     words = []
     for entry in subtitles if isinstance(subtitles, list) else []:
-        if not isinstance(entry, dict) or not isinstance(entry.get('word'), str):
-            raise DropRecord('its "subtitles" are not a list of words with times')
         try:
-            time = seconds(entry['time'])
-        except (KeyError, TypeError) as error:
+            time, text = seconds(entry['time']), _mended(entry['word'])
+        except (KeyError, TypeError, AttributeError) as error:
             raise DropRecord('its "subtitles" are not a list of words with times') from error
         # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
-        word = html.unescape(_mended(entry['word'])).strip()
+        word = html.unescape(text).strip()
         if time is None:
             remarks['words without a time: left out'] += 1
         elif any(map(str.isalnum, word)):
