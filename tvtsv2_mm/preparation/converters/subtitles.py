@@ -19,6 +19,7 @@ from tvtsv2_mm.preparation.converters.timing import (
     spread,
     tidy,
     with_remarks,
+    word_times,
 )
 from tvtsv2_mm.utils.text_files import read_text
 
@@ -40,11 +41,11 @@ _LINE_BREAK = re.compile(r'<br\s*/?>', re.IGNORECASE)
 # then a class (WebVTT) or attributes with values, or free text for a voice or a language (WebVTT).
 # {\...} are those of SubStation.
 _TAG = re.compile(
-    r'</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
+    r'(</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
     r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
     r'|<(?:v|lang)(?:\.[^\s<>]*)?\s[^<>]*>'
     rf'|<{_CLOCK}>'
-    r'|{\\[^{}]*}', re.IGNORECASE)
+    r'|{\\[^{}]*})', re.IGNORECASE)
 # Of SubStation: a colour or a style begins; it ends.
 _STYLE_ON = re.compile(r'{\\(?:1?c&|[bius]1)[^}]*}', re.IGNORECASE)
 _STYLE_OFF = re.compile(r'{\\(?:1?c|r[^}]*|[bius]0)}', re.IGNORECASE)
@@ -78,10 +79,7 @@ def read_subtitles(path: Path) -> dict:
         given, guessed = _rolling_words(cues, True, remarks)
     else:
         given, guessed = _marked_words(cues) or _rolling_words(cues, False, remarks)
-    meta: dict = {'source': path.suffix.lower().lstrip('.'),
-                  'word_times': 'spread' if guessed else 'given'}
-    if given and guessed:
-        meta |= {'word_times': 'partly spread', 'spread_words': len(guessed)}
+    meta = {'source': path.suffix.lower().lstrip('.'), **word_times(len(given), len(guessed))}
     return {'words': tidy(given + guessed, remarks), 'meta': with_remarks(meta, remarks)}
 
 
@@ -144,29 +142,29 @@ def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    # Unescaped last: "&lt;" is text, not a tag.
-    return html.unescape(_TAG.sub('', line)).replace('\\h', ' ').strip()
+    return _unescaped(_TAG.sub('', line)).strip()
+
+
+def _unescaped(text: str) -> str:
+    # When the tags are out: "&lt;" is text.
+    return html.unescape(text).replace('\\h', ' ')
 
 
 def _styled_words(text: str) -> list[tuple[str, str]]:
     """Words of a cue, each with the tags that are open at its first letter."""
     letters: list[tuple[str, str]] = []
     opened: list[str] = []
-    position = 0
-    for tag in [*_TAG.finditer(text), None]:
-        part = text[position:tag.start() if tag else None]
-        letters += [(letter, ''.join(opened))
-                    for letter in html.unescape(part).replace('\\h', ' ')]
-        if tag is None:
-            break
-        position = tag.end()
-        if tag[0].startswith('</'):
+    # Split at a pattern with a group: text, tag, text, tag, ..., text.
+    for number, part in enumerate(_TAG.split(text)):
+        if number % 2 == 0:
+            letters += [(letter, ''.join(opened)) for letter in _unescaped(part)]
+        elif part.startswith('</'):
             opened = opened[:-1]
-        elif _STYLE_OFF.fullmatch(tag[0]):
+        elif _STYLE_OFF.fullmatch(part):
             opened = []
-        elif _STYLE_ON.fullmatch(tag[0]) or not tag[0].startswith('{'):
+        elif _STYLE_ON.fullmatch(part) or not part.startswith('{'):
             # Nobody opens more; a hostile file that does would take quadratic time.
-            opened = [*opened, tag[0].lower()][-8:]
+            opened = [*opened, part.lower()][-8:]
     words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
              if not blank]
     return [(''.join(letter for letter, _ in word),
@@ -198,31 +196,26 @@ def _marked_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]
     given: list[TimedText] = []
     guessed: list[TimedText] = []
     for run in runs:
-        if not any(marks[i] for i in run):
+        # Times of the marked words, by their numbers; of each time that the sentence is said.
+        sayings: list[dict[int, TimedText]] = [{}]
+        for i in run:
+            if marks[i] and marks[i] <= sayings[-1].keys():
+                sayings.append({})  # marked from the start once more
+            new = sorted(marks[i] - sayings[-1].keys())
+            times = spread([sentences[i][number] for number in new], *cues[i][1:])
+            sayings[-1] |= zip(new, times, strict=True)
+        if sayings == [{}]:
             for i in run:
                 guessed += spread(sentences[i], *cues[i][1:])
             continue
-        times: dict[int, TimedText] = {}
-        for i in run:
-            if marks[i] and marks[i] <= times.keys():
-                # Marked from the start once more: the sentence is said again.
-                _add_sentence(sentences[i], times, given, guessed)
-                times = {}
-            new = sorted(marks[i] - times.keys())
-            said = spread([sentences[i][number] for number in new], *cues[i][1:])
-            times |= zip(new, said, strict=True)
-        _add_sentence(sentences[run[0]], times, given, guessed)
+        for said in sayings:
+            first = min(start for _, start, _ in said.values())
+            # A word that was never marked stands between the others.
+            words, _ = fill([('', first, first), *(said.get(number, (word, None, None)) for
+                                                   number, word in enumerate(sentences[run[0]]))])
+            for number, word in enumerate(words[1:]):
+                (given if number in said else guessed).append(word)
     return given, guessed
-
-
-def _add_sentence(sentence: Sequence[str], times: dict[int, TimedText], given: list[TimedText],
-                  guessed: list[TimedText]) -> None:
-    """Add the words of a sentence; those that were never marked are spread between the others."""
-    first = min(start for _, start, _ in times.values())
-    words, _ = fill([('', first, first), *(times.get(number, (word, None, None))
-                                           for number, word in enumerate(sentence))])
-    for number, word in enumerate(words[1:]):
-        (given if number in times else guessed).append(word)
 
 
 def _rolling_words(cues: Sequence[Cue], timed_file: bool,
@@ -233,7 +226,9 @@ def _rolling_words(cues: Sequence[Cue], timed_file: bool,
     shown: list[str] = []
     for lines, start, end in cues:
         plain = [_plain(line) for line in lines]
-        num_repeated = _num_repeated(plain, shown)
+        # The first lines are the last ones of the cue before.
+        num_repeated = next((number for number in range(min(len(plain), len(shown)), 0, -1)
+                             if plain[:number] == shown[-number:]), 0)
         # Somebody may well say the same twice; a whole cue is a repetition only if it rolls.
         if num_repeated == len(plain) and not timed_file and end - start > _FLASH_S:
             num_repeated = 0
@@ -247,19 +242,6 @@ def _rolling_words(cues: Sequence[Cue], timed_file: bool,
         guessed += spread(untimed, start, end)
         shown = plain or shown
     return given, guessed
-
-
-def _num_repeated(lines: Sequence[str], shown: Sequence[str]) -> int:
-    """How many of the first lines are the last lines of the cue before.
-
-    Examples:
-        >>> _num_repeated(['b', 'c'], ['a', 'b'])
-        1
-    """
-    for count in range(min(len(lines), len(shown)), 0, -1):
-        if list(lines[:count]) == list(shown[-count:]):
-            return count
-    return 0
 
 
 def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[TimedText]:
