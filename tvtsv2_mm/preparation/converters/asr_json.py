@@ -141,13 +141,13 @@ def _timed(item: dict[str, Any], text: str) -> MaybeTimed:
 
 def _check_times(texts: Sequence[MaybeTimed]) -> None:
     """Refuse times that are not those of one speech in seconds."""
-    known = [(start, end, len(text.split())) for text, start, end in texts
+    known = [(text, start, end) for text, start, end in texts
              if start is not None and end is not None]
-    for number, ((start, _, _), (_, end, _)) in enumerate(pairwise(known), 2):
+    for number, ((_, start, _), (_, _, end)) in enumerate(pairwise(known), 2):
         if end < start - _LARGEST_STEP_BACK_S:
             raise DropRecord('its times go back: those of several recordings?',
                              place=f'entry {number} ({end:g} s behind {start:g} s)')
-    whole = all(start.is_integer() and end.is_integer() for start, end, _ in known)
-    slowest = _SLOWEST_WORD_S * sum(num_words for _, _, num_words in known)
-    if whole and sum(max(end - start, 0) for start, end, _ in known) > slowest:
+    whole = all(start.is_integer() and end.is_integer() for _, start, end in known)
+    slowest = _SLOWEST_WORD_S * sum(len(text.split()) for text, _, _ in known)
+    if whole and sum(max(end - start, 0) for _, start, end in known) > slowest:
         raise DropRecord('its times are whole numbers and too long for seconds: milliseconds?')
