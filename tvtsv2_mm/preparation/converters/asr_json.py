@@ -7,18 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
-from tvtsv2_mm.preparation.converters.timing import (
-    MaybeTimed,
-    Remarks,
-    as_segments,
-    fill,
-    seconds,
-    tidy,
-    with_ends,
-    with_remarks,
-    word_times,
-)
+from tvtsv2_mm.preparation.converters.timing import MaybeTimed, Remarks
 
 PATTERNS = ('*.json', )
 
@@ -66,18 +57,17 @@ def read_asr_json(path: Path) -> dict:
         else:
             cues = [_timed(segment, segment['text'] or '') for segment in segments]
             _check_times(cues)
-            return {'segments': as_segments(cues, remarks), 'meta': with_remarks(meta, remarks)}
+            segments = timing.as_segments(cues, remarks)
+            return {'segments': segments, 'meta': timing.with_remarks(meta, remarks)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DropRecord('it is not the json of a speech recogniser that is known') from error
     lost = _num_spoken(segment.get('text') for segment in segments) - _num_spoken(
         text for text, _, _ in timed)
     remarks += Counter({'words of segments that are not among those with times: left out': lost})
-    timed = with_ends(timed, remarks)
+    timed = timing.with_ends(timed, remarks)
     _check_times(timed)
-    filled, num_spread = fill(timed)
-    result = tidy(filled, remarks)
-    meta |= word_times(len(result) - num_spread, num_spread)
-    return {'words': result, 'meta': with_remarks(meta, remarks)}
+    filled, num_spread = timing.fill(timed)
+    return timing.as_words(filled, num_spread, meta, remarks)
 
 
 def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]:
@@ -115,7 +105,7 @@ def _num_spoken(texts: Iterable[str | None]) -> int:
 
 
 def _end_of(item: dict) -> float | None:
-    start, duration = seconds(item.get('start')), seconds(item.get('duration'))
+    start, duration = timing.seconds(item.get('start')), timing.seconds(item.get('duration'))
     return None if start is None or duration is None else start + duration
 
 
@@ -136,7 +126,7 @@ def _word(word: dict[str, Any]) -> MaybeTimed:
 
 
 def _timed(item: dict[str, Any], text: str) -> MaybeTimed:
-    return text, seconds(item.get('start')), seconds(item.get('end'))
+    return text, timing.seconds(item.get('start')), timing.seconds(item.get('end'))
 
 
 def _check_times(texts: Sequence[MaybeTimed]) -> None:

@@ -10,20 +10,9 @@ from sys import intern
 from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.preparation.converters.report import (
-    ConversionReport,
-    DropRecord,
-    convert,
-    fingerprint,
-)
-from tvtsv2_mm.preparation.converters.timing import (
-    Remarks,
-    as_segments,
-    clock_seconds,
-    in_video,
-    seconds,
-    with_remarks,
-)
+from tvtsv2_mm.preparation.converters import report, timing
+from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.converters.timing import Remarks
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.utils.text_files import read_csv
 
@@ -74,9 +63,9 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
     else:
         found = _from_csv(captions, columns)
     make = partial(_to_annotation, videos=VideoIndex(videos), columns=columns)
-    return convert(_with_rows(found, rows), make, output, check=check_transcript,
-                   source=fingerprint([*files, *lists], str(videos), tuple(columns)),
-                   workers=workers)
+    return report.convert(
+        _with_rows(found, rows), make, output, check=check_transcript, workers=workers,
+        source=report.fingerprint([*files, *lists], str(videos), tuple(columns)))
 
 
 def _to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: VideoIndex,
@@ -101,9 +90,9 @@ def _to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: 
     segments = _segments(captions, remarks)
     if not segments:
         raise DropRecord('it has no caption')
-    return in_video({
+    return timing.in_video({
         'path': path, 'duration': probe_duration(videos.root / path), 'segments': segments,
-        'id': video, 'meta': with_remarks({'source': 'HowTo100M', **row}, remarks)})
+        'id': video, 'meta': timing.with_remarks({'source': 'HowTo100M', **row}, remarks)})
 
 
 def _segments(captions: dict, remarks: Remarks) -> list[list]:
@@ -116,11 +105,11 @@ def _segments(captions: dict, remarks: Remarks) -> list[list]:
         raise DropRecord('its captions are not texts with as many starts and ends') from error
     spoken = [caption for caption in timed if isinstance(caption[0], str)]
     remarks += Counter({'captions that are no text: left out': len(timed) - len(spoken)})
-    return as_segments(spoken, remarks)
+    return timing.as_segments(spoken, remarks)
 
 
 def _time(value: float | str | None) -> float | None:
-    return None if value in (None, '') else seconds(clock_seconds(value))
+    return None if value in (None, '') else timing.seconds(timing.clock_seconds(value))
 
 
 def _with_rows(found: Iterable[tuple[str, Any]], rows: dict[str, dict] | None) -> Iterator[

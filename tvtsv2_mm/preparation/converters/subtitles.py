@@ -7,20 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
 
+from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
-from tvtsv2_mm.preparation.converters.timing import (
-    Cue,
-    Remarks,
-    TimedText,
-    arrange,
-    clock_seconds,
-    fill,
-    from_starts,
-    spread,
-    tidy,
-    with_remarks,
-    word_times,
-)
+from tvtsv2_mm.preparation.converters.timing import Cue, Remarks, TimedText
 from tvtsv2_mm.utils.text_files import read_text
 
 PATTERNS = ('*.vtt', '*.srt')
@@ -67,13 +56,13 @@ def read_subtitles(path: Path) -> dict:
     except (ValueError, OSError) as error:
         raise DropRecord('it cannot be read as subtitles in UTF-8') from error
     remarks: Remarks = Counter()
-    cues = arrange(_cues(text, remarks), remarks)
+    cues = timing.arrange(_cues(text, remarks), remarks)
     if any(_TIME_TAG.search(line) for lines, _, _ in cues for line in lines):
         given, guessed = _rolling_words(cues, True, remarks)
     else:
         given, guessed = _marked_words(cues) or _rolling_words(cues, False, remarks)
-    meta = {'source': path.suffix.lower().lstrip('.'), **word_times(len(given), len(guessed))}
-    return {'words': tidy(given + guessed, remarks), 'meta': with_remarks(meta, remarks)}
+    meta = {'source': path.suffix.lower().lstrip('.')}
+    return timing.as_words(given + guessed, len(guessed), meta, remarks)
 
 
 def _cues(text: str, remarks: Remarks) -> list[Cue]:
@@ -92,7 +81,7 @@ def _cues(text: str, remarks: Remarks) -> list[Cue]:
         if match is None:
             raise DropRecord('a line with "-->" has not the two times of a cue',
                              place=f'line {number}')
-        start, end = (round(clock_seconds(time), 3) for time in match.groups())
+        start, end = (round(timing.clock_seconds(time), 3) for time in match.groups())
         lines = []
         found.append((lines, start, end))
     outside = list(filter(str.strip, before))
@@ -185,16 +174,16 @@ def _marked_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]
             if marks[i] and marks[i] <= sayings[-1].keys():
                 sayings.append({})  # marked from the start once more
             new = sorted(marks[i] - sayings[-1].keys())
-            times = spread([sentences[i][number] for number in new], *cues[i][1:])
+            times = timing.spread([sentences[i][number] for number in new], *cues[i][1:])
             sayings[-1] |= zip(new, times, strict=True)
         if sayings == [{}]:
             for i in run:
-                guessed += spread(sentences[i], *cues[i][1:])
+                guessed += timing.spread(sentences[i], *cues[i][1:])
             continue
         for said in sayings:
             first = min(start for _, start, _ in said.values())
             # A word that was never marked stands between the others.
-            words, _ = fill([('', first, first), *(said.get(number, (word, None, None)) for
+            words, _ = timing.fill([('', first, first), *(said.get(number, (word, None, None)) for
                                                    number, word in enumerate(sentences[run[0]]))])
             for number, word in enumerate(words[1:]):
                 (given if number in said else guessed).append(word)
@@ -222,7 +211,7 @@ def _rolling_words(cues: Sequence[Cue], timed_file: bool,
                 given += _timed_words(line, start, end, remarks)
             else:
                 untimed += line_plain.split()
-        guessed += spread(untimed, start, end)
+        guessed += timing.spread(untimed, start, end)
         shown = plain or shown
     return given, guessed
 
@@ -231,7 +220,7 @@ def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[
     """Words of a line such as ``so<00:01.92><c> it</c>``: a part starts at the tag before it."""
     # Split at a pattern with a group: text, time, text, time, ..., text.
     parts = _TIME_TAG.split(line)
-    starts = [start, *map(clock_seconds, parts[1::2])]
+    starts = [start, *map(timing.clock_seconds, parts[1::2])]
     timed = [(text, begin) for part, begin in zip(parts[::2], starts, strict=True)
              if (text := _plain(part))]
     given = [begin for _, begin in timed]
@@ -239,4 +228,4 @@ def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[
     if in_order != given:
         remarks['words with a time before that of the word in front: taken with it'] += sum(
             map(float.__ne__, in_order, given))
-    return from_starts([text for text, _ in timed], in_order, end)
+    return timing.from_starts([text for text, _ in timed], in_order, end)

@@ -94,6 +94,15 @@ def as_segments(cues: Iterable[MaybeTimed], remarks: Remarks) -> list[list]:
     return tidy((' '.join(texts), start, end) for texts, start, end in arranged)
 
 
+def as_words(words: Iterable[MaybeTimed], num_spread: int, meta: dict, remarks: Remarks) -> dict:
+    """Make ``words`` and ``meta``, which says whether their times are given or spread over cues."""
+    result = tidy(words, remarks)
+    meta = meta | {'word_times': 'spread' if num_spread else 'given'}
+    if num_spread not in (0, len(result)):
+        meta |= {'word_times': 'partly spread', 'spread_words': num_spread}
+    return {'words': result, 'meta': with_remarks(meta, remarks)}
+
+
 def tidy(texts: Iterable[MaybeTimed], remarks: Remarks | None = None) -> list[list]:
     """Make ``[text, start, end]`` as the annotation format wants them.
 
@@ -148,13 +157,6 @@ def in_video(annotation: dict) -> dict:
 def with_remarks(meta: dict, remarks: Remarks) -> dict:
     """The ``meta`` of a record with what was odd about its words."""
     return meta | ({'remarks': dict(remarks)} if remarks else {})
-
-
-def word_times(num_given: int, num_spread: int) -> dict[str, Any]:
-    """What ``meta`` says of the words whose times are the source's, or spread over their cues."""
-    if num_given and num_spread:
-        return {'word_times': 'partly spread', 'spread_words': num_spread}
-    return {'word_times': 'spread' if num_spread else 'given'}
 
 
 def with_ends(words: Sequence[MaybeTimed], remarks: Remarks) -> list[MaybeTimed]:

@@ -14,21 +14,9 @@ from typing import Any
 import ftfy
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.preparation.converters.report import (
-    ConversionReport,
-    DropRecord,
-    convert,
-    fingerprint,
-)
-from tvtsv2_mm.preparation.converters.timing import (
-    Remarks,
-    TimedText,
-    from_starts,
-    in_video,
-    seconds,
-    tidy,
-    with_remarks,
-)
+from tvtsv2_mm.preparation.converters import report, timing
+from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.converters.timing import Remarks, TimedText
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.converters.word_alignment import transfer_times
 
@@ -52,9 +40,9 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
         FileNotFoundError: If a source, or the folder of videos, is missing or empty.
     """
     files = list(_files(sources))
-    return convert(_records(files), partial(_to_annotation, videos=VideoIndex(videos)), output,
-                   check=check_transcript, source=fingerprint(files, str(videos)),
-                   workers=workers)
+    make = partial(_to_annotation, videos=VideoIndex(videos))
+    return report.convert(_records(files), make, output, check=check_transcript,
+                          source=report.fingerprint(files, str(videos)), workers=workers)
 
 
 def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
@@ -83,15 +71,16 @@ def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
     remarks += Counter({'words of the cleaned text that nobody could say in their time: left out':
                         len(cleaned) - len(words) if cleaned else 0})
     meta = {'source': 'YT-Temporal-180M', 'text': 'denoised' if cleaned else 'raw'}
-    return in_video({'path': path, 'duration': duration, 'words': tidy(words, remarks), 'id': name,
-                     'meta': with_remarks(meta, remarks)})
+    return timing.in_video({
+        'path': path, 'duration': duration, 'words': timing.tidy(words, remarks), 'id': name,
+        'meta': timing.with_remarks(meta, remarks)})
 
 
 def _raw_words(subtitles: Any, duration: float, remarks: Remarks) -> list[TimedText]:
     words = []
     for entry in subtitles if isinstance(subtitles, list) else []:
         try:
-            time, text = seconds(entry['time']), _mended(entry['word'])
+            time, text = timing.seconds(entry['time']), _mended(entry['word'])
         except (KeyError, TypeError, AttributeError) as error:
             raise DropRecord('its "subtitles" are not a list of words with times') from error
         # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
@@ -104,7 +93,7 @@ def _raw_words(subtitles: Any, duration: float, remarks: Remarks) -> list[TimedT
         raise DropRecord('its "subtitles" have no word')
     words.sort(key=lambda timed: timed[0])
     starts = [start for start, _ in words]
-    return from_starts([word for _, word in words], starts, max(duration, starts[-1]))
+    return timing.from_starts([word for _, word in words], starts, max(duration, starts[-1]))
 
 
 def _cleaned_words(denoised: Any) -> list[str]:
