@@ -34,9 +34,6 @@ class DropRecord(Exception):
         super().__init__(reason)
         self.place = place
 
-    def __reduce__(self) -> tuple:
-        return type(self), (str(self), self.place)
-
 
 @dataclass(kw_only=True)
 class ConversionReport:

@@ -105,8 +105,8 @@ def _cues(text: str, remarks: Remarks) -> list[Cue]:
 
 def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
     """Lines between two cues of WebVTT without comments, styles and the name of the next cue."""
-    blocks = [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip()))
-              if filled]
+    blocks = [list(block) for blank, block in groupby(lines, lambda line: not line.strip())
+              if not blank]
     if blocks and not is_last and lines[-1].strip() and len(blocks[-1]) == 1:
         blocks.pop()
     return [line for block in blocks for line in block
@@ -137,7 +137,7 @@ def _styled_words(text: str) -> list[tuple[str, str]]:
         elif _STYLE_ON.fullmatch(part) or not part.startswith('{'):
             # Nobody opens more; a hostile file that does would take quadratic time.
             opened = [*opened, part.lower()][-8:]
-    words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
+    words = [list(word) for blank, word in groupby(letters, lambda letter: letter[0].isspace())
              if not blank]
     return [(''.join(letter for letter, _ in word),
              next((style for letter, style in word if letter.isalnum()), word[0][1]))
@@ -182,10 +182,11 @@ def _marked_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]
             continue
         for said in sayings:
             first = min(start for _, start, _ in said.values())
-            # A word that was never marked stands between the others.
-            words, _ = timing.fill([('', first, first), *(said.get(number, (word, None, None)) for
-                                                   number, word in enumerate(sentences[run[0]]))])
-            for number, word in enumerate(words[1:]):
+            # A word that was never marked is spread between the others.
+            words = [said.get(number, (word, None, None))
+                     for number, word in enumerate(sentences[run[0]])]
+            filled, _ = timing.fill([('', first, first), *words])
+            for number, word in enumerate(filled[1:]):
                 (given if number in said else guessed).append(word)
     return given, guessed
 
@@ -225,7 +226,6 @@ def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[
              if (text := _plain(part))]
     given = [begin for _, begin in timed]
     in_order = list(accumulate(given, max))
-    if in_order != given:
-        remarks['words with a time before that of the word in front: taken with it'] += sum(
-            map(float.__ne__, in_order, given))
+    remarks += Counter({'words with a time before that of the word in front: taken with it': sum(
+        map(float.__ne__, in_order, given))})
     return timing.from_starts([text for text, _ in timed], in_order, end)

@@ -39,12 +39,7 @@ def seconds(value: Any) -> float | None:
 
 
 def clock_seconds(time: float | str) -> float:
-    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``.
-
-    Examples:
-        >>> clock_seconds('1:00:02,5')
-        3602.5
-    """
+    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``."""
     total = 0.0
     for part in str(time).split(':'):
         total = 60 * total + float(part.replace(',', '.'))
@@ -203,12 +198,7 @@ def fill(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
 
 
 def spread(words: Sequence[str], start: float, end: float) -> list[TimedText]:
-    """Give n words equal parts of a cue.
-
-    Examples:
-        >>> spread(['moving', 'left'], 2.0, 3.0)
-        [('moving', 2.0, 2.5), ('left', 2.5, 3.0)]
-    """
+    """Give n words equal parts of a cue."""
     part = (end - start) / max(len(words), 1)
     return [(word, start + i * part, start + (i + 1) * part) for i, word in enumerate(words)]
 
