@@ -5,10 +5,12 @@ members of a group (over space: G = T, M = P; over time: G = P, M = T), H heads,
 R token rows (see TokenRows); Q and K are the 1 + M queries and keys of a group.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from .attend import attend
 from .norm_linear import plain_linear
@@ -111,16 +113,18 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     all_B2HNd = torch.cat(
         [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1).permute(
             0, 2, 3, 1, 4)
-    class_BH1d = F.scaled_dot_product_attention(q_B1Hd.transpose(1, 2), *all_B2HNd.unbind(1))
+    keys_BHNd, values_BHNd = all_B2HNd.unbind(1)
+    class_BH1d = F.scaled_dot_product_attention(
+        q_B1Hd.transpose(1, 2), keys_BHNd, values_BHNd)
 
     grouped_3BGHMd = _members(patches_BTP3Hd, over)
     _, clips, groups, _, members, _ = grouped_3BGHMd.shape
     class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
         -1, -1, groups, -1, -1, -1)
-    keys_2BGHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4)
+    keys_NHKd, values_NHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4).flatten(1, 2)
     # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
     out_BGHMd = F.scaled_dot_product_attention(
-        grouped_3BGHMd[0].flatten(0, 1), *keys_2BGHKd.flatten(1, 2)).view(
+        grouped_3BGHMd[0].flatten(0, 1), keys_NHKd, values_NHKd).view(
             clips, groups, heads, members, head_dim)
     out_BGMHd = out_BGHMd.transpose(2, 3)
     out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
@@ -139,7 +143,7 @@ class _GroupedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
+    def forward(ctx: Any, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
         qkv_3BGHQd = _to_groups(qkv_R3Hd, layout, over)
         q, k, v = qkv_3BGHQd.flatten(1, 3)
         scores = _product_by_keys(q, k, over, q.shape[-1]**-0.5).unflatten(
@@ -154,7 +158,7 @@ class _GroupedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_RHd: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_RHd: Tensor) -> tuple[Tensor, None, None]:
         qkv_3BGHQd, weights = ctx.saved_tensors
         over, scale = ctx.over, qkv_3BGHQd.shape[-1]**-0.5
         q, k, v = qkv_3BGHQd.flatten(1, 3)
