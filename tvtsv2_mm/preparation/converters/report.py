@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError, Check
-from tvtsv2_mm.utils.parts.store import read_json, write_atomically
-from tvtsv2_mm.utils.parts.workers import run_part, start_worker
+from tvtsv2_mm.utils.files import read_json, write_atomically
+from tvtsv2_mm.utils.parts import run_item, start_worker
 from tvtsv2_mm.video.files import printable
 
 # Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
@@ -298,7 +298,7 @@ def _make_all(records: Iterator[tuple[str, Any]], arguments: tuple[Callable[[Any
         # under way while one is written.
         waiting: Iterator[_Made] = iter(())
         while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
-            started = pool.map(run_part, portion, chunksize=16)
+            started = pool.map(run_item, portion, chunksize=16)
             yield from waiting
             waiting = started
         yield from waiting
