@@ -26,7 +26,7 @@ from results import save, show_progress
 from torch import Tensor, nn
 
 from tvtsv2_mm.models.cost import grid_patches, kept_count, linear_layers
-from tvtsv2_mm.models.layers.products import product
+from tvtsv2_mm.models.layers.cpu.products import product
 from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/models'
