@@ -1,10 +1,10 @@
 import argparse
 import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -13,12 +13,22 @@ CLIP = Path(__file__).parents[1] / 'data/videos/part_0.mp4'
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 
 
-def test_all_figures_are_there(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / 'data.py'), str(CLIP), '--out', str(tmp_path / 'data.json'),
-         '--rounds', '1', '--ways', 'auto', 'fast', 'several', 'shards', '--size', '112',
-         '--short-side', '128'],
-        capture_output=True, text=True, check=True, timeout=300)
+@pytest.fixture
+def data(monkeypatch):
+    """The tool, which runs on one thread."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield importlib.import_module('data')
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+def test_all_figures_are_there(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [
+        'data.py', str(CLIP), '--out', str(tmp_path / 'data.json'), '--rounds', '1', '--ways',
+        'auto', 'fast', 'several', 'shards', '--size', '112', '--short-side', '128'])
+    data.main()
+    printed = capsys.readouterr().out
     result = json.loads((tmp_path / 'data.json').read_text())
     names = ['stock', 'auto', 'fast', 'several', 'shards']
     clip, *rows = result['rows']
@@ -36,13 +46,11 @@ def test_all_figures_are_there(tmp_path):
         for other in {'stock', 'auto'} - {row['contestant']}:
             assert row[f'speedup_{other}'] == pytest.approx(
                 clip[f'{other}_ms'] / clip[f'{row["contestant"]}_ms'])
-    assert '| auto |' in done.stdout
-    assert f'| {CLIP.name} |' in done.stdout
+    assert '| auto |' in printed
+    assert f'| {CLIP.name} |' in printed
 
 
-def test_the_ways_of_this_package_give_the_same_clips(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    data = importlib.import_module('data')
+def test_the_ways_of_this_package_give_the_same_clips(data):
     args = argparse.Namespace(frames=4, short_side=64, size=48, clips_per_video=2)
     clips = {name: data.Contestant(name, args).clips(CLIP)
              for name in ('stock', 'auto', 'decord', 'isolated', 'fast', 'several')}

@@ -1,6 +1,5 @@
 import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,13 +24,21 @@ def tool(monkeypatch):
     return importlib.import_module
 
 
-def test_all_figures_are_there(tmp_path):
-    # One thread: on shared cores, threads of such small products wait for each other.
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / 'model.py'), '--threads', '1', '--sizes', 'tiny', '--rounds',
-         '1', '--precisions', 'bf16', '--contestants', 'ours', 'einsum', 'einsum_fp32', 'clip',
-         *BOUNDS, 'ours+checkpointing', '--out', str(tmp_path / 'all.json')],
-        capture_output=True, text=True, check=True, timeout=300)
+@pytest.fixture
+def one_thread():
+    """On shared cores, threads of such small products wait for each other."""
+    before = torch.get_num_threads()
+    yield ['--threads', '1']
+    torch.set_num_threads(before)
+
+
+def test_all_figures_are_there(tool, one_thread, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [
+        'model.py', *one_thread, '--sizes', 'tiny', '--rounds', '1', '--precisions', 'bf16',
+        '--contestants', 'ours', 'einsum', 'einsum_fp32', 'clip', *BOUNDS, 'ours+checkpointing',
+        '--out', str(tmp_path / 'all.json')])
+    tool('model').main()
+    printed = capsys.readouterr().out
     result = json.loads((tmp_path / 'all.json').read_text())
     assert result['what'] == 'encoder-tiny'
     assert result['versions']['torch'] == torch.__version__
@@ -55,8 +62,8 @@ def test_all_figures_are_there(tmp_path):
                 row['live_mb'] / rows['einsum']['live_mb'])
     assert rows['ours+checkpointing']['live_mb'] < 0.5 * rows['ours']['live_mb']
     assert result['units']['training_x_bound'] == 'times the other'
-    assert '| ours, bf16 |' in done.stdout
-    assert str(tmp_path / 'all.json') in done.stdout
+    assert '| ours, bf16 |' in printed
+    assert str(tmp_path / 'all.json') in printed
 
 
 def check_times(rows, name):
