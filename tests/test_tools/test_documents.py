@@ -1,6 +1,7 @@
 """What tools make of the documents, and the results that they make it from."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -72,8 +73,8 @@ def test_results_have_one_form(path):
         assert 'table' in row
         for field, value in row.items():
             assert isinstance(value, str) != (field in result['units']), field
-    # Nothing of the machine on which it was measured.
-    assert not {'/work', '/home', '/root', '/tmp'} & {*path.read_text('utf-8').split('"')}
+    # No places on the machine on which it was measured.
+    assert not re.search(r'["\s=]/\w', path.read_text('utf-8'))
 
 
 def test_the_paper_has_these_parameters():

@@ -5,8 +5,7 @@
 Shows CPU time of a clip for each way and file, ratios to the stock pipeline, and memory. 'fast'
 leaves the scaling to the decoder (the others give the release's pixels; how far it is from them is
 shown), 'several' is one opening for several clips, 'shards' what tools/data/make_shards.py --encode
-makes of the file. CPU time: on a shared machine it says more than the clock. Linux only (it reads
-/proc).
+makes of the file. CPU time says more than the clock on a shared machine. Linux only (/proc).
 """
 
 import argparse
@@ -209,8 +208,7 @@ def main() -> None:
         if not files:
             parser.error('no videos: name some, or --generate one')
         rows = measure(args, files)
-    save('decoding', rows, args,
-         ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy'))
+    save('decoding', rows, args, ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy'))
 
 
 if __name__ == '__main__':

@@ -51,8 +51,8 @@ class Setting(NamedTuple):
     def batch(self, clips: int) -> Batch:
         """Random clips, each with a tube mask of its own."""
         side, patches = self.backbone['image_size'], grid_patches(self.backbone)
-        video = torch.randn(
-            clips, self.backbone['num_frames'], 3, side, side, device=self.device)
+        shape = clips, self.backbone['num_frames'], 3, side, side
+        video = torch.randn(shape, device=self.device)
         if self.kept == patches:
             return Batch(video, None)
         kept = torch.rand(clips, patches, device=self.device).argsort(dim=1)[:, :self.kept]
@@ -151,8 +151,12 @@ def build_ours(backbone: Mapping, device: torch.device, weights: nn.Module | Non
         encoder.load_state_dict(weights.state_dict())
     else:
         with torch.no_grad():
-            for parameter in encoder.parameters():  # time attention starts as an exact zero
-                parameter.add_(0.03 * torch.randn_like(parameter))
+            # Under which a mistake shows: time attention starts as an exact zero, biases as 0.
+            for name, parameter in encoder.named_parameters():
+                if parameter.ndim == 1:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+                elif '.timeattn.' in name:
+                    parameter.normal_(std=parameter.shape[1]**-0.5)
     if 'compile' in options:
         for block in encoder.resblocks:
             block.compile(dynamic=False)

@@ -3,12 +3,10 @@
 ``benchmarks/results/<what>_<hardware>_<date>.json`` holds
 
 - ``what``, ``hardware``, ``date`` as in its name, the ``command`` and all its ``options``;
-- ``machine`` and ``versions``: what it ran on, with the load (of 1, 5 and 15 minutes) at its end;
+- ``machine``, with the load of 1, 5 and 15 minutes at the end, and ``versions``;
 - ``rows``: flat; ``table`` says which of tables.toml show a row, the other fields are texts, or
-  numbers whose unit is a word of their names;
-- ``units``: of each such field;
-- ``transcribed``: only where the figures were measured before there was this form: the document
-  that they stood in, with what it said of the run.
+  numbers whose unit is a word of their names and in ``units``;
+- ``transcribed``: only of figures from before this form: the document in which they stood.
 """
 
 import argparse
@@ -26,10 +24,9 @@ import torch
 from tables import LAYOUTS, markdown
 
 UNITS = {
-    'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'gflop': 'GFLOP', 'gflops': 'GFLOP/s',
-    'mbs': 'MB/s', 'clips': '1', 'frames': '1', 'tokens': '1', 'blocks': '1', 'files': '1',
-    'workers': '1', 'videos': '1', 'x': 'times the other', 'speedup': 'times as fast as the other',
-    'share': '1', 'levels': '1/255', 'difference': '1'}
+    'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'clips': '1', 'blocks': '1', 'files': '1',
+    'x': 'times the other', 'speedup': 'times as fast as the other', 'share': '1',
+    'levels': '1/255', 'difference': '1'}
 
 
 def units(rows: Iterable[Mapping]) -> dict[str, str]:
@@ -50,10 +47,13 @@ def units(rows: Iterable[Mapping]) -> dict[str, str]:
 def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
          packages: Iterable[str]) -> None:
     """Write a result, and print the tables that show it."""
-    processor = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text())
+    # Clouds give one name to several generations.
+    cpu = dict(re.findall(r'^(?:cpu )?(family|model name|model)\s*: (.*)',
+                          Path('/proc/cpuinfo').read_text(), re.MULTILINE))
+    name = cpu.pop('model name', platform.machine())
     machine = dict(
-        cpu=processor[1] if processor else platform.machine(), cores=os.cpu_count(),
-        load=os.getloadavg(), threads=torch.get_num_threads(),
+        cpu=' '.join([name, *(f'{key} {value}' for key, value in cpu.items())]),
+        cores=os.cpu_count(), load=os.getloadavg(), threads=torch.get_num_threads(),
         float32_matmul_precision=torch.get_float32_matmul_precision())
     hardware = f'{machine["cpu"]} {machine["cores"]} cores'
     if getattr(args, 'device', 'cpu') == 'cuda':
