@@ -13,27 +13,16 @@ HOLD = 0.06  # share of an event in which the shape rests, at its start and agai
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One shape doing one thing.
+    """One shape doing one thing; places and sizes are shares of the frame's side."""
 
-    Args:
-        colour (str): A key of ``COLOURS``.
-        shape (str): One of ``SHAPES``.
-        motion (Motion): What it does.
-        start (float): Seconds from the start of the video.
-        end (float): Seconds from the start of the video.
-        centre (tuple[float, float]): Middle of the path, x and y as a share of the frame's side.
-        reach (float): Half the length of the path as a share of the side (0 when it stays).
-        radius (tuple[float, float]): Radius at the start and at the end, as a share of the side.
-    """
-
-    colour: str
-    shape: str
+    colour: str  # a key of COLOURS
+    shape: str  # one of SHAPES
     motion: Motion
-    start: float
+    start: float  # seconds from the start of the video
     end: float
-    centre: tuple[float, float]
-    reach: float
-    radius: tuple[float, float]
+    centre: tuple[float, float]  # middle of the path, x and y
+    reach: float  # half the length of the path; 0 when it stays
+    radius: tuple[float, float]  # at the start and at the end
 
     def progress(self, seconds: np.ndarray) -> np.ndarray:
         """How far the motion is at some times: 0 at the start, 1 at the end, held at both."""

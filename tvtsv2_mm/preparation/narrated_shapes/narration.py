@@ -11,7 +11,7 @@ Word = tuple[str, float, float]  # text, start and end in seconds
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
+    return options[rng.integers(len(options))]
 
 
 def describe(rng: np.random.Generator, event: Event, *, seen_before: bool = False) -> str:
@@ -88,6 +88,5 @@ def captions_of_event(rng: np.random.Generator, event: Event) -> list[str]:
 def caption_of_order(first: Event, second: Event, *, wording: str) -> str:
     """One caption of two events and their order; ``wording`` is 'before', 'after' or 'then'."""
     one, two = (f'a {e.colour} {e.shape} {e.motion.finite[0]}' for e in (first, second))
-    if wording == 'after':
-        return f'{two} after {one}'
-    return f'{one} {"and then" if wording == "then" else "before"} {two}'
+    return {'before': f'{one} before {two}', 'after': f'{two} after {one}',
+            'then': f'{one} and then {two}'}[wording]
