@@ -23,25 +23,15 @@ _PATIENCE = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """What features are made with.
+    """What features are made with."""
 
-    Attributes:
-        weights: checkpoint.
-        config: config file, or None for what the checkpoint says.
-        device: None takes a GPU where there is one.
-        dtype: 'float32', 'float16' or 'bfloat16'.
-        clips: what is seen of a video: 'protocol' or 'feature-script'.
-        batch_size: clips at once.
-        num_workers: decoding processes of each process.
-    """
-
-    weights: str
-    config: str | None = None
-    device: str | None = None
-    dtype: str = 'float32'
-    clips: str = 'protocol'
-    batch_size: int = 8
-    num_workers: int = 0
+    weights: str  # checkpoint
+    config: str | None = None  # file; None takes what the checkpoint says
+    device: str | None = None  # None takes a GPU where there is one
+    dtype: str = 'float32'  # or 'float16', 'bfloat16'
+    clips: str = 'protocol'  # what is seen of a video, or 'feature-script'
+    batch_size: int = 8  # clips at once
+    num_workers: int = 0  # decoding processes of each process
 
     def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
         """Load the model."""

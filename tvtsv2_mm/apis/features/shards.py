@@ -52,19 +52,12 @@ _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """Features of a finished extraction.
+    """Features of a finished extraction."""
 
-    Attributes:
-        videos: N names, as the list or the folder gave them.
-        features: float32 (N, E), l2-normalised.
-        failed: videos that could not be read.
-        meta: what they were made with.
-    """
-
-    videos: list[str]
-    features: np.ndarray
-    failed: list[Failure]
-    meta: dict[str, Any]
+    videos: list[str]  # N names, as the list or the folder gave them
+    features: np.ndarray  # float32 (N, E), l2-normalised
+    failed: list[Failure]  # videos that could not be read
+    meta: dict[str, Any]  # what they were made with
 
 
 class FeatureStore(PartStore):
@@ -85,14 +78,9 @@ class FeatureStore(PartStore):
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
                    failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
-        """Write a part: whole or not at all.
+        """Write a part, whole or not at all: n names, (n, E) features, and the videos that failed.
 
-        Args:
-            number: of the part.
-            videos: n names.
-            features: (n, E).
-            failed: the others of the part.
-            spacings: by which rule the frames of each were chosen (SampleClipFrames).
+        ``spacings`` says by which rule the frames of each were chosen (SampleClipFrames).
         """
         shard = f'parts/{number:08d}.{self.format}'
         if videos:

@@ -33,27 +33,17 @@ Entry = dict[str, Any]  # a record of an annotation file
 
 @dataclass(frozen=True, kw_only=True)
 class NarratedShapesOptions:
-    """How much of what to write.
+    """How much of what to write."""
 
-    Args:
-        seed (int): Seed of everything; equal options give equal bytes.
-        transcript_videos (tuple[int, int]): Narrated videos to train and to validate on.
-        clip_rounds (tuple[int, int]): How often each of the 108 combinations of colour, shape and
-            motion becomes a single-event clip, for training and for the test.
-        order_clips (tuple[int, int]): Two-event clips, to train and for the before-or-after test.
-        num_events (tuple[int, int]): Fewest and most events of a narrated video.
-        event_seconds (tuple[float, float]): Shortest and longest event.
-        size (int): Side of a frame in pixels.
-        fps (float): Frames per second.
-    """
-
-    seed: int = 0
-    transcript_videos: tuple[int, int] = (400, 200)
+    seed: int = 0  # of everything; equal options give equal bytes
+    transcript_videos: tuple[int, int] = (400, 200)  # narrated, to train and to validate on
+    # How often each of the 108 combinations of colour, shape and motion becomes a single-event
+    # clip, for training and for the test.
     clip_rounds: tuple[int, int] = (5, 2)
-    order_clips: tuple[int, int] = (100, 100)
-    num_events: tuple[int, int] = (4, 6)
-    event_seconds: tuple[float, float] = (3.8, 4.6)
-    size: int = 64
+    order_clips: tuple[int, int] = (100, 100)  # of two events, to train and for before-or-after
+    num_events: tuple[int, int] = (4, 6)  # fewest and most of a narrated video
+    event_seconds: tuple[float, float] = (3.8, 4.6)  # shortest and longest
+    size: int = 64  # side of a frame in pixels
     fps: float = 3.0
 
     def __post_init__(self) -> None:
@@ -188,12 +178,12 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
     ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
 
     Args:
-        root (str | Path): Folder to write to.
-        options (NarratedShapesOptions | None): How much of what; None for the defaults.
-        workers (int): Processes that render. The bytes do not depend on it.
+        root: Folder to write to.
+        options: How much of what; None for the defaults.
+        workers: Processes that render. The bytes do not depend on it.
 
     Returns:
-        dict[str, int]: Number of videos per split.
+        Number of videos per split.
 
     Raises:
         ValueError: ``root`` holds a set made with other options; nothing is overwritten.

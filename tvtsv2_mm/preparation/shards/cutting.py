@@ -9,19 +9,13 @@ Spans = list[tuple[float, float]]  # start and end in seconds
 
 @dataclass(frozen=True, kw_only=True)
 class CutConfig:
-    """How narrated videos are cut.
+    """How narrated videos are cut; all in seconds."""
 
-    Attributes:
-        max_gap: Silence up to this length, in seconds, does not end a part.
-        margin: Seconds kept before the first word and after the last one.
-        min_seconds: Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
-        max_seconds: Longer parts are cut into equal ones no longer than this.
-    """
-
-    max_gap: float = 8.0
-    margin: float = 1.0
+    max_gap: float = 8.0  # silence up to this length does not end a part
+    margin: float = 1.0  # kept before the first word and after the last one
+    # Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
     min_seconds: float = 15.0
-    max_seconds: float = 60.0
+    max_seconds: float = 60.0  # longer parts are cut into equal ones no longer than this
 
     def __post_init__(self) -> None:
         if not (self.max_gap >= 0 and self.margin >= 0

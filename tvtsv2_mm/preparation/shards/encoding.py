@@ -24,19 +24,12 @@ _TICK = Fraction(1, 90000)  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingConfig:
-    """How videos are encoded (H.264 in mp4).
+    """How videos are encoded (H.264 in mp4)."""
 
-    Attributes:
-        short_side: Pixels of the shorter side; smaller videos keep their size.
-        key_seconds: Largest distance between two key frames.
-        crf: Quality of x264: less is better and larger.
-        preset: Of x264: slower is smaller.
-    """
-
-    short_side: int = 288
-    key_seconds: float = 1.0
-    crf: float = 23
-    preset: str = 'veryfast'
+    short_side: int = 288  # pixels; smaller videos keep their size
+    key_seconds: float = 1.0  # largest distance between two key frames
+    crf: float = 23  # quality of x264: less is better and larger
+    preset: str = 'veryfast'  # of x264: slower is smaller
 
     def __post_init__(self) -> None:
         if self.short_side < 16 or self.key_seconds <= 0 or not 0 <= self.crf <= 51:
@@ -46,17 +39,11 @@ class EncodingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPart:
-    """A part of a video.
+    """A part of a video."""
 
-    Attributes:
-        data: The mp4 file.
-        start: Time of its first frame in the source, seconds.
-        end: When its last frame ends there.
-    """
-
-    data: bytes
-    start: float
-    end: float
+    data: bytes  # the mp4 file
+    start: float  # time of its first frame in the source, seconds
+    end: float  # when its last frame ends there
 
 
 def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> EncodedPart:
@@ -64,8 +51,7 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
 
     Args:
         path: Video file.
-        start: Seconds from where a player starts.
-        end: Likewise; ``inf`` for all that follows.
+        start, end: Seconds from where a player starts; ``inf`` for all that follows.
         config: How.
 
     Raises:

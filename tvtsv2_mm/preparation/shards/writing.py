@@ -33,23 +33,15 @@ _CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
-    """What shards are made of.
+    """What shards are made of."""
 
-    Attributes:
-        ann_file: annotation file of transcripts or captions.
-        videos: folder that its paths are relative to.
-        encoding: how to encode the videos; None takes them as they are.
-        cutting: how to cut narrated videos, where they are encoded.
-        part_size: records of a shard; a kill costs each process at most the shard it is at.
-        seed: the records are shuffled before they are dealt out, so that neighbours in the file
-            (of one channel, of one topic) do not meet in every batch.
-    """
-
-    ann_file: str
-    videos: str
-    encoding: EncodingConfig | None = None
-    cutting: CutConfig = field(default_factory=CutConfig)
-    part_size: int = 500
+    ann_file: str  # annotation file of transcripts or captions
+    videos: str  # folder that its paths are relative to
+    encoding: EncodingConfig | None = None  # of the videos; None takes them as they are
+    cutting: CutConfig = field(default_factory=CutConfig)  # of narrated ones, if they are encoded
+    part_size: int = 500  # records of a shard; a kill costs each process at most the one it is at
+    # The records are shuffled before they are dealt out, so that neighbours in the file (of one
+    # channel, of one topic) do not meet in every batch.
     seed: int = 0
 
     def __post_init__(self) -> None:
