@@ -64,10 +64,10 @@ def read_video_list(source: str) -> tuple[str, list[str]]:
     # ./a.mp4 is a.mp4.
     first: dict[str, str] = {}
     for where, name in lines:
-        if os.path.normpath(name) in first:
-            raise ValueError(f'{where}: {source} lists {name} twice, first as '
-                             f'{first[os.path.normpath(name)]}')
-        first[os.path.normpath(name)] = name
+        path_alone = os.path.normpath(name)
+        if path_alone in first:
+            raise ValueError(f'{where}: {source} lists {name} twice, first as {first[path_alone]}')
+        first[path_alone] = name
     return str(path.parent), list(first.values())
 
 

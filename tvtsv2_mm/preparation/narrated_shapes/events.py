@@ -68,14 +68,14 @@ def draw_story(rng: np.random.Generator, *, num_events: int, event_seconds: tupl
     know which event came first has to see what moved how, and when.
 
     Args:
-        rng (np.random.Generator): Source of all randomness.
-        num_events (int): How many events.
-        event_seconds (tuple[float, float]): Shortest and longest event in seconds.
-        num_things (int | None): How many different shapes take turns; None draws one or two (a
-            fifth of the videos each) or one per event (the others).
+        rng: Source of all randomness.
+        num_events: How many events.
+        event_seconds: Shortest and longest event in seconds.
+        num_things: How many different shapes take turns; None draws one or two (a fifth of the
+            videos each) or one per event (the others).
 
     Returns:
-        list[Event]: In order of time. Up to six events all move differently.
+        In order of time. Up to six events all move differently.
     """
     if num_things is None:
         num_things = int(rng.choice([1, 2, num_events], p=[0.2, 0.2, 0.6]))
