@@ -33,10 +33,10 @@ class ExtractionConfig:
     batch_size: int = 8  # clips at once
     num_workers: int = 0  # decoding processes of each process
 
-    def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
+    def build(self) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                clips=self.clips, show_progress=show_progress)
+                                clips=self.clips, show_progress=False)
 
 
 def read_video_list(source: str) -> tuple[str, list[str]]:
@@ -64,10 +64,10 @@ def read_video_list(source: str) -> tuple[str, list[str]]:
     # ./a.mp4 is a.mp4.
     first: dict[str, str] = {}
     for where, name in lines:
-        path_alone = os.path.normpath(name)
-        if path_alone in first:
-            raise ValueError(f'{where}: {source} lists {name} twice, first as {first[path_alone]}')
-        first[path_alone] = name
+        plain = os.path.normpath(name)
+        if plain in first:
+            raise ValueError(f'{where}: {source} lists {name} twice, first as {first[plain]}')
+        first[plain] = name
     return str(path.parent), list(first.values())
 
 
