@@ -1,6 +1,4 @@
-"""A folder of feature shards that grows by whole parts and survives a kill at any moment.
-
-Layout::
+"""A folder of feature shards that grows by whole parts (see utils/parts) and survives a kill::
 
     meta.json               what the features were made with
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
@@ -9,9 +7,6 @@ Layout::
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
                             "spacing": "index"} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
-
-A part counts when its .json is there, which is written after the features, under another name
-first. The index is written last, when all parts are there, and can be made again from them.
 """
 
 import os

@@ -110,9 +110,7 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
         ValueError: A count is not the official one, a video is annotated twice or is in a query
             bank and in another split, or videos are missing.
     """
-    for split in splits:
-        _check(split, allow_counts)
-    _check_apart(splits)
+    _check(splits, allow_counts)
     index = VideoIndex(videos)
     folder = Path(out, 'annotations')
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,20 +139,18 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
     return report
 
 
-def _check(split: Split, allow_counts: bool) -> None:
-    count = len(split.samples)
-    if not allow_counts and split.official and count not in split.official:
-        raise ValueError(
-            f'{split.name}: the annotation names {count} videos, the official one '
-            f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
-    if not split.samples:
-        raise ValueError(f'{split.name}: the annotation names no video')
-    name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f'{split.name}: the annotation names {name} {times} times')
-
-
-def _check_apart(splits: Sequence[Split]) -> None:
+def _check(splits: Sequence[Split], allow_counts: bool) -> None:
+    for split in splits:
+        count = len(split.samples)
+        if not allow_counts and split.official and count not in split.official:
+            raise ValueError(
+                f'{split.name}: the annotation names {count} videos, the official one '
+                f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
+        if not split.samples:
+            raise ValueError(f'{split.name}: the annotation names no video')
+        name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f'{split.name}: the annotation names {name} {times} times')
     others = {sample.name for split in splits if not split.captions_only
               for sample in split.samples}
     for split in splits:
