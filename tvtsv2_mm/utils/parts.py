@@ -140,8 +140,8 @@ def run_in_processes(worker_type: type[PartWorker], arguments: tuple, parts: Seq
     # Not forked: no decoder of this process goes along.
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(min(num_processes, len(parts)), mp_context=context,
-                             initializer=_start, initargs=(worker_type, arguments)) as pool:
-        futures = [pool.submit(_run, part) for part in parts]
+                             initializer=start_worker, initargs=(worker_type, arguments)) as pool:
+        futures = [pool.submit(run_item, part) for part in parts]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -152,17 +152,19 @@ def run_in_processes(worker_type: type[PartWorker], arguments: tuple, parts: Seq
             pool.shutdown(cancel_futures=True)
 
 
-_worker: PartWorker
+_worker: Any
 
 
-def _start(worker_type: type[PartWorker], arguments: tuple) -> None:
+def start_worker(worker_type: type, arguments: tuple) -> None:
+    """Make the worker of this process, one of a pool: its ``initializer``."""
     global _worker
     end_with_parent()
     _worker = worker_type(*arguments)
 
 
-def _run(part: Part) -> int:
-    return _worker.run(part)
+def run_item(item: Any) -> Any:
+    """Give a part, or what else it runs, to the worker of this process."""
+    return _worker.run(item)
 
 
 def end_with_parent() -> None:
