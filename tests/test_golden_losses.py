@@ -16,7 +16,7 @@ def kept():
 def test_the_first_losses_of_the_tiny_recipe_stay(kept, tmp_path):
     found, here, tolerance = first_losses(tmp_path), environment(), 1e-6
     if here == kept['environment']:
-        assert found['inputs'] == kept['inputs'], f'what the model is given is not the same. {RENEW}'
+        assert found['inputs'] == kept['inputs'], f'the model is given something else. {RENEW}'
     else:  # other versions draw, encode or round in another way
         tolerance = 1e-2
         warnings.warn(f'losses compared to {tolerance} only: they were kept with '
