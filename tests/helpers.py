@@ -14,8 +14,16 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-def _run_rank(rank: int, world_size: int, port: int, function: Callable, args: tuple) -> None:
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+# The ranks come from a process that has imported this already: 6 s each else.
+_RANKS = mp.get_context('forkserver')
+_RANKS.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
+                               'tvtsv2_mm.engine', 'tvtsv2_mm.evaluation'])
+
+
+def _run_rank(rank: int, world_size: int, port: int, environment: dict[str, str],
+              function: Callable, args: tuple) -> None:
+    os.environ.clear()  # it is that of the first call
+    os.environ.update(environment, MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group('gloo', rank=rank, world_size=world_size)
     try:
@@ -32,7 +40,8 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> None:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(_run_rank, (world_size, port, function, args), nprocs=world_size)
+    mp.start_processes(_run_rank, (world_size, port, dict(os.environ), function, args),
+                       nprocs=world_size, start_method='forkserver')
 
 
 _DIES = """
