@@ -1,7 +1,7 @@
 # python tools/train.py configs/tvtsv2/tiny_clip.py
 # A tiny CLIP that plays CLIP's part in the quickstart: single frames, one caption each.
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # python tools/train.py configs/tvtsv2/tiny_linear-probe.py --cfg-options load_from=CHECKPOINT
 # One linear layer on the frozen video encoder tells six motions.
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # python tools/test.py configs/tvtsv2/tiny_multiple-choice.py CHECKPOINT
 # Two events in a row and two captions that differ in the order alone (before, after, and then).
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 model = dict(sorting_head=None)

@@ -3,7 +3,7 @@
 # (contrast), and so on.
 # Without load_from it starts from random weights.
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 # Time attention with a gradient from the start (see SpaceTimeViT), and positions in time as large

@@ -1,7 +1,7 @@
 # python tools/test.py configs/tvtsv2/tiny_sorting.py CHECKPOINT
 # Four transcripts of a held-out video back in order.
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 test_dataloader = dict(

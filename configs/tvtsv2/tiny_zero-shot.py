@@ -1,7 +1,7 @@
 # python tools/test.py configs/tvtsv2/tiny_zero-shot.py CHECKPOINT
 # Zero-shot recognition of six motions; three pairs that differ in the direction of time alone.
 _base_ = [
-    '../_base_/models/tvtsv2_tiny.py', '../_base_/preparation/narrated_shapes.py',
+    '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
 model = dict(
