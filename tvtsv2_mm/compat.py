@@ -2,8 +2,8 @@
 
 Each mend is one function: it says what is broken, and returns whether it was applied. None touches
 a package that is missing or that does not have the fault, and none swallows an error that it does
-not know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs when the
-module that it is about has been imported, whoever imports it. When the packages are mended, delete
+not know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs as soon
+as the module that it is about has been imported, by whomever. When the packages are mended, delete
 the function.
 """
 
@@ -230,7 +230,7 @@ class _Finder(MetaPathFinder):
         """Find a module that has a mend."""
         if fullname not in _MENDS:
             return None
-        # Those behind this one: with two of this kind (of a reloaded module) neither asks the other.
+        # Those behind this one: of two of this kind (after a reload) one asks the other.
         for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:

@@ -22,8 +22,6 @@ from tvtsv2_mm.preparation.converters.timing import (
 )
 from tvtsv2_mm.utils.text_files import read_text
 
-PATTERNS = ('*.vtt', '*.srt')
-
 # pysubs2 splits a file into cues. It is given the times in the one form that it reads right: of
 # .srt it wants hours, of .vtt a point and no fraction of two digits.
 _CLOCK = r'(?:\d{1,3}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,3})?'

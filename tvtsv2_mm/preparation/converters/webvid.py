@@ -12,15 +12,14 @@ from tvtsv2_mm.preparation.converters.report import (
     convert,
     fingerprint,
 )
+from tvtsv2_mm.preparation.options import WEBVID_LAYOUT
 from tvtsv2_mm.utils.text_files import read_csv
-
-LAYOUT = '{page_dir}/{videoid}.mp4'
 
 _ISO_DURATION = re.compile(r'PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?')
 
 
 def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path | None = None,
-                   layout: str = LAYOUT) -> ConversionReport:
+                   layout: str = WEBVID_LAYOUT) -> ConversionReport:
     """Convert a WebVid csv (columns ``videoid``, ``name``, ``page_dir``, ``duration``, ...).
 
     Args:
@@ -46,7 +45,7 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
 
 
 def to_annotation(row: dict[str | None, str], videos: str | Path | None = None,
-                  layout: str = LAYOUT) -> dict:
+                  layout: str = WEBVID_LAYOUT) -> dict:
     """Make an annotation of one row.
 
     Raises:

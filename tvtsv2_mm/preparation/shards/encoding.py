@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.preparation.options import EncodingConfig
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.header import (
     open_stream,
@@ -19,28 +20,6 @@ from tvtsv2_mm.video.opening import open_video
 from tvtsv2_mm.video.orientation import Orientation
 from tvtsv2_mm.video.sequential_reader import SequentialReader
 from tvtsv2_mm.video.source import VideoSource
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodingConfig:
-    """How videos are encoded (H.264 in mp4).
-
-    Attributes:
-        short_side: Pixels of the shorter side; smaller videos keep their size.
-        key_seconds: Largest distance between two key frames.
-        crf: Quality of x264: less is better and larger.
-        preset: Of x264: slower is smaller.
-    """
-
-    short_side: int = 288
-    key_seconds: float = 1.0
-    crf: float = 23
-    preset: str = 'veryfast'
-
-    def __post_init__(self) -> None:
-        if self.short_side < 16 or self.key_seconds <= 0 or not 0 <= self.crf <= 51:
-            raise ValueError('short_side must be at least 16 pixels, key_seconds positive and crf '
-                             f'0..51; got {asdict(self)}')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,7 @@ from rich.progress import track
 
 from tvtsv2_mm.datasets.annotations import find_records
 from tvtsv2_mm.evaluation.results import file_sha256
-from tvtsv2_mm.preparation.shards.cutting import CutConfig
-from tvtsv2_mm.preparation.shards.encoding import EncodingConfig
+from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
 from tvtsv2_mm.preparation.shards.writing import PART, ShardPart, ShardWorker
 from tvtsv2_mm.utils.parts.store import PartStore, to_json, to_json_lines, write_atomically
 from tvtsv2_mm.utils.parts.workers import import_ray, run_in_processes, run_on_ray
