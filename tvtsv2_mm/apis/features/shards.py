@@ -24,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
 from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import (
@@ -37,7 +38,6 @@ from tvtsv2_mm.utils.files import (
 from tvtsv2_mm.utils.parts import FAILURE, PartStore
 from tvtsv2_mm.video.files import printable
 
-FORMATS = ('npy', 'safetensors', 'parquet')
 _SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')
 _MOST_VALUES_PER_BYTE = 100
 _PART = dict(shard=str | None, videos=[str], failed=[FAILURE])
@@ -64,8 +64,8 @@ class FeatureStore(PartStore):
     """
 
     def __init__(self, folder: str | os.PathLike, format: str = 'npy') -> None:
-        if format not in FORMATS:
-            raise ValueError(f'format must be one of {FORMATS}, not {format!r}')
+        if format not in FEATURE_FORMATS:
+            raise ValueError(f'format must be one of {FEATURE_FORMATS}, not {format!r}')
         if format == 'parquet':
             _pyarrow()
         super().__init__(folder, _PART)

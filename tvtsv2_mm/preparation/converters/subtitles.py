@@ -12,8 +12,6 @@ from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.timing import Cue, Remarks, TimedText
 from tvtsv2_mm.utils.text_files import read_text
 
-PATTERNS = ('*.vtt', '*.srt')
-
 # Hours may be left out, and each format's mark before the fraction is met in the other too.
 _CLOCK = r'(?:\d{1,3}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,3})?'
 _TIME_LINE = re.compile(rf'\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?')

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 
 from tvtsv2_mm.preparation.narrated_shapes.events import Event
@@ -60,6 +59,8 @@ def write_video(path: Path, frames: np.ndarray, *, fps: float) -> None:
     The muxer's ``bitexact`` flag keeps the date out, one encoder thread races. 'ultrafast' is not
     for speed alone: with x264's lookahead ("mbtree"), the bytes of so small frames vary by chance.
     """
+    import av  # here, for who only wants to know the options
+
     path.parent.mkdir(parents=True, exist_ok=True)
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:

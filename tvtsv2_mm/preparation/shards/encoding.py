@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 from typing import Any
@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.preparation.options import EncodingConfig
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.header import open_stream, read_orientation, read_video_header
 from tvtsv2_mm.video.opening import open_video
@@ -20,21 +21,6 @@ from tvtsv2_mm.video.sequential_reader import SequentialReader
 from tvtsv2_mm.video.source import VideoSource
 
 _TICK = Fraction(1, 90000)  # seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodingConfig:
-    """How videos are encoded (H.264 in mp4)."""
-
-    short_side: int = 288  # pixels; smaller videos keep their size
-    key_seconds: float = 1.0  # largest distance between two key frames
-    crf: float = 23  # quality of x264: less is better and larger
-    preset: str = 'veryfast'  # of x264: slower is smaller
-
-    def __post_init__(self) -> None:
-        if self.short_side < 16 or self.key_seconds <= 0 or not 0 <= self.crf <= 51:
-            raise ValueError('short_side must be at least 16 pixels, key_seconds positive and crf '
-                             f'0..51; got {asdict(self)}')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,9 @@ from tvtsv2_mm.datasets.annotations import (
     check_transcript,
     read_record,
 )
-from tvtsv2_mm.preparation.shards.cutting import CutConfig, cut_record, narrated_parts
-from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
+from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
+from tvtsv2_mm.preparation.shards.cutting import cut_record, narrated_parts
+from tvtsv2_mm.preparation.shards.encoding import encode_part
 from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.parts import FAILURE, Part, PartStore
 from tvtsv2_mm.video.errors import SampleError
