@@ -9,14 +9,12 @@ from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.pyav_reader import PyAVReader
 from tvtsv2_mm.video.sequential_reader import SequentialReader
 from tvtsv2_mm.video.source import VideoSource
-from tvtsv2_mm.video.torchcodec_reader import TorchcodecReader
 
 _READERS: dict[str, Callable[..., VideoReader]] = {
     # The fastest on every H.264 clip measured (docs/data.md), and the most exact.
     'auto': PyAVReader,
     'pyav': PyAVReader,
     'decord': DecordReader,
-    'torchcodec': TorchcodecReader,
 }
 BACKENDS = tuple(_READERS)
 

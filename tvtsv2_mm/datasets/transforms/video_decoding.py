@@ -48,9 +48,9 @@ class OpenVideo(BaseTransform):
         keep_ratio: False squeezes frames into a square of ``short_side``.
         square_pixels: True gives frames the shape that players show where the pixels of the file
             are not square; False leaves them as stored, as decord and the release do.
-        backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
-            measures fastest with the same frames. A file in which it would not find the right
-            frames is read with PyAV.
+        backend: The decoder: 'pyav', 'decord' (also decord2), or 'auto', the one that measures
+            fastest with the same frames. A file in which it would not find the right frames is
+            read with PyAV.
         num_threads: Decoding threads of one video; loader workers are the better parallelism.
         deadline: Seconds that opening a video may take, and again decoding; None sets no limit.
             PyAV looks at the clock before each packet.
