@@ -16,11 +16,7 @@ class DecodedVideo(VideoReader):
     """
 
     def __init__(self, reader: VideoReader) -> None:
-        self.path = reader.path
-        self.num_frames = reader.num_frames
-        self.fps = reader.fps
-        self.frame_starts = reader.frame_starts
-        self.duration = reader.duration
+        super().__init__(reader.path, reader.frame_starts, reader.fps, reader.duration)
         self.size = reader.size
         self._frames = reader.get_frames(np.arange(reader.num_frames))
         reader.close()

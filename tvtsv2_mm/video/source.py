@@ -5,11 +5,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from tvtsv2_mm.video.errors import (
-    DecodingTimeoutError,
-    MissingVideoError,
-    UnreadableVideoError,
-)
+from tvtsv2_mm.video.errors import DecodingTimeoutError, MissingVideoError, UnreadableVideoError
 
 
 @dataclass
@@ -41,7 +37,7 @@ class VideoSource:
         Raises:
             DecodingTimeoutError: If the deadline has passed.
         """
-        if time.monotonic() > self._stop_at:
+        if self.deadline is not None and time.monotonic() > self._stop_at:
             raise DecodingTimeoutError(self.path, self.deadline)
 
     def check_exists(self) -> None:
