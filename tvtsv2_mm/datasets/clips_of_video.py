@@ -1,12 +1,18 @@
 """Several clips of one video: opened once, decoded in one pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.dataset import pseudo_collate
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.registry import FUNCTIONS
+from tvtsv2_mm.registry import FUNCTIONS, TRANSFORMS
+
+
+def build_transforms(pipeline: Sequence | None) -> list[Callable]:
+    """The transforms of a pipeline, each given as its config or as itself."""
+    return [TRANSFORMS.build(step) if isinstance(step, Mapping) else step
+            for step in pipeline or ()]
 
 
 def run_transforms(transforms: Sequence[Callable], clips: list[dict]) -> list[Any]:

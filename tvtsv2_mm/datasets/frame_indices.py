@@ -38,31 +38,18 @@ def interval_edges(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + offsets
 
 
-def middle_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
-    """The middle frame of each interval (the earlier of two middle ones): for evaluation.
-
-    Returns:
-        int64 array (N,), N = min(num_frames, stop - start), increasing.
-
-    Examples:
-        >>> middle_frames(0, 30, 3).tolist()
-        [4, 14, 24]
-        >>> middle_frames(0, 2, 3).tolist()
-        [0, 1]
-    """
-    return clip_frames(start, stop, num_frames, num_clips=1)[0]
-
-
 def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.ndarray:
     """Frames of several clips that see the same part of a video a little earlier and later.
 
     Clip c of C takes of each interval the frame at (c + 1/2) / C of it: one clip has the middle
-    frames.
+    frames (the earlier of two), for evaluation.
 
     Returns:
         int64 array (num_clips, N), N = min(num_frames, stop - start), each row increasing.
 
     Examples:
+        >>> clip_frames(0, 30, 3, 1).tolist()
+        [[4, 14, 24]]
         >>> clip_frames(0, 30, 3, 2).tolist()
         [[2, 12, 22], [7, 17, 27]]
         >>> clip_frames(0, 2, 3, 2).tolist()

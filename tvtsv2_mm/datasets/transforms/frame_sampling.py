@@ -1,5 +1,7 @@
 """Choose the frames of a clip."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -20,25 +22,19 @@ SPACINGS = ('auto', 'index', 'time')
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class SampleClipFrames(BaseTransform):
     """Cut the wanted part of the video into equal intervals and take one frame of each.
 
     The part is ``span`` if there is one (transcripts), else ``start`` .. ``end`` (captions of a
     part; each may be missing), else the whole video.
 
-    Required Keys:
+    Required keys: video_reader, filename, rng (mode 'random'); optional: span, segments_s, start,
+    end (seconds).
 
-    - video_reader
-    - rng (mode 'random')
-    - filename
-    - span, segments_s, start, end (optional, seconds)
-
-    Added Keys:
-
-    - frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip)
-    - num_frames (the number asked for; with several clips, that of all together)
-    - num_views (the number of clips, where it is not 1)
-    - frame_spacing ('index', 'time' or 'fps': the rule that was used)
+    Added keys: frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip), num_frames (the
+    number asked for; with several clips, that of all together), num_views (the number of clips,
+    where it is not 1), frame_spacing ('index', 'time' or 'fps': the rule that was used).
 
     Args:
         num_frames: Frames of the clip, T.
@@ -59,15 +55,21 @@ class SampleClipFrames(BaseTransform):
         UnusableSampleError: If the part, or a segment of it, lies beyond the end of the video.
     """
 
-    def __init__(self, *, num_frames: int = 12, mode: str = 'random', num_clips: int = 1,
-                 spacing: str = 'auto', fps: float | None = None) -> None:
-        if num_frames < 1:
-            raise ValueError(f'num_frames must be at least 1, got {num_frames}')
+    num_frames: int = 12
+    mode: str = 'random'
+    num_clips: int = 1
+    spacing: str = 'auto'
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        mode, spacing, fps = self.mode, self.spacing, self.fps
+        if self.num_frames < 1:
+            raise ValueError(f'num_frames must be at least 1, got {self.num_frames}')
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        if num_clips < 1 or (num_clips > 1 and mode != 'middle'):
+        if self.num_clips < 1 or (self.num_clips > 1 and mode != 'middle'):
             raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle'; got "
-                             f'{num_clips} in mode {mode!r}')
+                             f'{self.num_clips} in mode {mode!r}')
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
         if fps is not None and fps <= 0:
@@ -76,11 +78,6 @@ class SampleClipFrames(BaseTransform):
             raise ValueError(f'fps={fps} has a spacing of its own: leave out spacing={spacing!r}')
         if mode == 'ends' and (fps is not None or spacing == 'time'):
             raise ValueError(f"mode 'ends' goes by index: leave out fps={fps}, spacing={spacing!r}")
-        self.num_frames = num_frames
-        self.mode = mode
-        self.num_clips = num_clips
-        self.spacing = spacing
-        self.fps = fps
 
     def transform(self, results: dict) -> dict:
         """Add ``frame_inds``."""
@@ -96,9 +93,8 @@ class SampleClipFrames(BaseTransform):
             inds = first + self._by_time(starts, min(end, own_end), results)
         if self.num_clips > 1:
             results['num_views'] = self.num_clips
-        results['frame_inds'] = inds
-        results['frame_spacing'] = spacing
-        results['num_frames'] = self.num_clips * self.num_frames
+        results.update(frame_inds=inds, frame_spacing=spacing,
+                       num_frames=self.num_clips * self.num_frames)
         return results
 
     def _spacing_of(self, frame_edges: np.ndarray) -> str:
@@ -139,7 +135,3 @@ class SampleClipFrames(BaseTransform):
                 results['filename'], f'the annotation means its seconds {start:.2f} to {end:.2f}, '
                 f'but the video ends at {duration:.2f}')
         return start, end
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_frames={self.num_frames}, mode={self.mode!r}, '
-                f'num_clips={self.num_clips}, spacing={self.spacing!r}, fps={self.fps})')
