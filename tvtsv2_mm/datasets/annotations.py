@@ -112,7 +112,8 @@ def read_record(path: str | Path, offset: int, check: Check) -> dict:
     try:
         return parse_record(line, check, '')
     except AnnotationError:  # only now is it worth while to count the lines
-        where = next(where for begin, where, _ in _lines(path) if begin == offset)
+        where = next((where for begin, where, text in _lines(path)
+                      if offset < begin + len(text)), str(path))
         return parse_record(line, check, where)
 
 

@@ -64,12 +64,8 @@ class VideoTextDataset(BaseDataset):
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
         self._rank = get_rank()
         super().__init__(
-            ann_file,
-            data_root=data_root,
-            data_prefix=dict(video='') | given,
-            pipeline=build_transforms(pipeline),
-            test_mode=test_mode,
-            max_refetch=max_refetch,
+            ann_file, data_root=data_root, data_prefix=dict(video='') | given,
+            pipeline=build_transforms(pipeline), test_mode=test_mode, max_refetch=max_refetch,
             **kwargs)
 
     def full_init(self) -> None:

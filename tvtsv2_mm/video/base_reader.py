@@ -17,6 +17,10 @@ class VideoReader(ABC):
     ``square_pixels`` of the scaling. A reader stays in the process that opened it: it cannot be
     pickled, and does not survive a fork.
 
+    The readers of files are made of a VideoSource and, as ``scaling``, of the FrameScaling of their
+    frames. They raise UnreadableVideoError, with the reason, where the file cannot be read as a
+    video, and NotIndexableError where they would not find the right frames in it.
+
     Args:
         path: The file, or its name.
         frame_starts: float64 (N,), seconds at which each frame begins to be shown.

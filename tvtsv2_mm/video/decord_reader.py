@@ -34,14 +34,8 @@ class DecordReader(VideoReader):
     The deadline of the source does not reach into decord: its calls are whole. Read in a process of
     its own (``isolate`` of OpenVideo) where that matters.
 
-    Args:
-        source: A video.
-        scaling: Size of the frames, and how they get it.
-
     Raises:
         ModuleNotFoundError: If decord is not installed.
-        NotIndexableError: If decord cannot be trusted with this file.
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
     def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
@@ -125,11 +119,7 @@ class DecordReader(VideoReader):
 
 
 def import_decord() -> Any:
-    """The module, which is silenced: what it logs is raised too.
-
-    Raises:
-        ModuleNotFoundError: If neither decord nor decord2 is installed.
-    """
+    """The module, which is silenced: what it logs is raised too."""
     try:
         import decord
     except ModuleNotFoundError as error:

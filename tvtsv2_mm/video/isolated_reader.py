@@ -7,6 +7,7 @@ memory that both share, so that the way costs one copy of them.
 import contextlib
 import ctypes
 import gc
+import math
 import mmap
 import os
 import signal
@@ -40,7 +41,7 @@ class DecodingProcess:
 
     _child: int
     _connection: Connection
-    _shared: mmap.mmap
+    shared: mmap.mmap
 
     def __init__(self) -> None:
         self._parent: int | None = None  # the process whose child it is; None without one
@@ -58,14 +59,7 @@ class DecodingProcess:
         return IsolatedReader(self, path, deadline, self._num_opened, times)
 
     def call(self, path: str, deadline: float | None, name: str, argument: Any) -> Any:
-        """Have something done for a video.
-
-        Args:
-            path: The video.
-            deadline: Seconds until the child is killed.
-            name: 'open', 'get_frames' or 'close'.
-            argument: Of it.
-        """
+        """Have 'open', 'get_frames' or 'close' done for a video; raises as :meth:`open`."""
         if self._parent != os.getpid():
             self._fork()
         try:
@@ -84,24 +78,19 @@ class DecodingProcess:
             raise RuntimeError(f'{path}: decoding failed in its process: {result}')
         return result
 
-    def frames(self, shape: tuple[int, ...]) -> np.ndarray:
-        """A copy of the frames that the child has put into the shared memory."""
-        size = int(np.prod(shape))
-        return np.frombuffer(self._shared, np.uint8, size).reshape(shape).copy()
-
     def is_current(self, number: int) -> bool:
         """Whether no other video was opened since the one with this number, nor the child ended."""
         return self._parent == os.getpid() and number == self._num_opened
 
     def _fork(self) -> None:
         self._connection, theirs = Pipe()
-        self._shared = mmap.mmap(-1, _SHARED_BYTES)
+        self.shared = mmap.mmap(-1, _SHARED_BYTES)
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            _serve(theirs, self._shared, parent)
+            _serve(theirs, self.shared, parent)
         theirs.close()
         self._parent, self._child = parent, child
 
@@ -153,8 +142,9 @@ class IsolatedReader(VideoReader):
         """See :meth:`VideoReader.get_frames`."""
         if not self._process.is_current(self._number):
             raise RuntimeError(f'{self.path}: its process has ended or opened another video')
-        found = self._process.call(self.path, self._deadline, 'get_frames', np.asarray(indices))
-        frames = self._process.frames(found) if isinstance(found, tuple) else found
+        frames = self._process.call(self.path, self._deadline, 'get_frames', np.asarray(indices))
+        if isinstance(frames, tuple):  # the shape of what lies in the shared memory
+            frames = _frames_in(self._process.shared, frames).copy()
         self.size = frames.shape[1], frames.shape[2]
         return frames
 
@@ -217,8 +207,12 @@ def _share(frames: np.ndarray, shared: mmap.mmap) -> tuple[int, ...] | np.ndarra
     """Put frames into the shared memory and say their shape, or give them back if too large."""
     if frames.nbytes > len(shared):
         return frames
-    np.frombuffer(shared, np.uint8, frames.size).reshape(frames.shape)[...] = frames
+    _frames_in(shared, frames.shape)[...] = frames
     return frames.shape
+
+
+def _frames_in(shared: mmap.mmap, shape: tuple[int, ...]) -> np.ndarray:
+    return np.frombuffer(shared, np.uint8, math.prod(shape)).reshape(shape)
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -19,10 +19,7 @@ class SequentialReader(PyAVReader):
 
     Opening decodes all frames, as cheaply as can be, with the number of each packet for its time;
     what the decoder gives says in which packet it was. Then the wanted frames are decoded from the
-    first packet on. For AVI, MPEG streams, gif and the like. Arguments are those of PyAVReader.
-
-    Raises:
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
+    first packet on. For AVI, MPEG streams, gif and the like.
     """
 
     def _make_index(self, opened: OpenStream) -> PacketIndex:

@@ -32,11 +32,7 @@ class VideoSource:
             self._stop_at = time.monotonic() + self.deadline
 
     def check_clock(self) -> None:
-        """Called between packets.
-
-        Raises:
-            DecodingTimeoutError: If the deadline has passed.
-        """
+        """Raise DecodingTimeoutError if the deadline has passed; called between packets."""
         if self.deadline is not None and time.monotonic() > self._stop_at:
             raise DecodingTimeoutError(self.path, self.deadline)
 

@@ -111,22 +111,17 @@ class ShardedVideoDataset(Dataset):
         stream = self._streams.get(draw.first)
         if stream is None or stream.position > draw.position:
             stream = self._streams[draw.first] = ShardStream(self.index, draw)
-        if stream.position < draw.position:
-            self._warn_of_workers()
+        worker = get_worker_info()
+        if stream.position < draw.position and worker is not None and worker.id == 0:
+            warnings.warn(
+                f'{worker.num_workers} loader workers do not divide num_streams of the ShardBatch'
+                'Sampler: the samples stay the same, but shards are read several times. Take a '
+                'number of workers that does.', stacklevel=2)
         while stream.position < draw.position:
             stream.take()
         if draw.position == draw.stop - draw.first - 1:
             del self._streams[draw.first]
         return stream
-
-    @staticmethod
-    def _warn_of_workers() -> None:
-        worker = get_worker_info()
-        if worker is not None and worker.id == 0:
-            warnings.warn(
-                f'{worker.num_workers} loader workers do not divide num_streams of the ShardBatch'
-                'Sampler: the samples stay the same, but shards are read several times. Take a '
-                'number of workers that does.', stacklevel=2)
 
     def _prepare(self, raw: RawSample, rng: np.random.Generator, skipped: list[dict]) -> dict:
         if raw.files is None:

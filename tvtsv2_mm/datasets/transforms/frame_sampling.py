@@ -5,16 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from tvtsv2_mm.datasets import frame_indices
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.datasets.frame_indices import (
-    clip_frames,
-    clip_times,
-    end_to_end_frames,
-    frames_at,
-    frames_of_span,
-    random_frames,
-    rate_varies,
-)
 from tvtsv2_mm.registry import TRANSFORMS
 
 MODES = ('random', 'middle', 'ends')
@@ -83,7 +75,7 @@ class SampleClipFrames(BaseTransform):
         """Add ``frame_inds``."""
         start, end = self._part(results)
         video = results['video_reader']
-        first, stop = frames_of_span(video.frame_starts, (start, end))
+        first, stop = frame_indices.frames_of_span(video.frame_starts, (start, end))
         own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
         starts = video.frame_starts[first:stop]
         spacing = self._spacing_of(np.append(starts, own_end))
@@ -98,18 +90,20 @@ class SampleClipFrames(BaseTransform):
         return results
 
     def _spacing_of(self, frame_edges: np.ndarray) -> str:
+        if self.spacing != 'auto':
+            return self.spacing
         if self.fps is not None:
             return 'fps'
-        if self.spacing == 'auto' and self.mode != 'ends':
-            return 'time' if rate_varies(frame_edges, self.num_frames) else 'index'
-        return 'index' if self.spacing == 'auto' else self.spacing
+        varies = self.mode != 'ends' and frame_indices.rate_varies(
+            frame_edges, self.num_frames)
+        return 'time' if varies else 'index'
 
     def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:
         if self.mode == 'random':
-            return random_frames(first, stop, self.num_frames, results['rng'])
+            return frame_indices.random_frames(first, stop, self.num_frames, results['rng'])
         if self.mode == 'ends':
-            return end_to_end_frames(first, stop, self.num_frames)
-        return clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
+            return frame_indices.end_to_end_frames(first, stop, self.num_frames)
+        return frame_indices.clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
 
     def _by_time(self, frame_starts: np.ndarray, end: float, results: dict) -> np.ndarray:
         """Frames of the part, counted from its first one."""
@@ -117,9 +111,10 @@ class SampleClipFrames(BaseTransform):
             places = results['rng'].random(self.num_frames if self.fps is None else 1)
         else:
             places = (np.arange(self.num_clips)[:, None] + 0.5) / self.num_clips
-        times = clip_times((frame_starts[0], end), self.num_frames, places, self.fps)
+        times = frame_indices.clip_times(
+            (frame_starts[0], end), self.num_frames, places, self.fps)
         times = times[..., :max(np.count_nonzero(times < end, axis=-1).max(), 1)]
-        return frames_at(frame_starts, times).ravel()
+        return frame_indices.frames_at(frame_starts, times).ravel()
 
     def _part(self, results: dict) -> tuple[float, float]:
         start, end = results.get('span') or (results.get('start'), results.get('end'))

@@ -23,19 +23,15 @@ def timed_words(results: dict) -> tuple[list[str], np.ndarray]:
         The words in the order of the annotation, and their times, float64 (number of words,).
     """
     if results.get('words') is not None:
-        words = [str(text).strip() for text, _, _ in results['words']]
-        times = [(start + end) / 2 for _, start, end in results['words']]
-        return words, np.asarray(times, dtype=np.float64)
-    if results.get('segments') is not None:
-        words, times = [], []
-        for text, start, end in results['segments']:
-            cue_words = str(text).split()
-            words += cue_words
-            times += [start + (i + 0.5) / len(cue_words) * (end - start)
-                      for i in range(len(cue_words))]
-        return words, np.asarray(times, dtype=np.float64)
-    raise KeyError('SampleTranscriptSegments needs the key words or segments: use it with a '
-                   'dataset of transcripts (TranscriptVideoDataset)')
+        timed = [(str(text).strip(), (start + end) / 2) for text, start, end in results['words']]
+    elif results.get('segments') is not None:
+        timed = [(word, start + (i + 0.5) / len(words) * (end - start))
+                 for text, start, end in results['segments']
+                 for words in [str(text).split()] for i, word in enumerate(words)]
+    else:
+        raise KeyError('SampleTranscriptSegments needs the key words or segments: use it with a '
+                       'dataset of transcripts (TranscriptVideoDataset)')
+    return [word for word, _ in timed], np.array([time for _, time in timed], dtype=np.float64)
 
 
 @TRANSFORMS.register_module()

@@ -159,8 +159,8 @@ class DecodeClip(BaseTransform):
             num_missing = results['num_frames'] // len(part) - part.shape[1]
             if num_missing:
                 views = frames.reshape(*part.shape, *frames.shape[1:])
-                black = np.zeros((len(part), num_missing, *frames.shape[1:]), frames.dtype)
-                frames = np.concatenate([views, black], axis=1).reshape(-1, *frames.shape[1:])
+                views = np.pad(views, [(0, 0), (0, num_missing), *[(0, 0)] * 3])  # black
+                frames = views.reshape(-1, *frames.shape[1:])
             results['imgs'] = frames
         return clips
 
