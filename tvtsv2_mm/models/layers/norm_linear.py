@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .products import product
+from .cpu.products import product
 
 
 class Activation(NamedTuple):
