@@ -14,7 +14,12 @@ import numpy as np
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.preparation.options import EncodingConfig
 from tvtsv2_mm.video.frame_scaling import FrameScaling
-from tvtsv2_mm.video.header import open_stream, read_orientation, read_video_header
+from tvtsv2_mm.video.header import (
+    OpenStream,
+    open_stream,
+    read_orientation,
+    read_video_header,
+)
 from tvtsv2_mm.video.opening import open_video
 from tvtsv2_mm.video.orientation import Orientation
 from tvtsv2_mm.video.sequential_reader import SequentialReader
@@ -57,9 +62,8 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     counted = header.container == 'avi' or isinstance(reader, SequentialReader)
     target = io.BytesIO()
     first, last_end = None, 0.0
-    with open_stream(video) as (source, stream), av.open(target, 'w', format='mp4') as container:
-        frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps,
-                         starts if counted else None)
+    with open_stream(video) as opened, av.open(target, 'w', format='mp4') as container:
+        frames = _frames(opened, start - 0.5 / fps, end - 0.5 / fps, starts if counted else None)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
         encoder.sample_aspect_ratio = Fraction(
             orientation.pixel_aspect(header.pixel_aspect)).limit_denominator(255)
@@ -100,14 +104,13 @@ def _add_encoder(container: av.container.OutputContainer, config: EncodingConfig
     return encoder
 
 
-def _frames(source: av.container.InputContainer, stream: av.VideoStream, start: float, end: float,
-            starts: np.ndarray | None) -> Iterator[tuple[float, av.VideoFrame]]:
+def _frames(opened: OpenStream, start: float, end: float, starts: np.ndarray | None
+            ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Frames and their times: those of the readers in their order, or else the frames' own."""
-    offset = (source.start_time or 0) / av.time_base
+    offset, stream = opened.start, opened.stream
     if start > 0 and starts is None:
-        assert stream.time_base is not None  # that of an open stream is set
-        source.seek(round((start + offset) / stream.time_base), stream=stream)
-    for number, frame in enumerate(source.decode(stream)):
+        opened.container.seek(round((start + offset) / opened.time_base), stream=stream)
+    for number, frame in enumerate(opened.container.decode(stream)):
         if starts is not None and number == len(starts):
             return
         time = float(starts[number]) if starts is not None else frame.time - offset

@@ -11,12 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from tvtsv2_mm.datasets.annotations import (
-    AnnotationError,
-    check_caption,
-    check_transcript,
-    read_record,
-)
+from tvtsv2_mm.datasets.annotations import CHECKS, AnnotationError, read_record
 from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
 from tvtsv2_mm.preparation.shards.cutting import cut_record, narrated_parts
 from tvtsv2_mm.preparation.shards.encoding import encode_part
@@ -29,7 +24,6 @@ from tvtsv2_mm.video.source import VideoSource
 # What the record of a shard says.
 PART = dict(shard=re.compile(r'parts/\d{8}\.tar'), samples=int, bytes=int, source_bytes=int,
             failed=[FAILURE], dropped=[FAILURE])
-_CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +57,7 @@ class ShardWorker:
 
     def __init__(self, config: ShardConfig, kind: str, folder: str) -> None:
         self.config = config
-        self.check = _CHECKS[kind]
+        self.check = CHECKS[kind]
         self.store = PartStore(folder, PART)
 
     def run(self, part: Part) -> int:
