@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,23 +36,14 @@ RECORD = 'tvtsv2_mm'
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model, by part and argument of the model config; see ``FIELDS``.
-
-    Attributes:
-        backbone: of the video encoder.
-        neck: of the text encoder.
-        sorting_head: of the sorting head.
-        data_preprocessor: mean and std of the pixels that the model was trained with.
-        source: where it was read; '' where it was given.
-        notes: lines on what was read and is done differently here.
-    """
+    """What is known of a model, by part and argument of the model config; see ``FIELDS``."""
 
     backbone: Mapping[str, Any] = field(default_factory=dict)
     neck: Mapping[str, Any] = field(default_factory=dict)
     sorting_head: Mapping[str, Any] = field(default_factory=dict)
     data_preprocessor: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ''
-    notes: tuple[str, ...] = ()
+    source: str = ''  # where it was read; '' where it was given
+    notes: tuple[str, ...] = ()  # lines on what was read and is done differently here
 
     def __or__(self, other: 'Description') -> 'Description':
         """This description, and the other's where it says something."""
@@ -62,7 +53,7 @@ class Description:
 
     @classmethod
     def from_record(cls, record: Any, source: str) -> 'Description':
-        """Read what :meth:`record` or :meth:`plain` gave.
+        """Read what :meth:`record` or ``asdict`` gave.
 
         Raises:
             CheckpointError: there is something else in it.
@@ -80,10 +71,6 @@ class Description:
                 _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
         return cls(**{part: dict(values) for part, values in parts.items()}, source=source,
                    notes=tuple(map(str, notes)))
-
-    def plain(self) -> dict[str, Any]:
-        """All of it in plain types, for weights in memory: ``torch.save`` may meet it."""
-        return asdict(self)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What no tensor tells, in plain types, to be written into a file."""

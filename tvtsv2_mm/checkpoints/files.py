@@ -8,6 +8,7 @@ folders of sharded training.
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,12 @@ def read_weights(path: str | Path, *, weights: str | None = None,
 
     Returns:
         Names and tensors, with what is known of the model (:func:`.description.description_of`),
-        and the report of :func:`.entries.take_weights` with ``zero``: names of
-        tensors that are zero throughout. None where the layout is not known.
+        and the report of :func:`.entries.take_weights` with ``zero``: names of tensors that are
+        zero throughout. None where the layout is not known.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, holds something else, needs more than
-            ``weights_only=True`` allows, or its weights are not finite.
+        CheckpointError: as :func:`load_from_disk`, or it holds something else.
     """
     content, report = _read(path, 'cpu', mmap=True, weights=weights, stand_ins=tuple(stand_ins))
     found = content.get('state_dict', content) if isinstance(content, Mapping) else content
@@ -154,7 +154,7 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
         report['notes'].append(
             f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
             f'model: {some(report["zero"])}')
-    metadata = {RECORD: told.plain()} if told else metadata_of(taken)
+    metadata = {RECORD: asdict(told)} if told else metadata_of(taken)
     return rest | dict(state_dict=with_metadata(taken, {**metadata, 'file': report})), report
 
 

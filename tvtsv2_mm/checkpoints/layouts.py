@@ -12,26 +12,14 @@ Names = str | tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One checkpoint layout.
+    """One checkpoint layout."""
 
-    Attributes:
-        name: as errors and logs call it.
-        marker: a key that every checkpoint of this layout has, and none of the layouts behind it
-            in ``LAYOUTS``.
-        rules: (foreign, ours) or (foreign, ours, 'T').
-        dropped: foreign keys (patterns) that mean nothing here.
-        new: prefixes of our keys that such a checkpoint does not have; they keep their initial
-            values.
-        antialias: how the library of this layout resizes the positions of patches; see
-            :func:`.positions.resize_spatial`.
-    """
-
-    name: str
-    marker: str
-    rules: tuple[tuple, ...]
-    dropped: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    antialias: bool | None = None
+    name: str  # as errors and logs call it
+    marker: str  # a key that every such checkpoint has, and none of the layouts behind in LAYOUTS
+    rules: tuple[tuple, ...]  # (foreign, ours) or (foreign, ours, 'T')
+    dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
+    new: tuple[str, ...] = ()  # our keys (prefixes) that it does not have: initial values stay
+    antialias: bool | None = None  # how its library resizes positions; see resize_spatial
 
 
 TEXT = 'neck.clip.text_model'

@@ -72,7 +72,9 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     with one_error(f'{name}: the config in the checkpoint is not taken, give the config'):
         written = literal_config(text)
         model = _known_model(written.get('model'))
-        pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline') for step in _pipeline(written)
+        loader = written.get('test_dataloader') or written.get('val_dataloader') or {}
+        pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline')
+                    for step in loader.get('dataset', {}).get('pipeline', [])
                     if _type_of(step) in CLIP_TRANSFORMS]
         for step in pipeline:
             TRANSFORMS.build(step)
@@ -191,11 +193,6 @@ def _is_plain(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST_NUMBER)
 
 
-def _pipeline(written: Mapping[str, Any]) -> list[dict]:
-    loader = written.get('test_dataloader') or written.get('val_dataloader') or {}
-    return loader.get('dataset', {}).get('pipeline', [])
-
-
 def _check_size(model: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Before memory is taken for a model: it must be about as large as the weights in the file."""
     for place, part in model.items():
@@ -222,11 +219,8 @@ def _check_clips(pipeline: list[dict[str, Any]], backbone: dict[str, Any]) -> No
         raise ValueError(f'its clips of {frames} frames of {side} pixels are not for its model')
 
 
-def _written_config(checkpoint: Any) -> str | None:
-    for keys in (('message_hub', 'runtime_info', 'cfg'), ('meta', 'cfg')):
-        value = checkpoint
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, str):
-            return value
-    return None
+def _written_config(checkpoint: Mapping[str, Any]) -> str | None:
+    hub, meta = (checkpoint.get(name) for name in ('message_hub', 'meta'))
+    told = hub.get('runtime_info') if isinstance(hub, Mapping) else None
+    texts = (part.get('cfg') for part in (told, meta) if isinstance(part, Mapping))
+    return next((text for text in texts if isinstance(text, str)), None)

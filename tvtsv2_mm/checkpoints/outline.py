@@ -37,12 +37,11 @@ _MAX_SHARING = 4
 class Inert:
     """Stands for any object that a pickle asks for; keeps its state, does nothing."""
 
+    state: Any = None
+
     def __new__(cls, *args: Any, **kwargs: Any) -> 'Inert':
         """Take any arguments and forget them."""
         return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -51,10 +50,9 @@ class Inert:
         """Forget an item of what would be a dictionary."""
 
     def append(self, value: Any) -> None:
-        """Forget an item of what would be a list."""
+        """Forget an item of what would be a list; ``extend`` forgets several."""
 
-    def extend(self, values: Any) -> None:
-        """Forget items of what would be a list."""
+    extend = append
 
 
 class DeclaredTensor:
@@ -73,21 +71,13 @@ class _Storage:
 
 @dataclass
 class Outline:
-    """What a torch file declares.
+    """What a torch file declares."""
 
-    Attributes:
-        content: what it holds, with :class:`Inert` and :class:`DeclaredTensor` objects.
-        names: full names of the classes and functions that it asks for.
-        storages: by their keys.
-        tensor_bytes: the size of all its tensors, each counted.
-        script: whether it is a TorchScript archive.
-    """
-
-    content: Any = None
-    names: set[str] = field(default_factory=set)
+    content: Any = None  # what it holds, with Inert and DeclaredTensor objects
+    names: set[str] = field(default_factory=set)  # of the classes and functions that it asks for
     storages: dict[str, _Storage] = field(default_factory=dict)
-    tensor_bytes: int = 0
-    script: bool = False
+    tensor_bytes: int = 0  # of all its tensors, each counted
+    script: bool = False  # whether it is a TorchScript archive
 
 
 def read_outline(file: BinaryIO) -> Outline:
@@ -102,27 +92,26 @@ def read_outline(file: BinaryIO) -> Outline:
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    start = file.read(4)
+    zipped = file.read(4) == ZIP_START
     file.seek(0)
-    outline = _of_archive(file) if start == ZIP_START else _of_legacy_file(file, size)
+    outline = _of_archive(file, size) if zipped else _of_legacy_file(file, size)
     if outline.tensor_bytes > _MAX_SHARING * size:
         raise CheckpointError(f'its tensors declare {outline.tensor_bytes} bytes, and the file has '
                               f'{size}')
     return outline
 
 
-def _of_archive(file: BinaryIO) -> Outline:
+def _of_archive(file: BinaryIO, size: int) -> Outline:
     end = zipfile._EndRecData(file)  # pyrefly: ignore  # the stub leaves it out
     if end is None:
-        raise _cut_archive(file)
+        raise _cut_archive(file, size)
     if end[zipfile._ECD_SIZE] > _MAX_DIRECTORY:
         raise CheckpointError('its archive has more members than a checkpoint has')
     with zipfile.ZipFile(file) as archive:
-        members = {}
+        members: dict[str, zipfile.ZipInfo] = {}
         for member in archive.infolist():
-            if member.filename in members:
+            if members.setdefault(member.filename, member) is not member:
                 raise CheckpointError(f'its archive has {member.filename} twice')
-            members[member.filename] = member
         pickled = [name for name in members if name.count('/') == 1 and name.endswith('/data.pkl')]
         if len(pickled) != 1:
             raise CheckpointError('it is a zip archive, but not one of torch.save. It has '
@@ -138,7 +127,7 @@ def _of_archive(file: BinaryIO) -> Outline:
                 raise CheckpointError(f'its member {member.filename} is compressed or encrypted, '
                                       'which torch.save never does: unpack it and save the '
                                       'weights again')
-        if sum(member.file_size for member in read) > file.seek(0, io.SEEK_END):
+        if sum(member.file_size for member in read) > size:
             raise CheckpointError('the members of its archive overlap')
         outline = _unpickle(io.BytesIO(archive.read(pickled[0])), Outline(script=script))
     for key, storage in outline.storages.items():
@@ -150,9 +139,8 @@ def _of_archive(file: BinaryIO) -> Outline:
     return outline
 
 
-def _cut_archive(file: BinaryIO) -> CheckpointError:
+def _cut_archive(file: BinaryIO, size: int) -> CheckpointError:
     """What is known of an archive without an end: torch writes the pickle first."""
-    size = file.seek(0, io.SEEK_END)
     whole = ''
     with suppress(Exception):  # cut or damaged before the pickle's end
         file.seek(26)  # the lengths of the first member's name and extra field

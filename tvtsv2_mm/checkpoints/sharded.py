@@ -49,17 +49,13 @@ from .untrusted import check_torch_file, load_torch_file
 
 METADATA = '.metadata'
 RUN_STATE = 'run_state.pth'
-
-def _no_path(*_: Any) -> None:
-    """Take the place of the path at which torch saved, which means nothing elsewhere."""
-
-
+# In a table, the path at which torch saved becomes None: it means nothing elsewhere.
 _ALLOWED = {
     **{(kind.__module__, kind.__name__): kind
        for kind in (Metadata, MetadataIndex, StorageMeta, TensorProperties, TensorStorageMetadata,
                     BytesStorageMetadata, ChunkStorageMetadata, _MEM_FORMAT_ENCODING, _StorageInfo,
                     torch.Size)},
-    **{(module, name): _no_path for module in ('pathlib', 'pathlib._local')
+    **{(module, name): lambda *_: None for module in ('pathlib', 'pathlib._local')
        for name in ('PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath')},
     **{('torch', name): kind for name, kind in vars(torch).items()
        if isinstance(kind, torch.dtype)},
@@ -78,11 +74,8 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
 
     Args:
         folder: of this package (``state_dict.*``), or of any program that calls ``dcp.save``.
-        weights: which, where there are several; see :func:`.entries.take_weights`.
-
-    Returns:
-        The weights, with what is known of the model, and the report on them; None where they are of
-        no known layout.
+        weights: as in :func:`.entries.take_weights`; so is what is returned, with what is known of
+            the model, but for ``state_dict.*`` of no known layout, which has no report.
 
     Raises:
         RefusedCheckpointError: the table of tensors holds something else.
@@ -216,12 +209,7 @@ def _check_files(folder: Path, places: Mapping[MetadataIndex, _StorageInfo]) -> 
 
 
 def _check_sizes(metadata: Metadata) -> None:
-    """Compare the declared sizes with the places of tensors, and leave out what is no tensor.
-
-    Raises:
-        CheckpointError: a tensor is not as large as its parts, or larger than what is on disk.
-        Exception: whatever damaged bytes make of a table.
-    """
+    """Compare the declared sizes with the places of tensors, and leave out what is no tensor."""
     there: Counter[str] = Counter()
     for index, place in metadata.storage_data.items():
         there[index.fqn] += place.length
