@@ -71,7 +71,7 @@ setup(
     # site-packages does not hide the package, as it would from setuptools' import hook.
     package_dir={'': '.'},
     packages=find_packages(include=['tvtsv2_mm', 'tvtsv2_mm.*']),
-    package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt']},
+    package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt', 'py.typed']},
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={'optional': requirements('optional'),
                     'corpus': requirements('corpus'),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what is missing, then run ruff and the tests, from any folder:
+# Install what is missing, then run the checks (.pre-commit-config.yaml) and the tests, anywhere:
 #   tools/run_tests.sh [--no-venv] [arguments of pytest]
 # --no-venv takes the active environment instead of .venv.
 set -euo pipefail
@@ -9,8 +9,12 @@ setup_env "$@"
 
 cd "$ROOT"
 failed=()
-say ruff
-python -m ruff check . || failed+=(ruff)
+checks=$(sed -n 's/^ *entry: //p' .pre-commit-config.yaml)
+while read -r name words; do
+    say "$name"
+    # shellcheck disable=SC2086  # several words
+    "$name" $words < /dev/null || failed+=("$name")
+done <<< "$checks"
 say pytest
 python -m pytest "${ARGS[@]}" || failed+=(pytest)
 
@@ -18,4 +22,4 @@ if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}"
     exit 1
 fi
-echo 'PASSED: ruff and all tests'
+echo 'PASSED: all checks and all tests'

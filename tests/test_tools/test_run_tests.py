@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,10 +23,18 @@ case "$*" in
     *torchvision==1.0+cpu) [ -z "${FITS:-}" ] && exit 1; touch "$PREFIX/fits"; exit ;;
     "-m venv "*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
     "-m pip install "*) exit "${PIP:-0}" ;;
-    "-m ruff "*) exit "${RUFF:-0}" ;;
     "-m pytest"*) exit "${PYTEST:-0}" ;;
 esac
 """
+CHECK = """#!/bin/bash
+cat > /dev/null
+set -- "${0##*/}" "$@"
+echo "$*" >> "$PREFIX/calls"
+[[ " ${FAILING:-} " != *" $1 "* ]]
+"""
+HOOKS = [hook for repo in yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+         for hook in repo['hooks']]
+CHECKS = [hook['entry'] for hook in HOOKS]
 
 
 @pytest.fixture
@@ -34,12 +43,14 @@ def checkout(tmp_path):
     folder = tmp_path / 'check out'
     for name in ('tools', 'configs', 'requirements', '.ci'):
         shutil.copytree(ROOT / name, folder / name)
-    for name in ('setup.py', 'pyproject.toml', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'model-index.yml', '.pre-commit-config.yaml'):
         shutil.copy(ROOT / name, folder)
-    for name in ('python', 'python3', 'python3.11'):
+    programs = dict.fromkeys(['python', 'python3', 'python3.11'], PYTHON)
+    programs.update({check.split()[0]: CHECK for check in CHECKS})
+    for name, source in programs.items():
         program = tmp_path / 'bin' / name
         program.parent.mkdir(exist_ok=True)
-        program.write_text(PYTHON)
+        program.write_text(source)
         program.chmod(0o755)
     return folder
 
@@ -63,19 +74,26 @@ def run(checkout, tmp_path):
     return call
 
 
+@pytest.mark.parametrize('hook', HOOKS, ids=lambda hook: hook['id'])
+def test_pre_commit_runs_the_same_words_without_a_network(hook):
+    """run_tests.sh reads `entry` lines, splits them at blanks, and adds nothing."""
+    assert hook.items() >= dict(language='system', pass_filenames=False, always_run=True).items()
+    assert not set(hook['entry']) & set('\'"\\*?[$\n') and 'args' not in hook
+
+
 @pytest.mark.parametrize('script', ['tools/run_tests.sh', '.ci/run'])
 def test_first_and_second_run(run, checkout, script):
     status, last_line, calls = run(script, '-k', 'a and b')
-    assert (status, last_line) == (0, 'PASSED: ruff and all tests')
+    assert (status, last_line) == (0, 'PASSED: all checks and all tests')
     assert calls[0] == f'-m venv {checkout}/.venv'
     assert f'-c {checkout}/requirements/constraints.txt' in ''.join(calls)
-    assert calls[-2:] == ['-m ruff check .', '-m pytest -k a and b']
-    assert run(script) == (0, last_line, ['-m ruff check .', '-m pytest'])
+    assert calls[-len(CHECKS) - 1:] == [*CHECKS, '-m pytest -k a and b']
+    assert run(script) == (0, last_line, [*CHECKS, '-m pytest'])
 
 
 @pytest.mark.parametrize(('settings', 'failed'), [
-    (dict(PYTEST='1'), 'pytest'), (dict(RUFF='1'), 'ruff'),
-    (dict(PYTEST='5', RUFF='2'), 'ruff pytest'),
+    (dict(PYTEST='1'), 'pytest'), (dict(FAILING='ruff'), 'ruff'),
+    (dict(PYTEST='5', FAILING='codespell ruff'), 'ruff codespell pytest'),
 ])
 def test_a_failure_is_the_last_line_and_the_exit_status(run, settings, failed):
     for script in ('tools/run_tests.sh', '.ci/run'):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tvtsv2_mm.models import SpaceTimeViT, VideoTextModel
-from tvtsv2_mm.models.layers.products import product
+from tvtsv2_mm.models.layers.cpu.products import product
 from tvtsv2_mm.registry import MODELS
 
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)

@@ -32,7 +32,8 @@ from tvtsv2_mm.models import (
     TranscriptSortingHead,
     VideoTextDataPreprocessor,
 )
-from tvtsv2_mm.models.layers import divided_attention, products, space_time_block
+from tvtsv2_mm.models.layers import divided_attention, space_time_block
+from tvtsv2_mm.models.layers.cpu import products
 from tvtsv2_mm.models.layers.norm_linear import plain_linear
 from tvtsv2_mm.models.losses import global_contrastive_loss
 
@@ -99,7 +100,7 @@ def inference(call: Callable[[], object]) -> Form:
 def sdpa_attention() -> Iterator[None]:
     """scaled_dot_product_attention with concatenated keys, differentiated by autograd."""
     grouped = mock.Mock(apply=divided_attention.plain_attention)
-    with mock.patch.object(divided_attention, '_GroupedAttention', grouped):
+    with mock.patch.object(divided_attention, 'GroupedAttention', grouped):
         yield
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -114,8 +115,9 @@ class ClipSource(Dataset):
         """Return the name and the packed sample, or the failure."""
         video = self.videos[index]
         name = name_of(video, index)
-        results = dict(filename=name, sample_id=name, rng=np.random.default_rng(index))
-        if self.texts is not None:
+        results: dict[str, Any] = dict(
+            filename=name, sample_id=name, rng=np.random.default_rng(index))
+        if self.texts is not None and self.tokenizer is not None:
             texts = self.texts[index]
             tokens, num_cut = self.tokenizer.tokenize(texts)
             results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut)
@@ -126,7 +128,7 @@ class ClipSource(Dataset):
             return name, self._array_pipeline(results)
         try:
             with local_file(os.fspath(video)) as path:
-                return name, self._file_pipeline(results | dict(filename=str(path)))
+                return name, self._file_pipeline(results | dict(filename=path))
         except SampleError as error:
             return name, Failure(video=name, reason=error.reason)
         except OSError as error:

@@ -173,7 +173,7 @@ class TVTSv2Inferencer(BaseInferencer):
                    texts: Sequence[Sequence[str]] | None = None,
                    num_workers: int = 0) -> Iterable[ClipBatch]:
         """Decode and collate."""
-        source = ClipSource(inputs, self.pipeline, texts, texts and self._tokenizer)
+        source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
 
     @torch.inference_mode()
@@ -247,8 +247,8 @@ class TVTSv2Inferencer(BaseInferencer):
         checkpoint = None
         if weights is not None:
             checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
-        if not cfg:
-            cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))
+            if not cfg:
+                cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))
         if cfg.get('model') is None:
             raise ValueError('the config has no model')
         if self.texts_only and cfg.model.get('neck') is None:

@@ -129,7 +129,7 @@ def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[s
         digests = {file.name: file_sha256(file) for file in files_of(local)}
         digest = (next(iter(digests.values())) if len(digests) == 1 else
                   text_sha256(''.join(f'{own}  {name}\n' for name, own in digests.items())))
-    return dict(path=str(path), sha256=digest, keys=dict(load_report) if load_report else None)
+    return dict(path=path, sha256=digest, keys=dict(load_report) if load_report else None)
 
 
 def describe_config(cfg: Config) -> dict[str, Any]:

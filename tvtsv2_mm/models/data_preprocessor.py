@@ -120,7 +120,7 @@ def _cut_texts(data: dict) -> dict:
         return data
     longest = longest_text(torch.cat(list(inputs['tokens'])))
     tokens = [own[..., :longest] for own in inputs['tokens']]
-    return data | {'inputs': inputs | {'tokens': tokens}}
+    return data | {'inputs': {**inputs, 'tokens': tokens}}
 
 
 def _stack_where_equal(tensors: Sequence[Tensor] | Tensor) -> Tensor | list[Tensor]:

@@ -1,6 +1,7 @@
 """What a backbone and a neck share: weights of their own from any checkpoint."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner.checkpoint import _load_checkpoint
@@ -47,7 +48,7 @@ class PretrainedPart(BaseModule):
         self.load_report = {}
         weights = fit_weights(
             given, {f'{self.part}.{key}': value for key, value in self.state_dict().items()},
-            Description(**{self.part: self.built_with}), report=self.load_report,
+            Description(**cast(Any, {self.part: self.built_with})), report=self.load_report,
             metadata=metadata_of(given))
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,10 +61,10 @@ class VideoTextModel(BaseModel):
         self.micro_batch_size = micro_batch_size
         self.interpolate_positions = interpolate_positions
         self.backbone = MODELS.build(backbone)
-        self.neck = neck and MODELS.build(neck)
-        self.contrastive_head = contrastive_head and MODELS.build(contrastive_head)
-        self.sorting_head = sorting_head and MODELS.build(sorting_head)
-        self.cls_head = cls_head and MODELS.build(cls_head)
+        self.neck: Any = neck and MODELS.build(neck)
+        self.contrastive_head: Any = contrastive_head and MODELS.build(contrastive_head)
+        self.sorting_head: Any = sorting_head and MODELS.build(sorting_head)
+        self.cls_head: Any = cls_head and MODELS.build(cls_head)
         widths = {name: part['embed_dim'] for name, part in dict(
             backbone=backbone, neck=neck, sorting_head=sorting_head, cls_head=cls_head).items()
             if part and 'embed_dim' in part}
@@ -79,7 +80,7 @@ class VideoTextModel(BaseModel):
     def forward(self,
                 inputs: Mapping[str, Tensor],
                 data_samples: Sequence[ActionDataSample] | None = None,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[ActionDataSample]:
+                mode: str = 'tensor') -> dict[str, Any] | Sequence[ActionDataSample]:
         """Run the model.
 
         Args:
@@ -92,15 +93,13 @@ class VideoTextModel(BaseModel):
         """
         if any('num_cut_texts' in sample for sample in data_samples or ()):  # by TokenizeText
             check_reads_clip(self.neck)
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
+        if mode in ('loss', 'predict'):
+            return getattr(self, mode)(inputs, data_samples)
         if mode == 'tensor':
             return self._forward(inputs)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not {mode!r}")
 
-    def encode_video(self, inputs: Mapping[str, Tensor],
+    def encode_video(self, inputs: Mapping[str, Any],
                      class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Embeddings (B, E) and tokens (B, N, E) of the clips, not l2-normalised.
 
@@ -145,8 +144,8 @@ class VideoTextModel(BaseModel):
         else:
             video_embeds, text_embeds, means = encode_in_micro_batches(
                 self._encode, inputs, self.micro_batch_size)
-        losses = {}
-        if self.contrastive_head is not None:
+        losses: dict[str, Tensor] = {}
+        if text_embeds is not None:  # there is a contrastive head
             losses.update(self.contrastive_head.loss(video_embeds, text_embeds), **means)
             if self.sorting_head is not None and text_embeds.shape[1] == 1:
                 losses['loss_contrastive'] = losses['loss_contrastive'] + self.sorting_head.idle()
@@ -230,7 +229,7 @@ class VideoTextModel(BaseModel):
                     data_samples, order_logits.unflatten(0, view_tokens.shape[:2]), strict=True):
                 sample.order_logits = logits.mean(dim=0)
 
-    def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         """Raw outputs: video_embeds (B, E), video_tokens (B, N, E), text_embeds (B, K, E), ..."""
         if 'video' not in inputs:
             return dict(text_embeds=self.encode_text(inputs['tokens']))
@@ -252,10 +251,10 @@ class VideoTextModel(BaseModel):
         self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        self.load_report = {}
+        report = self.load_report = {}
         converted = fit_weights(
             given, self.state_dict(), describe(self), metadata=local_metadata,
-            interpolate_positions=self.interpolate_positions, report=self.load_report,
+            interpolate_positions=self.interpolate_positions, report=report,
             temperature=getattr(self.contrastive_head, 'temperature', None))
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

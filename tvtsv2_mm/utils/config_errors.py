@@ -2,11 +2,11 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from dis import opname
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from mmengine.config import Config
@@ -40,7 +40,7 @@ class ConfigError(ValueError):
 
 
 @contextmanager
-def config_errors() -> Iterator[None]:
+def config_errors() -> Generator[None]:
     """Turn what goes wrong while parts of a config are built into a :class:`ConfigError`.
 
     So do the errors that this package raises on purpose, whenever it does. Those that name a file
@@ -59,7 +59,7 @@ def config_errors() -> Iterator[None]:
 
 def explain(error: Exception) -> str | None:
     """Say in one line which key of a config made an error; None of errors outside of building."""
-    frames = list(_frames(error))
+    frames = [traceback.tb_frame for traceback in _tracebacks(error)]
     built = [frame.f_locals for frame in frames if frame.f_code is build_from_cfg.__code__]
     loaders = [frame for frame in frames if frame.f_code.co_name == 'build_dataloader']
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
@@ -178,21 +178,18 @@ def _registries() -> list[Registry]:
     return [value for value in vars(registries).values() if isinstance(value, Registry)]
 
 
-def _frames(error: BaseException) -> Iterator[FrameType]:
+def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
     traceback = error.__traceback__
     while traceback is not None:
-        yield traceback.tb_frame
+        yield traceback
         traceback = traceback.tb_next
 
 
 def _on_purpose(error: BaseException) -> bool:
     """Whether a statement ``raise`` of this package made an error."""
-    traceback = error.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    code = traceback.tb_frame.f_code.co_code
-    return (traceback.tb_frame.f_globals.get('__name__', '').startswith('tvtsv2_mm.')
-            and opname[code[traceback.tb_lasti]] == 'RAISE_VARARGS')
+    *_, last = _tracebacks(error)
+    return (last.tb_frame.f_globals.get('__name__', '').startswith('tvtsv2_mm.')
+            and opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == 'RAISE_VARARGS')
 
 
 def _told_by_worker(text: str) -> str | None:

@@ -1,6 +1,6 @@
 """What is wrong with a file of the user; one error for whatever damaged bytes make of a parser."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -9,7 +9,7 @@ class UserFileError(ValueError):
 
 
 @contextmanager
-def one_error(message: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
+def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[None]:
     """Turn all that reading a file raises into one error.
 
     To be put around the reading of a file's content alone: a fault of the program would be told as

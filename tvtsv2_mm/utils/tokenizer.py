@@ -71,7 +71,7 @@ def build_clip_tokenizer() -> CLIPTokenizer:
     path = find_vocab_file()
     with gzip.open(path, 'rt', encoding='utf-8') as file:
         lines = file.read().split('\n')
-    merges = [tuple(line.split()) for line in lines[1:1 + _NUM_MERGES]]
+    merges: Any = [tuple(line.split()) for line in lines[1:1 + _NUM_MERGES]]
     characters = _bytes_to_characters()
     names = [*characters, *(c + '</w>' for c in characters), *map(''.join, merges), *_SPECIAL]
     tokenizer = CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges)

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from tvtsv2_mm.models.layers import DividedAttention, SpaceTimeBlock, TokenRows
-from tvtsv2_mm.models.layers.divided_attention import _GroupedAttention, plain_attention
+from tvtsv2_mm.models.layers.divided_attention import GroupedAttention, plain_attention
 
 SHAPES = [(1, 4), (3, 4), (4, 1)]
 
@@ -37,7 +37,7 @@ def attend(qkv: Tensor, query: int, seen: list[int]) -> Tensor:
     return torch.einsum('hn,nhd->hd', scores.softmax(dim=-1), qkv[seen, 2])
 
 
-@pytest.mark.parametrize('attention', [plain_attention, _GroupedAttention.apply])
+@pytest.mark.parametrize('attention', [plain_attention, GroupedAttention.apply])
 @pytest.mark.parametrize('over', ['time', 'space'])
 @pytest.mark.parametrize(('frames', 'patches'), SHAPES)
 def test_equals_definition(attention, over, frames, patches):
@@ -58,7 +58,7 @@ def test_half_precision_is_near(over):
     exact = make_qkv(layout)
     qkv = exact.detach().bfloat16().requires_grad_()
     expected, out = (f(x, layout, over) for f, x in (
-        (plain_attention, exact), (_GroupedAttention.apply, qkv)))
+        (plain_attention, exact), (GroupedAttention.apply, qkv)))
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out.double(), expected, atol=0.03, rtol=0.03)
     weights = torch.randn_like(expected)

@@ -37,11 +37,11 @@ def fit_to_model(cfg: Config) -> None:
     }
     places = [cfg.get(loader) for loader in _LOADERS]
     for _, part in walk([*places, model, cfg.get('custom_hooks')]):
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             continue
         _fill(part, sizes.get(_kind(part), {}))
         _fill(part, {key: cfg.get(key) for key, beside in _OF_DATASETS.items() if beside in part})
-        pipeline = [step for step in part.get('pipeline') or () if isinstance(step, Mapping)]
+        pipeline = [step for step in part.get('pipeline') or () if isinstance(step, dict)]
         for crop in (step for step in pipeline if _kind(step) == 'CropClip'):
             crop_size = crop.get('size', size)
             for step in pipeline:

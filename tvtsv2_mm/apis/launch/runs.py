@@ -3,7 +3,7 @@
 import argparse
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -134,7 +134,7 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         _distribute_on_cpu(cfg)
 
 
-class _OurRunner:
+class _OurRunner:  # mixed into a runner
     """Builds with its words for the log file alone, and resumes or gives one error."""
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
@@ -145,11 +145,12 @@ class _OurRunner:
         """
         with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
                        'alone)', CheckpointError):
-            super().resume(filename, *args, **kwargs)
+            super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
 
     def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with the level DEBUG the console gets everything."""
-        logger = super().build_logger(log_level, *args, **kwargs)
+        logger = super().build_logger(  # pyrefly: ignore[missing-attribute]
+            log_level, *args, **kwargs)
         if log_level not in ('DEBUG', logging.DEBUG):
             for handler in _consoles(logger):
                 handler.setLevel(max(handler.level, logging.WARNING))
@@ -168,7 +169,8 @@ def build_runner(cfg: Config) -> Runner:
     if kind is None:
         raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
                           f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
-    runner = type(kind.__name__, (_OurRunner, kind), {}).from_cfg(cfg)
+    cls: Any = type(kind.__name__, (_OurRunner, kind), {})
+    runner = cls.from_cfg(cfg)
     if get_rank() == 0:
         for handler in _consoles(runner.logger):
             handler.setLevel(level)
@@ -180,7 +182,7 @@ def _consoles(logger: MMLogger) -> list[logging.Handler]:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def plain_errors() -> Generator[None]:
     """End the program with the message alone where a user's file or config does not fit.
 
     What goes wrong in the program itself keeps its traceback; that of an error in the config goes

@@ -66,7 +66,7 @@ class CutTextHook(Hook):
     def _others(runner: Runner, mode: str) -> dict[str, list[tuple[int, int]]]:
         """Texts that are not of the samples."""
         model = bare_model(runner)
-        head = getattr(model, 'cls_head', None)
+        head: Any = getattr(model, 'cls_head', None)
         loop = runner.test_loop if mode == 'test' else runner.val_loop
         return {
             'prompts': [(len(head.classes) * len(head.prompts), head.num_cut_prompts)]

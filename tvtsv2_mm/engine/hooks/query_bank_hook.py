@@ -1,6 +1,7 @@
 """Encodes the query bank of QB-Norm before a test."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class QueryBankHook(Hook):
         texts = [text for record in records for text in record['captions']]
         return texts[:self.max_texts]
 
-    def _encode_texts(self, model: torch.nn.Module, texts: list[str]) -> tuple[np.ndarray, int]:
+    def _encode_texts(self, model: Any, texts: list[str]) -> tuple[np.ndarray, int]:
         check_reads_clip(getattr(model, 'neck', None))
         tokens, num_cut = ClipTokenizer(context_length=self.context_length).tokenize(texts)
         device = next(model.parameters()).device
@@ -82,7 +83,7 @@ class QueryBankHook(Hook):
                   for part in tokens.split(self.batch_size)]
         return F.normalize(torch.cat(embeds), dim=-1).numpy(), num_cut
 
-    def _encode_videos(self, runner: Runner, model: torch.nn.Module) -> np.ndarray | None:
+    def _encode_videos(self, runner: Runner, model: Any) -> np.ndarray | None:
         if self.video_dataloader is None:
             return None
         embeds: dict[str, np.ndarray] = {}

@@ -1,6 +1,6 @@
 """Mixed precision in bfloat16, on a CPU too."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -21,7 +21,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     """
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
+    def optim_context(self, model: nn.Module) -> Generator[None]:
         """Add autocast to the context of gradient accumulation."""
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield

@@ -1,5 +1,7 @@
 """Parameter groups as the recipe wants them: two learning rates, no decay on biases and norms."""
 
+from typing import Any
+
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
@@ -34,11 +36,11 @@ class TrainableParamsConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Group the parameters of a model (bare or wrapped) and build the optimiser wrapper."""
-        model = getattr(model, 'module', model)
-        undecayed = _norm_parameters(model)
+        bare: Any = getattr(model, 'module', model)
+        undecayed = _norm_parameters(bare)
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         unused = set(self.lr_mult)
-        for name, parameter in model.named_parameters():
+        for name, parameter in bare.named_parameters():
             keys = sorted((key for key in self.lr_mult if key in name), key=len)
             unused.difference_update(keys)
             if not parameter.requires_grad:

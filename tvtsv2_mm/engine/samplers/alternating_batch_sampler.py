@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from mmengine.dataset import ConcatDataset
+from mmengine.dataset import ConcatDataset, DefaultSampler
 from mmengine.logging import print_log
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.registry import DATA_SAMPLERS
@@ -27,7 +27,7 @@ def turn_order(ratios: Sequence[int]) -> list[int]:
     return [source for _, source in sorted(places)]
 
 
-def check_sampler(sampler: Sampler, name: str) -> None:
+def check_sampler(sampler: Any, name: str) -> None:
     """Check that a batch sampler gets all that it needs from the sampler that it is given.
 
     Raises:
@@ -115,7 +115,7 @@ class AlternatingBatchSampler(Sampler):
             clips_per_video does not divide the batch size.
     """
 
-    def __init__(self, *, sampler: Sampler, batch_size: int,
+    def __init__(self, *, sampler: DefaultSampler, batch_size: int,
                  ratios: Sequence[int] | None = (1, 1), shrink: bool = False) -> None:
         check_sampler(sampler, type(self).__name__)
         if not isinstance(sampler.dataset, ConcatDataset):
@@ -178,14 +178,14 @@ class AlternatingBatchSampler(Sampler):
         return orders
 
 
-def _clips_per_video(dataset: Dataset) -> int:
+def _clips_per_video(dataset: Any) -> int:
     """Clips that one index gives, also through mmengine's wrappers (RepeatDataset and so on)."""
     while not hasattr(dataset, 'clips_per_video') and hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     return getattr(dataset, 'clips_per_video', 1)
 
 
-def _smaller_batch(dataset: Dataset, clips: int, batch_size: int, world_size: int) -> int:
+def _smaller_batch(dataset: Any, clips: int, batch_size: int, world_size: int) -> int:
     """Clips in a batch of a data set with ``clips`` of each video, which may have less than one.
 
     Raises:

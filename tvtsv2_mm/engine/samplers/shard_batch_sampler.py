@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.dataset import ConcatDataset
+from mmengine.dataset import ConcatDataset, DefaultSampler
 from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
@@ -65,7 +65,7 @@ class ShardBatchSampler(Sampler):
         ValueError: If the numbers do not fit the data sets.
     """
 
-    def __init__(self, *, sampler: Sampler, batch_size: int, ratios: Sequence[int] = (1,),
+    def __init__(self, *, sampler: DefaultSampler, batch_size: int, ratios: Sequence[int] = (1,),
                  num_streams: int = 24, shuffle_buffer: int = 1000,
                  drop_last: bool = False) -> None:
         check_sampler(sampler, type(self).__name__)

@@ -17,6 +17,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.utils import get_git_hash
 from torch import Tensor, nn
 from torch.distributed._composable import checkpoint as recompute
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -241,8 +242,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         own, metadata = self.model_state_dict(), read_metadata(folder)
         saved = {name.removeprefix('state_dict.'): entry.size
                  for name, entry in metadata.state_dict_metadata.items()
-                 if name.startswith('state_dict.')}
-        checkpoint = read_run_state(folder) | dict(state_dict=own)
+                 if name.startswith('state_dict.') and isinstance(entry, TensorStorageMetadata)}
+        checkpoint: dict[str, Any] = read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
@@ -330,7 +331,7 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
     metadata = read_metadata(folder)
     tensors: dict[str, dict] = {}
     for place, entry in metadata.state_dict_metadata.items():
-        if not place.startswith('optimizer.'):
+        if not (place.startswith('optimizer.') and isinstance(entry, TensorStorageMetadata)):
             continue
         name, key = place.removeprefix('optimizer.').rsplit('.', 1)
         if name not in parameters:

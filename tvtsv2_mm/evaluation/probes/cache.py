@@ -3,7 +3,7 @@
 import json
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from os.path import normpath, realpath
@@ -19,7 +19,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.annotations import load_labels
@@ -154,12 +153,12 @@ def _check_finite(embeds: np.ndarray, tokens: np.ndarray, names: Sequence[str]) 
                              'hold NaN?')
 
 
-def _listed(loaders: Mapping[str, DataLoader], key: str) -> dict[str, list[str]]:
+def _listed(loaders: Mapping[str, Any], key: str) -> dict[str, list[str]]:
     return {name: [loader.dataset.get_data_info(index)[key]
                    for index in range(len(loader.dataset))] for name, loader in loaders.items()}
 
 
-def check_apart(names: Mapping[str, Sequence[str]], splits: Mapping[str, Mapping]) -> None:
+def check_apart(names: Mapping[str, Iterable[str]], splits: Mapping[str, Mapping]) -> None:
     """See that no split holds videos of another.
 
     Args:
@@ -191,13 +190,13 @@ def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
     if views['clips'] * views['crops'] != 1:
         raise ValueError('features are extracted of one view: leave num_clips at 1 and one crop')
     train = dict(cfg.train_dataloader.dataset, pipeline=pipeline, test_mode=True)
-    found = dict(train=train)
+    found: dict[str, dict] = dict(train=train)
     if val_split is not None:
         found['val'] = dict(train, ann_file=val_split)
     return found | dict(test=dict(cfg.test_dataloader.dataset))
 
 
-def _fields(cfg: Config, checkpoint: str, model: torch.nn.Module) -> dict[str, Any]:
+def _fields(cfg: Config, checkpoint: str, model: Any) -> dict[str, Any]:
     return dict(
         protocol='linear-probe', benchmark=cfg.get('benchmark'),
         views=describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,

@@ -25,7 +25,7 @@ SHARE_OF_VAL = 0.2
 FEW = 10
 
 # Scores (n, number of classes of the fit) and the classes they belong to.
-Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Predict = Callable[[np.ndarray], tuple[Any, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)

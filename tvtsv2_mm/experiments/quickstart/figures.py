@@ -3,7 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.config import Config
@@ -40,7 +40,8 @@ def draw_figures(folder: Path, *, logs: dict[str, Path], configs: dict[str, Conf
     clip, sample = next(predict(configs['sorting'], folder, checkpoint))
 
     figure = plt.figure(figsize=(15, 9), layout='constrained')
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1))
+    subfigures: Any = figure.subfigures(2, 1, height_ratios=(1, 1))
+    upper, lower = subfigures
     axes = upper.subplots(1, 3)
     draw_losses(axes[0], logs)
     draw_sorting_curve(axes[1], logs['tvtsv2'])
@@ -95,7 +96,8 @@ def draw_similarities(axis: 'Axes', samples: list) -> None:
 def draw_order(figure: 'Figure', frames: np.ndarray, texts: list[str],
                probabilities: np.ndarray) -> None:
     """Frames (T, H, W, 3) of a clip, and where in it each of K transcripts is placed (K, K)."""
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.6))
+    subfigures: Any = figure.subfigures(2, 1, height_ratios=(1, 1.6))
+    top, bottom = subfigures
     for axis, frame in zip(top.subplots(1, len(frames)), frames, strict=True):
         axis.imshow(frame)
         axis.set_axis_off()

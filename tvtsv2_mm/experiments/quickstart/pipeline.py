@@ -1,7 +1,7 @@
 """The paper's story in small, stage by stage, for one seed."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class _Run:
 
     def train_models(self) -> dict[str, dict[str, Any]]:
         """Render the data, train the tiny CLIP and TVTSv2 from it, and save an untrained model."""
-        options = NarratedShapesOptions(**(asdict(self.scale.data) | {'seed': self.seed}))
+        options = replace(self.scale.data, seed=self.seed)
         self.data = self._stage('data', {'options': asdict(options)}, lambda folder: {
             'videos': build_narrated_shapes(folder / 'shapes', options,
                                             workers=os.cpu_count() or 1)})

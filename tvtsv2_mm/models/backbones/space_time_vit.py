@@ -145,7 +145,7 @@ class SpaceTimeViT(PretrainedPart):
         patches, class_tokens = layout.split(x)
         return self.ln_post(class_tokens) @ self.proj, patches.flatten(1, 2) @ self.proj
 
-    def _run(self, block: SpaceTimeBlock, *args: Any) -> Tensor:
+    def _run(self, block: nn.Module, *args: Any) -> Tensor:
         if self.checkpointing and self.training:
             return checkpoint(block, *args, use_reentrant=False)
         return block(*args)

@@ -1,6 +1,7 @@
 """Transcript sorting, TVTS' pretext task (TVTSv2 section 3): which transcript came when."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,7 @@ class JointBlock(nn.Module):
         self.attn = JointAttention(width=width, heads=heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Sequential(
-            OrderedDict(
+            OrderedDict[str, nn.Module](
                 fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width)))
 
     def forward(self, x: Tensor, outputs: int) -> Tensor:
@@ -57,6 +58,8 @@ class TranscriptSortingHead(BaseModule):
         depth: number of blocks.
         loss_weight: weight of the loss (2 in the release).
     """
+
+    __call__: Callable[..., Tensor]  # nn.Module's, with the type of forward
 
     def __init__(self,
                  *,

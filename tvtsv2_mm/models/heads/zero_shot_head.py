@@ -70,7 +70,7 @@ class ZeroShotHead(BaseModule):
             votes = torch.tensor(kept, dtype=torch.int32, device=device)
             dist.all_reduce(votes, dist.ReduceOp.MIN)
             kept = bool(votes)
-        if not kept:
+        if not kept or self._kept is None:
             self._kept = setting, weights, self._encode(texts, encode_text, device)
         return self._kept[2]
 

@@ -19,7 +19,7 @@ def attend(queries: Tensor, tokens: Tensor, qkv: nn.Module, heads: int) -> Tenso
         (B, Q, D), before the output projection.
     """
     width = tokens.shape[-1]
-    if is_plain(qkv, nn.Linear):
+    if isinstance(qkv, nn.Linear) and is_plain(qkv, nn.Linear):
         weights, biases = (x.split([width, 2 * width]) for x in (qkv.weight, qkv.bias))
         query, key_value = (F.linear(x, weight, bias) for x, weight, bias in zip(
             (queries, tokens), weights, biases, strict=True))

@@ -7,14 +7,14 @@ cheap; QuickGELU in plain operations would keep three tensors of the hidden widt
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
-from .products import product
+from .cpu.products import product
 
 
 class Activation(NamedTuple):
@@ -106,13 +106,13 @@ def _in_compute_dtype(x: Tensor, linear: nn.Linear) -> tuple[Tensor, Tensor]:
 class _Linear(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return product(x, weight.t(), bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple:
         x, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
         return (product(grad, weight) if needs[0] else None,
@@ -123,7 +123,7 @@ class _Linear(torch.autograd.Function):
 class _NormLinear(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float,
+    def forward(ctx: Any, x: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float,
                 weight: Tensor, bias: Tensor) -> Tensor:
         normed, mean, rstd = torch.native_layer_norm(
             x, x.shape[-1:], norm_weight, norm_bias, eps)
@@ -133,7 +133,7 @@ class _NormLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple:
         x, mean, rstd, norm_weight, norm_bias, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
         grads: list[Tensor | None] = [None] * 6
@@ -154,7 +154,7 @@ class _NormLinear(torch.autograd.Function):
 class _ActivationLinear(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: FunctionCtx, hidden: Tensor, activation: Activation, weight: Tensor,
+    def forward(ctx: Any, hidden: Tensor, activation: Activation, weight: Tensor,
                 bias: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight)
         ctx.activation = activation
@@ -163,7 +163,7 @@ class _ActivationLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple:
         hidden, weight = ctx.saved_tensors
         activation, needs = ctx.activation, ctx.needs_input_grad
         grads: list[Tensor | None] = [None] * 4

@@ -1,6 +1,7 @@
 """One block of the video encoder: CLIP's block with time attention beside its space attention."""
 
 from collections import OrderedDict
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ class SpaceTimeBlock(nn.Module):
         self.ln_1 = nn.LayerNorm(width, norm_eps)
         self.attn = DividedAttention(width=width, heads=heads, over='space')
         self.ln_2 = nn.LayerNorm(width, norm_eps)
-        self.mlp = nn.ModuleDict(
+        self.mlp: Any = nn.ModuleDict(
             OrderedDict(c_fc=nn.Linear(width, mlp_width), c_proj=nn.Linear(mlp_width, width)))
         if time_attention:
             self.ln_3 = nn.LayerNorm(width, norm_eps)

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+# Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
+_GROUPED = dict(space=(0, 1, 2), time=(0, 2, 1))
+
 
 class TokenRows(NamedTuple):
     """Which row of a (R, D) matrix is which token.
@@ -22,3 +25,9 @@ class TokenRows(NamedTuple):
         patches, class_tokens = rows.split(
             [self.clips * self.frames * self.patches, self.clips])
         return patches.view(self.clips, self.frames, self.patches, *rows.shape[1:]), class_tokens
+
+
+def members(patches_BTPnHd: Tensor, over: str) -> Tensor:
+    """The view (n, B, G, H, M, d); over space G = T and M = P, over time G = P and M = T."""
+    clip, group, member = _GROUPED[over]
+    return patches_BTPnHd.permute(3, clip, group, 4, member, 5)

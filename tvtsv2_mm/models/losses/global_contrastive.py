@@ -1,9 +1,11 @@
 """Symmetric contrastive loss over the global batch, exact on any number of ranks."""
 
+from typing import Any
+
 import torch
 from mmengine.dist import all_gather, all_reduce, get_world_size
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 
 def global_contrastive_loss(video: Tensor,
@@ -48,7 +50,7 @@ def global_contrastive_loss(video: Tensor,
 class _GlobalContrastive(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: FunctionCtx, video: Tensor, text: Tensor, temperature: float, gradient: str,
+    def forward(ctx: Any, video: Tensor, text: Tensor, temperature: float, gradient: str,
                 chunk_size: int) -> Tensor:
         all_video, all_text = _gather(video), _gather(text)
         video_lse = _log_sum_exp(video / temperature, all_text, chunk_size)
@@ -68,7 +70,7 @@ class _GlobalContrastive(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (video, text, all_video, all_text, video_lse, text_lse, all_video_lse,
          all_text_lse) = ctx.saved_tensors
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tvtsv2_mm.models.layers import products
-from tvtsv2_mm.models.layers.products import product
+from tvtsv2_mm.models.layers.cpu import products
+from tvtsv2_mm.models.layers.cpu.products import product
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason='torch was built without oneDNN')

@@ -1,0 +1,186 @@
+"""What documents and the model index repeat of the configs, made from them: see blocks.py."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from tvtsv2_mm.evaluation.paper_figures import MODELS as PAPER_MODELS
+from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
+from tvtsv2_mm.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs/tvtsv2'
+SIZES = {'vit-b32': 'B/32', 'vit-b16': 'B/16', 'vit-l': 'L/14', 'vit-h': 'H/14', 'tiny': 'tiny'}
+WEIGHTS = {
+    'clip-vit-base-patch32': 'OpenAI CLIP ViT-B/32',
+    'clip-vit-base-patch16': 'OpenAI CLIP ViT-B/16',
+    'clip-vit-large-patch14': 'OpenAI CLIP ViT-L/14',
+    'CLIP-ViT-H-14-laion2B-s32B-b79K': 'OpenCLIP ViT-H-14 laion2b_s32b_b79k',
+}
+# Protocol of the paper's figures: task and prefix of its metrics in the model index.
+TASKS = {
+    'zero-shot': ('Zero-shot Action Recognition', ''),
+    'linear-probe': ('Zero-shot Action Recognition', 'Linear Probe '),
+    'multiple-choice': ('Zero-shot Multiple Choice', ''),
+    'retrieval': ('Text-to-Video Retrieval', ''),
+}
+METRICS = {'acc/top1': 'Top 1 Accuracy', 'multiple_choice/top1': 'Top 1 Accuracy',
+           't2v/R1': 'Recall@1', 't2v/R5': 'Recall@5', 't2v/R10': 'Recall@10'}
+
+
+@cache
+def read(name: str) -> Config:
+    """A config of configs/tvtsv2 by its stem."""
+    return Config.fromfile(CONFIGS / f'{name}.py')
+
+
+def names(pattern: str) -> list[str]:
+    """Stems of configs, in the order of SIZES, the baseline first."""
+    found = [path.stem for path in CONFIGS.glob(f'{pattern}.py')]
+    order = ['clip-b16', *SIZES]
+    return sorted(found, key=lambda stem: (order.index(stem.split('_')[0]), stem))
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """Markdown."""
+    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |'
+                     for row in [head, ['---'] * len(head), *rows])
+
+
+def steps(node: Any, kind: str) -> Iterator[dict]:
+    """Every transform of a type in a config, wherever it stands."""
+    if isinstance(node, dict) and node.get('type') == kind:
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(
+            node, list | tuple) else ():
+        yield from steps(value, kind)
+
+
+def start_of(config: Config) -> str:
+    """What ``load_from`` is called where it is published."""
+    return WEIGHTS[Path(config.load_from).parent.name] if config.get('load_from') else ''
+
+
+def pretraining() -> str:
+    """The training configs."""
+    rows = []
+    for name in names('*_pretrain*'):
+        config, size = read(name), SIZES[name.split('_')[0]]
+        masks = {step.get('ratio', config.get('mask_ratio'))
+                 for step in steps(config.train_dataloader, 'RandomTubeMask')}
+        notes = [note for note, holds in {
+            'not in the paper': name.startswith('vit') and f'TVTSv2 {size}' not in
+            PAPER_MODELS.values(),
+            'sharded over the GPUs': config.get('strategy'),
+            'videos in shards': 'shards' in name,
+            'a folder of narrated videos': 'own-data' in name}.items() if holds]
+        rows.append([f'`{name}.py`', ', '.join([size, *notes]),
+                     ', '.join(f'{ratio:g}' for ratio in masks if ratio) or 'none',
+                     config.train_dataloader.batch_size,
+                     config.train_cfg.max_epochs, start_of(config) or 'random weights'])
+    return table(['config', 'model', 'mask', 'clips a GPU', 'epochs', 'starts from'], rows)
+
+
+def protocols() -> str:
+    """The evaluation configs, a row for each benchmark."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for protocol in TASKS:
+        for name in names(f'*_{protocol}_*'):
+            if not name.endswith('own-data'):
+                size, _, benchmark = name.split('_')
+                found.setdefault((protocol, benchmark), []).append(size)
+    rows = []
+    for (protocol, benchmark), sizes in found.items():
+        config = read(f'{sizes[0]}_{protocol}_{benchmark}')
+        data, root = config.test_dataloader.dataset, config.data_root
+        training = (config.get('train_dataloader') or {}).get('dataset', {})
+        files = [training.get('ann_file'), data.ann_file,
+                 (config.model.get('cls_head') or {}).get('classes'),
+                 config.test_evaluator.get('query_bank'), f'{data.data_prefix.video}/']
+        rows.append([
+            protocol, config.benchmark, f'`{{{",".join(sizes)}}}_{protocol}_{benchmark}.py`',
+            f'`{root}/`: ' + ', '.join(
+                f'`{file.removeprefix(f"{root}/")}`' for file in files if file)])
+    return table(['protocol', 'benchmark', 'configs', 'reads'], rows)
+
+
+def pixels() -> str:
+    """What the models' frames are made of, from one config of each."""
+    rows = []
+    for title, kind, keys in (
+            ('frames', 'SampleClipFrames', ('num_frames', 'mode')),
+            ('scaling of full-size frames', 'OpenVideo', ('interpolation', 'short_side')),
+            ('crop', 'CropClip', ('mode', 'size')),
+            ('a video of fewer frames', 'DecodeClip', ('short_clip', )),
+            ('mean and deviation of pixels', 'VideoTextDataPreprocessor', ('mean', 'std'))):
+        row = [f'{title} (`{kind}`)']
+        for name in ('vit-b16_zero-shot_hmdb51', 'clip-b16_zero-shot_hmdb51'):
+            config = read(name)
+            step = next(steps([config.test_dataloader, config.model], kind))
+            row.append(', '.join(f'{key} {step.get(key, "repeat_last")}' for key in keys))
+        rows.append(row)
+    return table(['', 'TVTSv2', 'CLIP baseline'], rows)
+
+
+def paper() -> str:
+    """The paper's figures: raw, and with the dual softmax in brackets."""
+    def cell(protocol: str, benchmark: str, model: str) -> str:
+        groups = PAPER_FIGURES[protocol, benchmark].get(model, {})
+        shown = ['/'.join(f'{value:g}' if name.endswith('MdR') else f'{value:.1f}'
+                          for name, value in figures.items()) for figures in groups.values()]
+        return ' '.join([*shown[:1], *(f'({text})' for text in shown[1:])]) or '-'
+
+    rows = []
+    for key, figures in PAPER_FIGURES.items():
+        metrics = '/'.join(name.rpartition('/')[2] for name in next(iter(figures.values()))['raw'])
+        rows.append([f'{" ".join(key)}, {metrics}',
+                     *(cell(*key, model) for model in PAPER_MODELS.values())])
+    return table(['', *PAPER_MODELS.values()], rows)
+
+
+def results_of(model: str) -> list[dict]:
+    """The paper's figures of a model, as the model index has them."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for (protocol, benchmark), models in PAPER_FIGURES.items():
+        task, prefix = TASKS[protocol]
+        for group, figures in models.get(model, {}).items():
+            found.setdefault((task, benchmark), {}).update({
+                f'Paper {prefix}{METRICS[name]}{"" if group == "raw" else " DSL"}': value
+                for name, value in figures.items() if name in METRICS})
+    return [dict(Task=task, Dataset=dataset, Metrics=metrics)
+            for (task, dataset), metrics in found.items()]
+
+
+def models() -> str:
+    """``Models`` of the model index."""
+    listed = []
+    for name in names('*_pretrain'):
+        config, size = read(name), SIZES[name.split('_')[0]]
+        with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            encoder = MODELS.build(config.model.backbone)
+        side = config.model.backbone.image_size
+        entry = {
+            'Name': f'tvtsv2_{name}', 'Config': f'configs/tvtsv2/{name}.py',
+            'In Collection': 'TVTSv2',
+            'Metadata': {
+                'Parameters': sum(each.numel() for each in encoder.parameters()),
+                'Epochs': config.train_cfg.max_epochs,
+                'Batch Size': config.train_dataloader.batch_size,
+                'Pretrained': start_of(config), 'Resolution': f'{side}x{side}',
+                'Training Data': size == 'tiny' and 'narrated shapes, made on the spot'},
+            'Results': results_of(f'TVTSv2 {size}')}
+        entry['Metadata'] = {key: value for key, value in entry['Metadata'].items() if value}
+        listed.append({key: value for key, value in entry.items() if value})
+    return yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
+
+
+def block(name: str) -> str:
+    """'pretraining', 'protocols', 'pixels' or 'paper' as Markdown, 'models' as YAML."""
+    return {made.__name__: made for made in (pretraining, protocols, pixels, paper, models)
+            }[name]()

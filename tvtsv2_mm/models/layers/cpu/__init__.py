@@ -1,0 +1,1 @@
+"""What is quicker on CPUs alone; everything works without it."""
