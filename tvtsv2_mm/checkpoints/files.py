@@ -34,7 +34,7 @@ WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_disk(filename: str, map_location: Any = None, weights: str | None = None) -> Any:
+def load_from_disk(filename: str | Path, map_location: Any = None) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
 
     Returns:
@@ -48,7 +48,7 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
         CheckpointError: it is damaged, needs more than ``weights_only=True`` allows, or its weights
             are not finite.
     """
-    content, report = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
+    content, report = _read(filename, map_location or 'cpu', mmap=False)
     if not (isinstance(content, Mapping)
             and isinstance(content.get('state_dict', content), Mapping)):
         raise CheckpointError(f'{filename} holds no state dict (names and tensors). It has '
@@ -125,7 +125,7 @@ def files_of(path: Path) -> list[Path]:
     return [file, *(file.parent / shard for shard in sorted(set(_read_index(file).values())))]
 
 
-def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None,
+def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None = None,
           stand_ins: tuple[str, ...] = ()) -> tuple[Any, dict | None]:
     """From a place to what is there, the weights as ``state_dict``, and the report on them."""
     path = Path(place).expanduser()
