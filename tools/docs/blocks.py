@@ -20,9 +20,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START = r'^ *(?:<!--|#) made by (?P<tool>tools/\S+\.py):(?P<words>[^\n]*?)(?: -->)?\n'
-BLOCK = re.compile(rf'(?P<start>{START})(?P<text>.*?)(?P<end>^ *(?:<!--|#) made(?: -->)?$)',
-                   re.DOTALL | re.MULTILINE)
+START = re.compile(r'^(?:<!--| *#) made by (\S+\.py):([^\n]*?)(?: -->)?\n', re.MULTILINE)
+BLOCK = re.compile(rf'({START.pattern})(.*?)(^(?:<!--| *#) made(?: -->)?$)', re.M | re.DOTALL)
 
 
 @cache
@@ -32,15 +31,12 @@ def run_tool(tool: str) -> dict:
     return runpy.run_path(str(ROOT / tool))
 
 
-def renewed(text: str) -> str:
-    """A document with its blocks as their tools make them now."""
-    def make(found: re.Match) -> str:
-        if re.search(START, found['text'], re.MULTILINE):
-            raise ValueError(f'no end of the block of {found["tool"]}:{found["words"]}')
-        made = run_tool(found['tool'])['block'](*found['words'].split())
-        return f'{found["start"]}{made.strip()}\n{found["end"]}'
-
-    return BLOCK.sub(make, text)
+def make(found: re.Match) -> str:
+    """A block as its tool makes it now."""
+    start, tool, words, old, end = found.groups()
+    if START.search(old):
+        raise ValueError(f'no end of the block {start}')
+    return f'{start}{run_tool(tool)["block"](*words.split()).strip()}\n{end}'
 
 
 def main() -> None:
@@ -50,12 +46,15 @@ def main() -> None:
     parser.add_argument('--check', action='store_true', help='change nothing, fail if stale')
     parser.add_argument('documents', nargs='*', type=Path, help='(all .md and .yml files)')
     args = parser.parse_args()
-    folders = [ROOT.glob('*'), *((ROOT / name).rglob('*') for name in ('configs', 'docs', 'tools'))]
-    everywhere = (path for paths in folders for path in paths if path.suffix in ('.md', '.yml'))
+    everywhere = (path for pattern in ('*', 'configs/**/*', 'docs/**/*', 'tools/**/*')
+                  for path in ROOT.glob(pattern) if path.suffix in ('.md', '.yml'))
     stale = []
     for path in args.documents or sorted(everywhere):
         text = path.read_text('utf-8')
-        if (new := renewed(text)) != text:
+        new, count = BLOCK.subn(make, text)
+        if count < len(START.findall(text)):
+            raise ValueError(f'no end of the last block of {path}')
+        if new != text:
             stale.append(str(path))
             if not args.check:
                 path.write_text(new, 'utf-8')

@@ -7,7 +7,7 @@ layout, wherever it is.
 
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .description import RECORD
+from .description import RECORD, with_metadata
 from .errors import CheckpointError
 from .layouts import LAYOUTS
 
@@ -72,19 +72,18 @@ def take_weights(content: Mapping, *,
         return None
     swapped = 'ema_state_dict' in content and 'message_hub' in content
     chosen = _choose(models, weights, swapped)
-    table = content
+    table: Any = content
     for key in chosen.path:
         table = table[key]
     prefixes = sorted((model.prefix for model in models if model.path == chosen.path),
                       key=len, reverse=True)
-    taken: OrderedDict[str, Tensor] = OrderedDict()
-    # Where torch keeps the versions of modules, our models keep what no tensor tells.
-    taken._metadata = {'': {}}
     metadata = getattr(table, '_metadata', None)
-    for name, values in metadata.items() if isinstance(metadata, Mapping) else ():
-        if (isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
-                and _unwrap(name)[0] == chosen.prefix.rstrip('.')):
-            taken._metadata[''][RECORD] = values[RECORD]
+    # Our models keep there what no tensor tells.
+    record = [values[RECORD] for name, values in (
+        metadata.items() if isinstance(metadata, Mapping) else ())
+        if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
+        and _unwrap(name)[0] == chosen.prefix.rstrip('.')]
+    taken: dict[str, Tensor] = {}
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
     others: Counter[str] = Counter()
@@ -112,9 +111,9 @@ def take_weights(content: Mapping, *,
     notes = _notes(models, chosen, swapped)
     if 'logit_bias' in taken:
         notes.append(SIGMOID)
-    beside = [str(key) for key in content if key not in chosen.path[:1]] if chosen.path else [
-        str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    return taken, dict(
+    beside = [str(key) for key, value in content.items() if (
+        key not in chosen.path[:1] if chosen.path else not isinstance(value, Tensor))]
+    return with_metadata(taken, {RECORD: record[-1]} if record else {}), dict(
         entry='.'.join(chosen.path), taken_off=dict(taken_off), beside=beside,
         other_weights=[model.name for model in models if model != chosen], dropped=dropped,
         notes=notes)
