@@ -19,8 +19,8 @@ ACTIVATIONS = dict(gelu=F.gelu, quick_gelu=lambda x: x * torch.sigmoid(1.702 * x
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(..., n, d), (..., m, d), (..., m, d) -> (..., n, d); ``q`` is scaled already."""
-    probabilities = torch.einsum('...nd,...md->...nm', q, k).softmax(dim=-1)
-    return torch.einsum('...nm,...md->...nd', probabilities, v)
+    probabilities = torch.einsum('...qd,...kd->...qk', q, k).softmax(dim=-1)
+    return torch.einsum('...qk,...kd->...qd', probabilities, v)
 
 
 class EinsumAttention(nn.Module):
