@@ -24,12 +24,11 @@ from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
 from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 
-TARGET_LAYOUTS = ('own', 'release')
 SUFFIXES = ('.pth', '.safetensors')
-DTYPES = {name: getattr(torch, name) for name in ('float32', 'float16', 'bfloat16')}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +149,8 @@ def convert_checkpoint(source: str | Path,
     written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
         written = to_release_layout(written)
-    written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
+    kind = None if dtype is None else getattr(torch, dtype)
+    written = {key: _for_file(value, kind) for key, value in written.items()}
     _write(written, target, told.record())
     return list(written)
 
