@@ -61,7 +61,6 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
         own: the model's present state dict.
         model: what it was built with.
         metadata: of the root of ``given``; the report on its file is taken from them.
-        report: see ``given``.
         temperature: of the model's contrastive head, where it has one.
 
     Raises:
@@ -171,12 +170,7 @@ def detect_layout(given: Mapping[str, Tensor]) -> Layout:
 def convert_names(given: Mapping[str, Tensor],
                   layout: Layout,
                   to_foreign: bool = False) -> tuple[dict[str, Tensor], list[str]]:
-    """Apply a layout's rules.
-
-    Args:
-        given: tensors by the layout's names, or by ours with ``to_foreign``.
-        layout: whose rules to use.
-        to_foreign: from our names to the layout's instead.
+    """Apply a layout's rules, with ``to_foreign`` from our names to the layout's.
 
     Returns:
         The tensors by their new names, and the keys that no rule knows.

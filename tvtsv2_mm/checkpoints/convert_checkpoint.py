@@ -55,8 +55,6 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
         source: a file or folder, as in :func:`.files.read_weights`; so are ``weights`` and
             ``stand_ins``.
         given: what the tensors do not tell, and a config beside the source does not either.
-        weights: see ``source``.
-        stand_ins: see ``source``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -100,8 +98,6 @@ def convert_checkpoint(source: str | Path,
         interpolate_positions: resize the position tables to the model config's.
         dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
         overwrite: replace a target that exists.
-        weights: see ``source``.
-        stand_ins: see ``source``.
         report: is filled with what was done; see :func:`.convert.to_own_layout`.
 
     Returns:

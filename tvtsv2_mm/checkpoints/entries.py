@@ -56,8 +56,7 @@ def take_weights(content: Mapping, *,
 
     Args:
         content: what was read from it.
-        weights: which, where there are several: 'ema' for averaged ones, or the name of an entry.
-            By default those that are not averaged.
+        weights: which, as in :func:`.files.read_weights`; by default those that are not averaged.
 
     Returns:
         The tensors by the names of their layout, and the report: ``entry``, ``taken_off`` (prefix:
@@ -120,10 +119,7 @@ def take_weights(content: Mapping, *,
 
 
 def check_values(weights: Mapping[str, Tensor]) -> list[str]:
-    """Look at the values of weights.
-
-    Returns:
-        Names of tensors that are zero throughout and should not be.
+    """Names of tensors that are zero throughout and should not be.
 
     Raises:
         CheckpointError: some are not finite.

@@ -46,12 +46,10 @@ _LARGEST_NUMBER = 1_000_000
 
 
 def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict:
-    """Find the config of a checkpoint.
+    """Find the config of a checkpoint, which errors call by ``name``.
 
-    Args:
-        checkpoint: what the file holds: a checkpoint that this package wrote carries its config; a
-            TVTSv2 release (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors.
-        name: as errors call the file.
+    A checkpoint that this package wrote carries its config; a TVTSv2 release
+    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors.
 
     Returns:
         A config with ``model`` (without classes, and without what only training needs) and, of the

@@ -109,7 +109,7 @@ def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,
     Args:
         folder: the checkpoint.
         tensors: nested as they were saved; a part of them is enough.
-        metadata: the checkpoint's, see :func:`read_metadata`.
+        metadata: of :func:`read_metadata`.
         alone: this process reads for itself, though there may be others.
 
     Raises:
