@@ -47,9 +47,9 @@ def test_a_stale_block_is_found_and_renewed(tmp_path):
 
 
 @pytest.mark.parametrize(('text', 'message'), [
-    (f'<!-- made by {TOOL}: decoding {DECODING} -->\nno end\n', 'no end of the'),
+    (f'<!-- made by {TOOL}: decoding {DECODING} -->\nno end\n', 'no end of a block'),
     (f'<!-- made by {TOOL}: decoding {DECODING} -->\n<!-- made by {TOOL}: sizes x -->\n'
-     '<!-- made -->\n', 'no end of the'),
+     '<!-- made -->\n', 'no end of a block'),
     ('<!-- made by tools/no_such.py: table -->\n<!-- made -->\n', 'no_such.py'),
 ])
 def test_a_block_that_cannot_be_made_is_an_error(tmp_path, text, message):

@@ -1,15 +1,11 @@
-"""Renew the blocks of documents that tools make, or only look whether they are up to date.
-
-    python tools/docs/blocks.py [--check]
-
-A block says which tool makes it, and what the tool needs to know:
+"""Renew the blocks of documents that tools make, or only look for stale ones (--check).
 
     <!-- made by tools/benchmarks/tables.py: sizes benchmarks/results/encoder-sizes_....json -->
     ...
     <!-- made -->
 
-That tool has a function ``block(*words) -> str``: what stands between the comments. Nothing else
-is to be registered. In YAML the comments are '# made by tools/...py: words' and '# made'.
+The tool has a function ``block(*words) -> str`` for what stands between the comments, which in YAML
+are '# made by tools/...py: words' and '# made'. Nothing else is to be registered.
 """
 
 import argparse
@@ -33,16 +29,13 @@ def run_tool(tool: str) -> dict:
 
 def make(found: re.Match) -> str:
     """A block as its tool makes it now."""
-    start, tool, words, old, end = found.groups()
-    if START.search(old):
-        raise ValueError(f'no end of the block {start}')
+    start, tool, words, _, end = found.groups()
     return f'{start}{run_tool(tool)["block"](*words.split()).strip()}\n{end}'
 
 
 def main() -> None:
     """Renew or check all documents."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description='Renew the blocks of documents that tools make.')
     parser.add_argument('--check', action='store_true', help='change nothing, fail if stale')
     parser.add_argument('documents', nargs='*', type=Path, help='(all .md and .yml files)')
     args = parser.parse_args()
@@ -53,14 +46,13 @@ def main() -> None:
         text = path.read_text('utf-8')
         new, count = BLOCK.subn(make, text)
         if count < len(START.findall(text)):
-            raise ValueError(f'no end of the last block of {path}')
+            raise ValueError(f'no end of a block of {path}')
         if new != text:
             stale.append(str(path))
             if not args.check:
                 path.write_text(new, 'utf-8')
-    print('\n'.join([f'{len(stale)} {"stale" if args.check else "renewed"}', *stale]))
-    if args.check and stale:
-        sys.exit('renew them: python tools/docs/blocks.py')
+    print(len(stale), 'stale' if args.check else 'renewed', *stale)
+    sys.exit('renew them: python tools/docs/blocks.py' if args.check and stale else None)
 
 
 if __name__ == '__main__':
