@@ -23,30 +23,20 @@ _PATIENCE = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """What features are made with.
+    """What features are made with."""
 
-    Attributes:
-        weights: checkpoint.
-        config: config file, or None for what the checkpoint says.
-        device: None takes a GPU where there is one.
-        dtype: 'float32', 'float16' or 'bfloat16'.
-        clips: what is seen of a video: 'protocol' or 'feature-script'.
-        batch_size: clips at once.
-        num_workers: decoding processes of each process.
-    """
+    weights: str  # checkpoint
+    config: str | None = None  # file; None takes what the checkpoint says
+    device: str | None = None  # None takes a GPU where there is one
+    dtype: str = 'float32'  # or 'float16', 'bfloat16'
+    clips: str = 'protocol'  # what is seen of a video, or 'feature-script'
+    batch_size: int = 8  # clips at once
+    num_workers: int = 0  # decoding processes of each process
 
-    weights: str
-    config: str | None = None
-    device: str | None = None
-    dtype: str = 'float32'
-    clips: str = 'protocol'
-    batch_size: int = 8
-    num_workers: int = 0
-
-    def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
+    def build(self) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                clips=self.clips, show_progress=show_progress)
+                                clips=self.clips, show_progress=False)
 
 
 def read_video_list(source: str) -> tuple[str, list[str]]:
@@ -74,10 +64,10 @@ def read_video_list(source: str) -> tuple[str, list[str]]:
     # ./a.mp4 is a.mp4.
     first: dict[str, str] = {}
     for where, name in lines:
-        if os.path.normpath(name) in first:
-            raise ValueError(f'{where}: {source} lists {name} twice, first as '
-                             f'{first[os.path.normpath(name)]}')
-        first[os.path.normpath(name)] = name
+        plain = os.path.normpath(name)
+        if plain in first:
+            raise ValueError(f'{where}: {source} lists {name} twice, first as {first[plain]}')
+        first[plain] = name
     return str(path.parent), list(first.values())
 
 

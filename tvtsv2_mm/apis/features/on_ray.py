@@ -11,11 +11,8 @@ from tvtsv2_mm.utils.parts import Part, follow, import_ray, run_on_ray
 class Worker:
     """One copy of the model; writes the parts that it is given itself.
 
-    Args:
-        config: model and how to run it.
-        folder: of the store; on a cluster all machines see it.
-        format: of the shards.
-        root: folder that the names of videos are relative to; likewise.
+    On a cluster all machines see ``folder``, of the store, and ``root``, that the names of videos
+    are relative to.
     """
 
     def __init__(self, config: ExtractionConfig, folder: str, format: str, root: str) -> None:

@@ -1,6 +1,4 @@
-"""A folder of feature shards that grows by whole parts and survives a kill at any moment.
-
-Layout::
+"""A folder of feature shards that grows by whole parts (see utils/parts) and survives a kill::
 
     meta.json               what the features were made with
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
@@ -9,9 +7,6 @@ Layout::
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
                             "spacing": "index"} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
-
-A part counts when its .json is there, which is written after the features, under another name
-first. The index is written last, when all parts are there, and can be made again from them.
 """
 
 import os
@@ -29,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
 from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import (
@@ -42,7 +38,6 @@ from tvtsv2_mm.utils.files import (
 from tvtsv2_mm.utils.parts import FAILURE, PartStore
 from tvtsv2_mm.video.files import printable
 
-FORMATS = ('npy', 'safetensors', 'parquet')
 _SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')
 _MOST_VALUES_PER_BYTE = 100
 _PART = dict(shard=str | None, videos=[str], failed=[FAILURE])
@@ -52,19 +47,12 @@ _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """Features of a finished extraction.
+    """Features of a finished extraction."""
 
-    Attributes:
-        videos: N names, as the list or the folder gave them.
-        features: float32 (N, E), l2-normalised.
-        failed: videos that could not be read.
-        meta: what they were made with.
-    """
-
-    videos: list[str]
-    features: np.ndarray
-    failed: list[Failure]
-    meta: dict[str, Any]
+    videos: list[str]  # N names, as the list or the folder gave them
+    features: np.ndarray  # float32 (N, E), l2-normalised
+    failed: list[Failure]  # videos that could not be read
+    meta: dict[str, Any]  # what they were made with
 
 
 class FeatureStore(PartStore):
@@ -76,8 +64,8 @@ class FeatureStore(PartStore):
     """
 
     def __init__(self, folder: str | os.PathLike, format: str = 'npy') -> None:
-        if format not in FORMATS:
-            raise ValueError(f'format must be one of {FORMATS}, not {format!r}')
+        if format not in FEATURE_FORMATS:
+            raise ValueError(f'format must be one of {FEATURE_FORMATS}, not {format!r}')
         if format == 'parquet':
             _pyarrow()
         super().__init__(folder, _PART)
@@ -85,14 +73,9 @@ class FeatureStore(PartStore):
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
                    failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
-        """Write a part: whole or not at all.
+        """Write a part, whole or not at all: n names, (n, E) features, and the videos that failed.
 
-        Args:
-            number: of the part.
-            videos: n names.
-            features: (n, E).
-            failed: the others of the part.
-            spacings: by which rule the frames of each were chosen (SampleClipFrames).
+        ``spacings`` says by which rule the frames of each were chosen (SampleClipFrames).
         """
         shard = f'parts/{number:08d}.{self.format}'
         if videos:

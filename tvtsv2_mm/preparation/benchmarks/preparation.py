@@ -20,23 +20,14 @@ from tvtsv2_mm.utils.files import write_atomically
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A video of a benchmark, with its class or its captions.
+    """A video of a benchmark, with its class or its captions."""
 
-    Attributes:
-        name: Its official name.
-        stems: File names without ending by which the video may be known, the usual one first.
-        folder: Where it usually lies under the folder of the videos; None: anywhere.
-        anywhere: Whether it may lie in another folder, as its name is an id.
-        label: Its class, for recognition.
-        annotation: Keys of the caption format without the path, for retrieval and multiple choice.
-    """
-
-    name: str
-    stems: tuple[str, ...]
-    folder: str | None = None
-    anywhere: bool = True
-    label: int | None = None
-    annotation: dict | None = None
+    name: str  # the official one
+    stems: tuple[str, ...]  # file names without ending that it may have, the usual one first
+    folder: str | None = None  # where it usually lies under that of the videos; None: anywhere
+    anywhere: bool = True  # whether it may lie in another folder, as its name is an id
+    label: int | None = None  # for recognition
+    annotation: dict | None = None  # for the others: keys of the caption format without the path
 
     def line(self, path: str) -> str:
         """Line of the annotation file.
@@ -54,41 +45,24 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The samples of one annotation file.
+    """The samples of one annotation file."""
 
-    Attributes:
-        name: Of the annotation file, with its ending: 'test_split1.txt' or 'test.jsonl'.
-        samples: In the official order.
-        official: Numbers of videos that count as complete; none given, none is asked for.
-        captions_only: The captions are wanted, as query bank of QB-Norm, with or without the
-            videos: a video that is missing keeps its official name as path.
-        remark: What the reader has left out, for the report.
-    """
-
-    name: str
-    samples: list[Sample]
-    official: tuple[int, ...] = ()
+    name: str  # of the file, with its ending: 'test_split1.txt' or 'test.jsonl'
+    samples: list[Sample]  # in the official order
+    official: tuple[int, ...] = ()  # numbers of videos that count as complete, if any is asked for
+    # The captions are wanted, as query bank of QB-Norm, with or without the videos: a video that is
+    # missing keeps its official name as path.
     captions_only: bool = False
-    remark: str = ''
-
-    @property
-    def num_captions(self) -> int:
-        """All of its captions."""
-        return sum(len((sample.annotation or {})['captions']) for sample in self.samples)
+    remark: str = ''  # what the reader has left out, for the report
 
 
 @dataclass(kw_only=True)
 class PreparationReport:
-    """What became of the videos.
+    """What became of the videos."""
 
-    Attributes:
-        folder: Of the annotation files.
-        splits: That were prepared.
-        counts: Of each file: ``annotated``, ``used``, ``missing``, and the file's ``sha256``.
-    """
-
-    folder: Path
+    folder: Path  # of the annotation files
     splits: Sequence[Split]
+    # Of each file: annotated, used, missing, and the file's sha256.
     counts: dict[str, dict] = field(default_factory=dict)
 
     def summary(self) -> str:
@@ -98,7 +72,9 @@ class PreparationReport:
             count = self.counts[split.name]
             line = f'{self.folder / split.name}: {count["used"]} of {count["annotated"]} videos'
             if split.captions_only:
-                line += f'; all {split.num_captions} captions'
+                num_captions = sum(len(sample.annotation['captions']) for sample in split.samples
+                                   if sample.annotation)
+                line += f'; all {num_captions} captions'
             lines.append(line)
             if split.remark:
                 lines.append(f'  {split.remark}')
@@ -134,9 +110,7 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
         ValueError: A count is not the official one, a video is annotated twice or is in a query
             bank and in another split, or videos are missing.
     """
-    for split in splits:
-        _check(split, allow_counts)
-    _check_apart(splits)
+    _check(splits, allow_counts)
     index = VideoIndex(videos)
     folder = Path(out, 'annotations')
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,20 +139,18 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
     return report
 
 
-def _check(split: Split, allow_counts: bool) -> None:
-    count = len(split.samples)
-    if not allow_counts and split.official and count not in split.official:
-        raise ValueError(
-            f'{split.name}: the annotation names {count} videos, the official one '
-            f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
-    if not split.samples:
-        raise ValueError(f'{split.name}: the annotation names no video')
-    name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f'{split.name}: the annotation names {name} {times} times')
-
-
-def _check_apart(splits: Sequence[Split]) -> None:
+def _check(splits: Sequence[Split], allow_counts: bool) -> None:
+    for split in splits:
+        count = len(split.samples)
+        if not allow_counts and split.official and count not in split.official:
+            raise ValueError(
+                f'{split.name}: the annotation names {count} videos, the official one '
+                f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
+        if not split.samples:
+            raise ValueError(f'{split.name}: the annotation names no video')
+        name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f'{split.name}: the annotation names {name} {times} times')
     others = {sample.name for split in splits if not split.captions_only
               for sample in split.samples}
     for split in splits:

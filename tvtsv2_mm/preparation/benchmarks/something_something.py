@@ -27,15 +27,11 @@ _LAYOUTS = (_Layout('clip_name', 'options', 'answer'), _Layout('image', 'option'
 
 @dataclass(kw_only=True)
 class CandidateReport:
-    """What a file of candidates holds.
+    """What a file of candidates holds."""
 
-    Attributes:
-        num_candidates: How many clips have how many candidates.
-        agreement: How many right candidates are the official ``label``, ``template`` or neither;
-            empty where the official file was not given.
-    """
-
-    num_candidates: Counter[int] = field(default_factory=Counter)
+    num_candidates: Counter[int] = field(default_factory=Counter)  # clips that have so many
+    # How many right candidates are the official label, template or neither; empty where the
+    # official file was not given.
     agreement: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> str:

@@ -11,8 +11,6 @@ from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.timing import MaybeTimed, Remarks
 
-PATTERNS = ('*.json', )
-
 # Times that go back by more are no slip of a recogniser: windows of its own whose times restart.
 _LARGEST_STEP_BACK_S = 1.0
 # Nobody speaks so slowly for a whole video: times in milliseconds are a thousand times too long.

@@ -13,9 +13,9 @@ from tvtsv2_mm.preparation.converters import report, timing
 from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
 from tvtsv2_mm.preparation.converters.timing import Remarks
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
+from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
 from tvtsv2_mm.utils.text_files import read_csv
 
-COLUMNS = ('video_id', 'start', 'end', 'text')
 # A column that a csv does not have.
 ABSENT = '-'
 
@@ -25,7 +25,8 @@ Record = tuple[str, dict | Path | None, dict | None]
 
 
 def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str | Path,
-                      video_list: str | Path | None = None, columns: Sequence[str] = COLUMNS,
+                      video_list: str | Path | None = None,
+                      columns: Sequence[str] = HOWTO100M_COLUMNS,
                       workers: int = 1) -> ConversionReport:
     """Convert the captions of HowTo100M, or of a corpus in one of its three shapes.
 

@@ -4,7 +4,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, takewhile
 from pathlib import Path
 
 from tvtsv2_mm.preparation.converters import timing
@@ -12,17 +12,21 @@ from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.timing import Cue, Remarks, TimedText
 from tvtsv2_mm.utils.text_files import read_text
 
-PATTERNS = ('*.vtt', '*.srt')
-
-# Hours may be left out, and each format's mark before the fraction is met in the other too.
+# pysubs2 splits a file into cues. It is given the times in the one form that it reads right: of
+# .srt it wants hours, of .vtt a point and no fraction of two digits.
 _CLOCK = r'(?:\d{1,3}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,3})?'
 _TIME_LINE = re.compile(rf'\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?')
+# It takes any line with two times for those of a cue, so the colons of all others are hidden.
+_COLON = '\0'
+# It leaves out blank lines at either end of a cue, behind which WebVTT has comments, and a line of
+# digits at its end, as the next one's number: so marks of our own stand there, and such a line.
+_MARK, _NUMBER = '_', '0'
 # WebVTT: <00:00:01.920> inside a cue is the time of what follows.
 _TIME_TAG = re.compile(f'<({_CLOCK})>')
-_LINE_BREAK = re.compile(r'(?i:<br\s*/?>)|\\N')
-# A tag has the form of one, unlike "a < b and c > d" and "{laughs}": a name, then a class (WebVTT)
-# or attributes with values, or free text for a voice or a language (WebVTT). {\...} are those of
-# SubStation.
+_LINE_BREAK = re.compile(r'<br\s*/?>', re.IGNORECASE)
+# Not by pysubs2, to which "<b and c>" and "{laughs}" are tags. A tag has the form of one: a name,
+# then a class (WebVTT) or attributes with values, or free text for a voice or a language (WebVTT).
+# {\...} are those of SubStation.
 _TAG = re.compile(
     r'(</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
     r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
@@ -50,6 +54,7 @@ def read_subtitles(path: Path) -> dict:
 
     Raises:
         DropRecord: If it is no text, or has a line of times that cannot be read.
+        ImportError: If pysubs2 is not installed.
     """
     try:
         text = read_text(path)
@@ -66,41 +71,51 @@ def read_subtitles(path: Path) -> dict:
 
 
 def _cues(text: str, remarks: Remarks) -> list[Cue]:
-    """Cues of a file in its order: each has the lines between its times and the next.
+    """Cues of a file in its order.
 
     Behind an empty line WebVTT has comments and the name of the next cue; SubRip has its number
     there, but may have more lines of the cue.
     """
-    lines = before = []
-    found: list[Cue] = []
-    for number, line in enumerate(text.split('\n'), 1):
-        if '-->' not in line:
-            lines.append(line)
-            continue
-        match = _TIME_LINE.fullmatch(line)
-        if match is None:
-            raise DropRecord('a line with "-->" has not the two times of a cue',
-                             place=f'line {number}')
-        start, end = (round(timing.clock_seconds(time), 3) for time in match.groups())
-        lines = []
-        found.append((lines, start, end))
-    outside = list(filter(str.strip, before))
     webvtt = text.lstrip().startswith('WEBVTT')
-    numbered = not webvtt and bool(outside) and outside[-1].strip().isdecimal()
-    outside = [] if webvtt else outside[:len(outside) - numbered]
+    before = list(filter(str.strip, takewhile(lambda line: '-->' not in line, text.split('\n'))))
+    numbered = not webvtt and bool(before) and before[-1].strip().isdecimal()
+    outside = [] if webvtt else before[:len(before) - numbered]
+    events = _events(text, numbered)
     cues = []
-    for number, (lines, start, end) in enumerate(found, 1):
+    for number, event in enumerate(events, 1):
+        payload = event.text.replace(_COLON, ':').split(r'\N')[1:None if numbered else -1]
         if webvtt:
-            ended = lines.index('') if '' in lines else len(lines)
-            outside += _unnamed(lines[ended:], number == len(found))
-            lines = lines[:ended]
-        lines = list(filter(str.strip, lines))
-        if numbered and number < len(found) and lines and lines[-1].strip().isdecimal():
-            lines.pop()
-        parts = [part for line in lines for part in _LINE_BREAK.split(line) if _plain(part)]
-        cues.append((parts, start, end))
+            ended = payload.index('') if '' in payload else len(payload)
+            outside += _unnamed(payload[ended:], number == len(events))
+            payload = payload[:ended]
+        lines = [part for line in payload for part in _LINE_BREAK.split(line) if _plain(part)]
+        cues.append((lines, event.start / 1000, event.end / 1000))
     remarks += Counter({'lines that belong to no cue: left out': len(outside)})
     return cues
+
+
+def _events(text: str, numbered: bool) -> list:
+    """What pysubs2 finds in a file, with a mark in front and, unless numbered, one behind."""
+    try:
+        import pysubs2
+    except ImportError as error:
+        raise ImportError('reading .vtt and .srt needs pysubs2: pip install pysubs2') from error
+    behind = [_NUMBER] if numbered else [_MARK, _NUMBER]
+    prepared = ['']
+    for number, line in enumerate(text.split('\n'), 1):
+        if '-->' in line:
+            match = _TIME_LINE.fullmatch(line)
+            if match is None:
+                raise DropRecord('a line with "-->" has not the two times of a cue',
+                                 place=f'line {number}')
+            start, end = (pysubs2.time.ms_to_str(
+                1000 * timing.clock_seconds(time), fractions=True) for time in match.groups())
+            prepared += [*([] if numbered else behind), f'{start} --> {end}', _MARK]
+        # More than one blank line is one: its patterns take quadratic time over many.
+        elif line or prepared[-1]:
+            prepared.append(line.replace(':', _COLON).replace(r'\N', '<br>'))
+    return pysubs2.SSAFile.from_string('\n'.join([*prepared, *behind]), format_='vtt',
+                                       keep_html_tags=True).events
 
 
 def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:

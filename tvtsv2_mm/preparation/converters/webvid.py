@@ -9,15 +9,14 @@ from typing import Any
 from tvtsv2_mm.datasets.annotations import check_caption
 from tvtsv2_mm.preparation.converters import report
 from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.options import WEBVID_LAYOUT
 from tvtsv2_mm.utils.text_files import read_csv
-
-LAYOUT = '{page_dir}/{videoid}.mp4'
 
 _ISO_DURATION = re.compile(r'PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?')
 
 
 def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path | None = None,
-                   layout: str = LAYOUT) -> ConversionReport:
+                   layout: str = WEBVID_LAYOUT) -> ConversionReport:
     """Convert a WebVid csv (columns ``videoid``, ``name``, ``page_dir``, ``duration``, ...).
 
     Args:

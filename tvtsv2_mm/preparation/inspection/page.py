@@ -57,7 +57,7 @@ def write_page(survey: Survey, output: str | Path, *, sampler: SampleTranscriptS
         The same in a few lines of text, without pictures.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        FileNotFoundError: There is no such folder.
     """
     if videos is not None and not Path(videos).is_dir():
         raise FileNotFoundError(f'there is no folder {videos} (of the videos)')

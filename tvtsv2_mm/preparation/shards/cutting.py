@@ -1,34 +1,11 @@
 """Which parts of a video are narrated, and a record cut to a part: pure functions on seconds."""
 
-from dataclasses import dataclass
 from itertools import pairwise
+
+from tvtsv2_mm.preparation.options import CutConfig
 
 Entries = list[list]  # [text, start, end] of words or cues, in seconds, sorted by start
 Spans = list[tuple[float, float]]  # start and end in seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutConfig:
-    """How narrated videos are cut.
-
-    Attributes:
-        max_gap: Silence up to this length, in seconds, does not end a part.
-        margin: Seconds kept before the first word and after the last one.
-        min_seconds: Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
-        max_seconds: Longer parts are cut into equal ones no longer than this.
-    """
-
-    max_gap: float = 8.0
-    margin: float = 1.0
-    min_seconds: float = 15.0
-    max_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not (self.max_gap >= 0 and self.margin >= 0
-                and 0 <= 2 * self.min_seconds <= self.max_seconds):
-            raise ValueError(
-                'max_gap and margin must not be negative, and max_seconds at least twice '
-                f'min_seconds, so that no cut makes too short a part; got {self}')
 
 
 def narrated_parts(entries: Entries, duration: float, config: CutConfig) -> tuple[Spans, Spans]:

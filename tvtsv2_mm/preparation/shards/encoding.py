@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 from typing import Any
@@ -12,8 +12,14 @@ import av
 import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.preparation.options import EncodingConfig
 from tvtsv2_mm.video.frame_scaling import FrameScaling
-from tvtsv2_mm.video.header import open_stream, read_orientation, read_video_header
+from tvtsv2_mm.video.header import (
+    OpenStream,
+    open_stream,
+    read_orientation,
+    read_video_header,
+)
 from tvtsv2_mm.video.opening import open_video
 from tvtsv2_mm.video.orientation import Orientation
 from tvtsv2_mm.video.sequential_reader import SequentialReader
@@ -23,40 +29,12 @@ _TICK = Fraction(1, 90000)  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodingConfig:
-    """How videos are encoded (H.264 in mp4).
-
-    Attributes:
-        short_side: Pixels of the shorter side; smaller videos keep their size.
-        key_seconds: Largest distance between two key frames.
-        crf: Quality of x264: less is better and larger.
-        preset: Of x264: slower is smaller.
-    """
-
-    short_side: int = 288
-    key_seconds: float = 1.0
-    crf: float = 23
-    preset: str = 'veryfast'
-
-    def __post_init__(self) -> None:
-        if self.short_side < 16 or self.key_seconds <= 0 or not 0 <= self.crf <= 51:
-            raise ValueError('short_side must be at least 16 pixels, key_seconds positive and crf '
-                             f'0..51; got {asdict(self)}')
-
-
-@dataclass(frozen=True, kw_only=True)
 class EncodedPart:
-    """A part of a video.
+    """A part of a video."""
 
-    Attributes:
-        data: The mp4 file.
-        start: Time of its first frame in the source, seconds.
-        end: When its last frame ends there.
-    """
-
-    data: bytes
-    start: float
-    end: float
+    data: bytes  # the mp4 file
+    start: float  # time of its first frame in the source, seconds
+    end: float  # when its last frame ends there
 
 
 def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> EncodedPart:
@@ -64,8 +42,7 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
 
     Args:
         path: Video file.
-        start: Seconds from where a player starts.
-        end: Likewise; ``inf`` for all that follows.
+        start, end: Seconds from where a player starts; ``inf`` for all that follows.
         config: How.
 
     Raises:
@@ -85,9 +62,8 @@ def encode_part(path: str, start: float, end: float, config: EncodingConfig) -> 
     counted = header.container == 'avi' or isinstance(reader, SequentialReader)
     target = io.BytesIO()
     first, last_end = None, 0.0
-    with open_stream(video) as (source, stream), av.open(target, 'w', format='mp4') as container:
-        frames = _frames(source, stream, start - 0.5 / fps, end - 0.5 / fps,
-                         starts if counted else None)
+    with open_stream(video) as opened, av.open(target, 'w', format='mp4') as container:
+        frames = _frames(opened, start - 0.5 / fps, end - 0.5 / fps, starts if counted else None)
         encoder = _add_encoder(container, config, fps, _even(height), _even(width))
         encoder.sample_aspect_ratio = Fraction(
             orientation.pixel_aspect(header.pixel_aspect)).limit_denominator(255)
@@ -128,14 +104,13 @@ def _add_encoder(container: av.container.OutputContainer, config: EncodingConfig
     return encoder
 
 
-def _frames(source: av.container.InputContainer, stream: av.VideoStream, start: float, end: float,
-            starts: np.ndarray | None) -> Iterator[tuple[float, av.VideoFrame]]:
+def _frames(opened: OpenStream, start: float, end: float, starts: np.ndarray | None
+            ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Frames and their times: those of the readers in their order, or else the frames' own."""
-    offset = (source.start_time or 0) / av.time_base
+    offset, stream = opened.start, opened.stream
     if start > 0 and starts is None:
-        assert stream.time_base is not None  # that of an open stream is set
-        source.seek(round((start + offset) / stream.time_base), stream=stream)
-    for number, frame in enumerate(source.decode(stream)):
+        opened.container.seek(round((start + offset) / opened.time_base), stream=stream)
+    for number, frame in enumerate(opened.container.decode(stream)):
         if starts is not None and number == len(starts):
             return
         time = float(starts[number]) if starts is not None else frame.time - offset

@@ -22,23 +22,14 @@ from tvtsv2_mm.utils.parts import (
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """What shards hold.
+    """What shards hold."""
 
-    Attributes:
-        shards: their number.
-        samples: in them.
-        failed: records whose videos could not be read.
-        dropped: parts or videos that were too short.
-        megabytes: of the shards, 10**6 bytes.
-        source_megabytes: of the videos that they were made of.
-    """
-
-    shards: int
-    samples: int
-    failed: int
-    dropped: int
-    megabytes: float
-    source_megabytes: float
+    shards: int  # their number
+    samples: int  # in them
+    failed: int  # records whose videos could not be read
+    dropped: int  # parts or videos that were too short
+    megabytes: float  # of the shards, 10**6 bytes
+    source_megabytes: float  # of the videos that they were made of
 
 
 def make_shards(config: ShardConfig, folder: str, *, num_processes: int = 1,

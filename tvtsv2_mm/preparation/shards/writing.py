@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from tvtsv2_mm.datasets.annotations import (
-    AnnotationError,
-    check_caption,
-    check_transcript,
-    read_record,
-)
-from tvtsv2_mm.preparation.shards.cutting import CutConfig, cut_record, narrated_parts
-from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
+from tvtsv2_mm.datasets.annotations import CHECKS, AnnotationError, read_record
+from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
+from tvtsv2_mm.preparation.shards.cutting import cut_record, narrated_parts
+from tvtsv2_mm.preparation.shards.encoding import encode_part
 from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.parts import FAILURE, Part, PartStore
 from tvtsv2_mm.video.errors import SampleError
@@ -28,28 +24,19 @@ from tvtsv2_mm.video.source import VideoSource
 # What the record of a shard says.
 PART = dict(shard=re.compile(r'parts/\d{8}\.tar'), samples=int, bytes=int, source_bytes=int,
             failed=[FAILURE], dropped=[FAILURE])
-_CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
-    """What shards are made of.
+    """What shards are made of."""
 
-    Attributes:
-        ann_file: annotation file of transcripts or captions.
-        videos: folder that its paths are relative to.
-        encoding: how to encode the videos; None takes them as they are.
-        cutting: how to cut narrated videos, where they are encoded.
-        part_size: records of a shard; a kill costs each process at most the shard it is at.
-        seed: the records are shuffled before they are dealt out, so that neighbours in the file
-            (of one channel, of one topic) do not meet in every batch.
-    """
-
-    ann_file: str
-    videos: str
-    encoding: EncodingConfig | None = None
-    cutting: CutConfig = field(default_factory=CutConfig)
-    part_size: int = 500
+    ann_file: str  # annotation file of transcripts or captions
+    videos: str  # folder that its paths are relative to
+    encoding: EncodingConfig | None = None  # of the videos; None takes them as they are
+    cutting: CutConfig = field(default_factory=CutConfig)  # of narrated ones, if they are encoded
+    part_size: int = 500  # records of a shard; a kill costs each process at most the one it is at
+    # The records are shuffled before they are dealt out, so that neighbours in the file (of one
+    # channel, of one topic) do not meet in every batch.
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,7 +57,7 @@ class ShardWorker:
 
     def __init__(self, config: ShardConfig, kind: str, folder: str) -> None:
         self.config = config
-        self.check = _CHECKS[kind]
+        self.check = CHECKS[kind]
         self.store = PartStore(folder, PART)
 
     def run(self, part: Part) -> int:
