@@ -13,19 +13,12 @@ WEBVID_LAYOUT = '{page_dir}/{videoid}.mp4'
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingConfig:
-    """How videos are encoded (H.264 in mp4).
+    """How videos are encoded (H.264 in mp4)."""
 
-    Attributes:
-        short_side: Pixels of the shorter side; smaller videos keep their size.
-        key_seconds: Largest distance between two key frames.
-        crf: Quality of x264: less is better and larger.
-        preset: Of x264: slower is smaller.
-    """
-
-    short_side: int = 288
-    key_seconds: float = 1.0
-    crf: float = 23
-    preset: str = 'veryfast'
+    short_side: int = 288  # pixels; smaller videos keep their size
+    key_seconds: float = 1.0  # largest distance between two key frames
+    crf: float = 23  # quality of x264: less is better and larger
+    preset: str = 'veryfast'  # of x264: slower is smaller
 
     def __post_init__(self) -> None:
         if self.short_side < 16 or self.key_seconds <= 0 or not 0 <= self.crf <= 51:
@@ -35,19 +28,13 @@ class EncodingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CutConfig:
-    """How narrated videos are cut.
+    """How narrated videos are cut; all in seconds."""
 
-    Attributes:
-        max_gap: Silence up to this length, in seconds, does not end a part.
-        margin: Seconds kept before the first word and after the last one.
-        min_seconds: Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
-        max_seconds: Longer parts are cut into equal ones no longer than this.
-    """
-
-    max_gap: float = 8.0
-    margin: float = 1.0
+    max_gap: float = 8.0  # silence up to this length does not end a part
+    margin: float = 1.0  # kept before the first word and after the last one
+    # Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
     min_seconds: float = 15.0
-    max_seconds: float = 60.0
+    max_seconds: float = 60.0  # longer parts are cut into equal ones no longer than this
 
     def __post_init__(self) -> None:
         if not (self.max_gap >= 0 and self.margin >= 0

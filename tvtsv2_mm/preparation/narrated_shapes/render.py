@@ -27,13 +27,13 @@ def render_frames(rng: np.random.Generator, events: Sequence[Event], *, size: in
     """Render events on a dim background with a slow gradient.
 
     Args:
-        rng (np.random.Generator): Draws the background.
-        events (Sequence[Event]): In order of time, without gaps.
-        size (int): Side of the square frame in pixels (even, for 4:2:0).
-        fps (float): Frames per second; frame ``i`` shows the instant ``(i + 0.5) / fps``.
+        rng: Draws the background.
+        events: In order of time, without gaps.
+        size: Side of the square frame in pixels (even, for 4:2:0).
+        fps: Frames per second; frame ``i`` shows the instant ``(i + 0.5) / fps``.
 
     Returns:
-        np.ndarray: uint8 (T, size, size, 3) RGB with T = round(duration * fps).
+        uint8 (T, size, size, 3) RGB with T = round(duration * fps).
     """
     seconds = (np.arange(round(events[-1].end * fps)) + 0.5) / fps
     axis = np.arange(size) + 0.5
