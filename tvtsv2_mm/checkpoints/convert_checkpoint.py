@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 
@@ -30,9 +31,7 @@ from .files import read_weights
 from .layouts import RELEASE
 from .sizes import model_config
 
-TARGET_LAYOUTS = ('own', 'release')
 SUFFIXES = ('.pth', '.safetensors')
-DTYPES = {name: getattr(torch, name) for name in ('float32', 'float16', 'bfloat16')}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +138,8 @@ def convert_checkpoint(source: str | Path,
     written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
         written = to_release_layout(written)
-    written = {key: _for_file(value, DTYPES.get(dtype or '')) for key, value in written.items()}
+    kind = None if dtype is None else getattr(torch, dtype)
+    written = {key: _for_file(value, kind) for key, value in written.items()}
     _write(written, target, told.record())
     return list(written)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tvtsv2_mm.choices import ACTIVATIONS
+
 from .errors import CheckpointError
 from .layouts import OPENAI, RELEASE
 
@@ -16,7 +18,6 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
-ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
 
 _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
               norm_eps=float)

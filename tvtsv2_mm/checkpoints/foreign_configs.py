@@ -10,9 +10,10 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
 from transformers import CLIPConfig, CLIPVisionConfig
 
+from tvtsv2_mm.choices import ACTIVATIONS
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
 
-from .description import ACTIVATIONS, CLIP_MEAN, CLIP_STD, RECORD, Description
+from .description import CLIP_MEAN, CLIP_STD, RECORD, Description
 from .errors import CheckpointError
 from .kinds import check_kind
 
