@@ -1,15 +1,17 @@
 """What is installed, from the sdist and in editable mode, without a network.
 
-The fresh environments in which the same was tried by hand are listed in CONTRIBUTING.md.
+tools/release.py tries the same in fresh environments, with a network.
 """
 
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -20,21 +22,26 @@ from mmengine.config import Config
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import tvtsv2_mm
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs' / 'tvtsv2').glob('*.py'))
 SHELL_SCRIPTS = [*sorted((ROOT / 'tools').glob('*.sh')), ROOT / '.ci' / 'run']
+RELEASE = runpy.run_path(str(ROOT / 'tools' / 'release.py'))
+ALONE = ('test_models', 'test_checkpoints', 'test_datasets/test_transforms', 'test_evaluation')
 IGNORED = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'dist', 'work_dirs')
 
 
-def python(*words, cwd, path=None):
+def python(*words, cwd, path=None, executable=sys.executable):
     """Run Python and return what it prints last."""
-    environment = dict(os.environ, OMP_NUM_THREADS='1')
-    environment.pop('PYTHONPATH', None)
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(('PYTHONPATH', 'PYTEST'))}
+    environment['OMP_NUM_THREADS'] = '1'
     if path is not None:
         environment['PYTHONPATH'] = path
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, env=environment, text=True,
+    done = subprocess.run([executable, *map(str, words)], cwd=cwd, env=environment, text=True,
                           capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1] if done.stdout else ''
 
 
@@ -73,6 +80,25 @@ def installed(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def alone(installed):
+    """A Python that has the wheel, what it needs from this environment, and no checkout."""
+    folder = installed.parent / 'alone'
+    venv.create(folder, symlinks=True)
+    executable = folder / 'bin' / 'python'
+    [site_packages] = folder.glob('lib/*/site-packages')
+    # A .pth file adds folders, but not what .pth files in them add: no editable install.
+    lent = [path for path in sys.path if path.endswith('-packages')]
+    (site_packages / 'lent.pth').write_text('\n'.join(lent))
+    [wheel] = installed.glob('*.whl')
+    python('-m', 'pip', '--python', executable, 'install', '--no-deps', '--no-index',
+           '--ignore-installed', wheel, cwd=folder)
+    found = python('-c', 'import tvtsv2_mm; print(tvtsv2_mm.__file__)', cwd=folder,
+                   executable=executable)
+    assert found == str(site_packages / 'tvtsv2_mm' / '__init__.py')
+    return executable, Path(found).parent
+
+
+@pytest.fixture(scope='module')
 def editable(tmp_path_factory):
     """A checkout, and what ``pip install -e`` of it leaves in site-packages."""
     checkout = copy_checkout(tmp_path_factory.mktemp('editable') / 'checkout')
@@ -91,7 +117,7 @@ def test_a_wheel_from_the_sdist_holds_everything(installed):
         assert files(mim / folder) == files(ROOT / folder)
     assert (mim / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()
     modules = {name for name in files(package) if not name.startswith('.mim')}
-    assert modules == files(ROOT / 'tvtsv2_mm')
+    assert modules == files(ROOT / 'tvtsv2_mm') >= {'py.typed'}
 
 
 def test_a_wheel_states_what_it_needs(installed):
@@ -138,6 +164,25 @@ def test_mim_and_mmengine_find_a_wheel(installed, tmp_path):
     assert look_up(installed, tmp_path) == installed / 'tvtsv2_mm' / '__init__.py'
 
 
+@pytest.mark.slow
+def test_the_wheel_alone_trains_and_tests(alone, tmp_path):
+    executable, _ = alone
+    RELEASE['try_out'](executable, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_passes_its_tests(alone, tmp_path):
+    """With its configs and tools; what takes long or several processes runs in the checkout."""
+    executable, package = alone
+    shutil.copy(ROOT / 'pyproject.toml', tmp_path)
+    shutil.copytree(ROOT / 'tests', tmp_path / 'tests', ignore=IGNORED)
+    for name in ('configs', 'tools'):
+        (tmp_path / name).symlink_to(package / '.mim' / name)
+    last_line = python('-m', 'pytest', '-q', '-m', 'not slow', '-k', 'not ranks',
+                       *(f'tests/{name}' for name in ALONE), cwd=tmp_path, executable=executable)
+    assert int(re.match(r'(\d+) passed', last_line)[1]) > 500
+
+
 def test_mim_and_mmengine_find_an_editable_install(editable, tmp_path):
     checkout, site_packages = editable
     assert look_up(site_packages, tmp_path) == checkout / 'tvtsv2_mm' / '__init__.py'
@@ -171,6 +216,41 @@ def test_config_is_complete(path):
     assert cfg.default_scope == 'tvtsv2_mm'
     assert 'model' in cfg
     assert 'train_dataloader' in cfg or 'test_dataloader' in cfg
+
+
+def test_the_citation():
+    cited = yaml.safe_load((ROOT / 'CITATION.cff').read_text('utf-8'))
+    assert cited.keys() >= {'cff-version', 'message', 'title', 'authors'}
+    assert cited['cff-version'] == '1.2.0'
+    assert cited['version'] == tvtsv2_mm.__version__
+    paper = cited['preferred-citation']
+    assert paper['url'].endswith('/2305.14173')
+    assert [author['family-names'] for author in paper['authors']] == [
+        'Zeng', 'Ge', 'Tong', 'Liu', 'Xia', 'Shan']
+
+
+@pytest.mark.parametrize(('name', 'old', 'new', 'told'), [
+    ('CHANGELOG.md', '## 9', '## Unreleased', 'CHANGELOG.md begins with Unreleased'),
+    ('CITATION.cff', 'version: 9', 'version: 8', 'CITATION.cff has version 8'),
+    ('CITATION.cff', '2305.', '2306.', 'the paper of TVTSv2 is not that of CITATION.cff'),
+    ('configs/tvtsv2/metafile.yml', 'tiny_pretrain.py', 'gone.py', 'there is no configs/'),
+])
+def test_a_release_whose_files_disagree_is_refused(tmp_path, name, old, new, told):
+    for path in ('CITATION.cff', 'model-index.yml', 'configs/tvtsv2/metafile.yml'):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / path).read_text('utf-8').replace(
+            f'\nversion: {tvtsv2_mm.__version__}', '\nversion: 9')
+        (tmp_path / path).write_text(text)
+    for config in CONFIGS:
+        (tmp_path / config.relative_to(ROOT)).touch()
+    (tmp_path / 'tvtsv2_mm').mkdir()
+    (tmp_path / 'tvtsv2_mm/__init__.py').write_text("__version__ = '9'\n")
+    (tmp_path / 'CHANGELOG.md').write_text('# Changelog\n\n## 9, today\n\n## 8\n')
+    RELEASE['agree'](tmp_path)
+    file = tmp_path / name
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(RuntimeError, match=re.escape(told)):
+        RELEASE['agree'](tmp_path)
 
 
 def test_metafile_lists_every_size():

@@ -1,0 +1,67 @@
+"""Renew the blocks of documents that tools make, or only look whether they are up to date.
+
+    python tools/docs/blocks.py [--check]
+
+A block says which tool makes it, and what the tool needs to know:
+
+    <!-- made by tools/benchmarks/tables.py: sizes benchmarks/results/encoder-sizes_....json -->
+    ...
+    <!-- made -->
+
+That tool has a function ``block(*words) -> str``: what stands between the comments. Nothing else
+is to be registered. In YAML the comments are '# made by tools/...py: words' and '# made'.
+"""
+
+import argparse
+import re
+import runpy
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+START = re.compile(r'^(?:<!--| *#) made by (\S+\.py):([^\n]*?)(?: -->)?\n', re.MULTILINE)
+BLOCK = re.compile(rf'({START.pattern})(.*?)(^(?:<!--| *#) made(?: -->)?$)', re.M | re.DOTALL)
+
+
+@cache
+def run_tool(tool: str) -> dict:
+    """The names of a tool; it finds the files beside it, as if it was called."""
+    sys.path.insert(0, str((ROOT / tool).parent))
+    return runpy.run_path(str(ROOT / tool))
+
+
+def make(found: re.Match) -> str:
+    """A block as its tool makes it now."""
+    start, tool, words, old, end = found.groups()
+    if START.search(old):
+        raise ValueError(f'no end of the block {start}')
+    return f'{start}{run_tool(tool)["block"](*words.split()).strip()}\n{end}'
+
+
+def main() -> None:
+    """Renew or check all documents."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--check', action='store_true', help='change nothing, fail if stale')
+    parser.add_argument('documents', nargs='*', type=Path, help='(all .md and .yml files)')
+    args = parser.parse_args()
+    everywhere = (path for pattern in ('*', 'configs/**/*', 'docs/**/*', 'tools/**/*')
+                  for path in ROOT.glob(pattern) if path.suffix in ('.md', '.yml'))
+    stale = []
+    for path in args.documents or sorted(everywhere):
+        text = path.read_text('utf-8')
+        new, count = BLOCK.subn(make, text)
+        if count < len(START.findall(text)):
+            raise ValueError(f'no end of the last block of {path}')
+        if new != text:
+            stale.append(str(path))
+            if not args.check:
+                path.write_text(new, 'utf-8')
+    print('\n'.join([f'{len(stale)} {"stale" if args.check else "renewed"}', *stale]))
+    if args.check and stale:
+        sys.exit('renew them: python tools/docs/blocks.py')
+
+
+if __name__ == '__main__':
+    main()
