@@ -1,13 +1,34 @@
 """The mends come first: libraries that a test imports itself (open_clip, torchvision) need them."""
 
 import builtins
+from collections import Counter
 
 import pytest
 
 import tvtsv2_mm  # noqa: F401
+
+SLOW_SECONDS = 20  # see pyproject.toml
 
 
 @pytest.fixture(autouse=True)
 def own_print(monkeypatch):
     """Give back ``print`` after a test: Ray puts its own in place for the life of the process."""
     monkeypatch.setattr(builtins, 'print', builtins.print)
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: pytest-xdist deals out whole files, in this order."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name what is slow without being marked so."""
+    seconds = Counter()
+    for report in terminalreporter.getreports('passed') + terminalreporter.getreports('failed'):
+        if 'slow' not in report.keywords:
+            seconds[report.nodeid] += report.duration
+    for name, spent in seconds.most_common():
+        if spent > SLOW_SECONDS:
+            terminalreporter.write_line(f'over {SLOW_SECONDS} s without the mark slow: '
+                                        f'{name} ({spent:.0f} s)', yellow=True)

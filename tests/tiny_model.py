@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from tvtsv2_mm.datasets.frame_indices import middle_frames
+from tvtsv2_mm.datasets.frame_indices import clip_frames
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.video.opening import open_video
@@ -42,7 +42,7 @@ def save_tiny_checkpoint(path: Path) -> Path:
 def read_clip(name: str) -> np.ndarray:
     """The 8 middle frames, the short side scaled to 64, the middle 64 x 64: (8, 64, 64, 3)."""
     reader = open_video(str(VIDEOS / name), short_side=64)
-    frames = middle_frames(0, reader.num_frames, 8)
+    frames = clip_frames(0, reader.num_frames, 8, 1)[0]
     frames = np.concatenate([frames, np.full(8 - len(frames), frames[-1])])
     clip = reader.get_frames(frames)
     reader.close()

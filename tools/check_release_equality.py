@@ -7,7 +7,6 @@ when a file cannot be used.
 import argparse
 import sys
 
-from tvtsv2_mm.apis.release_equality import compare_with_release
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -16,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('files', nargs='+', metavar='FILE', help='golden files (.safetensors)')
     files = parser.parse_args().files
+    from tvtsv2_mm.apis.release_equality import compare_with_release
     failed = 0
     for path in files:
         try:

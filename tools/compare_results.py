@@ -3,24 +3,18 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.evaluation.compare_results import compare
-from tvtsv2_mm.evaluation.results import read_result
 from tvtsv2_mm.utils.errors import one_error
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('results', nargs='+', metavar='RESULT.json',
-                        help='result files; NAME=RESULT.json gives a column its heading')
-    parser.add_argument('--no-paper', action='store_true', help="leave the paper's figures out")
-    return parser
 
 
 def main() -> None:
     """Compare."""
-    parser = build_parser()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('results', nargs='+', metavar='RESULT.json',
+                        help='result files; NAME=RESULT.json gives a column its heading')
+    parser.add_argument('--no-paper', action='store_true', help="leave the paper's figures out")
     args = parser.parse_args()
+    from tvtsv2_mm.evaluation.compare_results import compare
+    from tvtsv2_mm.evaluation.results import read_result
     names, results = [], []
     try:
         for given in args.results:

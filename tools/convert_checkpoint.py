@@ -9,19 +9,21 @@ read from the tensors and printed as a config that fits.
 """
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, DictAction
+from tvtsv2_mm.choices import ACTIVATIONS, DTYPES, TARGET_LAYOUTS
 
-from tvtsv2_mm.apis.launch.runs import load_config
-from tvtsv2_mm.checkpoints import Description, given_description
-from tvtsv2_mm.checkpoints.convert_checkpoint import (
-    DTYPES,
-    TARGET_LAYOUTS,
-    convert_checkpoint,
-    inspect_checkpoint,
-)
-from tvtsv2_mm.checkpoints.description import ACTIVATIONS
-from tvtsv2_mm.checkpoints.entries import report_lines
+if TYPE_CHECKING:
+    from tvtsv2_mm.checkpoints import Description
+
+
+class ReadKnown(argparse.Action):
+    """Reads ``KEY=VALUE ...`` as mmengine does, which is imported then."""
+
+    def __call__(self, *args: Any) -> None:
+        """Read the values."""
+        from mmengine.config import DictAction
+        DictAction(self.option_strings, self.dest)(*args)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,15 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
     known.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
     known.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
     known.add_argument('--activation', choices=ACTIVATIONS, help='of both encoders')
-    known.add_argument('--known', nargs='+', action=DictAction, default={},
+    known.add_argument('--known', nargs='+', action=ReadKnown, default={},
                        metavar='PART.NAME=VALUE',
                        help='any other: backbone.norm_eps=1e-6 neck.activation=gelu '
                             'neck.end_token=2 neck.tokenizer=NAME')
     return parser
 
 
-def read_known(args: argparse.Namespace) -> Description:
+def read_known(args: argparse.Namespace) -> 'Description':
     """What the command line says of the model."""
+    from tvtsv2_mm.checkpoints import given_description
     short = {'backbone.heads': args.heads, 'neck.heads': args.text_heads,
              'sorting_head.heads': args.sorting_heads, 'backbone.activation': args.activation,
              'neck.activation': args.activation}
@@ -70,6 +73,10 @@ def read_known(args: argparse.Namespace) -> Description:
 
 def print_config(args: argparse.Namespace) -> None:
     """Print the config that fits the tensors, and what in it is an assumption."""
+    from mmengine.config import Config
+
+    from tvtsv2_mm.checkpoints.convert_checkpoint import inspect_checkpoint
+    from tvtsv2_mm.checkpoints.entries import report_lines
     found = inspect_checkpoint(
         args.source, weights=args.weights, stand_ins=args.stand_in, given=read_known(args))
     count = sum(tensor.numel() for tensor in found.weights.values())
@@ -89,6 +96,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.interpolate_positions and args.config is None:
         parser.error('--interpolate-positions needs --config, which says to what sizes')
+    from tvtsv2_mm.apis.launch.runs import load_config
+    from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
+    from tvtsv2_mm.checkpoints.entries import report_lines
     try:
         if args.target is None:
             print_config(args)

@@ -11,10 +11,7 @@ from contextlib import redirect_stdout
 from itertools import count
 from pathlib import Path
 
-from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch.model_arguments import add_clip_arguments, add_model_arguments
-from tvtsv2_mm.apis.launch.runs import check_file
-from tvtsv2_mm.apis.pictures import write_png
+from tvtsv2_mm.apis.launch.arguments import add_clip_arguments, add_model_arguments
 from tvtsv2_mm.utils.tables import print_table, printable
 
 
@@ -39,11 +36,15 @@ def main() -> None:
     """Label."""
     parser = build_parser()
     args = parser.parse_args()
+    from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.pictures import write_png
     is_folder = Path(args.video).is_dir()
-    out = args.out or (None if is_folder else f'{Path(args.video).stem}_labels.png')
+    picture = args.out or f'{Path(args.video).stem}_labels.png'
+    out = args.out if is_folder else picture
     try:
-        if not is_folder and not out.lower().endswith('.png'):
-            raise ValueError(f'--out must end in .png, got {out}')
+        if not is_folder and not picture.lower().endswith('.png'):
+            raise ValueError(f'--out must end in .png, got {picture}')
         check_file(args.video, 'video')
         check_file(args.checkpoint, 'checkpoint')
         with redirect_stdout(sys.stderr):
@@ -55,7 +56,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         parser.error(str(error))
     if not is_folder:
-        write_png(out, result['visualization'][0])
+        write_png(picture, result['visualization'][0])
     if args.json:
         print(json.dumps(dict(predictions=result['predictions'], failed=result['failed'],
                               pictures=out)))

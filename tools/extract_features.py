@@ -10,12 +10,13 @@ OUT then holds the shards, index.jsonl, failed.jsonl and meta.json.
 import argparse
 import os
 
-from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
-from tvtsv2_mm.apis.features.on_ray import extract_on_ray
-from tvtsv2_mm.apis.features.profile import ExtractionProfile
-from tvtsv2_mm.apis.features.shards import FORMATS
-from tvtsv2_mm.apis.launch.model_arguments import add_clip_arguments, add_model_arguments
-from tvtsv2_mm.apis.launch.runs import LAUNCHERS, check_file, parse_launch_arguments
+from tvtsv2_mm.apis.launch.arguments import (
+    add_clip_arguments,
+    add_launcher_arguments,
+    add_model_arguments,
+    parse_launch_arguments,
+)
+from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -28,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('out', help='folder of the shards')
     add_model_arguments(parser)
     add_clip_arguments(parser)
-    parser.add_argument('--format', choices=FORMATS, default='npy')
+    parser.add_argument('--format', choices=FEATURE_FORMATS, default='npy')
     parser.add_argument('--part-size', type=int, default=256,
                         help='videos of a shard; what a kill can cost each process (%(default)s)')
     parser.add_argument('--batch-size', type=int, default=8, help='clips at once (%(default)s)')
@@ -36,9 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help='decoding processes of each process; 0: none (%(default)s)')
     parser.add_argument('--retry-failed', action='store_true',
                         help='try again the videos that failed in an earlier run')
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
-                        help='who started this process')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher_arguments(parser)
     parser.add_argument('--ray', nargs='?', const='local', metavar='ADDRESS',
                         help='run on Ray: on this machine, or on the cluster at ADDRESS')
     parser.add_argument('--profile', action='store_true',
@@ -56,6 +55,10 @@ def main() -> None:
     args = parse_launch_arguments(parser)
     if (args.ray is not None) + (args.launcher != 'none') + args.profile > 1:
         parser.error('choose one of --ray, --launcher and --profile')
+    from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
+    from tvtsv2_mm.apis.features.on_ray import extract_on_ray
+    from tvtsv2_mm.apis.features.profile import ExtractionProfile
+    from tvtsv2_mm.apis.launch.runs import check_file
     profile = ExtractionProfile() if args.profile else None
     try:
         config = ExtractionConfig(
@@ -78,7 +81,7 @@ def main() -> None:
         print(f'{found} videos in {args.out}'
               + (f'; {failed} failed, see {os.path.join(args.out, "failed.jsonl")}' if failed
                  else ''))
-    if args.profile:
+    if profile is not None:
         seconds = profile.seconds()
         rows = [[place, f'{time:.1f}', f'{time / sum(seconds.values()):.1%}']
                 for place, time in seconds.items()]

@@ -3,11 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
-from tvtsv2_mm.apis.launch.overrides import ReadOverrides, apply_overrides
-from tvtsv2_mm.apis.launch.runs import check_file, load_config
-from tvtsv2_mm.evaluation.probes import PROBES, extract_features, fit_probe, read_cache, write_cache
-from tvtsv2_mm.evaluation.results import write_result
+from tvtsv2_mm.apis.launch.arguments import ReadOverrides
+from tvtsv2_mm.choices import PROBES
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,6 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def extract(args: argparse.Namespace) -> None:
     """Make the cache."""
+    from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+    from tvtsv2_mm.apis.launch.overrides import apply_overrides
+    from tvtsv2_mm.apis.launch.runs import check_file, load_config
+    from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
     apply_overrides(cfg, args.cfg_options or {})
     fit_to_model(cfg)
@@ -49,6 +50,8 @@ def extract(args: argparse.Namespace) -> None:
 
 def fit(args: argparse.Namespace) -> None:
     """Fit the probes, and write a result file of each."""
+    from tvtsv2_mm.evaluation.probes import fit_probe, read_cache
+    from tvtsv2_mm.evaluation.results import write_result
     cache = read_cache(args.cache)
     folder = Path(args.out_dir or Path(args.cache).parent)
     for kind in args.probes:

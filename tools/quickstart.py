@@ -9,8 +9,6 @@ from pathlib import Path
 # Threads that wait for each other shall sleep: on a busy machine spinning costs ten times the time.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from tvtsv2_mm.experiments.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
-
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs' / 'tvtsv2'
 
 
@@ -29,6 +27,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run all seeds; returns the exit status."""
     args = parse_args()
+    from tvtsv2_mm.experiments.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
     started = time.monotonic()
     work_dir = args.work_dir / 'smoke' if args.smoke else args.work_dir
     scale = SMOKE if args.smoke else FULL

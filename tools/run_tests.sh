@@ -16,7 +16,9 @@ while read -r name words; do
     "$name" $words < /dev/null || failed+=("$name")
 done <<< "$checks"
 say pytest
-python -m pytest "${ARGS[@]}" || failed+=(pytest)
+# Whole files go to a process for each core, each with one thread; `-n 0` runs them in one process.
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+    --no-loadscope-reorder "${ARGS[@]}" || failed+=(pytest)
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}"

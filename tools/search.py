@@ -8,12 +8,7 @@ import json
 import sys
 from contextlib import redirect_stdout
 
-from tvtsv2_mm.apis.features import load_features
-from tvtsv2_mm.apis.features.search import search
-from tvtsv2_mm.apis.features.shards import checkpoint_sha256
-from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch.model_arguments import add_model_arguments
-from tvtsv2_mm.apis.launch.runs import check_file
+from tvtsv2_mm.apis.launch.arguments import add_model_arguments
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -31,6 +26,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def find(args: argparse.Namespace) -> list[list[tuple[str, float]]]:
     """Videos and cosines for each text."""
+    from tvtsv2_mm.apis.features import load_features
+    from tvtsv2_mm.apis.features.search import search
+    from tvtsv2_mm.apis.features.shards import checkpoint_sha256
+    from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+    from tvtsv2_mm.apis.launch.runs import check_file
     features = load_features(args.features)
     check_file(args.checkpoint, 'checkpoint')
     if (checkpoint_sha256(args.features, args.checkpoint)

@@ -1,18 +1,12 @@
 """Test a checkpoint with the metrics of a config, with MMAction2's arguments."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config
+from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
 
-from tvtsv2_mm.apis.launch.runs import (
-    add_launch_arguments,
-    apply_launch_arguments,
-    build_runner,
-    check_file,
-    load_config,
-    parse_launch_arguments,
-    plain_errors,
-)
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
+def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     """Put the arguments of testing into the config.
 
     Raises:
@@ -36,6 +30,7 @@ def apply_test_arguments(cfg: Config, args: argparse.Namespace) -> None:
         ValueError: no checkpoint, two of them, a dump file of the wrong kind, or a config that
             says nothing of testing.
     """
+    from tvtsv2_mm.apis.launch.runs import check_file
     given = [path for path in (args.checkpoint, args.checkpoint_option) if path is not None]
     if len(given) != 1:
         raise ValueError('give one checkpoint: CONFIG CHECKPOINT, or CONFIG --checkpoint '
@@ -59,6 +54,12 @@ def main() -> None:
     """Test."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
+    from tvtsv2_mm.apis.launch.runs import (
+        apply_launch_arguments,
+        build_runner,
+        load_config,
+        plain_errors,
+    )
     try:
         cfg = load_config(args.config)
         apply_test_arguments(cfg, args)

@@ -1,20 +1,12 @@
 """Train a model from a config, with MMAction2's arguments."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, ConfigDict
+from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
 
-from tvtsv2_mm.apis.launch.runs import (
-    add_launch_arguments,
-    apply_launch_arguments,
-    build_runner,
-    check_file,
-    check_resume,
-    load_config,
-    parse_launch_arguments,
-    plain_errors,
-    use_mixed_precision,
-)
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,13 +31,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def apply_train_arguments(cfg: Config, args: argparse.Namespace) -> None:
+def apply_train_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     """Put the arguments of training into the config.
 
     Raises:
         FileNotFoundError: ``--resume`` names a checkpoint that does not exist.
         ValueError: the config does not have what an argument needs.
     """
+    from mmengine.config import ConfigDict
+
+    from tvtsv2_mm.apis.launch.runs import check_file, use_mixed_precision
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -69,6 +64,14 @@ def main() -> None:
     """Train."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
+    from tvtsv2_mm.apis.launch.runs import (
+        apply_launch_arguments,
+        build_runner,
+        check_file,
+        check_resume,
+        load_config,
+        plain_errors,
+    )
     try:
         cfg = load_config(args.config)
         apply_train_arguments(cfg, args)

@@ -2,39 +2,44 @@
 
 Each mend is one function: it says what is broken, and returns whether it was applied. None touches
 a package that is missing or that does not have the fault, and none swallows an error that it does
-not know. ``apply()`` runs them all, once or many times. When the packages are mended, delete the
-function.
+not know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs as soon
+as the module that it is about has been imported, by whomever. When the packages are mended, delete
+the function.
 """
 
 import importlib
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # A torch.library.Library forgets what it declared when it is collected.
-_torchvision_library: torch.library.Library | None = None
+_torchvision_library: 'torch.library.Library | None' = None
 _warnings_left_out = False
 
 
 def apply() -> dict[str, bool]:
-    """Run every mend.
+    """Run every mend whose module is there; the others run at the end of its import.
 
     Returns:
         dict[str, bool]: for each mend by its name, whether it changed something this time.
     """
-    mends = (leave_out_pkg_resources_warnings, declare_torchvision_ops, stand_in_for_drn,
-             leave_out_vindlu, name_package_to_mmengine, load_checkpoints_safely,
-             start_gloo_without_gpu)
-    return {mend.__name__: mend() for mend in mends}
+    # First, so that what another thread imports meanwhile is not missed.
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    changed = {mend.__name__: name in sys.modules and mend() for name, mend in _MENDS.items()}
+    return {'leave_out_pkg_resources_warnings': leave_out_pkg_resources_warnings()} | changed
 
 
 def leave_out_pkg_resources_warnings() -> bool:
@@ -60,23 +65,21 @@ def declare_torchvision_ops() -> bool:
     calling the operators still fails, as it must.
 
     Not applied: no torchvision; a CUDA build of torch (there the same error means a damaged
-    installation); an import that works.
+    installation); operators that were loaded, or declared before.
     """
     global _torchvision_library
-    if find_spec('torchvision') is None or torch.version.cuda is not None:
+    if find_spec('torchvision') is None:
         return False
-    try:
-        importlib.import_module('torchvision')
-    except RuntimeError as error:
-        if 'operator torchvision::' not in str(error) or _torchvision_library is not None:
-            raise
-    else:
+    import torch
+    if torch.version.cuda is not None:
+        return False
+    importlib.import_module('torchvision.extension')  # loads the operators that can be loaded
+    if hasattr(torch.ops.torchvision, 'nms'):
         return False
     _torchvision_library = torch.library.Library('torchvision', 'FRAGMENT')
     for name in ('nms', 'qnms'):
         _torchvision_library.define(
             f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-    importlib.import_module('torchvision')
     return True
 
 
@@ -95,7 +98,7 @@ def stand_in_for_drn() -> bool:
     if (folder / 'models/localizers/drn/drn.py').exists():
         return False
     module = types.ModuleType(name, stand_in_for_drn.__doc__)
-    module.DRN = None
+    vars(module)['DRN'] = None
     sys.modules[name] = module
     return True
 
@@ -115,7 +118,7 @@ def leave_out_vindlu() -> bool:
     source = folder / 'models/multimodal/vindlu/modeling_bert.py'
     if not source.exists() or 'find_pruneable_heads_and_indices' not in source.read_text('utf-8'):
         return False
-    dependency = importlib.import_module('mmaction.utils.dependency')
+    dependency: Any = importlib.import_module('mmaction.utils.dependency')
     changed = dependency.WITH_MULTIMODAL
     dependency.WITH_MULTIMODAL = False
     return changed
@@ -145,7 +148,7 @@ def load_checkpoints_safely() -> bool:
     """
     if find_spec('mmengine') is None:
         return False
-    checkpoint = importlib.import_module('mmengine.runner.checkpoint')
+    checkpoint: Any = importlib.import_module('mmengine.runner.checkpoint')
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
     register = checkpoint.CheckpointLoader.register_scheme
@@ -167,7 +170,7 @@ def start_gloo_without_gpu() -> bool:
     """
     if find_spec('mmengine') is None:
         return False
-    utils = importlib.import_module('mmengine.dist.utils')
+    utils: Any = importlib.import_module('mmengine.dist.utils')
     original = utils._init_dist_pytorch
     if isinstance(original, partial) and original.func is _init_dist_pytorch:
         return False
@@ -182,6 +185,7 @@ def _package_folder(name: str) -> Path | None:
 
 
 def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
+    import torch
     from mmengine.device import get_device
     if backend != 'gloo' or get_device() != 'cpu':
         original(backend, **kwargs)
@@ -206,6 +210,7 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
 def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
              progress: bool = True) -> Any:
     """Download a file, unless it was before, and load it as one from the disk."""
+    import torch
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
     file = folder / Path(urlparse(url).path).name
     if not file.is_file():
@@ -215,3 +220,56 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
         except OSError as error:
             raise OSError(f'{url} cannot be downloaded: {error}') from error
     return load_from_local(str(file), map_location)
+
+
+class _Finder(MetaPathFinder):
+    """Leaves the finding to the other finders, and sees to it that what they find is mended."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None,
+                  target: types.ModuleType | None = None) -> ModuleSpec | None:
+        """Find a module that has a mend."""
+        if fullname not in _MENDS:
+            return None
+        # Those behind this one: of two of this kind (after a reload) one asks the other.
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _MendingLoader(spec.loader, _MENDS[fullname])
+                return spec
+        return None
+
+
+class _MendingLoader(Loader):
+    """Another loader, and a mend behind it; the module gets the other one for its own."""
+
+    def __init__(self, loader: Loader, mend: Callable[[], bool]) -> None:
+        self._loader = loader
+        self._mend = mend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
+        """Create the module as the other loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Import the module, and mend it; where that fails the import fails."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._mend()
+
+
+_finder = _Finder()
+# Each mend, by the module after whose import it runs.
+_MENDS: dict[str, Callable[[], bool]] = {
+    'torchvision.extension': declare_torchvision_ops,
+    'mmaction': stand_in_for_drn,
+    'mmaction.utils.dependency': leave_out_vindlu,
+    'mmengine.config.utils': name_package_to_mmengine,
+    'mmengine.runner.checkpoint': load_checkpoints_safely,
+    'mmengine.dist.utils': start_gloo_without_gpu,
+}

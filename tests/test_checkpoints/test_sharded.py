@@ -134,6 +134,6 @@ def test_a_kill_before_the_end_leaves_nothing_under_the_name(tmp_path):
     run_killed_at_write(
         'import torch; from pathlib import Path\n'
         'from tvtsv2_mm.checkpoints.sharded import save_sharded',
-        "save_sharded(Path(sys.argv[2]), dict(state_dict=dict(a=torch.ones(3))), {})",
+        "save_sharded(Path(sys.argv[1]), dict(state_dict=dict(a=torch.ones(3))), {})",
         tmp_path / 'epoch_1.pth', write=1)
     assert [path.name for path in tmp_path.iterdir()] == ['.epoch_1.pth.part']

@@ -1,3 +1,4 @@
+import importlib
 import re
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from tests.clip_models import make_model
+from tvtsv2_mm import checkpoints
 from tvtsv2_mm.checkpoints import CheckpointError, given_description, model_config
 from tvtsv2_mm.registry import MODELS
 
@@ -71,3 +73,8 @@ def test_sizes_that_cannot_be_read(spoil, message):
     spoil(weights)
     with pytest.raises(CheckpointError, match=message):
         model_config(weights)
+
+
+def test_the_module_of_the_same_name_does_not_hide_the_function():
+    importlib.import_module('tvtsv2_mm.checkpoints.model_config')
+    assert checkpoints.model_config is model_config

@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.frame_indices import (
+    clip_frames,
     frames_of_span,
     interval_edges,
-    middle_frames,
     random_frames,
 )
 
 GOLDEN = Path(__file__).parents[1] / 'data/golden/uniform_frame_indices.json'
+
+
+def middle_frames(start, stop, num_frames):
+    return clip_frames(start, stop, num_frames, num_clips=1)[0]
 
 
 def test_middle_frames_are_those_of_the_release():

@@ -1,35 +1,64 @@
+import argparse
+import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 
-TOOL = Path(__file__).parents[2] / 'tools/benchmarks/data.py'
+FOLDER = Path(__file__).parents[2] / 'tools/benchmarks'
 CLIP = Path(__file__).parents[1] / 'data/videos/part_0.mp4'
+pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-def test_all_figures_are_there(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(TOOL), str(CLIP), '--out', str(tmp_path / 'data.json'), '--rounds',
-         '1', '--shards', '--decoders', 'auto', 'fast', '--workers', '1', '--loader-clips', '8',
-         '--step-seconds', '0'], capture_output=True, text=True, check=True, timeout=300)
+@pytest.fixture
+def data(monkeypatch):
+    """The tool, which runs on one thread."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield importlib.import_module('data')
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+def test_all_figures_are_there(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [
+        'data.py', str(CLIP), '--out', str(tmp_path / 'data.json'), '--rounds', '1', '--ways',
+        'auto', 'fast', 'several', 'shards', '--size', '112', '--short-side', '128'])
+    data.main()
+    printed = capsys.readouterr().out
     result = json.loads((tmp_path / 'data.json').read_text())
     names = ['stock', 'auto', 'fast', 'several', 'shards']
-    seconds = result['seconds'][str(CLIP)]
-    assert list(seconds) == names
-    assert all(0 < figures['cpu'] < 10 and figures['wall'] > 0 for figures in seconds.values())
-    assert result['codecs'] == {str(CLIP): 'h264'}
-    assert result['ratios']['H.264']['auto']['geometric_mean'] == pytest.approx(
-        seconds['stock']['cpu'] / seconds['auto']['cpu'])
-    assert result['fast_to_auto'] == pytest.approx(seconds['auto']['cpu'] / seconds['fast']['cpu'])
-    assert 1 < result['levels_of_fast'][str(CLIP)] < 20
-    assert result['shards'][str(CLIP)]['megabytes'] > 0
-    assert result['peak_megabytes']['stock'] > 0
-    assert [row['contestant'] for row in result['loaders']] == ['stock', 'auto', 'several',
-                                                                'shards']
-    assert all(row['clips_per_second'] > 0 and row['cpu_per_clip'] > 0
-               and 0 <= row['waiting_share'] < 1 for row in result['loaders'])
-    assert 'H.264, auto:' in done.stdout
-    assert 'in a shard' in done.stdout
+    clip, *rows = result['rows']
+    assert (clip['table'], clip['file'], clip['codec']) == ('clips', CLIP.name, 'h264')
+    assert all(0 < clip[f'{name}_ms'] < 10000 for name in names)
+    assert all(clip[f'{name}_speedup'] == pytest.approx(clip['stock_ms'] / clip[f'{name}_ms'])
+               for name in names)
+    assert 1 < clip['fast_levels'] < 20
+    assert 0 < clip['shard_mb'] < clip['source_mb'] == CLIP.stat().st_size / 1e6
+    assert [(row['table'], row['contestant'], row['codec']) for row in rows] == [
+        ('decoding', name, codec) for name in names for codec in ('H.264', 'all')]
+    for row in rows:
+        assert row['num_files'] == 1
+        assert row['peak_mb'] > 0
+        for other in {'stock', 'auto'} - {row['contestant']}:
+            assert row[f'speedup_{other}'] == pytest.approx(
+                clip[f'{other}_ms'] / clip[f'{row["contestant"]}_ms'])
+    assert '| auto |' in printed
+    assert f'| {CLIP.name} |' in printed
+
+
+def test_the_ways_of_this_package_give_the_same_clips(data):
+    args = argparse.Namespace(frames=4, short_side=64, size=48, clips_per_video=2)
+    clips = {name: data.Contestant(name, args).clips(CLIP)
+             for name in ('stock', 'auto', 'decord', 'isolated', 'fast', 'several')}
+    videos = {name: [clip['inputs']['video'] for clip in own]
+              for name, own in clips.items() if name != 'stock'}
+    assert clips['stock'][0]['inputs'].shape == (1, 3, 4, 48, 48)
+    assert {video.shape for own in videos.values() for video in own} == {(4, 3, 48, 48)}
+    assert len(videos['several']) == 2
+    for name in ('decord', 'isolated'):
+        assert torch.equal(videos[name][0], videos['auto'][0])
+    assert not torch.equal(videos['fast'][0], videos['auto'][0])

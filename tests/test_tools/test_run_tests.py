@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+
+from tests.conftest import pytest_collection_modifyitems, pytest_terminal_summary
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,14 +84,39 @@ def test_pre_commit_runs_the_same_words_without_a_network(hook):
     assert not set(hook['entry']) & set('\'"\\*?[$\n') and 'args' not in hook
 
 
+PARALLEL = '-m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder'
+
+
 @pytest.mark.parametrize('script', ['tools/run_tests.sh', '.ci/run'])
 def test_first_and_second_run(run, checkout, script):
     status, last_line, calls = run(script, '-k', 'a and b')
     assert (status, last_line) == (0, 'PASSED: all checks and all tests')
     assert calls[0] == f'-m venv {checkout}/.venv'
     assert f'-c {checkout}/requirements/constraints.txt' in ''.join(calls)
-    assert calls[-len(CHECKS) - 1:] == [*CHECKS, '-m pytest -k a and b']
-    assert run(script) == (0, last_line, [*CHECKS, '-m pytest'])
+    assert calls[-len(CHECKS) - 1:] == [*CHECKS, f'{PARALLEL} -k a and b']
+    assert run(script) == (0, last_line, [*CHECKS, PARALLEL])
+
+
+def test_what_is_slow_without_the_mark_is_named_at_the_end():
+    def reports(name, *seconds, **keywords):
+        return [SimpleNamespace(nodeid=name, duration=own, keywords=keywords) for own in seconds]
+
+    lines, outcomes = [], dict(
+        passed=[*reports('fast', 9, 9), *reports('in_two_phases', 11, 10),
+                *reports('marked', 99, slow=1)],
+        failed=reports('that_fails', 30))
+    pytest_terminal_summary(SimpleNamespace(
+        getreports=outcomes.get, write_line=lambda line, **_: lines.append(line)))
+    assert lines == ['over 20 s without the mark slow: that_fails (30 s)',
+                     'over 20 s without the mark slow: in_two_phases (21 s)']
+
+
+def test_files_with_slow_tests_come_first():
+    """pytest-xdist deals out whole files in this order."""
+    items = [SimpleNamespace(path=path, get_closest_marker=lambda _, slow=slow: slow)
+             for path, slow in (('a', None), ('b', None), ('b', True), ('c', None))]
+    pytest_collection_modifyitems(items)
+    assert [item.path for item in items] == ['b', 'b', 'a', 'c']
 
 
 @pytest.mark.parametrize(('settings', 'failed'), [
@@ -106,7 +134,7 @@ def test_the_active_environment_is_taken_without_pins(run, checkout):
     assert status == 0
     assert not (checkout / '.venv').exists()
     assert 'constraints' not in ''.join(calls)
-    assert calls[-1] == '-m pytest -x'
+    assert calls[-1] == f'{PARALLEL} -x'
 
 
 def test_a_change_of_the_requirements_installs_again(run, checkout):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.tiny_model import CONFIG, build_tiny_model, embed_clips, save_tiny_checkpoint
-from tvtsv2_mm.datasets.frame_indices import middle_frames
+from tvtsv2_mm.datasets.frame_indices import clip_frames
 from tvtsv2_mm.experiments.quickstart import protocols
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
@@ -25,7 +25,7 @@ def test_before_and_after_is_the_nearer_caption(tmp_path):
     for line in (tmp_path / 'shapes/annotations/orders_test.jsonl').open(encoding='utf-8'):
         entry = json.loads(line)
         reader = open_video(str(tmp_path / 'shapes/videos' / entry['path']))
-        clip = reader.get_frames(middle_frames(0, reader.num_frames, 8))
+        clip = reader.get_frames(clip_frames(0, reader.num_frames, 8, 1)[0])
         [video] = embed_clips(model, [clip])
         with torch.no_grad():
             texts = model.neck(tokenize(entry['captions']))

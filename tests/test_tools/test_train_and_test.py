@@ -131,13 +131,13 @@ def test_ema_by_an_override_and_resumed(run, tmp_path):
                                other.ema_model.module.linear.weight)
 
 
-def test_the_console_is_for_results_and_the_log_file_for_all(tmp_path):
+def test_the_console_is_for_results_and_the_log_file_for_all(run, tmp_path):
     def call(*words):
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, text=True, check=True,
                               env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True)
         return done.stdout + done.stderr
 
-    call(ROOT / 'tools/train.py', CONFIG, '--work-dir', 'out')
+    run('train', CONFIG, '--work-dir', 'out')
     told = call(ROOT / 'tools/test.py', CONFIG, 'out/epoch_1.pth', '--work-dir', 'tested')
     assert 'count: 7' in told
     assert len(told.splitlines()) <= 6, told

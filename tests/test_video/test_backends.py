@@ -1,4 +1,4 @@
-"""All decoders give the same frames for an index; decord2 and torchcodec where installed."""
+"""All decoders give the same frames for an index."""
 
 import os
 import pickle
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
-from tvtsv2_mm.video import packet_index, torchcodec_reader
+from tvtsv2_mm.video import packet_index
 from tvtsv2_mm.video.errors import UnreadableVideoError
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.isolated_reader import DecodingProcess
@@ -21,20 +21,10 @@ from tvtsv2_mm.video.source import VideoSource
 VIDEOS = Path(__file__).parents[1] / 'data/videos'
 
 
-def torchcodec_loads():
-    try:
-        torchcodec_reader._import_decoder()
-    except ImportError:
-        return False
-    return True
-
-
 BACKENDS = [
     'pyav',
     pytest.param('decord', marks=pytest.mark.skipif(
         find_spec('decord') is None, reason='decord is not installed')),
-    pytest.param('torchcodec', marks=pytest.mark.skipif(
-        not torchcodec_loads(), reason='torchcodec does not load')),
 ]
 
 
@@ -131,12 +121,6 @@ def test_an_open_video_does_not_go_to_another_process(name, opener):
     video = opener(str(VIDEOS / name), short_side=32)
     with pytest.raises(TypeError, match='cannot go to another process; send its path'):
         pickle.dumps(video)
-
-
-def test_torchcodec_that_does_not_load_says_what_to_do(monkeypatch):
-    monkeypatch.setitem(__import__('sys').modules, 'torchcodec.decoders', None)
-    with pytest.raises(ImportError, match=r"shared libraries of FFmpeg.*Take backend='pyav'"):
-        open_video(str(VIDEOS / 'part_0.mp4'), backend='torchcodec')
 
 
 def test_decord_that_is_missing_says_what_to_do(monkeypatch):

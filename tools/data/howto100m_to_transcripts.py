@@ -2,13 +2,12 @@
 
 import argparse
 
-from tvtsv2_mm.preparation.converters import convert_howto100m
-from tvtsv2_mm.preparation.converters.command_line import add_output, add_workers, run
-from tvtsv2_mm.preparation.converters.howto100m import COLUMNS
+from tvtsv2_mm.preparation.arguments import add_output, add_workers
+from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Convert and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('captions', help='caption.json or raw_caption.json, a csv with a caption '
                                          'in each row, or a folder with a csv for each video')
@@ -17,17 +16,15 @@ def parse_args() -> argparse.Namespace:
                         help='folder of the videos, in any layout; they are found by their id')
     parser.add_argument('--list', dest='video_list',
                         help='csv of the videos to take, such as HowTo100M_v1.csv (default: all)')
-    parser.add_argument('--columns', nargs=4, default=COLUMNS,
+    parser.add_argument('--columns', nargs=4, default=HOWTO100M_COLUMNS,
                         metavar=('VIDEO', 'START', 'END', 'TEXT'),
                         help='columns of a csv of captions; - for END if it has none '
-                             f'(default: {" ".join(COLUMNS)}; HTM-AA: vid timestamp - text)')
+                             f'(default: {" ".join(HOWTO100M_COLUMNS)}; HTM-AA: vid timestamp '
+                             '- text)')
     add_workers(parser)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Convert and report."""
-    args = parse_args()
+    args = parser.parse_args()
+    from tvtsv2_mm.preparation.converters import convert_howto100m
+    from tvtsv2_mm.preparation.converters.command_line import run
     run(lambda: convert_howto100m(
         args.captions, args.output, videos=args.videos, video_list=args.video_list,
         columns=args.columns, workers=args.workers))

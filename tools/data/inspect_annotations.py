@@ -3,14 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
-from tvtsv2_mm.preparation.inspection.page import write_page
-from tvtsv2_mm.preparation.inspection.survey import survey_file
 
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    default = SampleTranscriptSegments()
+def main() -> None:
+    """Write the page and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('annotations', help='annotation file, transcripts or captions')
     parser.add_argument('output', nargs='?', help='HTML file to write (default: ANNOTATIONS.html)')
@@ -21,17 +16,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--sheets', type=int, default=6, metavar='RECORDS',
                         help='records whose frames are shown (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--num-segments', type=int, default=default.num_segments,
+    # As of SampleTranscriptSegments.
+    parser.add_argument('--num-segments', type=int, default=4,
                         help='segments of a sample, as in the config (default: %(default)s)')
-    parser.add_argument('--segment-seconds', type=int, nargs=2, default=default.segment_seconds,
+    parser.add_argument('--segment-seconds', type=int, nargs=2, default=(3, 5),
                         metavar=('SHORTEST', 'LONGEST'))
-    parser.add_argument('--gap-seconds', type=float, default=default.gap_seconds)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Write the page and print the figures."""
-    args = parse_args()
+    parser.add_argument('--gap-seconds', type=float, default=1.0)
+    args = parser.parse_args()
+    from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
+    from tvtsv2_mm.preparation.inspection.page import write_page
+    from tvtsv2_mm.preparation.inspection.survey import survey_file
     output = Path(args.output or f'{args.annotations}.html')
     try:
         sampler = SampleTranscriptSegments(

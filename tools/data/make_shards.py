@@ -12,9 +12,7 @@ import argparse
 import os
 import sys
 
-from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
-from tvtsv2_mm.preparation.shards.cutting import CutConfig
-from tvtsv2_mm.preparation.shards.encoding import EncodingConfig
+from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,6 +59,7 @@ def main() -> None:
     """Make the shards."""
     parser = build_parser()
     args = parser.parse_args()
+    from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
     try:
         config = ShardConfig(
             ann_file=os.path.abspath(args.annotations), videos=os.path.abspath(args.videos),

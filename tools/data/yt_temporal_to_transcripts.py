@@ -2,12 +2,11 @@
 
 import argparse
 
-from tvtsv2_mm.preparation.converters import convert_yt_temporal
-from tvtsv2_mm.preparation.converters.command_line import add_output, add_workers, run
+from tvtsv2_mm.preparation.arguments import add_output, add_workers
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Convert and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('sources', nargs='+',
                         help='.json (a video each), .jsonl, .jsonl.gz, or folders of them')
@@ -15,12 +14,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--videos', required=True,
                         help='folder of the videos, in any layout; they are found by their id')
     add_workers(parser)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Convert and report."""
-    args = parse_args()
+    args = parser.parse_args()
+    from tvtsv2_mm.preparation.converters import convert_yt_temporal
+    from tvtsv2_mm.preparation.converters.command_line import run
     run(lambda: convert_yt_temporal(args.sources, args.output, videos=args.videos,
                                     workers=args.workers))
 

@@ -15,14 +15,12 @@ from mmengine.fileio import get_file_backend, get_local_path
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
+from tvtsv2_mm.choices import CLIP_KINDS
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.video.frame_scaling import FrameScaling
-
-# What clips of a video show: what the model is evaluated with, or the release's feature script.
-CLIP_KINDS = ('protocol', 'feature-script')
 
 Video = str | os.PathLike | np.ndarray
 

@@ -32,12 +32,12 @@ from tvtsv2_mm.apis.clips import (
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
+from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
-DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 NOT_FINITE = 'the weights hold NaN, or the dtype is too narrow for them'
 
 
@@ -75,13 +75,13 @@ class TVTSv2Inferencer(BaseInferencer):
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
-            raise ValueError(f'dtype must be one of {tuple(DTYPES)}, not {dtype!r}')
+            raise ValueError(f'dtype must be one of {DTYPES}, not {dtype!r}')
         if model is not None and isinstance(model, os.PathLike):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
             fit_to_model(model)
-        self.dtype = DTYPES[dtype]
+        self.dtype = getattr(torch, dtype)
         self.texts_only = texts_only
         self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)

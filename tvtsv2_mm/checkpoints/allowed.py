@@ -4,43 +4,35 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import HistoryBuffer
 
 
-def load_with_allow_list(load: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call ``load`` with ``weights_only=True`` and the allow list of mmengine's checkpoints."""
-    with torch.serialization.safe_globals(allowed_in_checkpoints()):
-        loaded = load(*args, **kwargs, weights_only=True)
-    _leave_out_what_mmengine_obeys(loaded)
-    return loaded
-
-
-def _leave_out_what_mmengine_obeys(checkpoint: Any) -> None:
+def leave_out_what_mmengine_obeys(checkpoint: Any) -> None:
     """Take out what a file must not decide when a run resumes from it.
 
     ``Runner.resume`` runs the text ``meta.config`` (written by mmcv 1) as Python, and
     CheckpointHook deletes the file or folder that the message hub calls ``best_ckpt``, and those
     whose names have one of ``keep_ckpt_ids``, which are numbers.
     """
-    for path, key in ((('meta', ), 'config'), (('message_hub', 'runtime_info'), 'best_ckpt'),
-                      (('message_hub', 'runtime_info'), 'keep_ckpt_ids')):
-        entries = checkpoint
-        for name in path:
-            entries = entries.get(name) if isinstance(entries, dict) else None
-        if not isinstance(entries, dict):
-            continue
-        for found in [name for name in entries if str(name).startswith(key)]:
-            value = entries[found]
-            if not (key == 'keep_ckpt_ids' and isinstance(value, list)
-                    and all(type(number) is int for number in value)):
-                del entries[found]
+    meta, hub = (_within(checkpoint, name) for name in ('meta', 'message_hub'))
+    for entries, obeyed in ((meta, ('config', )),
+                            (_within(hub, 'runtime_info'), ('best_ckpt', 'keep_ckpt_ids'))):
+        for name, value in [*entries.items()]:
+            numbers = (str(name).startswith('keep_ckpt_ids') and isinstance(value, list)
+                       and all(type(number) is int for number in value))
+            if str(name).startswith(obeyed) and not numbers:
+                del entries[name]
+
+
+def _within(entries: Any, name: str) -> dict:
+    found = entries.get(name) if isinstance(entries, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def allowed_in_checkpoints() -> list[Any]:
     """What mmengine's message hub and schedulers put in a checkpoint beside tensors."""
     # numpy 1 and 2 keep these two under different names; a checkpoint of either is readable.
-    rebuilders = [value.__reduce__()[0] for value in (np.zeros(1), np.float64(0))]
+    rebuilders: list[Any] = [value.__reduce__()[0] for value in (np.zeros(1), np.float64(0))]
     return [
         HistoryBuffer,
         (_history_buffer_method, 'builtins.getattr'),

@@ -1,16 +1,21 @@
 """Bring a state dict of any known layout into ours, and let nothing be lost on the way."""
 
+import logging
+import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, partial
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
-from .errors import CheckpointError
-from .layouts import LAYOUTS, Layout, Names
-from .positions import RESIZERS, SPATIAL
+from .errors import CheckpointError, naming
+from .layouts import LAYOUTS, Layout
+from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
 
 # Parts of a model that a config may leave out: their weights are then not needed.
 OPTIONAL_PARTS = ('backbone.', 'neck.', 'sorting_head.', 'cls_head.')
@@ -40,55 +45,96 @@ def to_own_layout(given: Mapping[str, Tensor],
         CheckpointError: unknown layout; missing or unused keys; sizes that differ. All of them are
             listed.
     """
-    given, source = take_weights(given) or (given, None)
-    layout = detect_layout(given)
-    converted, unused = convert_names(given, layout)
-    resized_positions = _resize_positions(converted, own, layout) if interpolate_positions else []
+    weights, source = take_weights(given) or (given, {})
+    return _convert(weights, own, interpolate_positions, {} if report is None else report, source)
+
+
+def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: Description, *,
+                metadata: Mapping[str, Any], report: dict, interpolate_positions: bool = False,
+                temperature: float | None = None) -> dict[str, Tensor]:
+    """Convert a state dict for a model, or a part of one, and refuse one that gives other numbers.
+
+    Args:
+        given: names and tensors, as in :func:`to_own_layout`; so are ``own``,
+            ``interpolate_positions`` and ``report``, which is told ``assumed`` as well: lines on
+            what is not known of the weights, or not taken. They are logged.
+        own: the model's present state dict.
+        model: what it was built with.
+        metadata: of the root of ``given``; the report on its file is taken from them.
+        temperature: of the model's contrastive head, where it has one.
+
+    Raises:
+        CheckpointError: they do not fit. All differences are listed.
+    """
+    file = metadata.get('file')
+    if file is not None:
+        report['file'] = file
+    with naming(file.get('path') if isinstance(file, Mapping) else None):
+        weights, source = take_weights(given) or (given, {})
+        converted = _convert(weights, own, interpolate_positions, report, source)
+        unknown, lines = check_model(
+            description_of(weights, metadata, report['layout']), model, report)
+    if unknown:
+        lines.append('not told by the weights, as in the model config: ' + ', '.join(
+            f'{name}={value!r}' for name, value in unknown.items()))
+    scale = weights.get('logit_scale')
+    if temperature is not None and scale is not None and scale.numel() == 1:
+        learnt = math.exp(-scale.item())
+        if not math.isclose(learnt, temperature, rel_tol=1e-3):
+            lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+                         f'contrastive_head {temperature:g}, by which losses and probabilities '
+                         'are computed here')
+    report['assumed'] = lines
+    for line in lines:
+        print_log(line, logger='current', level=logging.WARNING)
+    return converted
+
+
+def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpolate_positions: bool,
+             report: dict, source: dict) -> dict[str, Tensor]:
+    layout = detect_layout(weights)
+    converted, unused = convert_names(weights, layout)
+    positions = _resize_positions(converted, own, layout) if interpolate_positions else []
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
-    unneeded = [key for key in converted if key not in own and key.startswith(absent_parts)]
-    unused += [key for key in converted if key not in own and key not in unneeded]
+    others = [key for key in converted if key not in own]
+    unneeded = [key for key in others if key.startswith(absent_parts)]
     missing = [key for key in own if key not in converted]
     new = _whole_groups(missing, own, layout.new)
-    missing = [key for key in missing if key not in new]
-    resized = [
-        f'{key}: {tuple(converted[key].shape)} in the checkpoint, {tuple(own[key].shape)} by the '
-        'config' for key in own
-        if key in converted and converted[key].shape != own[key].shape
-    ]
-    whole = [f'{key}: {converted[key].dtype}' for key in own if key in converted
-             and own[key].is_floating_point() and not converted[key].is_floating_point()]
-    problems = [
-        f'{title}:\n  ' + '\n  '.join(names)
-        for title, names in (('sizes differ', resized), ('missing in the checkpoint', missing),
-                             ('not used by the model', unused),
-                             ('whole numbers, as of quantised weights', whole)) if names
-    ]
+    common = {key: (converted[key], own[key]) for key in own if key in converted}
+    different = {key: f'{key}: {tuple(one.shape)} in the checkpoint, {tuple(other.shape)} by the '
+                 'config' for key, (one, other) in common.items() if one.shape != other.shape}
+    problems = {
+        'sizes differ': different.values(),
+        'missing in the checkpoint': [key for key in missing if key not in new],
+        'not used by the model': unused + [key for key in others if key not in unneeded],
+        'whole numbers, as of quantised weights': [
+            f'{key}: {one.dtype}' for key, (one, other) in common.items()
+            if other.is_floating_point() and not one.is_floating_point()]}
+    lines = [f'{title}:\n  ' + '\n  '.join(found) for title, found in problems.items() if found]
     # Not where the patches or the width differ as well: then it is another model.
-    if resized and not interpolate_positions and all(
-            line.split(':')[0] in RESIZERS for line in resized):
-        problems.append('(position tables are resized on request: interpolate_positions=True of '
-                        'the model, --interpolate-positions of tools/convert_checkpoint.py)')
-    if problems:
-        raise CheckpointError(
-            f'the checkpoint (layout: {layout.name}) does not fit the model config.\n'
-            + '\n'.join(problems))
-    if report is not None:
-        dropped = [key for key in given if any(_match(name, key) for name in layout.dropped)]
-        report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
-                      new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
-                      resized=list(resized_positions))
-        report.setdefault('file', source)
-    summary = f'checkpoint layout {layout.name}: {len(own) - len(new)} of {len(own)} tensors taken'
+    if different and not interpolate_positions and different.keys() <= {SPATIAL, TEMPORAL}:
+        lines.append('(position tables are resized on request: interpolate_positions=True of '
+                     'the model, --interpolate-positions of tools/convert_checkpoint.py)')
+    if lines:
+        raise CheckpointError(f'the checkpoint (layout: {layout.name}) does not fit the model '
+                              'config.\n' + '\n'.join(lines))
+    dropped = [key for key in weights
+               if any(_expression(name).fullmatch(key) for name in layout.dropped)]
+    report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
+                  new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
+                  resized=positions)
+    report.setdefault('file', source)
+    summary = [f'checkpoint layout {layout.name}: {report["taken"]} of {len(own)} tensors taken']
     if new:
-        summary += f'; new, kept at their initial values: {_summary(new)}'
+        summary.append(f'new, kept at their initial values: {_summary(new)}')
     if unneeded:
-        summary += f'; not needed by this model: {_summary(unneeded)}'
-    summary += ''.join(f'; resized {line}' for line in resized_positions)
+        summary.append(f'not needed by this model: {_summary(unneeded)}')
+    summary += [f'resized {line}' for line in positions]
     if source['taken_off'] or source['dropped']:  # not after a file was read: it has said so
-        summary += ''.join(f'; {line}' for line in report_lines(source))
-    print_log(summary, logger='current')
+        summary += report_lines(source)
+    print_log('; '.join(summary), logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
 
 
@@ -96,14 +142,14 @@ def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
                       layout: Layout) -> list[str]:
     """Resize in place the position tables whose number of rows alone differs; say which."""
     done = []
-    for key, resize in RESIZERS.items():
+    for key, resize in ((SPATIAL, partial(resize_spatial, antialias=layout.antialias)),
+                        (TEMPORAL, resize_temporal)):
         if key not in converted or key not in own:
             continue
         table, rows = converted[key], len(own[key])
         if len(table) != rows and table.shape[1:] == own[key].shape[1:]:
             try:
-                options = dict(antialias=layout.antialias) if key == SPATIAL else {}
-                converted[key] = resize(table, rows, **options)
+                converted[key] = resize(table, rows)
             except ValueError as error:
                 raise CheckpointError(f'{key} cannot be resized: {error}') from error
             done.append(f'{key} from {len(table)} to {rows} rows')
@@ -124,12 +170,7 @@ def detect_layout(given: Mapping[str, Tensor]) -> Layout:
 def convert_names(given: Mapping[str, Tensor],
                   layout: Layout,
                   to_foreign: bool = False) -> tuple[dict[str, Tensor], list[str]]:
-    """Apply a layout's rules.
-
-    Args:
-        given: tensors by the layout's names, or by ours with ``to_foreign``.
-        layout: whose rules to use.
-        to_foreign: from our names to the layout's instead.
+    """Apply a layout's rules, with ``to_foreign`` from our names to the layout's.
 
     Returns:
         The tensors by their new names, and the keys that no rule knows.
@@ -137,15 +178,16 @@ def convert_names(given: Mapping[str, Tensor],
     if not layout.rules:
         return dict(given), []
     converted: dict[str, Tensor] = {}
-    used: set[str] = {key for key in given if any(_match(name, key) for name in layout.dropped)}
+    used = {key for key in given
+            if any(_expression(name).fullmatch(key) for name in layout.dropped)}
     for foreign, own, *flags in layout.rules:
-        before, after = (own, foreign) if to_foreign else (foreign, own)
-        first = before if isinstance(before, str) else before[0]
+        before, after = ((names, ) if isinstance(names, str) else names
+                         for names in ((own, foreign) if to_foreign else (foreign, own)))
         for key in given:
-            found = _match(first, key)
+            found = _expression(before[0]).fullmatch(key)
             if found is None:
                 continue
-            sources, targets = _fill(before, found), _fill(after, found)
+            sources, targets = ([_fill(name, found) for name in names] for names in (before, after))
             if not all(source in given for source in sources):
                 continue  # then a target is missing, and the caller says so
             used.update(sources)
@@ -160,19 +202,15 @@ def convert_names(given: Mapping[str, Tensor],
     return converted, [key for key in given if key not in used]
 
 
-def _match(pattern: str, key: str) -> re.Match | None:
-    expression = re.escape(pattern)
-    expression = expression.replace(r'\{i\}', r'(?P<i>\d+)')
-    expression = expression.replace(r'\{\*\}', '(?P<kind>weight|bias)')
-    return re.fullmatch(expression, key)
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    expression = re.escape(pattern).replace(r'\{i\}', r'(?P<i>\d+)')
+    return re.compile(expression.replace(r'\{\*\}', '(?P<kind>weight|bias)'))
 
 
-def _fill(names: Names, found: re.Match) -> list[str]:
+def _fill(name: str, found: re.Match[str]) -> str:
     values = found.groupdict()
-    return [
-        name.replace('{i}', values.get('i', '')).replace('{*}', values.get('kind', ''))
-        for name in ((names, ) if isinstance(names, str) else names)
-    ]
+    return name.replace('{i}', values.get('i', '')).replace('{*}', values.get('kind', ''))
 
 
 def _whole_groups(missing: list[str], own: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
@@ -182,8 +220,7 @@ def _whole_groups(missing: list[str], own: Iterable[str], patterns: tuple[str, .
     """
     found = []
     for pattern in patterns:
-        expression = re.compile(re.escape(pattern).replace(r'\{i\}', r'\d+'))
-        group = [key for key in own if expression.match(key)]
+        group = [key for key in own if _expression(pattern).match(key)]
         if all(key in missing for key in group):
             found += group
     return found

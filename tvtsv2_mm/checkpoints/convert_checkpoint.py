@@ -3,55 +3,47 @@
 import json
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints import (
-    CheckpointError,
-    Description,
-    model_config,
-    read_weights,
-    to_own_layout,
-)
-from tvtsv2_mm.checkpoints.convert import convert_names, detect_layout
-from tvtsv2_mm.checkpoints.description import RECORD, check_model, describe, description_of
-from tvtsv2_mm.checkpoints.errors import naming
-from tvtsv2_mm.checkpoints.layouts import RELEASE
+from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 
-TARGET_LAYOUTS = ('own', 'release')
+from .convert import convert_names, detect_layout, to_own_layout
+from .description import (
+    RECORD,
+    Description,
+    check_model,
+    describe,
+    description_of,
+    with_metadata,
+)
+from .errors import CheckpointError, naming
+from .files import read_weights
+from .layouts import RELEASE
+from .sizes import model_config
+
 SUFFIXES = ('.pth', '.safetensors')
-DTYPES = {name: getattr(torch, name) for name in ('float32', 'float16', 'bfloat16')}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What is known of a checkpoint.
+    """What is known of a checkpoint."""
 
-    Attributes:
-        layout: name of its layout.
-        weights: its tensors by our names, on disk until they are used.
-        unused: its keys that no rule of its layout knows.
-        config: a model config that fits its tensors.
-        assumed: lines on what in the config is not from the tensors.
-        report: where in the file the weights were; see
-            :func:`tvtsv2_mm.checkpoints.files.read_weights`.
-    """
-
-    layout: str
-    weights: Mapping[str, Tensor]
-    unused: list[str]
-    config: dict
-    assumed: list[str]
-    report: dict
+    layout: str  # its name
+    weights: Mapping[str, Tensor]  # by our names, on disk until they are used
+    unused: list[str]  # its keys that no rule of its layout knows
+    config: dict  # of a model that fits the tensors
+    assumed: list[str]  # lines on what in the config is not from the tensors
+    report: dict  # where in the file the weights were; see files.read_weights
 
 
 def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
@@ -60,10 +52,9 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
     """Read a checkpoint and derive the model config that fits it.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
+        source: a file or folder, as in :func:`.files.read_weights`; so are ``weights`` and
+            ``stand_ins``.
         given: what the tensors do not tell, and a config beside the source does not either.
-        weights: which, where there are several: 'ema', or the name of an entry.
-        stand_ins: names of classes in the file to be replaced by inert stand-ins.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -76,13 +67,13 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
         told = description_of(tensors, layout=layout.name) | (given or Description())
         config, assumed = model_config(own, told)
     return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
-                      assumed=[*assumed, *told.notes], report=report)
+                      assumed=[*assumed, *told.notes], report=report or {})
 
 
 def convert_checkpoint(source: str | Path,
                        target: str | Path,
                        *,
-                       model: dict | None = None,
+                       model: Mapping[str, Any] | None = None,
                        given: Description | None = None,
                        to: str = 'own',
                        interpolate_positions: bool = False,
@@ -97,7 +88,8 @@ def convert_checkpoint(source: str | Path,
     initial values when the file is loaded.
 
     Args:
-        source: a file or folder; see :func:`tvtsv2_mm.checkpoints.files.read_weights`.
+        source: a file or folder, as in :func:`.files.read_weights`; so are ``weights`` and
+            ``stand_ins``.
         target: the file to write, ``.pth`` or ``.safetensors``.
         model: model config that the weights must fit; default: the one that their sizes give.
         given: what the source does not tell of the model. The target tells it on, with what the
@@ -106,10 +98,7 @@ def convert_checkpoint(source: str | Path,
         interpolate_positions: resize the position tables to the model config's.
         dtype: 'float32', 'float16' or 'bfloat16'; default: as it is.
         overwrite: replace a target that exists.
-        weights: which, where there are several: 'ema', or the name of an entry.
-        stand_ins: names of classes in the file to be replaced by inert stand-ins.
-        report: is filled with what was done; see
-            :func:`tvtsv2_mm.checkpoints.convert.to_own_layout`.
+        report: is filled with what was done; see :func:`.convert.to_own_layout`.
 
     Returns:
         The names written.
@@ -129,9 +118,8 @@ def convert_checkpoint(source: str | Path,
     with naming(source):
         layout = detect_layout(tensors)
         told = description_of(tensors, layout=layout.name) | (given or Description())
-        config = model
-        if model is None:
-            config, _ = model_config(convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)
+        config = model if model is not None else model_config(
+            convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)[0]
         parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
         with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
             own = MODELS.build(parts)
@@ -150,7 +138,8 @@ def convert_checkpoint(source: str | Path,
     written = {key: value for key, value in converted.items() if not value.is_meta}
     if to == 'release':
         written = to_release_layout(written)
-    written = {key: _for_file(value, dtype and DTYPES[dtype]) for key, value in written.items()}
+    kind = None if dtype is None else getattr(torch, dtype)
+    written = {key: _for_file(value, kind) for key, value in written.items()}
     _write(written, target, told.record())
     return list(written)
 
@@ -173,10 +162,9 @@ def to_release_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         'backbone.temporal_embedding': 'time attention (FramewiseViT, or a CLIP not yet trained)',
         'neck.clip.text_projection.weight': 'a text encoder',
     }
-    lacking = [part for key, part in parts.items() if key not in weights]
+    lacking = '; '.join(part for key, part in parts.items() if key not in weights)
     if lacking:
-        raise CheckpointError(f'the release layout needs what these weights lack: '
-                              f'{"; ".join(lacking)}')
+        raise CheckpointError(f'the release layout needs what these weights lack: {lacking}')
     return {f'module.{key}': value for key, value in released.items()}
 
 
@@ -211,13 +199,10 @@ def _write(weights: dict[str, Tensor], target: Path, record: dict) -> None:
         if target.suffix == '.safetensors':
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(weights, unfinished,
-                      metadata={'format': 'pt', RECORD: json.dumps(record)})
+            save_file(weights, unfinished, metadata={'format': 'pt', RECORD: json.dumps(record)})
             unfinished.chmod(mode)  # safetensors lets nobody but the owner read
         else:
-            described = OrderedDict(weights)
-            described._metadata = {'': {RECORD: record}}
-            torch.save(dict(state_dict=described), unfinished)
+            torch.save(dict(state_dict=with_metadata(weights, {RECORD: record})), unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,11 +1,14 @@
 """What decides a CLIP's numbers beside its tensors: heads, activations, eps, pooling, pixels."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+
+from tvtsv2_mm.choices import ACTIVATIONS
 
 from .errors import CheckpointError
 from .layouts import OPENAI, RELEASE
@@ -15,7 +18,6 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
-ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
 
 _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
               norm_eps=float)
@@ -24,12 +26,10 @@ FIELDS: dict[str, dict[str, type]] = dict(
     neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str),
     sorting_head=dict(heads=int),
     data_preprocessor=dict(mean=tuple, std=tuple))
-# Of those, what no tensor tells.
-UNTOLD = dict(
-    backbone=('heads', 'activation', 'norm_eps', 'token_output'),
-    neck=('heads', 'activation', 'norm_eps', 'end_token', 'tokenizer'),
-    sorting_head=('heads', ),
-    data_preprocessor=('mean', 'std'))
+_SIZES = ('width', 'layers', 'mlp_width', 'embed_dim', 'image_size', 'patch_size', 'vocab_size',
+          'context_length')
+# What no tensor tells.
+UNTOLD = {part: [name for name in names if name not in _SIZES] for part, names in FIELDS.items()}
 _LARGEST = 1e9
 # Under which a file's metadata hold a description.
 RECORD = 'tvtsv2_mm'
@@ -37,23 +37,14 @@ RECORD = 'tvtsv2_mm'
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model, by part and argument of the model config; see ``FIELDS``.
-
-    Attributes:
-        backbone: of the video encoder.
-        neck: of the text encoder.
-        sorting_head: of the sorting head.
-        data_preprocessor: mean and std of the pixels that the model was trained with.
-        source: where it was read; '' where it was given.
-        notes: lines on what was read and is done differently here.
-    """
+    """What is known of a model, by part and argument of the model config; see ``FIELDS``."""
 
     backbone: Mapping[str, Any] = field(default_factory=dict)
     neck: Mapping[str, Any] = field(default_factory=dict)
     sorting_head: Mapping[str, Any] = field(default_factory=dict)
     data_preprocessor: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ''
-    notes: tuple[str, ...] = ()
+    source: str = ''  # where it was read; '' where it was given
+    notes: tuple[str, ...] = ()  # lines on what was read and is done differently here
 
     def __or__(self, other: 'Description') -> 'Description':
         """This description, and the other's where it says something."""
@@ -63,31 +54,24 @@ class Description:
 
     @classmethod
     def from_record(cls, record: Any, source: str) -> 'Description':
-        """Read what :meth:`record` or :meth:`plain` gave.
+        """Read what :meth:`record` or ``asdict`` gave.
 
         Raises:
             CheckpointError: there is something else in it.
         """
-        notes: Any = ()
-        if isinstance(record, Mapping):
-            source, notes = str(record.get('source', source)), record.get('notes', ())
-            record = {name: values for name, values in record.items()
-                      if name not in ('source', 'notes')}
-        if not isinstance(record, Mapping) or not set(record) <= set(FIELDS) or not isinstance(
-                notes, list | tuple):
+        named = isinstance(record, Mapping)
+        parts: dict[str, Any] = dict(record) if named else {}
+        source, notes = str(parts.pop('source', source)), parts.pop('notes', ())
+        if not named or not set(parts) <= set(FIELDS) or not isinstance(notes, list | tuple):
             raise CheckpointError(f'{source} describes no model: its parts are not among '
                                   f'{", ".join(FIELDS)}')
-        for part, values in record.items():
+        for part, values in parts.items():
             if not isinstance(values, Mapping):
                 raise CheckpointError(f'{source}: {part} must be arguments by name')
             for name, value in values.items():
                 _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
-        return cls(**{part: dict(values) for part, values in record.items()}, source=source,
+        return cls(**{part: dict(values) for part, values in parts.items()}, source=source,
                    notes=tuple(map(str, notes)))
-
-    def plain(self) -> dict[str, Any]:
-        """All of it in plain types, for weights in memory: ``torch.save`` may meet it."""
-        return asdict(self)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What no tensor tells, in plain types, to be written into a file."""
@@ -100,16 +84,18 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
     if kind is None:
         known = ', '.join(f'{part}.{key}' for part, keys in FIELDS.items() for key in keys)
         raise CheckpointError(f'{source} describes {name}, which is unknown; known are {known}')
-    fits = isinstance(value, int | float if kind is float else
-                      list | tuple if kind is tuple else kind) and not isinstance(value, bool)
-    if name == 'neck.end_token' and value is None:
+    end_token = name == 'neck.end_token'
+    if end_token and value is None:
         return  # the highest id
-    if fits and kind is tuple:
-        fits = len(value) == 3 and all(
+    if kind is str:
+        fits = isinstance(value, str)
+    elif kind is tuple:
+        fits = isinstance(value, list | tuple) and len(value) == 3 and all(
             type(x) in (int, float) and abs(x) < _LARGEST and (x > 0 or name.endswith('mean'))
             for x in value)
-    if fits and kind in (int, float):
-        fits = (0 if name == 'neck.end_token' else 1e-12) <= value < _LARGEST
+    else:
+        fits = isinstance(value, (int, kind)) and not isinstance(value, bool) and (
+            0 if end_token else 1e-12) <= value < _LARGEST
     if not fits:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
@@ -124,7 +110,7 @@ def given_description(given: Mapping[str, Any]) -> Description:
     Raises:
         CheckpointError: an unknown name, or a value that no model can have.
     """
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, Any] = {}
     for key, value in given.items():
         part, _, name = key.partition('.')
         _check(key, value, FIELDS.get(part, {}).get(name), 'what was given')
@@ -133,20 +119,21 @@ def given_description(given: Mapping[str, Any]) -> Description:
 
 
 # What all of OpenAI's CLIPs and the release's models have.
-_RELEASED_PIXELS = dict(mean=IMAGENET_MEAN, std=IMAGENET_STD)
-_CLIP_BACKBONE = dict(norm_eps=1e-5)
-_CLIP_NECK = dict(norm_eps=1e-5, end_token=None, tokenizer='clip')
+_NORM = dict(norm_eps=1e-5)
+_CLIP_NECK = dict(_NORM, end_token=None, tokenizer='clip')
+
+
+def _released(heads: int, text_heads: int, activation: str, token_output: str) -> dict[str, Any]:
+    return dict(
+        backbone=dict(_NORM, heads=heads, activation=activation, token_output=token_output),
+        neck=dict(_CLIP_NECK, heads=text_heads, activation=activation),
+        sorting_head=dict(heads=text_heads),
+        data_preprocessor=dict(mean=IMAGENET_MEAN, std=IMAGENET_STD))
+
+
 # The sizes of which the authors published weights, by the width of the video encoder.
-_RELEASED = {
-    768: dict(
-        backbone=dict(_CLIP_BACKBONE, heads=12, activation='quick_gelu', token_output='all_normed'),
-        neck=dict(_CLIP_NECK, heads=8, activation='quick_gelu'),
-        sorting_head=dict(heads=8), data_preprocessor=_RELEASED_PIXELS),
-    1280: dict(
-        backbone=dict(_CLIP_BACKBONE, heads=16, activation='gelu', token_output='patches_raw'),
-        neck=dict(_CLIP_NECK, heads=16, activation='gelu'),
-        sorting_head=dict(heads=16), data_preprocessor=_RELEASED_PIXELS),
-}
+_RELEASED = {768: _released(12, 8, 'quick_gelu', 'all_normed'),
+             1280: _released(16, 16, 'gelu', 'patches_raw')}
 
 
 def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None,
@@ -161,14 +148,13 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
     Raises:
         CheckpointError: the metadata hold something else.
     """
-    if metadata is None:
-        metadata = getattr(given, '_metadata', {}).get('', {})
-    parts: dict[str, dict[str, Any]] = {}
+    metadata = metadata_of(given) if metadata is None else metadata
+    parts: dict[str, Any] = {}
     if layout == OPENAI.name and given.keys() >= {
             'input_resolution', 'visual.proj', 'text_projection'}:
         # Only OpenAI's own archives carry their sizes as tensors.
         parts = dict(
-            backbone=dict(_CLIP_BACKBONE, activation='quick_gelu',
+            backbone=dict(_NORM, activation='quick_gelu',
                           heads=max(1, len(given['visual.proj']) // 64)),
             neck=dict(_CLIP_NECK, activation='quick_gelu',
                       heads=max(1, len(given['text_projection']) // 64)),
@@ -179,10 +165,24 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
         metadata.get(RECORD, {}), 'the checkpoint')
 
 
+def metadata_of(weights: Any) -> Mapping[str, Any]:
+    """What is said of weights, where torch keeps the versions of modules."""
+    return getattr(weights, '_metadata', {}).get('', {})
+
+
+def with_metadata(weights: Mapping[str, Tensor],
+                  metadata: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
+    """Weights, and with them what :func:`metadata_of` gives."""
+    ordered = OrderedDict(weights)
+    vars(ordered)['_metadata'] = {'': dict(metadata)}
+    return ordered
+
+
 def describe(model: nn.Module) -> Description:
     """What the parts of a VideoTextModel were built with."""
-    return Description(**{part: dict(getattr(getattr(model, part), 'built_with', {}))
-                          for part in FIELDS})
+    parts: dict[str, Any] = {
+        part: dict(getattr(getattr(model, part), 'built_with', {})) for part in FIELDS}
+    return Description(**parts)
 
 
 def check_model(told: Description, model: Description,

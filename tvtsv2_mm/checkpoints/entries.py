@@ -7,7 +7,7 @@ layout, wherever it is.
 
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .description import RECORD
+from .description import RECORD, with_metadata
 from .errors import CheckpointError
 from .layouts import LAYOUTS
 
@@ -56,8 +56,7 @@ def take_weights(content: Mapping, *,
 
     Args:
         content: what was read from it.
-        weights: which, where there are several: 'ema' for averaged ones, or the name of an entry.
-            By default those that are not averaged.
+        weights: which, as in :func:`.files.read_weights`; by default those that are not averaged.
 
     Returns:
         The tensors by the names of their layout, and the report: ``entry``, ``taken_off`` (prefix:
@@ -72,19 +71,18 @@ def take_weights(content: Mapping, *,
         return None
     swapped = 'ema_state_dict' in content and 'message_hub' in content
     chosen = _choose(models, weights, swapped)
-    table = content
+    table: Any = content
     for key in chosen.path:
         table = table[key]
     prefixes = sorted((model.prefix for model in models if model.path == chosen.path),
                       key=len, reverse=True)
-    taken: OrderedDict[str, Tensor] = OrderedDict()
-    # Where torch keeps the versions of modules, our models keep what no tensor tells.
-    taken._metadata = {'': {}}
     metadata = getattr(table, '_metadata', None)
-    for name, values in metadata.items() if isinstance(metadata, Mapping) else ():
-        if (isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
-                and _unwrap(name)[0] == chosen.prefix.rstrip('.')):
-            taken._metadata[''][RECORD] = values[RECORD]
+    # Our models keep there what no tensor tells.
+    record = [values[RECORD] for name, values in (
+        metadata.items() if isinstance(metadata, Mapping) else ())
+        if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
+        and _unwrap(name)[0] == chosen.prefix.rstrip('.')]
+    taken: dict[str, Tensor] = {}
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
     others: Counter[str] = Counter()
@@ -112,19 +110,16 @@ def take_weights(content: Mapping, *,
     notes = _notes(models, chosen, swapped)
     if 'logit_bias' in taken:
         notes.append(SIGMOID)
-    beside = [str(key) for key in content if key not in chosen.path[:1]] if chosen.path else [
-        str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    return taken, dict(
+    beside = [str(key) for key, value in content.items() if (
+        key not in chosen.path[:1] if chosen.path else not isinstance(value, Tensor))]
+    return with_metadata(taken, {RECORD: record[-1]} if record else {}), dict(
         entry='.'.join(chosen.path), taken_off=dict(taken_off), beside=beside,
         other_weights=[model.name for model in models if model != chosen], dropped=dropped,
         notes=notes)
 
 
 def check_values(weights: Mapping[str, Tensor]) -> list[str]:
-    """Look at the values of weights.
-
-    Returns:
-        Names of tensors that are zero throughout and should not be.
+    """Names of tensors that are zero throughout and should not be.
 
     Raises:
         CheckpointError: some are not finite.

@@ -1,11 +1,13 @@
 """What is wrong with a checkpoint."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tvtsv2_mm.utils.errors import UserFileError
+
+UNREADABLE = ' cannot be read as a checkpoint'
 
 
 class CheckpointError(UserFileError):
@@ -17,11 +19,28 @@ class RefusedCheckpointError(CheckpointError, pickle.UnpicklingError):
 
 
 @contextmanager
-def naming(file: str | Path | None) -> Iterator[None]:
+def naming(file: str | Path | None, why: str = '') -> Generator[None]:
     """Put the file before an error that does not name it."""
     try:
         yield
     except CheckpointError as error:
         if file is None or str(file) in str(error):
             raise
-        raise type(error)(f'{file}: {error}') from error
+        raise type(error)(f'{file}{why}: {error}') from error
+
+
+@contextmanager
+def reading(file: Path) -> Generator[None]:
+    """Make whatever damaged bytes do to a library one error that names the file."""
+    try:
+        yield
+    except (CheckpointError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f'{file}{UNREADABLE}: {reason(error)}') from error
+
+
+def reason(error: Exception) -> str:
+    """One line on an error of another library, without its advice to load unsafely."""
+    text = str(error).split('WeightsUnpickler error: ')[-1].strip().split('\n')[0]
+    return f'it is damaged ({type(error).__name__}{text and ": "}{text[:200]})'

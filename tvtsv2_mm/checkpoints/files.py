@@ -7,8 +7,8 @@ folders of sharded training.
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .description import RECORD, Description
+from .description import RECORD, Description, metadata_of, with_metadata
 from .entries import check_values, describe, report_lines, some, take_weights
-from .errors import CheckpointError
+from .errors import UNREADABLE, CheckpointError, naming, reading
 from .foreign_configs import read_description
 from .kinds import check_kind
 from .layouts import OWN, RELEASE
-from .sharded import files_of_sharded, is_sharded, read_sharded
-from .untrusted import load_torch_file, reason
+from .sharded import METADATA, is_sharded, read_metadata, read_sharded
+from .untrusted import load_torch_file
 
 # The weights of a folder from the hub, the first that is there.
 FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
@@ -34,7 +34,7 @@ WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_disk(filename: str, map_location: Any = None, weights: str | None = None) -> Any:
+def load_from_disk(filename: str | Path, map_location: Any = None) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
 
     Returns:
@@ -48,7 +48,7 @@ def load_from_disk(filename: str, map_location: Any = None, weights: str | None 
         CheckpointError: it is damaged, needs more than ``weights_only=True`` allows, or its weights
             are not finite.
     """
-    content, report = _read(filename, map_location or 'cpu', mmap=False, weights=weights)
+    content, report = _read(filename, map_location or 'cpu', mmap=False)
     if not (isinstance(content, Mapping)
             and isinstance(content.get('state_dict', content), Mapping)):
         raise CheckpointError(f'{filename} holds no state dict (names and tensors). It has '
@@ -74,13 +74,12 @@ def read_weights(path: str | Path, *, weights: str | None = None,
 
     Returns:
         Names and tensors, with what is known of the model (:func:`.description.description_of`),
-        and the report of :func:`.entries.take_weights` with ``zero``: names of
-        tensors that are zero throughout. None where the layout is not known.
+        and the report of :func:`.entries.take_weights` with ``zero``: names of tensors that are
+        zero throughout. None where the layout is not known.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, holds something else, needs more than
-            ``weights_only=True`` allows, or its weights are not finite.
+        CheckpointError: as :func:`load_from_disk`, or it holds something else.
     """
     content, report = _read(path, 'cpu', mmap=True, weights=weights, stand_ins=tuple(stand_ins))
     found = content.get('state_dict', content) if isinstance(content, Mapping) else content
@@ -88,23 +87,6 @@ def read_weights(path: str | Path, *, weights: str | None = None,
         raise CheckpointError(f'{path} holds no state dict (names and tensors) of a known layout. '
                               f'It has {describe(content)}')
     return found, report
-
-
-def _description_beside(path: Path, weights: Mapping[str, Tensor] | None) -> Description | None:
-    """What a file, or the folder that it is in, says of the model."""
-    if is_sharded(path):
-        return None
-    file = weights_file(path) if path.is_dir() else path
-    foreign = weights is None or not any(
-        layout.marker in weights for layout in (OWN, RELEASE))
-    return read_description(file, with_folder=foreign and (
-        file.name in FOLDER_FILES or _is_alone(file)))
-
-
-def _is_alone(file: Path) -> bool:
-    """Whether a config beside the file can be of no other weights."""
-    return file.is_file() and [file] == [
-        other for other in file.parent.iterdir() if other.suffix in WEIGHTS]
 
 
 def read_state_dict(path: str | Path, *, weights: str | None = None,
@@ -135,57 +117,54 @@ def files_of(path: Path) -> list[Path]:
         CheckpointError: an index, or a folder of sharded training, is damaged.
     """
     if is_sharded(path):
-        return files_of_sharded(path)
-    if path.is_dir():
-        path = weights_file(path)
-    if not path.name.endswith('.index.json'):
-        return [path]
-    return [path, *(path.parent / shard for shard in sorted(set(_read_index(path).values())))]
+        places = read_metadata(path).storage_data.values()
+        return [path / name for name in (METADATA, *sorted({x.relative_path for x in places}))]
+    file = weights_file(path) if path.is_dir() else path
+    if not file.name.endswith('.index.json'):
+        return [file]
+    return [file, *(file.parent / shard for shard in sorted(set(_read_index(file).values())))]
 
 
-def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None,
+def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None = None,
           stand_ins: tuple[str, ...] = ()) -> tuple[Any, dict | None]:
     """From a place to what is there, the weights as ``state_dict``, and the report on them."""
     path = Path(place).expanduser()
-    told = None
-    try:
+    told, rest = None, {}
+    with reading(path), naming(path, UNREADABLE):
         if is_sharded(path):
             taken, report = read_sharded(path, weights)
-            content: Any = dict(state_dict=taken)
         else:
-            content = _load(path, map_location, mmap=mmap, stand_ins=stand_ins)
+            file = weights_file(path) if path.is_dir() else path
+            content = _load(file, map_location, mmap=mmap, stand_ins=stand_ins)
             found = take_weights(content, weights=weights) if isinstance(
                 content, Mapping) else None
-            told = _description_beside(path, found and found[0])
-            if found is None:
-                if weights is not None:
-                    raise CheckpointError(f'it has no weights {weights!r} of a known layout. It '
-                                          f'has {describe(content)}')
+            taken, report = found or (None, None)
+            told = _description_beside(file, taken)
+            if report is None and weights is not None:
+                raise CheckpointError(f'it has no weights {weights!r} of a known layout. It has '
+                                      f'{describe(content)}')
+            if taken is None or report is None:
                 return dict(state_dict=content) if _is_state_dict(content) else content, None
-            taken, report = found
-            content = {key: value for key, value in content.items()
-                       if key in report['beside'] and report['entry']} | dict(state_dict=taken)
+            if report['entry']:
+                rest = {key: value for key, value in content.items() if key in report['beside']}
         if report is None:
-            return content, None
+            return dict(state_dict=taken), None
         report |= dict(zero=check_values(taken), path=str(path))
-    except CheckpointError as error:
-        text = str(error)
-        if str(path) in text:
-            raise
-        raise type(error)(f'{path} cannot be read as a checkpoint: {text}') from error
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # whatever damaged bytes do to a library
-        raise CheckpointError(f'{path} cannot be read as a checkpoint: {reason(error)}') from error
     if report['zero']:
         report['notes'].append(
             f'{len(report["zero"])} of {len(taken)} tensors are zero throughout, as in no trained '
             f'model: {some(report["zero"])}')
-    recorded = getattr(taken, '_metadata', {}).get('', {})
-    content['state_dict'] = OrderedDict(taken)
-    content['state_dict']._metadata = {'': dict(
-        {RECORD: told.plain()} if told else recorded, file=report)}
-    return content, report
+    metadata = {RECORD: asdict(told)} if told else metadata_of(taken)
+    return rest | dict(state_dict=with_metadata(taken, {**metadata, 'file': report})), report
+
+
+def _description_beside(file: Path, weights: Mapping[str, Tensor] | None) -> Description | None:
+    """What a file, or the folder that it is in, says of the model."""
+    foreign = weights is None or not {OWN.marker, RELEASE.marker} & weights.keys()
+    return read_description(file, with_folder=foreign and (
+        # A config beside a file that is alone can be of no other weights.
+        file.name in FOLDER_FILES or [file] == [
+            other for other in file.parent.iterdir() if other.suffix in WEIGHTS]))
 
 
 def _is_state_dict(value: Any) -> bool:
@@ -193,18 +172,13 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
-    if path.is_dir():
-        path = weights_file(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
     if path.name.endswith('.index.json'):
         return _load_shards(path, map_location, mmap=mmap, stand_ins=stand_ins)
     if check_kind(path) == 'safetensors':
-        try:
+        with reading(path):
             return load_file(path, device=str(map_location))
-        except Exception as error:  # whatever damaged bytes do to the library
-            raise CheckpointError(
-                f'{path} cannot be read as a checkpoint: {reason(error)}') from error
     return load_torch_file(path, map_location=map_location, mmap=mmap, stand_ins=stand_ins)
 
 

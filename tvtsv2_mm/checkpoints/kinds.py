@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from .errors import CheckpointError
+from .errors import UNREADABLE, CheckpointError
 from .outline import ZIP_START
 
 LFS_START = b'version https://git-lfs'
@@ -38,21 +38,24 @@ def check_kind(path: Path) -> str:
     size = path.stat().st_size
     with path.open('rb') as file:
         start = file.read(512)
+    header = int.from_bytes(start[:8], 'little')
     if start.startswith(ZIP_START):
         return 'torch'
-    header = int.from_bytes(start[:8], 'little')
     if start[8:9] == b'{' and header <= _MAX_HEADER:
-        _check_safetensors(path, header, size)
-        return 'safetensors'
-    if start[:1] == b'\x80' and start[1:2] in b'\1\2\3\4\5':
+        need = _size_of_safetensors(path, header)
+        if need <= size:
+            return 'safetensors'
+        found = f'cut short ({size} of {need} bytes): copy or download it again'
+    elif start[:1] == b'\x80' and start[1:2] in b'\1\2\3\4\5':
         return 'torch'
-    if start.lstrip()[:1] == b'{' and path.suffix == '.json':
+    elif start.lstrip()[:1] == b'{' and path.suffix == '.json':
         return 'json'
-    raise CheckpointError(f'{path} cannot be read as a checkpoint: it is '
-                          f'{_foreign(path, start, size)}')
+    else:
+        found = _foreign(start, size)
+    raise CheckpointError(f'{path}{UNREADABLE}: it is {found}')
 
 
-def _foreign(path: Path, start: bytes, size: int) -> str:
+def _foreign(start: bytes, size: int) -> str:
     text = start.lstrip(b'\xef\xbb\xbf \t\r\n')
     if not size:
         return 'empty (0 bytes): copy or download it again'
@@ -78,17 +81,15 @@ def _foreign(path: Path, start: bytes, size: int) -> str:
             'safetensors), or damaged')
 
 
-def _check_safetensors(path: Path, header: int, size: int) -> None:
+def _size_of_safetensors(path: Path, header: int) -> int:
+    """The size that a file declares; 0 for a damaged header, of which the library says more."""
     with path.open('rb') as file:
         file.seek(8)
         text = file.read(header)
-    end = 8 + header
-    if len(text) == header:
-        try:
-            end += max(entry['data_offsets'][1] for name, entry in json.loads(text).items()
-                       if name != '__metadata__')
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            return  # its library says what is wrong
-    if end > size:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint: it is cut short ({size} of '
-                              f'{end} bytes): copy or download it again')
+    if len(text) < header:
+        return 8 + header
+    try:
+        return 8 + header + max(entry['data_offsets'][1] for name, entry in json.loads(text).items()
+                                if name != '__metadata__')
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return 0

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from tvtsv2_mm.checkpoints.convert import CheckpointError, convert_names, detect_layout
-from tvtsv2_mm.checkpoints.errors import naming
-from tvtsv2_mm.checkpoints.layouts import RELEASE
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.errors import one_error
+
+from .convert import convert_names, detect_layout
+from .errors import CheckpointError, naming
+from .layouts import RELEASE
 
 # Published sizes by the width and the side of a patch; heads cannot be read from tensors.
 PUBLISHED = {
@@ -46,12 +46,10 @@ _LARGEST_NUMBER = 1_000_000
 
 
 def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict:
-    """Find the config of a checkpoint.
+    """Find the config of a checkpoint, which errors call by ``name``.
 
-    Args:
-        checkpoint: what the file holds: a checkpoint that this package wrote carries its config; a
-            TVTSv2 release (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors.
-        name: as errors call the file.
+    A checkpoint that this package wrote carries its config; a TVTSv2 release
+    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors.
 
     Returns:
         A config with ``model`` (without classes, and without what only training needs) and, of the
@@ -72,7 +70,9 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     with one_error(f'{name}: the config in the checkpoint is not taken, give the config'):
         written = literal_config(text)
         model = _known_model(written.get('model'))
-        pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline') for step in _pipeline(written)
+        loader = written.get('test_dataloader') or written.get('val_dataloader') or {}
+        pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline')
+                    for step in loader.get('dataset', {}).get('pipeline', [])
                     if _type_of(step) in CLIP_TRANSFORMS]
         for step in pipeline:
             TRANSFORMS.build(step)
@@ -104,6 +104,7 @@ def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
         known = ', '.join(f'{w} and {p}' for w, p in PUBLISHED)
         raise ValueError(f'{name}: width {width} with patches of {patch} pixels is no published '
                          f'size (those are {known}): give the config')
+    from mmengine.infer import BaseInferencer  # heavy, and everything imports this
     folder = Path(BaseInferencer._get_repo_or_mim_dir('tvtsv2_mm'))
     cfg = Config.fromfile(folder / 'configs' / '_base_' / 'models' / f'tvtsv2_{size}.py')
     cfg.model.backbone.num_frames = num_frames
@@ -127,28 +128,31 @@ def literal_config(text: str) -> dict:
         raise ValueError(f'it has {len(text)} characters, more than {_MOST_CHARACTERS}')
     result = {}
     for statement in ast.parse(text).body:
-        if (not isinstance(statement, ast.Assign) or len(statement.targets) != 1
-                or not isinstance(statement.targets[0], ast.Name)):
-            raise ValueError(f'it is more than literals (line {statement.lineno})')
-        result[statement.targets[0].id] = _literal(statement.value)
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                result[name] = _literal(value)
+            case _:
+                raise ValueError(f'it is more than literals (line {statement.lineno})')
     return result
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        merged = {}
-        for argument in node.args:
-            merged.update(_literal(argument))
-        for keyword in node.keywords:
-            value = _literal(keyword.value)
-            merged.update(value if keyword.arg is None else {keyword.arg: value})
-        return merged
-    if isinstance(node, ast.List | ast.Tuple):
-        values = [_literal(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_literal(key): _literal(value)
-                for key, value in zip(node.keys, node.values, strict=True)}
+    match node:
+        case ast.Call(func=ast.Name(id='dict')):
+            merged: dict = {}
+            for argument in node.args:
+                merged.update(_literal(argument))
+            for keyword in node.keywords:
+                value = _literal(keyword.value)
+                merged.update(value if keyword.arg is None else {keyword.arg: value})
+            return merged
+        case ast.List(elts=values):
+            return [_literal(value) for value in values]
+        case ast.Tuple(elts=values):
+            return tuple(_literal(value) for value in values)
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return {_literal(key): _literal(value)
+                    for key, value in zip(keys, values, strict=True) if key is not None}
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -187,11 +191,6 @@ def _is_plain(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST_NUMBER)
 
 
-def _pipeline(written: Mapping[str, Any]) -> list[dict]:
-    loader = written.get('test_dataloader') or written.get('val_dataloader') or {}
-    return loader.get('dataset', {}).get('pipeline', [])
-
-
 def _check_size(model: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Before memory is taken for a model: it must be about as large as the weights in the file."""
     for place, part in model.items():
@@ -219,10 +218,7 @@ def _check_clips(pipeline: list[dict[str, Any]], backbone: dict[str, Any]) -> No
 
 
 def _written_config(checkpoint: Mapping[str, Any]) -> str | None:
-    for keys in (('message_hub', 'runtime_info', 'cfg'), ('meta', 'cfg')):
-        value: Any = checkpoint
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, str):
-            return value
-    return None
+    hub, meta = (checkpoint.get(name) for name in ('message_hub', 'meta'))
+    told = hub.get('runtime_info') if isinstance(hub, Mapping) else None
+    texts = (part.get('cfg') for part in (told, meta) if isinstance(part, Mapping))
+    return next((text for text in texts if isinstance(text, str)), None)

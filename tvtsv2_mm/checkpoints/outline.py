@@ -13,7 +13,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -37,12 +37,11 @@ _MAX_SHARING = 4
 class Inert:
     """Stands for any object that a pickle asks for; keeps its state, does nothing."""
 
+    state: Any = None
+
     def __new__(cls, *args: Any, **kwargs: Any) -> 'Inert':
         """Take any arguments and forget them."""
         return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -51,17 +50,13 @@ class Inert:
         """Forget an item of what would be a dictionary."""
 
     def append(self, value: Any) -> None:
-        """Forget an item of what would be a list."""
+        """Forget an item of what would be a list; ``extend`` forgets several."""
 
-    def extend(self, values: Any) -> None:
-        """Forget items of what would be a list."""
+    extend = append
 
 
-@dataclass(frozen=True)
 class DeclaredTensor:
-    """A tensor of which only the size in bytes is known."""
-
-    nbytes: int
+    """Stands for a tensor."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +64,20 @@ class _Storage:
     numel: int
     item_size: int
 
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.item_size
+
 
 @dataclass
 class Outline:
-    """What a torch file declares.
+    """What a torch file declares."""
 
-    Attributes:
-        content: what it holds, with :class:`Inert` and :class:`DeclaredTensor` objects.
-        names: full names of the classes and functions that it asks for.
-        tensor_bytes: the size of all its tensors, each counted.
-        script: whether it is a TorchScript archive.
-    """
-
-    content: Any = None
-    names: set[str] = field(default_factory=set)
-    tensor_bytes: int = 0
-    script: bool = False
+    content: Any = None  # what it holds, with Inert and DeclaredTensor objects
+    names: set[str] = field(default_factory=set)  # of the classes and functions that it asks for
+    storages: dict[str, _Storage] = field(default_factory=dict)
+    tensor_bytes: int = 0  # of all its tensors, each counted
+    script: bool = False  # whether it is a TorchScript archive
 
 
 def read_outline(file: BinaryIO) -> Outline:
@@ -99,27 +92,26 @@ def read_outline(file: BinaryIO) -> Outline:
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    start = file.read(4)
+    zipped = file.read(4) == ZIP_START
     file.seek(0)
-    outline = _of_archive(file) if start == ZIP_START else _of_legacy_file(file, size)
+    outline = _of_archive(file, size) if zipped else _of_legacy_file(file, size)
     if outline.tensor_bytes > _MAX_SHARING * size:
         raise CheckpointError(f'its tensors declare {outline.tensor_bytes} bytes, and the file has '
                               f'{size}')
     return outline
 
 
-def _of_archive(file: BinaryIO) -> Outline:
-    end = zipfile._EndRecData(file)
+def _of_archive(file: BinaryIO, size: int) -> Outline:
+    end = zipfile._EndRecData(file)  # pyrefly: ignore  # the stub leaves it out
     if end is None:
-        raise _cut_archive(file)
+        raise _cut_archive(file, size)
     if end[zipfile._ECD_SIZE] > _MAX_DIRECTORY:
         raise CheckpointError('its archive has more members than a checkpoint has')
     with zipfile.ZipFile(file) as archive:
-        members = {}
+        members: dict[str, zipfile.ZipInfo] = {}
         for member in archive.infolist():
-            if member.filename in members:
+            if members.setdefault(member.filename, member) is not member:
                 raise CheckpointError(f'its archive has {member.filename} twice')
-            members[member.filename] = member
         pickled = [name for name in members if name.count('/') == 1 and name.endswith('/data.pkl')]
         if len(pickled) != 1:
             raise CheckpointError('it is a zip archive, but not one of torch.save. It has '
@@ -135,54 +127,44 @@ def _of_archive(file: BinaryIO) -> Outline:
                 raise CheckpointError(f'its member {member.filename} is compressed or encrypted, '
                                       'which torch.save never does: unpack it and save the '
                                       'weights again')
-        if sum(member.file_size for member in read) > file.seek(0, io.SEEK_END):
+        if sum(member.file_size for member in read) > size:
             raise CheckpointError('the members of its archive overlap')
-        outline = Outline(script=script)
-        unpickler = _OutlineUnpickler(io.BytesIO(archive.read(pickled[0])), outline)
-        outline.content = unpickler.load()
-    for key, storage in unpickler.storages.items():
+        outline = _unpickle(io.BytesIO(archive.read(pickled[0])), Outline(script=script))
+    for key, storage in outline.storages.items():
         member = members.get(f'{root}data/{key}')
         there = 0 if member is None else member.file_size
-        if there != storage.numel * storage.item_size:
-            raise CheckpointError(
-                f'it is damaged: {root}data/{key} has {there} bytes, but is declared to have '
-                f'{storage.numel * storage.item_size}')
+        if there != storage.nbytes:
+            raise CheckpointError(f'it is damaged: {root}data/{key} has {there} bytes, but is '
+                                  f'declared to have {storage.nbytes}')
     return outline
 
 
-def _cut_archive(file: BinaryIO) -> CheckpointError:
+def _cut_archive(file: BinaryIO, size: int) -> CheckpointError:
     """What is known of an archive without an end: torch writes the pickle first."""
-    size = file.seek(0, io.SEEK_END)
-    try:
+    whole = ''
+    with suppress(Exception):  # cut or damaged before the pickle's end
         file.seek(26)  # the lengths of the first member's name and extra field
         file.seek(30 + sum(struct.unpack('<HH', file.read(4))))
-        unpickler = _OutlineUnpickler(file, Outline())
-        unpickler.load()
-        need = sum(storage.numel * storage.item_size for storage in unpickler.storages.values())
+        need = sum(storage.nbytes for storage in _unpickle(file).storages.values())
         whole = f'of more than {need} ' if need > size else ''
-    except Exception:  # cut or damaged before the pickle's end
-        whole = ''
     return CheckpointError(f'it is cut short ({size} {whole}bytes; the end of the archive is '
                            'missing): copy or download it again')
 
 
 def _of_legacy_file(file: BinaryIO, size: int) -> Outline:
     """A file of torch before 1.6: pickles one behind the other, and then the storages."""
-    if _OutlineUnpickler(file, Outline()).load() != _LEGACY_MAGIC:
+    if _unpickle(file).content != _LEGACY_MAGIC:
         raise CheckpointError('it is a pickle, but not one of torch.save: its weights cannot be '
                               'read without running it')
     for _ in ('protocol', 'system'):
-        _OutlineUnpickler(file, Outline()).load()
-    outline = Outline()
-    unpickler = _OutlineUnpickler(file, outline)
-    outline.content = unpickler.load()
-    keys = _OutlineUnpickler(file, Outline()).load()
-    if not isinstance(keys, list) or sorted(keys) != sorted(unpickler.storages):
+        _unpickle(file)
+    outline, keys = _unpickle(file), _unpickle(file).content
+    if not isinstance(keys, list) or sorted(keys) != sorted(outline.storages):
         raise CheckpointError('it is damaged: its storages are not those of its tensors')
     for key in keys:
-        storage = unpickler.storages[key]
+        storage = outline.storages[key]
         count = file.read(8)
-        place = file.tell() + storage.numel * storage.item_size
+        place = file.tell() + storage.nbytes
         if len(count) < 8 or place > size:
             raise CheckpointError(f'it is cut short ({size} of at least {place} bytes): copy or '
                                   'download it again')
@@ -193,20 +175,27 @@ def _of_legacy_file(file: BinaryIO, size: int) -> Outline:
     return outline
 
 
+def _unpickle(file: BinaryIO, outline: Outline | None = None) -> Outline:
+    outline = outline or Outline()
+    outline.content = _OutlineUnpickler(file, outline).load()
+    return outline
+
+
 class _OutlineUnpickler(pickle._Unpickler):
+
+    proto: int  # of the pickle
 
     def __init__(self, file: BinaryIO, outline: Outline) -> None:
         super().__init__(file)
         self.outline = outline
-        self.storages: dict[str, _Storage] = {}
         self._known: dict[str, Any] = {
             'builtins.set': set,
             'collections.OrderedDict': OrderedDict,
             'torch._utils._rebuild_tensor': self._tensor,
             'torch._utils._rebuild_tensor_v2': self._tensor,
-            'torch._utils._rebuild_parameter': _first,
-            'torch._utils._rebuild_parameter_with_state': _first,
-            'torch._tensor._rebuild_from_type_v2': _rebuild_from_type,
+            'torch._utils._rebuild_parameter': lambda value, *_: value,
+            'torch._utils._rebuild_parameter_with_state': lambda value, *_: value,
+            'torch._tensor._rebuild_from_type_v2': lambda build, _, args, *__: build(*args),
             'builtins.bytearray': _text_as_bytes,
             '_codecs.encode': _text_as_bytes,
             **{f'numpy.{core}.multiarray.{name}': build for core in ('core', '_core')
@@ -238,7 +227,7 @@ class _OutlineUnpickler(pickle._Unpickler):
         if kind not in ('storage', b'storage') or name not in _ITEM_SIZES:
             raise CheckpointError('it is damaged: it refers to something that is no storage')
         storage = _Storage(_count(numel), _ITEM_SIZES[name])
-        if self.storages.setdefault(str(key), storage) != storage:
+        if self.outline.storages.setdefault(str(key), storage) != storage:
             raise CheckpointError(f'it is damaged: the storage {key} has two sizes')
         if view and view[0] is not None:
             _, offset, view_size = view[0]
@@ -257,9 +246,8 @@ class _OutlineUnpickler(pickle._Unpickler):
         if numel and (last >= storage.numel or numel > storage.numel):
             raise CheckpointError(f'it declares a tensor of {numel} values in a storage of '
                                   f'{storage.numel}')
-        nbytes = numel * storage.item_size
-        self.outline.tensor_bytes += nbytes
-        return DeclaredTensor(nbytes)
+        self.outline.tensor_bytes += numel * storage.item_size
+        return DeclaredTensor()
 
 
 @dataclass(frozen=True)
@@ -277,14 +265,6 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise CheckpointError(f'it is damaged: {str(value)[:50]} is no size')
     return value
-
-
-def _first(value: Any, *_: Any) -> Any:
-    return value
-
-
-def _rebuild_from_type(build: Callable, _: Any, args: tuple, *__: Any) -> Any:
-    return build(*args)
 
 
 def _text_as_bytes(value: Any = '', encoding: Any = 'latin1', *_: Any) -> Inert:

@@ -45,6 +45,3 @@ def resize_temporal(table: Tensor, rows: int) -> Tensor:
     line = F.interpolate(
         table.float().t()[None], size=rows, mode='linear', align_corners=False)
     return line[0].t().to(table.dtype)
-
-
-RESIZERS = {SPATIAL: resize_spatial, TEMPORAL: resize_temporal}

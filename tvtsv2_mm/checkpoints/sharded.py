@@ -16,11 +16,11 @@ import os
 import pickle
 import shutil
 import warnings
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -40,25 +40,22 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 from torch.distributed.checkpoint.planner import SavePlan
+from torch.distributed.checkpoint.storage import WriteResult
 
-from .description import RECORD
+from .description import RECORD, metadata_of, with_metadata
 from .entries import some, take_weights
-from .errors import CheckpointError, RefusedCheckpointError
-from .untrusted import check_torch_file, load_torch_file, reason
+from .errors import UNREADABLE, CheckpointError, RefusedCheckpointError, reading
+from .untrusted import check_torch_file, load_torch_file
 
 METADATA = '.metadata'
 RUN_STATE = 'run_state.pth'
-
-def _no_path(*_: Any) -> None:
-    """Take the place of the path at which torch saved, which means nothing elsewhere."""
-
-
+# In a table, the path at which torch saved becomes None: it means nothing elsewhere.
 _ALLOWED = {
     **{(kind.__module__, kind.__name__): kind
        for kind in (Metadata, MetadataIndex, StorageMeta, TensorProperties, TensorStorageMetadata,
                     BytesStorageMetadata, ChunkStorageMetadata, _MEM_FORMAT_ENCODING, _StorageInfo,
                     torch.Size)},
-    **{(module, name): _no_path for module in ('pathlib', 'pathlib._local')
+    **{(module, name): lambda *_: None for module in ('pathlib', 'pathlib._local')
        for name in ('PosixPath', 'WindowsPath', 'PurePosixPath', 'PureWindowsPath')},
     **{('torch', name): kind for name, kind in vars(torch).items()
        if isinstance(kind, torch.dtype)},
@@ -72,34 +69,20 @@ def is_sharded(path: str | Path) -> bool:
     return path.is_dir() and ((path / METADATA).exists() or any(path.glob('*.distcp')))
 
 
-def files_of_sharded(folder: Path) -> list[Path]:
-    """The files with the tensors and their table.
-
-    Raises:
-        CheckpointError: the folder is damaged or incomplete.
-    """
-    places = read_metadata(folder).storage_data.values()
-    return [folder / METADATA, *(folder / name for name in sorted(
-        {place.relative_path for place in places}))]
-
-
 def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Tensor], dict | None]:
     """Put the model's weights together, on the CPU, in the memory of one copy.
 
     Args:
         folder: of this package (``state_dict.*``), or of any program that calls ``dcp.save``.
-        weights: which, where there are several; see :func:`.entries.take_weights`.
-
-    Returns:
-        The weights, with what is known of the model, and the report on them; None where they are of
-        no known layout.
+        weights: as in :func:`.entries.take_weights`; so is what is returned, with what is known of
+            the model, but for ``state_dict.*`` of no known layout, which has no report.
 
     Raises:
         RefusedCheckpointError: the table of tensors holds something else.
         CheckpointError: the folder is damaged or incomplete, or has no weights of a model.
     """
     metadata = read_metadata(folder)
-    entries = metadata.state_dict_metadata
+    entries = tensor_entries(metadata)
     shapes = {name: torch.empty(entry.size, dtype=entry.properties.dtype, device='meta')
               for name, entry in entries.items()}
     taken, report = take_weights(shapes, weights=weights) or (
@@ -109,16 +92,14 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
         raise CheckpointError(f'{folder} holds no weights of a model of a known layout; it has '
                               f'{some([*entries])}')
     own = {id(shape): name for name, shape in shapes.items()}
-    tensors = OrderedDict((name, torch.empty(shape.shape, dtype=shape.dtype))
-                          for name, shape in taken.items())
+    tensors = {name: torch.empty(shape.shape, dtype=shape.dtype) for name, shape in taken.items()}
     load_into(folder, {own[id(taken[name])]: tensor for name, tensor in tensors.items()}, metadata,
               alone=True)
     others = sorted({place.fqn for place in metadata.storage_data} - entries.keys())
     if report is not None and others:
         report['dropped'][some(others)] = 'no tensors'
     state = read_run_state(folder) if (folder / RUN_STATE).is_file() else {}
-    tensors._metadata = {'': {RECORD: state[RECORD]} if RECORD in state else {}}
-    return tensors, report
+    return with_metadata(tensors, _told(state)), report
 
 
 def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,
@@ -128,21 +109,15 @@ def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,
     Args:
         folder: the checkpoint.
         tensors: nested as they were saved; a part of them is enough.
-        metadata: the checkpoint's, see :func:`read_metadata`.
+        metadata: of :func:`read_metadata`.
         alone: this process reads for itself, though there may be others.
 
     Raises:
         CheckpointError: the folder is damaged, or the sizes differ.
     """
-    message = f'{folder} cannot be read as a checkpoint'
-    try:
-        with _one_error(message, CheckpointError):
-            dcp.load(tensors, storage_reader=_Reader(folder, metadata), planner=_TensorsOnly(),
-                     no_dist=alone or not is_distributed())
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever a damaged table does to torch
-        raise CheckpointError(f'{message}: {reason(error)}') from error
+    with reading(folder), _one_error(f'{folder}{UNREADABLE}', CheckpointError):
+        dcp.load(tensors, storage_reader=_Reader(folder, metadata), planner=_TensorsOnly(),
+                 no_dist=alone or not is_distributed())
 
 
 def read_run_state(folder: Path) -> dict[str, Any]:
@@ -171,10 +146,18 @@ def save_sharded(folder: Path, tensors: dict[str, Any], run_state: Mapping[str, 
     Raises:
         OSError: it could not be written.
     """
-    told = getattr(tensors.get('state_dict'), '_metadata', {}).get('', {})
-    run_state = {**run_state, **{name: told[name] for name in (RECORD, ) if name in told}}
+    run_state = {**run_state, **_told(metadata_of(tensors.get('state_dict')))}
     with _one_error(f'{folder} could not be saved', OSError):
         dcp.save(tensors, storage_writer=_Writer(folder, run_state), no_dist=not is_distributed())
+
+
+def _told(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {RECORD: entries[RECORD]} if RECORD in entries else {}
+
+
+def tensor_entries(metadata: Metadata) -> dict[str, TensorStorageMetadata]:
+    """The tensors of a table, by name; :func:`read_metadata` leaves nothing else in it."""
+    return cast(dict[str, TensorStorageMetadata], metadata.state_dict_metadata)
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -226,21 +209,15 @@ def _check_files(folder: Path, places: Mapping[MetadataIndex, _StorageInfo]) -> 
 
 
 def _check_sizes(metadata: Metadata) -> None:
-    """Compare the declared sizes with the places of tensors, and leave out what is no tensor.
-
-    Raises:
-        CheckpointError: a tensor is not as large as its parts, or larger than what is on disk.
-        Exception: whatever damaged bytes make of a table.
-    """
+    """Compare the declared sizes with the places of tensors, and leave out what is no tensor."""
     there: Counter[str] = Counter()
     for index, place in metadata.storage_data.items():
         there[index.fqn] += place.length
-    tensors = {}
-    for name, entry in metadata.state_dict_metadata.items():
-        if isinstance(entry, BytesStorageMetadata):
-            continue  # of any kind; torch would read it as any pickle
-        numel = math.prod(_count(n) for n in entry.size)
-        parts = 0
+    # Torch would read what is no tensor as any pickle.
+    metadata.state_dict_metadata = {name: entry for name, entry in (
+        metadata.state_dict_metadata.items()) if not isinstance(entry, BytesStorageMetadata)}
+    for name, entry in tensor_entries(metadata).items():
+        numel, parts = math.prod(_count(n) for n in entry.size), 0
         for chunk in entry.chunks:
             parts += math.prod(_count(n) for n in chunk.sizes)
             if any(_count(start) + n > whole for start, n, whole in zip(
@@ -250,8 +227,6 @@ def _check_sizes(metadata: Metadata) -> None:
             raise CheckpointError(f'{METADATA} is damaged: {name:.200} is declared with {numel} '
                                   f'values, has {parts} in its parts and {there[name]} bytes on '
                                   'disk')
-        tensors[name] = entry
-    metadata.state_dict_metadata = tensors
 
 
 def _count(value: Any) -> int:
@@ -301,28 +276,29 @@ class _Writer(FileSystemWriter):
     """Writes into a folder beside, which gets its name when all is in it."""
 
     def __init__(self, folder: Path, run_state: Mapping[str, Any]) -> None:
-        super().__init__(folder.with_name(f'.{folder.name}.part'))
+        self._part = folder.with_name(f'.{folder.name}.part')
+        super().__init__(self._part)
         self._folder = folder
         self._run_state = run_state
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
         """On one rank, before any writes: take away what a killed run left."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True)
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True)
         return super().prepare_global_plan(plans)
 
-    def finish(self, **results: Any) -> None:
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         """On one rank, after all have written."""
-        with (self.path / RUN_STATE).open('wb') as file:
+        with (self._part / RUN_STATE).open('wb') as file:
             torch.save(dict(self._run_state), file)
             file.flush()
             os.fsync(file.fileno())
-        super().finish(**results)
+        super().finish(metadata, results)
         before = self._folder.with_name(f'.{self._folder.name}.before')
         _remove(before)
         if self._folder.exists():
             self._folder.replace(before)
-        self.path.replace(self._folder)
+        self._part.replace(self._folder)
         _remove(before)
 
     def storage_meta(self) -> StorageMeta:
@@ -338,7 +314,7 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _one_error(message: str, kind: type[Exception]) -> Iterator[None]:
+def _one_error(message: str, kind: type[Exception]) -> Generator[None]:
     """Make an ordinary error of torch's, which is no ``Exception`` and lists those of all ranks."""
     try:
         with warnings.catch_warnings():

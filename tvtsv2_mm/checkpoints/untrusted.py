@@ -19,8 +19,8 @@ from torch import Tensor
 from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
 from torch.jit import _pickle as jit_pickle
 
-from .allowed import allowed_in_checkpoints, load_with_allow_list
-from .errors import CheckpointError, RefusedCheckpointError
+from .allowed import allowed_in_checkpoints, leave_out_what_mmengine_obeys
+from .errors import UNREADABLE, CheckpointError, RefusedCheckpointError, reading, reason
 from .outline import ZIP_START, DeclaredTensor, Inert, Outline, read_outline
 
 # Modules and functions that only an attack asks for.
@@ -52,21 +52,15 @@ def load_torch_file(path: str | Path, *, map_location: Any = 'cpu', mmap: bool =
         RefusedCheckpointError: the file needs more than tensors and plain values.
         CheckpointError: the file is damaged, or declares more than it holds.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    try:
-        with path.open('rb') as file:
+    path, command = Path(path), ''
+    with reading(path), path.open('rb') as file:
+        try:
             return _load(file, tuple(stand_ins), map_location, path if mmap else None)
-    except RefusedCheckpointError as error:
-        command = ''
-        if len(error.args) > 1:
-            command = '\n  python tools/convert_checkpoint.py ' + shlex.join(
-                [str(path), 'weights.safetensors', '--stand-in', *error.args[1]])
-        raise RefusedCheckpointError(
-            f'{path} cannot be read as a checkpoint: {error.args[0]}{command}') from error
-    except Exception as error:  # whatever damaged bytes make of a pickle or an archive
-        raise CheckpointError(f'{path} cannot be read as a checkpoint: {reason(error)}') from error
+        except CheckpointError as error:
+            if len(error.args) > 1:
+                command = '\n  python tools/convert_checkpoint.py ' + shlex.join(
+                    [str(path), 'weights.safetensors', '--stand-in', *error.args[1]])
+            raise type(error)(f'{path}{UNREADABLE}: {error.args[0]}{command}') from error
 
 
 def check_torch_file(file: BinaryIO) -> None:
@@ -76,45 +70,36 @@ def check_torch_file(file: BinaryIO) -> None:
         CheckpointError: it does not.
         Exception: whatever damaged bytes make of a pickle or an archive.
     """
-    _check_names(read_outline(file), ())
+    with torch.serialization.safe_globals(allowed_in_checkpoints()):
+        _check_names(read_outline(file), ())
     file.seek(0)
-
-
-def reason(error: Exception) -> str:
-    """One line on an error of another library, without its advice to load unsafely."""
-    if isinstance(error, CheckpointError):
-        return str(error)
-    text = str(error).split('WeightsUnpickler error: ')[-1].strip().split('\n')[0]
-    return f'it is damaged ({type(error).__name__}{text and ": "}{text[:200]})'
 
 
 def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: Path | None) -> Any:
     zipped = file.read(4) == ZIP_START
     outline = read_outline(file)
     names = [*stand_ins]
-    if outline.script:
-        names += [name for name in outline.names if name.startswith(_SCRIPT_NAMES)]
-    allowed = [*((Inert, name) for name in names), *_SCRIPT_FUNCTIONS]
     source: Any = file
     if outline.script:
+        names += [name for name in outline.names if name.startswith(_SCRIPT_NAMES)]
         source = _without_code(file)
     elif zipped and mmap is not None and mmap.suffix != '.safetensors':  # torch goes by that name
         source = mmap
-    with torch.serialization.safe_globals(allowed):
+    with torch.serialization.safe_globals([*((Inert, name) for name in names), *_SCRIPT_FUNCTIONS,
+                                           *allowed_in_checkpoints()]):
         _check_names(outline, stand_ins)
         file.seek(0)
         try:
-            loaded = load_with_allow_list(
-                torch.load, source, map_location=map_location, mmap=source is mmap)
+            loaded = torch.load(
+                source, map_location=map_location, mmap=source is mmap, weights_only=True)
         except pickle.UnpicklingError as error:
             raise RefusedCheckpointError(reason(error)) from error
+    leave_out_what_mmengine_obeys(loaded)
     return dict(_tensors(loaded)) if isinstance(loaded, Inert) else loaded
 
 
 def _check_names(outline: Outline, stand_ins: Sequence[str]) -> None:
-    with torch.serialization.safe_globals(allowed_in_checkpoints()):
-        allowed = {*_get_allowed_globals(), *_get_user_allowed_globals()}
-    found = sorted(outline.names - allowed)
+    found = sorted(outline.names - {*_get_allowed_globals(), *_get_user_allowed_globals()})
     if not found:
         return
     message = f'besides tensors it holds {", ".join(found)}'
@@ -154,7 +139,7 @@ def _without_code(file: BinaryIO) -> io.BytesIO:
     return copy
 
 
-def _tensors(module: Inert) -> Iterator[tuple[str, Tensor]]:
+def _tensors(module: Inert) -> Iterator[tuple[str, Tensor | DeclaredTensor]]:
     """The tensors of a saved module and its children, by the names of a state dict."""
     waiting: list[tuple[str, Any]] = [('', module)]
     for _ in range(_MAX_PARTS):  # modules may hold each other

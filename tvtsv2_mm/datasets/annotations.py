@@ -35,12 +35,12 @@ def load_transcripts(path: str | Path) -> list[dict]:
         FileNotFoundError: there is no such file.
         AnnotationError: a line does not fit.
     """
-    return [parse_record(line, check_transcript, where) for _, where, line in _lines(path)]
+    return [record for _, record in read_records(path, check_transcript)]
 
 
 def load_captions(path: str | Path) -> list[dict]:
     """Read records of "video + captions"; errors as in :func:`load_transcripts`."""
-    return [parse_record(line, check_caption, where) for _, where, line in _lines(path)]
+    return [record for _, record in read_records(path, check_caption)]
 
 
 def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[str, int]]:
@@ -60,14 +60,14 @@ def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[
     records: list[tuple[str, int]] = []
     found: dict[str, tuple[int, str]] = {}  # label and place of each video
     for _, where, line in _lines(path):
-        *words, label = _text(line, where).strip().rsplit(maxsplit=1) or ['']
-        if not words or not re.fullmatch('[0-9]{1,9}', label):
+        text = _text(line, where).strip()
+        match = re.fullmatch(r'(.*\S)\s+([0-9]{1,9})', text)
+        if match is None:
             raise AnnotationError(f'{where}: expected "path label" with a label of 0, 1, 2, ..., '
-                                  f'found {_text(line, where).strip()!r}')
-        [name] = words
+                                  f'found {text!r}')
+        name, label = match.groups()
         if re.search(r'\s[0-9]+$', name):
-            raise AnnotationError(f'{where}: a video has one label here, found several: '
-                                  f'{_text(line, where).strip()!r}')
+            raise AnnotationError(f'{where}: a video has one label here, found several: {text!r}')
         if num_classes is not None and int(label) >= num_classes:
             raise AnnotationError(f'{where}: label {label} does not fit {num_classes} classes '
                                   '(labels count from 0)')
@@ -82,37 +82,39 @@ def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[
     return records
 
 
-def find_records(path: str | Path, check: Check | None) -> list[int]:
-    """Where the lines of a file of records begin, in bytes.
-
-    A corpus of transcripts takes tens of GB; so the records stay in the file, and
-    :func:`read_record` reads one.
-
-    Args:
-        path: annotation file.
-        check: checks every record now; None leaves it to the reading.
+def read_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict]]:
+    """Where each line of a file begins, in bytes, and its record.
 
     Raises:
         FileNotFoundError: there is no such file.
         AnnotationError: a line does not fit.
     """
-    offsets = []
     for offset, where, line in _lines(path):
-        if check is not None:
-            parse_record(line, check, where)
-        offsets.append(offset)
-    return offsets
+        yield offset, parse_record(line, check, where)
+
+
+def find_records(path: str | Path, check: Check | None) -> list[int]:
+    """Where the lines of a file of records begin, in bytes; raises as :func:`read_records`.
+
+    A corpus of transcripts takes tens of GB; so the records stay in the file, and
+    :func:`read_record` reads one. Without a ``check`` nothing is looked at before.
+    """
+    if check is None:
+        return [offset for offset, _, _ in _lines(path)]
+    return [offset for offset, _ in read_records(path, check)]
 
 
 def read_record(path: str | Path, offset: int, check: Check) -> dict:
-    """Read the record that begins at ``offset``; errors as in :func:`find_records`."""
+    """Read the record that begins at ``offset``; errors as in :func:`read_records`."""
     with open(path, 'rb') as file:
         file.seek(offset)
         line = file.readline()
     try:
         return parse_record(line, check, '')
-    except AnnotationError:
-        return parse_record(line, check, _where(path, _line_number(path, offset)))
+    except AnnotationError:  # only now is it worth while to count the lines
+        where = next((where for begin, where, text in _lines(path)
+                      if offset < begin + len(text)), str(path))
+        return parse_record(line, check, where)
 
 
 def scan_records(path: str | Path, check: Check) -> Iterator[tuple[int, dict | AnnotationError]]:
@@ -135,8 +137,7 @@ def check_transcript(record: dict) -> None:
     Raises:
         AnnotationError: it does not fit (without file and line).
     """
-    _check_keys(record, TRANSCRIPT_KEYS)
-    _check_path(record)
+    _check_common(record, TRANSCRIPT_KEYS)
     _check_seconds(record, 'duration', required=True)
     given = [key for key in ('words', 'segments') if key in record]
     if len(given) != 1:
@@ -147,8 +148,7 @@ def check_transcript(record: dict) -> None:
 
 def check_caption(record: dict) -> None:
     """Check one record of the caption format; raises like :func:`check_transcript`."""
-    _check_keys(record, CAPTION_KEYS)
-    _check_path(record)
+    _check_common(record, CAPTION_KEYS)
     captions = record.get('captions')
     if (not isinstance(captions, list) or not captions
             or not all(isinstance(text, str) and text.strip() for text in captions)):
@@ -164,6 +164,20 @@ def check_caption(record: dict) -> None:
                               f'not {answer!r}')
 
 
+CHECKS: dict[str, Check] = {'transcripts': check_transcript, 'captions': check_caption}
+
+# The keys of a record that go into the pipeline, and what they are called there.
+_SAMPLE_KEYS = {
+    'transcripts': dict(duration='duration', words='words', segments='segments'),
+    'captions': dict(start='start', end='end', captions='captions', answer='gt_label'),
+}
+
+
+def sample_keys(record: dict, kind: str) -> dict:
+    """Keys of the pipeline that a record of ``kind`` has, wherever its video is."""
+    return {name: record[key] for key, name in _SAMPLE_KEYS[kind].items() if key in record}
+
+
 def _lines(path: str | Path) -> Iterator[tuple[int, str, bytes]]:
     """Offset, place for messages, and text of the lines that are not blank."""
     path = Path(path)
@@ -175,20 +189,10 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str, bytes]]:
         for number, line in enumerate(file, 1):
             if line.strip():
                 empty = False
-                yield offset, _where(path, number), line
+                yield offset, f'{path}, line {number}', line
             offset += len(line)
     if empty:
         raise AnnotationError(f'{path} is empty')
-
-
-def _where(path: str | Path, number: int) -> str:
-    return f'{path}, line {number}'
-
-
-def _line_number(path: str | Path, offset: int) -> int:
-    with open(path, 'rb') as file:
-        return next(number for number, line in enumerate(file, 1) if (offset := offset - len(line))
-                    < 0)
 
 
 def _text(line: bytes, where: str) -> str:
@@ -203,12 +207,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def parse_record(line: bytes, check: Check, where: str) -> dict:
-    """Read a record from its text.
-
-    Args:
-        line: UTF-8.
-        check: checks it.
-        where: as errors call it.
+    """Read a record from its text in UTF-8, which errors call ``where``.
 
     Raises:
         AnnotationError: it does not fit.
@@ -232,19 +231,14 @@ def parse_record(line: bytes, check: Check, where: str) -> dict:
     return record
 
 
-def _check_keys(record: dict, known: frozenset[str]) -> None:
+def _check_common(record: dict, known: frozenset[str]) -> None:
     unknown = sorted(record.keys() - known)
     if unknown:
         raise AnnotationError(f'unknown key {", ".join(map(repr, unknown))}; known are '
                               f'{", ".join(sorted(known))} (own data belongs under "meta")')
-
-
     for key, kind, name in (('id', str, 'a text'), ('meta', dict, 'an object')):
         if not isinstance(record.get(key, kind()), kind):
             raise AnnotationError(f'"{key}" must be {name}, not {record[key]!r}')
-
-
-def _check_path(record: dict) -> None:
     if not isinstance(record.get('path'), str) or not record['path'].strip():
         raise AnnotationError('"path" (of the video) is missing or no text')
     if '\0' in record['path']:

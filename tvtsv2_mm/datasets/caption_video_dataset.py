@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tvtsv2_mm.datasets.annotations import Check, check_caption
 from tvtsv2_mm.datasets.json_lines_video_dataset import JsonLinesVideoDataset
 from tvtsv2_mm.registry import DATASETS
 
@@ -18,26 +17,10 @@ class CaptionVideoDataset(JsonLinesVideoDataset):
     JsonLinesVideoDataset.
     """
 
-    @property
-    def check(self) -> Check:
-        """Checks a record."""
-        return check_caption
-
-    def sample_of(self, record: dict) -> dict:
-        """Keys of the pipeline that come from a record."""
-        keys = caption_keys(record)
-        part = {key: keys[key] for key in ('start', 'end') if key in keys}
-        return self._video(record['path'], record.get('id') or record['path'] + fragment(**part)
-                           ) | keys
+    kind = 'captions'
 
     def _draw(self, results: dict, num_clips: int) -> list[dict]:
         return [results] if self.test_mode else draw_captions(results, num_clips)
-
-
-def caption_keys(record: dict) -> dict:
-    """Keys of the pipeline that a record of captions has, wherever its video is."""
-    keys = {key: record[key] for key in ('start', 'end', 'captions') if key in record}
-    return keys | ({'gt_label': record['answer']} if 'answer' in record else {})
 
 
 def draw_captions(results: dict, num_clips: int = 1) -> list[dict]:
@@ -51,15 +34,3 @@ def draw_captions(results: dict, num_clips: int = 1) -> list[dict]:
         rounds = -(-num_clips // len(captions))
         drawn = np.concatenate([results['rng'].permutation(len(captions)) for _ in range(rounds)])
     return [results | dict(captions=[captions[i]]) for i in drawn[:num_clips]]
-
-
-def fragment(start: float | None = None, end: float | None = None) -> str:
-    """Media fragment (as in URLs) of a part: parts of one video are samples of their own.
-
-    Examples:
-        >>> fragment(start=2.0, end=7.5)
-        '#t=2.0,7.5'
-    """
-    if start is None and end is None:
-        return ''
-    return f'#t={"" if start is None else start}' + ('' if end is None else f',{end}')

@@ -29,8 +29,8 @@ class DrawnIndex(int):
         index.draw = draw
         return index
 
-    def __getnewargs__(self) -> tuple[int, Any]:
-        return int(self), self.draw
+    def __reduce__(self) -> tuple:
+        return DrawnIndex, (int(self), self.draw)
 
     def __add__(self, other: int) -> 'DrawnIndex':
         return DrawnIndex(int(self) + other, self.draw)

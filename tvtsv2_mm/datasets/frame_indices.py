@@ -1,4 +1,7 @@
-"""Which frames of a video make a clip: pure functions on indices and seconds."""
+"""Which frames of a video make a clip: pure functions on indices and seconds.
+
+A part of a video is the frames ``start`` .. ``stop - 1``, of which ``num_frames`` are wanted.
+"""
 
 import numpy as np
 
@@ -7,14 +10,9 @@ _ROUNDING = 1e-6  # seconds that computed times may be off
 
 
 def interval_edges(start: int, stop: int, num_frames: int) -> np.ndarray:
-    """Edges of the equal intervals that the frames ``start`` .. ``stop - 1`` are cut in.
+    """Edges of the equal intervals that a part is cut in, one for each frame that is wanted.
 
     There are never more intervals than frames, so that no interval is empty.
-
-    Args:
-        start: First frame.
-        stop: One past the last frame.
-        num_frames: Number of intervals wanted.
 
     Returns:
         int64 array (N + 1,), N = min(num_frames, stop - start): interval i holds the frames
@@ -38,31 +36,18 @@ def interval_edges(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + offsets
 
 
-def middle_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
-    """The middle frame of each interval (the earlier of two middle ones): for evaluation.
-
-    Returns:
-        int64 array (N,), N = min(num_frames, stop - start), increasing.
-
-    Examples:
-        >>> middle_frames(0, 30, 3).tolist()
-        [4, 14, 24]
-        >>> middle_frames(0, 2, 3).tolist()
-        [0, 1]
-    """
-    return clip_frames(start, stop, num_frames, num_clips=1)[0]
-
-
 def clip_frames(start: int, stop: int, num_frames: int, num_clips: int) -> np.ndarray:
     """Frames of several clips that see the same part of a video a little earlier and later.
 
     Clip c of C takes of each interval the frame at (c + 1/2) / C of it: one clip has the middle
-    frames.
+    frames (the earlier of two), for evaluation.
 
     Returns:
         int64 array (num_clips, N), N = min(num_frames, stop - start), each row increasing.
 
     Examples:
+        >>> clip_frames(0, 30, 3, 1).tolist()
+        [[4, 14, 24]]
         >>> clip_frames(0, 30, 3, 2).tolist()
         [[2, 12, 22], [7, 17, 27]]
         >>> clip_frames(0, 2, 3, 2).tolist()
@@ -165,11 +150,9 @@ def clip_times(span: tuple[float, float], num_frames: int, places: np.ndarray | 
 
 
 def frames_at(frame_starts: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The frames that are shown at some times; before the first one, that.
+    """The frames that are shown at some times, of any shape; before the first one, that.
 
-    Args:
-        frame_starts: (N,) seconds at which each frame begins to be shown, increasing.
-        times: Seconds, of any shape.
+    ``frame_starts`` are the (N,) seconds at which each frame begins to be shown, increasing.
 
     Examples:
         >>> frames_at(np.array([0.0, 0.5, 3.0]), np.array([0.2, 0.5, 2.9])).tolist()
@@ -181,23 +164,18 @@ def frames_at(frame_starts: np.ndarray, times: np.ndarray) -> np.ndarray:
 def frames_of_span(frame_starts: np.ndarray, span: tuple[float, float]) -> tuple[int, int]:
     """The frames that begin inside a span of time; if there are none, the one shown at its start.
 
-    Exact for variable frame rates too, since it looks at the time of every frame.
-
-    Args:
-        frame_starts: (N,) seconds at which each frame begins to be shown, increasing.
-        span: ``(start, end)`` in seconds: frames with start <= t < end are meant.
+    Exact for variable frame rates too, since it looks at the time of every frame, as in
+    :func:`frames_at`. Of a span ``(start, end)``, frames with start <= t < end are meant.
 
     Returns:
         ``(first, stop)``, frame indices, ``first < stop``.
 
     Examples:
-        At 4 frames a second, the half second from 0.5 s on has the frames at 0.5 and 0.75 s:
+        At 4 frames a second, the half second from 0.5 s on has the frames at 0.5 and 0.75 s; a span
+        between two frames shows the earlier one:
 
         >>> frames_of_span(np.arange(8) / 4, (0.5, 1.0))
         (2, 4)
-
-        A span between two frames shows the earlier one:
-
         >>> frames_of_span(np.array([0.0, 5.0]), (1.0, 2.0))
         (0, 1)
     """

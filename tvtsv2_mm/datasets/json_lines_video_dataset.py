@@ -2,20 +2,20 @@
 
 import logging
 import os.path as osp
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.logging import print_log
 
 from tvtsv2_mm.datasets.annotations import (
+    CHECKS,
     AnnotationError,
     Check,
     find_records,
     read_record,
-    scan_records,
+    read_records,
+    sample_keys,
 )
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.held_out import held_out_below, place_of
@@ -31,6 +31,7 @@ class JsonLinesVideoDataset(VideoTextDataset):
     """Base of the data sets whose annotation file has a JSON object a line.
 
     Only the place of each line is kept in memory; a record is read from the file with its sample.
+    A subclass says its ``kind``, one of :data:`~tvtsv2_mm.datasets.annotations.CHECKS`.
 
     Args:
         ann_file: annotation file.
@@ -45,6 +46,8 @@ class JsonLinesVideoDataset(VideoTextDataset):
         kwargs: the other arguments of VideoTextDataset.
     """
 
+    kind: ClassVar[str]
+
     def __init__(self, ann_file: str, *, check_all: bool = True,
                  held_out_by: str | None = None, held_out_share: float = 0.1,
                  **kwargs: Any) -> None:
@@ -54,33 +57,38 @@ class JsonLinesVideoDataset(VideoTextDataset):
         super().__init__(ann_file, **kwargs)
 
     @property
-    @abstractmethod
     def check(self) -> Check:
         """Checks a record."""
+        return CHECKS[self.kind]
 
-    @abstractmethod
     def sample_of(self, record: dict) -> dict:
-        """Keys of the pipeline that come from a record."""
+        """Keys of the pipeline that come from a record.
+
+        Parts of one video are samples of their own, named as in URLs: ``a.mp4#t=2.0,7.5``.
+        """
+        part = ','.join(str(record.get(key, '')) for key in ('start', 'end')).rstrip(',')
+        name = record.get('id') or record['path'] + (part and f'#t={part}')
+        return self._video(record['path'], name) | sample_keys(record, self.kind)
 
     def load_data_list(self) -> list[dict]:
         """Find the lines of the annotation file."""
         if self.held_out_by is not None:
-            return [dict(offset=offset) for offset in self._part_of_file()]
-        offsets = find_records(self.ann_file, self.check if self.check_all else None)
+            offsets = self._part_of_file(osp.join(self.data_root, self.held_out_by))
+        else:
+            offsets = find_records(self.ann_file, self.check if self.check_all else None)
         return [dict(offset=offset) for offset in offsets]
 
-    def _part_of_file(self) -> list[int]:
+    def _part_of_file(self, file: str) -> list[int]:
         """Where the records of the held-out videos begin, or in training those of the others."""
-        file = osp.join(self.data_root, self.held_out_by)
+        # Whether the rest of a line of that file fits is for who loads it.
+        paths = (str(record.get('path')) for _, record in read_records(file, lambda record: None))
         try:
-            below = held_out_below(_paths(file), self.held_out_share)
+            below = held_out_below(paths, self.held_out_share)
         except ValueError as error:
             raise AnnotationError(f'{file}: {error}') from None
         offsets: list[int] = []
         unusable: Counter[str] = Counter()
-        for offset, record in scan_records(self.ann_file, self.check):
-            if isinstance(record, AnnotationError):
-                raise record
+        for offset, record in read_records(self.ann_file, self.check):
             if (place_of(record['path']) < below) is not self.test_mode:
                 continue
             reason = self._why_unusable(record, len(offsets))
@@ -121,11 +129,3 @@ class JsonLinesVideoDataset(VideoTextDataset):
         info = super().get_data_info(idx)
         record = read_record(self.ann_file, info['offset'], self.check)
         return self.sample_of(record) | dict(sample_idx=info['sample_idx'])
-
-
-def _paths(ann_file: str) -> Iterator[str]:
-    """Videos of an annotation file; whether the rest of a line fits is for who loads it."""
-    for _, record in scan_records(ann_file, lambda record: None):
-        if isinstance(record, AnnotationError):
-            raise record
-        yield str(record.get('path'))

@@ -22,9 +22,7 @@ class PresentDatasets(ConcatDataset):
 
     def __init__(self, datasets: Sequence[dict], **kwargs: Any) -> None:
         first, *others = datasets
-        present = [first, *filter(_is_there, others)]
+        present = [first, *(
+            other for other in others
+            if Path(other.get('data_root') or '', other['ann_file']).is_file())]
         super().__init__([DATASETS.build(dataset) for dataset in present], **kwargs)
-
-
-def _is_there(dataset: dict) -> bool:
-    return Path(dataset.get('data_root') or '', dataset['ann_file']).is_file()

@@ -70,10 +70,7 @@ class Quarantine:
                     return  # another process is about to finish it
                 self._num_read += len(line)
                 self._num_lines += 1
-                self._take(line.decode('utf-8', 'surrogateescape'))
-
-    def _take(self, line: str) -> None:
-        with one_error(f'{self.file}, line {self._num_lines}: not an entry of a quarantine list, '
-                       'such as {"path": "a.mp4", "reason": "the file is empty"}'):
-            entry = json.loads(line)
-            self._reasons[entry['path']] = entry['reason']
+                with one_error(f'{self.file}, line {self._num_lines}: not an entry of a quarantine '
+                               'list, such as {"path": "a.mp4", "reason": "the file is empty"}'):
+                    entry = json.loads(line.decode('utf-8', 'surrogateescape'))
+                    self._reasons[entry['path']] = entry['reason']

@@ -1,6 +1,5 @@
 """Videos and what is said in them when."""
 
-from tvtsv2_mm.datasets.annotations import Check, check_transcript
 from tvtsv2_mm.datasets.json_lines_video_dataset import JsonLinesVideoDataset
 from tvtsv2_mm.registry import DATASETS
 
@@ -13,16 +12,4 @@ class TranscriptVideoDataset(JsonLinesVideoDataset):
     ``[text, start, end]``. Arguments are those of JsonLinesVideoDataset.
     """
 
-    @property
-    def check(self) -> Check:
-        """Checks a record."""
-        return check_transcript
-
-    def sample_of(self, record: dict) -> dict:
-        """Keys of the pipeline that come from a record."""
-        return self._video(record['path'], record.get('id')) | transcript_keys(record)
-
-
-def transcript_keys(record: dict) -> dict:
-    """Keys of the pipeline that a record of a transcript has, wherever its video is."""
-    return {key: record[key] for key in ('duration', 'words', 'segments') if key in record}
+    kind = 'transcripts'

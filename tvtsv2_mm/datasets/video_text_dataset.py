@@ -1,7 +1,6 @@
 """What all data sets share: randomness, and samples that cannot be used."""
 
 import os.path as osp
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import get_rank
 from torch.utils.data import get_worker_info
 
-from tvtsv2_mm.datasets.clips_of_video import run_transforms
+from tvtsv2_mm.datasets.clips_of_video import build_transforms, run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.quarantine import Quarantine
-from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.video.errors import SampleError
 
 
@@ -51,20 +49,12 @@ class VideoTextDataset(BaseDataset):
         RuntimeError: ``max_refetch`` samples in a row could not be used.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 *,
-                 data_root: str = '',
-                 data_prefix: dict | None = None,
-                 pipeline: list | None = None,
-                 test_mode: bool = False,
-                 max_refetch: int = 100,
-                 clips_per_video: int = 1,
-                 quarantine: str | None = None,
-                 **kwargs: Any) -> None:
-        prefix = dict(video='') | dict(data_prefix or {})
-        if set(prefix) != {'video'}:
-            raise ValueError(f'data_prefix must be dict(video=FOLDER), got {dict(data_prefix)}')
+    def __init__(self, ann_file: str, *, data_root: str = '', data_prefix: dict | None = None,
+                 pipeline: list | None = None, test_mode: bool = False, max_refetch: int = 100,
+                 clips_per_video: int = 1, quarantine: str | None = None, **kwargs: Any) -> None:
+        given = dict(data_prefix or {})
+        if not set(given) <= {'video'}:
+            raise ValueError(f'data_prefix must be dict(video=FOLDER), got {given}')
         if clips_per_video < 1 or (test_mode and clips_per_video > 1):
             raise ValueError('clips_per_video must be at least 1, and 1 in test mode, got '
                              f'{clips_per_video}')
@@ -74,13 +64,8 @@ class VideoTextDataset(BaseDataset):
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
         self._rank = get_rank()
         super().__init__(
-            ann_file,
-            data_root=data_root,
-            data_prefix=prefix,
-            pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step
-                      for step in pipeline or []],
-            test_mode=test_mode,
-            max_refetch=max_refetch,
+            ann_file, data_root=data_root, data_prefix=dict(video='') | given,
+            pipeline=build_transforms(pipeline), test_mode=test_mode, max_refetch=max_refetch,
             **kwargs)
 
     def full_init(self) -> None:

@@ -7,7 +7,8 @@ from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description
-from tvtsv2_mm.checkpoints.fitting import fit_weights
+from tvtsv2_mm.checkpoints.convert import fit_weights
+from tvtsv2_mm.checkpoints.description import metadata_of
 
 
 class PretrainedPart(BaseModule):
@@ -48,7 +49,7 @@ class PretrainedPart(BaseModule):
         weights = fit_weights(
             given, {f'{self.part}.{key}': value for key, value in self.state_dict().items()},
             Description(**cast(Any, {self.part: self.built_with})), report=self.load_report,
-            metadata=getattr(given, '_metadata', {}).get('', {}))
+            metadata=metadata_of(given))
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
         self._is_init = True

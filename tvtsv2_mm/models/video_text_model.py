@@ -1,7 +1,5 @@
 """The algorithm: video encoder, partly frozen text encoder and heads (TVTSv2 figure 2)."""
 
-import logging
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
-from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.convert import fit_weights
 from tvtsv2_mm.checkpoints.description import RECORD, describe
-from tvtsv2_mm.checkpoints.entries import take_weights
-from tvtsv2_mm.checkpoints.fitting import fit_weights
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
@@ -258,23 +254,10 @@ class VideoTextModel(BaseModel):
         report = self.load_report = {}
         converted = fit_weights(
             given, self.state_dict(), describe(self), metadata=local_metadata,
-            interpolate_positions=self.interpolate_positions, report=report)
-        self._tell_temperature(given, report)
+            interpolate_positions=self.interpolate_positions, report=report,
+            temperature=getattr(self.contrastive_head, 'temperature', None))
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
-
-    def _tell_temperature(self, given: Mapping[str, Tensor], report: dict) -> None:
-        head = self.contrastive_head
-        scale = (take_weights(given) or (given, ))[0].get('logit_scale')
-        if head is None or scale is None or scale.numel() != 1:
-            return
-        learnt = math.exp(-scale.item())
-        if not math.isclose(learnt, head.temperature, rel_tol=1e-3):
-            line = (f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
-                    f'contrastive_head {head.temperature:g}, by which losses and probabilities '
-                    'are computed here')
-            report['assumed'].append(line)
-            print_log(line, logger='current', level=logging.WARNING)
 
 
 def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,

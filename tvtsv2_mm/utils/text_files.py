@@ -84,7 +84,7 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
             start = rows.line_num + 1
             for fields in rows:
                 where, start = f'{path}, line {start}', rows.line_num + 1
-                row = dict(zip(header, fields, strict=False))
+                row: dict[str | None, Any] = dict(zip(header, fields, strict=False))
                 if not fields:
                     continue
                 swallowed = _swallowed(fields, len(header))

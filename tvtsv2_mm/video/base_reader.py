@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,21 +17,32 @@ class VideoReader(ABC):
     ``square_pixels`` of the scaling. A reader stays in the process that opened it: it cannot be
     pickled, and does not survive a fork.
 
-    Attributes:
+    The readers of files are made of a VideoSource and, as ``scaling``, of the FrameScaling of their
+    frames. They raise UnreadableVideoError, with the reason, where the file cannot be read as a
+    video, and NotIndexableError where they would not find the right frames in it.
+
+    Args:
         path: The file, or its name.
-        num_frames: Number of frames, N.
-        fps: Frames a second, the mean over all frames; the header's where that is it to 5 %.
         frame_starts: float64 (N,), seconds at which each frame begins to be shown.
+        fps: Frames a second, the mean over all frames; the header's where that is it to 5 %.
         duration: Seconds at which the last frame ends.
-        size: (height, width) of the frames given out.
+
+    Attributes:
+        num_frames: Number of frames, N.
     """
 
-    path: str
-    num_frames: int
-    fps: float
-    frame_starts: np.ndarray
-    duration: float
-    size: tuple[int, int]
+    def __init__(self, path: str, frame_starts: np.ndarray, fps: float, duration: float) -> None:
+        self.path = path
+        self.num_frames = len(frame_starts)
+        self.frame_starts = frame_starts
+        self.fps = fps
+        self.duration = duration
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames given out; decodes the first frame if none was yet."""
+        _, height, width, _ = self.get_frames([0]).shape
+        return height, width
 
     @abstractmethod
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -49,6 +62,6 @@ class VideoReader(ABC):
     def close(self) -> None:
         """Free what the decoder holds; nothing can be read then."""
 
-    def __reduce__(self) -> None:
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f'{self.path}: an opened video cannot go to another process; send its '
                         'path, and open it there')

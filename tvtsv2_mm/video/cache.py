@@ -16,19 +16,11 @@ class DecodedVideo(VideoReader):
     """
 
     def __init__(self, reader: VideoReader) -> None:
-        self.path = reader.path
-        self.num_frames = reader.num_frames
-        self.fps = reader.fps
-        self.frame_starts = reader.frame_starts
-        self.duration = reader.duration
+        super().__init__(reader.path, reader.frame_starts, reader.fps, reader.duration)
         self.size = reader.size
         self._frames = reader.get_frames(np.arange(reader.num_frames))
+        self.num_bytes = self._frames.nbytes
         reader.close()
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that the frames take."""
-        return self._frames.nbytes
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copies of frames, uint8 (len(indices), H, W, 3)."""
@@ -78,9 +70,6 @@ class VideoCache:
             self.num_bytes -= dropped.num_bytes
         return video
 
-    def __getstate__(self) -> dict:
+    def __reduce__(self) -> tuple:
         # A copy of the pipeline, or one sent to another process, starts without the frames.
-        return {'max_bytes': self.max_bytes}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+        return VideoCache, (self.max_bytes,)

@@ -1,14 +1,14 @@
 """decord, or its successor decord2, which is imported by the same name."""
 
-import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import NotIndexableError, UnreadableVideoError
 from tvtsv2_mm.video.frame_scaling import FULL_SIZE, FrameScaling
-from tvtsv2_mm.video.header import header_of, open_stream, read_orientation
+from tvtsv2_mm.video.header import open_stream, read_orientation
 from tvtsv2_mm.video.packet_index import read_packet_index
 from tvtsv2_mm.video.source import VideoSource
 
@@ -34,27 +34,21 @@ class DecordReader(VideoReader):
     The deadline of the source does not reach into decord: its calls are whole. Read in a process of
     its own (``isolate`` of OpenVideo) where that matters.
 
-    Args:
-        source: A video.
-        scaling: Size of the frames, and how they get it.
-
     Raises:
         ModuleNotFoundError: If decord is not installed.
-        NotIndexableError: If decord cannot be trusted with this file.
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
     def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
         decord = import_decord()
-        self.path = source.path
-        with open_stream(source) as (container, stream):
-            header = header_of(container, stream, source.path)
-            index = read_packet_index(container, stream, source, header)
+        with open_stream(source) as opened:
+            header = opened.header
+            index = read_packet_index(opened)
             if index.has_open_groups:
-                raise NotIndexableError(f'{self.path}: open groups of frames')
-            pixels = stream.codec_context.pix_fmt
+                raise NotIndexableError(f'{source.path}: open groups of frames')
+            pixels = opened.stream.codec_context.pix_fmt
             if pixels not in _SAME_PIXELS or (header.height % 2 and '444' not in pixels):
-                raise NotIndexableError(f'{self.path}: {pixels} of {header.height} rows')
+                raise NotIndexableError(f'{source.path}: {pixels} of {header.height} rows')
+        super().__init__(source.path, index.frame_starts, index.fps, index.duration)
         orientation = read_orientation(source)
         # decord knows the turns of MP4 alone, no mirror, and nothing that the stream itself asks.
         if orientation.is_mirrored or not (orientation.is_upright or header.container == 'mov'):
@@ -82,13 +76,9 @@ class DecordReader(VideoReader):
             raise NotIndexableError(f'{self.path}: no time stamps')
         num_hidden = int(np.searchsorted(starts, -1e-4))
         self._decord_indices = self._shown_indices(num_hidden)
-        self.num_frames = len(self._decord_indices)
-        self.fps = index.fps
-        self.frame_starts = index.frame_starts
-        self.duration = index.duration
         starts = starts[num_hidden:] + header.stream_start
-        if (self.num_frames != len(index.shown)
-                or not np.allclose(starts, index.frame_starts, rtol=0, atol=2e-3)):
+        if (len(self._decord_indices) != self.num_frames
+                or not np.allclose(starts, self.frame_starts, rtol=0, atol=2e-3)):
             raise NotIndexableError(f'{self.path}: its frames have other times')
 
     def _shown_indices(self, num_hidden: int) -> np.ndarray:
@@ -128,12 +118,8 @@ class DecordReader(VideoReader):
         self._reader = None
 
 
-def import_decord() -> object:
-    """The module, which is silenced: what it logs is raised too.
-
-    Raises:
-        ModuleNotFoundError: If neither decord nor decord2 is installed.
-    """
+def import_decord() -> Any:
+    """The module, which is silenced: what it logs is raised too."""
     try:
         import decord
     except ModuleNotFoundError as error:
@@ -145,7 +131,5 @@ def import_decord() -> object:
 
 
 def _reason(message: str) -> str:
-    for pattern, reason in _REASONS:
-        if re.search(pattern, message):
-            return reason
-    return f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'
+    unknown = f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'
+    return next((reason for text, reason in _REASONS if text in message), unknown)

@@ -31,12 +31,7 @@ class MissingVideoError(UnreadableVideoError):
 
 
 class DecodingTimeoutError(UnreadableVideoError):
-    """The video was not decoded before its deadline.
-
-    Args:
-        path: The video file.
-        seconds: The deadline.
-    """
+    """The video was not decoded before its deadline, so many seconds."""
 
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__(path, f'it was not decoded within the deadline of {seconds:g} s')

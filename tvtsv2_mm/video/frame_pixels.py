@@ -1,5 +1,7 @@
 """From a decoded picture to RGB pixels at the size that is wanted."""
 
+from typing import Any
+
 import av
 import cv2
 import numpy as np
@@ -32,19 +34,14 @@ class FramePixels:
                                      orientation.pixel_aspect(self._pixel_aspect))
 
     def write(self, frame: av.VideoFrame, orientation: Orientation, out: np.ndarray) -> None:
-        """Write the pixels of a frame.
-
-        Args:
-            frame: A decoded frame.
-            orientation: How it is to be shown.
-            out: uint8 (H, W, 3), RGB, contiguous.
-        """
-        height, width = orientation.size(*out.shape[:2])
+        """Write the pixels of a decoded frame to ``out``, uint8 (H, W, 3), RGB, contiguous."""
+        size = out.shape[0], out.shape[1]
+        height, width = orientation.size(*size)
         is_scaled = (height, width) != (frame.height, frame.width)
         if is_scaled and self._scaling.interpolation == 'fast':
             out[:] = orientation.apply(self._scaled(frame, height, width))
         else:
-            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)), out.shape[:2])
+            out[:] = self._scaling.scale(orientation.apply(self.full_size(frame)), size)
 
     def full_size(self, frame: av.VideoFrame) -> np.ndarray:
         """Pixels of a frame as they are stored, neither scaled nor turned; decord's are equal.
@@ -52,20 +49,19 @@ class FramePixels:
         Planes would not do here: FFmpeg's direct way from YUV to planes of one size leaves up to
         eight columns at the right edge unwritten.
 
-        Args:
-            frame: A decoded frame.
-
         Returns:
             uint8 (H, W, 3), RGB; a view of FFmpeg's memory.
         """
         plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC').planes
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        return rows[:frame.height, :3 * frame.width].reshape(frame.height, frame.width, 3)
+        return _rows(plane, frame.height, 3 * frame.width).reshape(frame.height, frame.width, 3)
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
         planes = self._reformatter.reformat(
             frame, width=width, height=height, format='gbrp', interpolation='BICUBIC').planes
-        green, blue, red = (
-            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
-            for plane in planes)
+        green, blue, red = (_rows(plane, height, width) for plane in planes)
         return cv2.merge([red, green, blue])
+
+
+def _rows(plane: Any, height: int, width: int) -> np.ndarray:
+    """The bytes (height, width) of a plane of FFmpeg's, whose rows may be longer."""
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]

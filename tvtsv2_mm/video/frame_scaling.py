@@ -42,12 +42,9 @@ class FrameScaling:
             raise ValueError('keep_ratio=False needs short_side, the side of the square')
 
     def size_of(self, height: int, width: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
-        """Height and width that frames of a size get; the longer side is cut down to whole pixels.
+        """Height and width that frames get which are shown at a size, cut down to whole pixels.
 
-        Args:
-            height: Of a frame as it is shown.
-            width: Likewise.
-            pixel_aspect: Width of a pixel of it divided by its height.
+        A pixel of theirs is ``pixel_aspect`` times as wide as high.
 
         Examples:
             >>> FrameScaling(short_side=268).size_of(256, 340)
@@ -67,14 +64,9 @@ class FrameScaling:
         return height * self.short_side // short, width * self.short_side // short
 
     def scale(self, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Scale a full-size frame.
+        """Scale a full-size frame, uint8 (H, W, 3), to the ``size`` that :meth:`size_of` tells.
 
-        Args:
-            frame: uint8 (H, W, 3).
-            size: Height and width wanted, H' and W', as :meth:`size_of` tells them.
-
-        Returns:
-            uint8 (H', W', 3); the frame itself where that is its size.
+        A frame that has it is given back itself.
         """
         if size == frame.shape[:2]:
             return frame
@@ -91,13 +83,10 @@ FULL_SIZE = FrameScaling()
 
 @lru_cache(maxsize=256)
 def _nearest(old: int, new: int) -> np.ndarray:
-    """Which of ``old`` pixels each of ``new`` ones shows: the one under its centre.
+    """Which of ``old`` pixels each of ``new`` ones shows, int64 (new,): the one under its centre.
 
     PIL adds the step up pixel by pixel. Its rounding decides where a centre lies between two
     pixels, so this adds up in the same order.
-
-    Returns:
-        int64 (new,).
 
     Examples:
         >>> _nearest(8, 4).tolist()

@@ -1,8 +1,10 @@
-"""What the header of a video file says: enough to choose how it is read."""
+"""Opens a video file, and reads what its header says: enough to choose how it is decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
 import av
 
@@ -17,7 +19,6 @@ _CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv
 
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
-
 
 # So are pixels so many times as wide as high, or as high as wide.
 _LARGEST_ASPECT = 8.0
@@ -50,13 +51,59 @@ class VideoHeader:
     reordered: bool
 
 
-@contextmanager
-def open_stream(source: VideoSource) -> Iterator[
-        tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a video and its best stream with PyAV; whatever fails inside is named.
+@dataclass
+class OpenStream:
+    """The best video stream of a file that PyAV has open."""
 
-    Args:
-        source: A video.
+    source: VideoSource
+    container: av.container.InputContainer
+    stream: av.VideoStream
+
+    @cached_property
+    def header(self) -> VideoHeader:
+        """What is known before a frame is decoded.
+
+        Raises:
+            UnreadableVideoError: If the size of the picture is not positive.
+        """
+        codec = self.stream.codec_context
+        if codec.height < 1 or codec.width < 1:
+            raise UnreadableVideoError(self.source.path, 'its header gives a picture of '
+                                       f'{codec.height}x{codec.width} pixels')
+        aspect = float(self.stream.sample_aspect_ratio or 1)
+        start = 0.0
+        if self.stream.start_time is not None:
+            start = float(self.stream.start_time * self.time_base) - self.start
+        return VideoHeader(
+            container=self.container.format.name.split(',')[0], codec=codec.codec.canonical_name,
+            height=codec.height, width=codec.width,
+            pixel_aspect=aspect if 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT else 1.0,
+            fps=float(self.stream.average_rate or 0),
+            stream_start=start if 0 <= start < _LATEST_START else 0.0,
+            reordered=bool(codec.has_b_frames))
+
+    @property
+    def start(self) -> float:
+        """Seconds, on the clock of the packets, at which a player starts."""
+        return (self.container.start_time or 0) / av.time_base
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of one unit of the packets' times."""
+        assert self.stream.time_base is not None  # it is of an opened file
+        return self.stream.time_base
+
+    def packets(self) -> Iterator[av.Packet]:
+        """Packets that hold something, from where the file is read at now; watches the clock."""
+        for packet in self.container.demux(self.stream):
+            self.source.check_clock()
+            if packet.size:
+                yield packet
+
+
+@contextmanager
+def open_stream(source: VideoSource) -> Generator[OpenStream]:
+    """Open a video and its best stream with PyAV; whatever fails inside is named.
 
     Raises:
         UnreadableVideoError: If there is no such file, it is no video, or decoding fails.
@@ -64,12 +111,12 @@ def open_stream(source: VideoSource) -> Iterator[
     source.check_exists()
     opened = False
     try:
-        with av.open(source.open(), metadata_errors='ignore', timeout=source.deadline,
+        with av.open(source.open(), 'r', metadata_errors='ignore', timeout=source.deadline,
                      container_options=dict(
                          format_whitelist=_CONTAINERS,
                          protocol_whitelist='file' if source.data is None else '')) as container:
             stream = container.streams.best('video')
-            if stream is None:
+            if not isinstance(stream, av.VideoStream):
                 kinds = sorted({s.type for s in container.streams}) or ['nothing']
                 raise UnreadableVideoError(
                     source.path, f'it has no video stream, only {", ".join(kinds)}')
@@ -77,7 +124,7 @@ def open_stream(source: VideoSource) -> Iterator[
                 raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
             stream.codec_context.thread_count = source.num_threads
             opened = True
-            yield container, stream
+            yield OpenStream(source, container, stream)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
         if not opened and isinstance(error, av.ArgumentError):
@@ -86,63 +133,17 @@ def open_stream(source: VideoSource) -> Iterator[
         raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
 
 
-def header_of(container: av.container.InputContainer, stream: av.VideoStream,
-              path: str) -> VideoHeader:
-    """What is known before a frame is decoded.
-
-    Args:
-        container: An opened file.
-        stream: Its video stream.
-        path: Its name, for messages.
-
-    Raises:
-        UnreadableVideoError: If the size of the picture is not positive.
-    """
-    codec = stream.codec_context
-    if codec.height < 1 or codec.width < 1:
-        raise UnreadableVideoError(
-            path, f'its header gives a picture of {codec.height}x{codec.width} pixels')
-    return VideoHeader(
-        container=container.format.name.split(',')[0], codec=codec.codec.canonical_name,
-        height=codec.height, width=codec.width, pixel_aspect=_pixel_aspect(stream),
-        fps=float(stream.average_rate or 0),
-        stream_start=_stream_start(container, stream), reordered=bool(codec.has_b_frames))
-
-
 def read_video_header(source: VideoSource) -> VideoHeader:
-    """Open a video only for its header.
-
-    Args:
-        source: A video.
-
-    Raises:
-        UnreadableVideoError: If there is no such file, or it is no video.
-    """
-    with open_stream(source) as (container, stream):
-        return header_of(container, stream, source.path)
+    """Open a video only for its header; raises as :func:`open_stream`."""
+    with open_stream(source) as opened:
+        return opened.header
 
 
 def read_orientation(source: VideoSource) -> Orientation:
-    """How the pictures are to be turned, which the first frame tells.
-
-    Args:
-        source: A video.
-    """
-    with open_stream(source) as (container, stream):
+    """How the pictures are to be turned, which the first frame tells."""
+    with open_stream(source) as opened:
         try:
-            frame = next(container.decode(stream), None)
+            frame = next(opened.container.decode(opened.stream), None)
         except av.FFmpegError:
             frame = None  # what is damaged is for the reader to say
     return Orientation() if frame is None else Orientation.of(frame)
-
-
-def _pixel_aspect(stream: av.VideoStream) -> float:
-    aspect = float(stream.sample_aspect_ratio or 1)
-    return aspect if 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT else 1.0
-
-
-def _stream_start(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    if stream.start_time is None:
-        return 0.0
-    start = float(stream.start_time * stream.time_base) - (container.start_time or 0) / av.time_base
-    return start if 0 <= start < _LATEST_START else 0.0

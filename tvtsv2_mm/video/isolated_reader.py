@@ -7,6 +7,7 @@ memory that both share, so that the way costs one copy of them.
 import contextlib
 import ctypes
 import gc
+import math
 import mmap
 import os
 import signal
@@ -20,6 +21,7 @@ import numpy as np
 
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
+from tvtsv2_mm.video.opening import open_video
 
 # Shared memory for the frames of a clip; only what is used of it is ever taken from the machine.
 _SHARED_BYTES = 256 * 2**20
@@ -37,11 +39,12 @@ class DecodingProcess:
     that a copy of this object gets to; it ends with its parent.
     """
 
+    _child: int
+    _connection: Connection
+    shared: mmap.mmap
+
     def __init__(self) -> None:
-        self._parent: int | None = None
-        self._child: int | None = None
-        self._connection: Connection | None = None
-        self._shared: mmap.mmap | None = None
+        self._parent: int | None = None  # the process whose child it is; None without one
         self._num_opened = 0
 
     def open(self, path: str, *, deadline: float | None, **options: Any) -> 'IsolatedReader':
@@ -52,24 +55,16 @@ class DecodingProcess:
             UnreadableVideoError: If it cannot be read, or reading it crashed.
         """
         self._num_opened += 1
-        attributes = self.call(path, deadline, 'open', dict(deadline=deadline, **options))
-        return IsolatedReader(self, path, deadline, self._num_opened, attributes)
+        times = self.call(path, deadline, 'open', dict(path=path, deadline=deadline, **options))
+        return IsolatedReader(self, path, deadline, self._num_opened, times)
 
     def call(self, path: str, deadline: float | None, name: str, argument: Any) -> Any:
-        """Have something done for a video.
-
-        Args:
-            path: The video.
-            deadline: Seconds until the child is killed.
-            name: 'open', 'get_frames' or 'size'.
-            argument: Of it.
-        """
+        """Have 'open', 'get_frames' or 'close' done for a video; raises as :meth:`open`."""
         if self._parent != os.getpid():
             self._fork()
-        seconds = None if deadline is None else deadline + _GRACE_SECONDS
         try:
-            self._connection.send((name, path, argument))
-            if not self._connection.poll(seconds):
+            self._connection.send((name, argument))
+            if deadline is not None and not self._connection.poll(deadline + _GRACE_SECONDS):
                 self.kill()
                 raise DecodingTimeoutError(path, deadline)
             result = self._connection.recv()
@@ -83,24 +78,19 @@ class DecodingProcess:
             raise RuntimeError(f'{path}: decoding failed in its process: {result}')
         return result
 
-    def frames(self, shape: tuple[int, ...]) -> np.ndarray:
-        """A copy of the frames that the child has put into the shared memory."""
-        size = int(np.prod(shape))
-        return np.frombuffer(self._shared, np.uint8, size).reshape(shape).copy()
-
     def is_current(self, number: int) -> bool:
         """Whether no other video was opened since the one with this number, nor the child ended."""
         return self._parent == os.getpid() and number == self._num_opened
 
     def _fork(self) -> None:
         self._connection, theirs = Pipe()
-        self._shared = mmap.mmap(-1, _SHARED_BYTES)
+        self.shared = mmap.mmap(-1, _SHARED_BYTES)
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            _serve(theirs, self._shared, parent)
+            _serve(theirs, self.shared, parent)
         theirs.close()
         self._parent, self._child = parent, child
 
@@ -138,34 +128,25 @@ class IsolatedReader(VideoReader):
         path: The video.
         deadline: Seconds for its frames.
         number: Of the opening, in that process.
-        attributes: Those of :class:`VideoReader` that are known without decoding.
+        times: frame_starts, fps and duration of :class:`VideoReader`.
     """
 
     def __init__(self, process: DecodingProcess, path: str, deadline: float | None, number: int,
-                 attributes: dict) -> None:
-        self.path = path
-        self.num_frames = attributes['num_frames']
-        self.fps = attributes['fps']
-        self.frame_starts = attributes['frame_starts']
-        self.duration = attributes['duration']
+                 times: tuple[np.ndarray, float, float]) -> None:
+        super().__init__(path, *times)
         self._process = process
         self._deadline = deadline
         self._number = number
 
-    def _call(self, name: str, argument: Any = None) -> Any:
-        if not self._process.is_current(self._number):
-            raise RuntimeError(f'{self.path}: its process has ended or opened another video')
-        return self._process.call(self.path, self._deadline, name, argument)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the frames given out."""
-        return self._call('size')
-
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
-        result = self._call('get_frames', np.asarray(indices))
-        return self._process.frames(result) if isinstance(result, tuple) else result
+        if not self._process.is_current(self._number):
+            raise RuntimeError(f'{self.path}: its process has ended or opened another video')
+        frames = self._process.call(self.path, self._deadline, 'get_frames', np.asarray(indices))
+        if isinstance(frames, tuple):  # the shape of what lies in the shared memory
+            frames = _frames_in(self._process.shared, frames).copy()
+        self.size = frames.shape[1], frames.shape[2]
+        return frames
 
     def close(self) -> None:
         """Free the decoder over there."""
@@ -199,27 +180,22 @@ def _detach(connection: Connection, parent: int) -> None:
 
 
 def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
-    from tvtsv2_mm.video.opening import open_video
-    video = None
+    video: Any = None
     while True:
         try:
-            name, path, argument = connection.recv()
+            name, argument = connection.recv()
         except (EOFError, OSError):
             return
+        answer: Any = None
         try:
-            if name == 'open':
-                if video is not None:
-                    video.close()
-                video = open_video(path, **argument)
-                answer = {key: getattr(video, key)
-                          for key in ('num_frames', 'fps', 'frame_starts', 'duration')}
-            elif name == 'get_frames':
+            if name == 'get_frames':
                 answer = _share(video.get_frames(argument), shared)
-            elif name == 'size':
-                answer = video.size
-            else:
+            elif video is not None:  # another one will be opened, or none
                 video.close()
-                video = answer = None
+                video = None
+            if name == 'open':
+                video = open_video(**argument)
+                answer = video.frame_starts, video.fps, video.duration
         except SampleError as error:
             answer = error
         except Exception as error:
@@ -231,8 +207,12 @@ def _share(frames: np.ndarray, shared: mmap.mmap) -> tuple[int, ...] | np.ndarra
     """Put frames into the shared memory and say their shape, or give them back if too large."""
     if frames.nbytes > len(shared):
         return frames
-    np.frombuffer(shared, np.uint8, frames.size).reshape(frames.shape)[...] = frames
+    _frames_in(shared, frames.shape)[...] = frames
     return frames.shape
+
+
+def _frames_in(shared: mmap.mmap, shape: tuple[int, ...]) -> np.ndarray:
+    return np.frombuffer(shared, np.uint8, math.prod(shape)).reshape(shape)
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -1,6 +1,7 @@
 """Open a video with the decoder of choice."""
 
 from collections.abc import Callable
+from typing import Any
 
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.decord_reader import DecordReader
@@ -9,51 +10,37 @@ from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.pyav_reader import PyAVReader
 from tvtsv2_mm.video.sequential_reader import SequentialReader
 from tvtsv2_mm.video.source import VideoSource
-from tvtsv2_mm.video.torchcodec_reader import TorchcodecReader
 
 _READERS: dict[str, Callable[..., VideoReader]] = {
     # The fastest on every H.264 clip measured (docs/data.md), and the most exact.
     'auto': PyAVReader,
     'pyav': PyAVReader,
     'decord': DecordReader,
-    'torchcodec': TorchcodecReader,
 }
 BACKENDS = tuple(_READERS)
 
 
-def open_video(path: str,
-               *,
-               data: bytes | None = None,
-               backend: str = 'auto',
-               short_side: int | None = None,
-               interpolation: str = 'nearest',
-               keep_ratio: bool = True,
-               square_pixels: bool = False,
-               num_threads: int = 1,
-               deadline: float | None = None) -> VideoReader:
+def open_video(path: str, *, data: bytes | None = None, backend: str = 'auto', num_threads: int = 1,
+               deadline: float | None = None, **scaling: Any) -> VideoReader:
     """Open a video, with PyAV where the backend would not find its frames.
 
     Args:
         path: A video file; with ``data`` a name for messages.
         data: The bytes of the file, where they are in memory.
         backend: One of ``BACKENDS``; 'auto' takes the one that measures fastest.
-        short_side: See :class:`~tvtsv2_mm.video.frame_scaling.FrameScaling`.
-        interpolation: Likewise.
-        keep_ratio: Likewise.
-        square_pixels: Likewise.
         num_threads: Decoding threads.
         deadline: Seconds to open it, and again to get its frames.
+        scaling: Arguments of :class:`~tvtsv2_mm.video.frame_scaling.FrameScaling`.
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
         ModuleNotFoundError: If the backend is not installed.
     """
-    scaling = FrameScaling(short_side=short_side, interpolation=interpolation,
-                           keep_ratio=keep_ratio, square_pixels=square_pixels)
+    frame_scaling = FrameScaling(**scaling)
     source = VideoSource(path, data=data, num_threads=num_threads, deadline=deadline)
     for reader in dict.fromkeys((_READERS[backend], PyAVReader)):
         try:
-            return reader(source, scaling=scaling)
+            return reader(source, scaling=frame_scaling)
         except NotIndexableError:
             continue
-    return SequentialReader(source, scaling=scaling)
+    return SequentialReader(source, scaling=frame_scaling)

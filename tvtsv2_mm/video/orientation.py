@@ -1,6 +1,7 @@
 """How a file asks a player to turn and mirror its pictures."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -27,7 +28,7 @@ class Orientation:
         The matrix (of the container, or of H.264 and HEVC themselves) puts the pixel (x, y) at
         (a x + c y, b x + d y); a file of MP4 holds a, b, u, c, d, v, x, y, w (ISO 14496-12, 6.2.2).
         """
-        matrix = frame.side_data.get('DISPLAYMATRIX')
+        matrix: Any = frame.side_data.get('DISPLAYMATRIX')  # a buffer, which its stub does not say
         if matrix is None:
             return cls()
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()

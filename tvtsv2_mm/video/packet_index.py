@@ -1,14 +1,12 @@
 """Which packet of a file holds which frame, and when it is shown; nothing is decoded for it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
 import numpy as np
 
 from tvtsv2_mm.video.errors import NotIndexableError, UnreadableVideoError
-from tvtsv2_mm.video.header import VideoHeader
-from tvtsv2_mm.video.source import VideoSource
+from tvtsv2_mm.video.header import OpenStream, VideoHeader
 
 # Files whose packets carry the time at which their frame is shown.
 _WITH_TIMES = {'mov', 'matroska', 'flv'}
@@ -48,71 +46,57 @@ class PacketIndex:
         return bool(np.any(self.times < self.times[last_key]))
 
 
-def packets_of(container: av.container.InputContainer, stream: av.VideoStream,
-               source: VideoSource) -> Iterator[av.Packet]:
-    """Packets that hold something, from where the file is read at now; watches the clock."""
-    for packet in container.demux(stream):
-        source.check_clock()
-        if packet.size:
-            yield packet
-
-
-def read_packet_index(container: av.container.InputContainer, stream: av.VideoStream,
-                      source: VideoSource, header: VideoHeader) -> PacketIndex:
+def read_packet_index(opened: OpenStream) -> PacketIndex:
     """Read all packets of a stream.
-
-    Args:
-        container: A file opened with PyAV.
-        stream: Its video stream.
-        source: Its name and clock.
-        header: Its header.
 
     Raises:
         NotIndexableError: If the packets do not tell the order and the times of the frames.
         UnreadableVideoError: If the file is cut short, or the deadline passes.
     """
+    path, header = opened.source.path, opened.header
     if header.container not in _WITH_TIMES and (header.container != 'avi' or header.reordered):
-        raise NotIndexableError(f'{source.path}: {header.container} without times')
-    times, keys, shown, durations, packets = [], [], [], [], []
-    num_bytes = 0
-    num_expected = len(stream.index_entries)  # all, in mp4 and AVI; a few or none elsewhere
-    for packet in packets_of(container, stream, source):
+        raise NotIndexableError(f'{path}: {header.container} without times')
+    seen, packets, num_bytes = [], [], 0
+    num_expected = len(opened.stream.index_entries)  # all, in mp4 and AVI; a few or none elsewhere
+    for packet in opened.packets():
         if packet.pts is None:
-            raise NotIndexableError(f'{source.path}: a packet without a time')
-        times.append(packet.pts)
-        keys.append(packet.is_keyframe)
-        shown.append(not packet.is_discard)
-        durations.append(packet.duration or 0)
+            raise NotIndexableError(f'{path}: a packet without a time')
+        seen.append((packet.pts, packet.is_keyframe, packet.is_discard, packet.duration or 0))
         num_bytes += packet.size
         if num_bytes <= MAX_KEPT_BYTES:
             packets.append(packet)
     # The last packet of many files is empty.
-    if len(times) < num_expected - 1:
-        raise UnreadableVideoError(source.path, 'its stream is damaged: it ends after '
-                                   f'{len(times)} of {num_expected} frames')
+    if len(seen) < num_expected - 1:
+        raise UnreadableVideoError(path, f'its stream is damaged: it ends after {len(seen)} of '
+                                   f'{num_expected} frames')
+    times, is_key, is_hidden, durations = np.array(seen, np.int64).reshape(-1, 4).T
     order = np.argsort(times)
-    shown_packets = order[np.array(shown, dtype=bool)[order]]
-    if len(shown_packets) == 0 or not any(keys):
-        raise NotIndexableError(f'{source.path}: no frames, or no key frames')
-    times = np.array(times, dtype=np.int64)
+    shown = order[is_hidden[order] == 0]
+    if len(shown) == 0 or not is_key.any():
+        raise NotIndexableError(f'{path}: no frames, or no key frames')
     if len(np.unique(times)) < len(times):
-        raise NotIndexableError(f'{source.path}: two packets of one time')
-    time_base = float(stream.time_base)
-    starts = times[shown_packets] * time_base - (container.start_time or 0) / av.time_base
-    fps = fps_of(starts, header)
-    return PacketIndex(
-        times=times, keys=np.flatnonzero(keys).tolist(), shown=shown_packets, frame_starts=starts,
-        fps=fps, duration=float(starts[-1] + (durations[shown_packets[-1]] * time_base or 1 / fps)),
-        packets=packets if num_bytes <= MAX_KEPT_BYTES else None)
+        raise NotIndexableError(f'{path}: two packets of one time')
+    time_base = float(opened.time_base)
+    starts = times[shown] * time_base - opened.start
+    fps, duration = fps_and_duration(starts, durations[shown[-1]] * time_base, header)
+    return PacketIndex(times, np.flatnonzero(is_key).tolist(), shown, starts, fps, duration,
+                       packets if num_bytes <= MAX_KEPT_BYTES else None)
 
 
-def fps_of(frame_starts: np.ndarray, header: VideoHeader) -> float:
-    """Frames a second, on average, of frames that begin at these seconds.
+def fps_and_duration(frame_starts: np.ndarray, last_seconds: float,
+                     header: VideoHeader) -> tuple[float, float]:
+    """Frames a second, on average, of frames that begin at these seconds; when the last one ends.
 
     The header's rate, which is not rounded, is taken where it is that average to 5 %.
+
+    Args:
+        frame_starts: float64 (N,), seconds.
+        last_seconds: How long the last one is shown; 0 where the file does not say.
+        header: Of the file.
     """
     seconds = float(frame_starts[-1] - frame_starts[0])
-    if seconds <= 0:
-        return header.fps or 1.0
-    mean = (len(frame_starts) - 1) / seconds
-    return header.fps if abs(header.fps / mean - 1) < 0.05 else mean
+    fps = header.fps or 1.0
+    if seconds > 0:
+        mean = (len(frame_starts) - 1) / seconds
+        fps = header.fps if abs(header.fps / mean - 1) < 0.05 else mean
+    return fps, float(frame_starts[-1] + (last_seconds or 1 / fps))

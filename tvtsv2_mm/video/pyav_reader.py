@@ -1,7 +1,7 @@
 """PyAV, decoding only what the wanted frames need."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 
 import av
@@ -11,9 +11,9 @@ from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import UnreadableVideoError
 from tvtsv2_mm.video.frame_pixels import FramePixels
 from tvtsv2_mm.video.frame_scaling import FULL_SIZE, FrameScaling
-from tvtsv2_mm.video.header import VideoHeader, header_of, open_stream
+from tvtsv2_mm.video.header import OpenStream, open_stream
 from tvtsv2_mm.video.orientation import Orientation
-from tvtsv2_mm.video.packet_index import PacketIndex, packets_of, read_packet_index
+from tvtsv2_mm.video.packet_index import PacketIndex, read_packet_index
 from tvtsv2_mm.video.source import VideoSource
 
 # Codecs in which FFmpeg tells a frame that no other refers to from its packet alone. (In HEVC such
@@ -23,8 +23,6 @@ _WITH_NONREF = {'h264', 'mpeg1video', 'mpeg2video'}
 # The last packet of many files is empty: one frame that does not come is given as its neighbour.
 _MAX_MISSING = 1
 
-_LOST = 'its stream is damaged: some of the wanted frames are lost'
-
 
 class PyAVReader(VideoReader):
     """Frames by index with PyAV, from files whose packets tell when their frame is shown.
@@ -32,149 +30,110 @@ class PyAVReader(VideoReader):
     Opening reads every packet of the stream, and decodes none. For the wanted frames, decoding
     starts at the key frame before each, ends behind it, and leaves out frames between that no
     other refers to. A frame is known by its time stamp, so a seek cannot miss.
-
-    Args:
-        source: A video.
-        scaling: Size of the frames, and how they get it.
-
-    Raises:
-        NotIndexableError: If the packets do not tell the order and the times of the frames.
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
     def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
-        self.path = source.path
         self._source = source
-        self._size: tuple[int, int] | None = None
         source.start_clock()
         with ExitStack() as stack:
-            self._container, self._stream = stack.enter_context(open_stream(source))
-            header = header_of(self._container, self._stream, source.path)
+            self._opened = stack.enter_context(open_stream(source))
+            header = self._opened.header
             self._pixels = FramePixels(scaling, header.pixel_aspect)
-            self._index = self._make_index(header)
+            self._may_skip = header.codec in _WITH_NONREF
+            self._index = index = self._make_index(self._opened)
             self._closing = stack.pop_all()
-        self._may_skip = header.codec in _WITH_NONREF
-        self.num_frames = len(self._index.shown)
-        self.frame_starts = self._index.frame_starts
-        self.fps = self._index.fps
-        self.duration = self._index.duration
+        super().__init__(source.path, index.frame_starts, index.fps, index.duration)
 
-    def _make_index(self, header: VideoHeader) -> PacketIndex:
-        return read_packet_index(self._container, self._stream, self._source, header)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the frames given out; decodes the first frame if none was yet."""
-        if self._size is None:
-            self.get_frames([0])
-        return self._size
+    def _make_index(self, opened: OpenStream) -> PacketIndex:
+        return read_packet_index(opened)
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
         self._source.start_clock()
         wanted, places = np.unique(np.asarray(indices), return_inverse=True)
         packets = self._index.shown[wanted]
-        clip = _Clip(rows={int(time): row for row, time in enumerate(self._index.times[packets])},
-                     pixels=self._pixels)
+        # The row of each frame by its time; frames that have come are taken out.
+        rows = {int(time): row for row, time in enumerate(self._index.times[packets])}
+        frames, is_corrupt = None, False
         try:
-            for start, stop in self._runs(np.sort(packets)):
-                self._decode(start, stop, clip)
-            if clip.rows:  # a key frame that needs what is before it: once more, from the beginning
-                missing = np.isin(self._index.times, list(clip.rows))
-                self._decode(self._index.keys[0], int(np.flatnonzero(missing)[-1]) + 1, clip)
+            for frame, orientation in self._decode(np.sort(packets), rows):
+                if frame.pts is None or frame.pts not in rows:
+                    continue
+                row = rows.pop(frame.pts)
+                is_corrupt = is_corrupt or frame.is_corrupt
+                if frames is None:  # the first frame tells the size
+                    self.size = self._pixels.size_of(frame, orientation)
+                    frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
+                self._pixels.write(frame, orientation, frames[row])
         except av.FFmpegError as error:
             raise UnreadableVideoError(
                 self.path, f'its stream is damaged ({error.strerror})') from error
-        if clip.is_corrupt or len(clip.rows) > min(_MAX_MISSING, len(wanted) - 1):
-            raise UnreadableVideoError(self.path, _LOST)
-        for row in clip.rows.values():
-            clip.frames[row] = clip.frames[row - 1 if row else 1]
-        self._size = clip.frames.shape[1:3]
+        if frames is None or is_corrupt or len(rows) > _MAX_MISSING:
+            raise UnreadableVideoError(
+                self.path, 'its stream is damaged: some of the wanted frames are lost')
+        for row in rows.values():
+            frames[row] = frames[row - 1 if row else 1]
         in_order = np.array_equal(places, np.arange(len(wanted)))
-        return clip.frames if in_order else clip.frames[places]
+        return frames if in_order else frames[places]
 
-    def _runs(self, wanted: np.ndarray) -> Iterator[tuple[int, int]]:
+    def _decode(self, wanted: np.ndarray, rows: Collection[int]
+                ) -> Iterator[tuple[av.VideoFrame, Orientation]]:
+        """Decode what the ``wanted`` packets need; ``rows`` are the times of those yet to come."""
+        orientation = None
+        for start, stop in self._runs(wanted, rows):
+            for frame in self._decode_run(start, stop, rows):
+                # What H.264 itself asks for is told with a key frame, and holds until the next one.
+                if frame.key_frame or orientation is None:
+                    orientation = Orientation.of(frame)
+                yield frame, orientation
+
+    def _decode_run(self, start: int, stop: int, rows: Collection[int]) -> Iterator[av.VideoFrame]:
+        """Frames of the packets ``start`` .. ``stop - 1``, without those that nobody needs."""
+        codec = self._opened.stream.codec_context
+        codec.flush_buffers()
+        kept, skipping = self._index.packets, None
+        packets = self._read_from(start) if kept is None else kept[start:]
+        for packet, _ in zip(packets, range(start, stop), strict=False):
+            self._source.check_clock()
+            skip = self._may_skip and packet.pts not in rows
+            if skip is not skipping:
+                codec.skip_frame = 'NONREF' if skip else 'DEFAULT'
+                skipping = skip
+            yield from codec.decode(packet)
+        yield from codec.decode(None)
+
+    def _runs(self, wanted: np.ndarray, rows: Collection[int]) -> Iterator[tuple[int, int]]:
         """Ranges of packets to decode for the wanted ones, each from a key frame on.
 
         A frame that is stored behind a key frame and shown before it may refer to frames before
         it, so it needs an earlier key frame.
         """
         times, keys = self._index.times, self._index.keys
-        start = stop = None
+        runs: list[tuple[int, int]] = []
         for packet in wanted.tolist():
             place = bisect_right(keys, packet) - 1
             while place > 0 and times[keys[place]] > times[packet]:
                 place -= 1
-            key = keys[max(place, 0)]
-            if stop is None or key >= stop:
-                if stop is not None:
-                    yield start, stop
-                start = key
-            stop = packet + 1
-        yield start, stop
-
-    def _decode(self, start: int, stop: int, clip: '_Clip') -> None:
-        """Decode the packets ``start`` .. ``stop - 1`` and what the clip wants of their frames."""
-        codec = self._stream.codec_context
-        codec.flush_buffers()
-        skipping = None
-        for packet, _ in zip(self._packets_from(start), range(start, stop), strict=False):
-            self._source.check_clock()
-            skip = self._may_skip and packet.pts not in clip.rows
-            if skip is not skipping:
-                codec.skip_frame = 'NONREF' if skip else 'DEFAULT'
-                skipping = skip
-            clip.take(codec.decode(packet))
-        clip.take(codec.decode(None))
-
-    def _packets_from(self, first: int) -> Iterator[av.Packet]:
-        """Packets from the key frame ``first`` on, out of memory or by seeking there."""
-        if self._index.packets is not None:
-            yield from self._index.packets[first:]
-        else:
-            yield from self._read_from(first)
+            start = keys[max(place, 0)]
+            if runs and start < runs[-1][1]:
+                start, _ = runs.pop()
+            runs.append((start, packet + 1))
+        yield from runs
+        if rows:  # a key frame that needs what is before it: once more, from the beginning
+            missing = np.isin(times, list(rows))
+            yield keys[0], int(np.flatnonzero(missing)[-1]) + 1
 
     def _read_from(self, first: int) -> Iterator[av.Packet]:
+        """Packets from the key frame ``first`` on, by seeking there."""
         time = int(self._index.times[first])
-        self._container.seek(time, stream=self._stream, backward=True)
+        self._opened.container.seek(time, stream=self._opened.stream, backward=True)
         found = False
-        for packet in packets_of(self._container, self._stream, self._source):
+        for packet in self._opened.packets():
             found = found or packet.pts == time
             if found:
                 yield packet
 
     def close(self) -> None:
         """Free the decoder and the packets."""
-        self._index = None
+        vars(self).pop('_index', None)
         self._closing.close()
-
-
-class _Clip:
-    """Frames that are wanted, as they come out of the decoder.
-
-    Args:
-        rows: The row of each frame by its time; frames that have come are taken out.
-        pixels: Makes the pixels.
-    """
-
-    def __init__(self, rows: dict[int, int], pixels: FramePixels) -> None:
-        self.rows = rows
-        self.frames: np.ndarray | None = None
-        self.is_corrupt = False
-        self._num_frames = len(rows)
-        self._pixels = pixels
-        self._orientation: Orientation | None = None
-
-    def take(self, decoded: list[av.VideoFrame]) -> None:
-        for frame in decoded:
-            # What H.264 itself asks for is told with a key frame, and holds until the next one.
-            if frame.key_frame or self._orientation is None:
-                self._orientation = Orientation.of(frame)
-            row = self.rows.pop(frame.pts, None)
-            if row is None:
-                continue
-            self.is_corrupt = self.is_corrupt or frame.is_corrupt
-            if self.frames is None:  # the first frame tells the size
-                size = self._pixels.size_of(frame, self._orientation)
-                self.frames = np.empty((self._num_frames, *size, 3), dtype=np.uint8)
-            self._pixels.write(frame, self._orientation, self.frames[row])

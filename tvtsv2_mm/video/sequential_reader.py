@@ -6,13 +6,8 @@ import av
 import numpy as np
 
 from tvtsv2_mm.video.errors import UnreadableVideoError
-from tvtsv2_mm.video.header import VideoHeader, open_stream
-from tvtsv2_mm.video.packet_index import (
-    MAX_KEPT_BYTES,
-    PacketIndex,
-    fps_of,
-    packets_of,
-)
+from tvtsv2_mm.video.header import OpenStream, open_stream
+from tvtsv2_mm.video.packet_index import MAX_KEPT_BYTES, PacketIndex, fps_and_duration
 from tvtsv2_mm.video.pyav_reader import PyAVReader
 
 # Enough to find the order of the frames; the pictures are not looked at.
@@ -25,35 +20,27 @@ class SequentialReader(PyAVReader):
     Opening decodes all frames, as cheaply as can be, with the number of each packet for its time;
     what the decoder gives says in which packet it was. Then the wanted frames are decoded from the
     first packet on. For AVI, MPEG streams, gif and the like.
-
-    Args:
-        source: A video.
-        scaling: Size of the frames, and how they get it.
-
-    Raises:
-        UnreadableVideoError: With the reason, if the file cannot be read as a video.
     """
 
-    def _make_index(self, header: VideoHeader) -> PacketIndex:
-        times, slots, durations, packets, order, num_bytes = [], [], [], [], [], 0
-        with open_stream(self._source) as (container, stream):
-            codec = stream.codec_context
+    def _make_index(self, opened: OpenStream) -> PacketIndex:
+        path, header = opened.source.path, opened.header
+        seen, packets, order, num_bytes = [], [], [], 0
+        with open_stream(opened.source) as again:
+            codec = again.stream.codec_context
             codec.options = _WITHOUT_PIXELS
-            for number, packet in enumerate(packets_of(container, stream, self._source)):
-                times.append(packet.pts)
-                slots.append(packet.dts)
-                durations.append(packet.duration or 0)
+            for number, packet in enumerate(again.packets()):
+                seen.append((packet.pts, packet.dts, packet.duration or 0))
                 packet.pts = number
                 num_bytes += packet.size
                 if num_bytes <= MAX_KEPT_BYTES:
                     packets.append(packet)
                 order += [frame.pts for frame in codec.decode(packet)]
             order += [frame.pts for frame in codec.decode(None)]
-            time_base = float(stream.time_base)
-            start = (container.start_time or 0) / av.time_base
+            time_base, start = float(again.time_base), again.start
         if not order:
             raise UnreadableVideoError(
-                self.path, f'not one frame of its {header.codec} stream can be decoded')
+                path, f'not one frame of its {header.codec} stream can be decoded')
+        times, slots, durations = zip(*seen, strict=True)
         shown_times = [times[packet] for packet in order]
         if header.container == 'avi' and None not in slots:
             starts = _starts_in_avi(np.array(slots), np.array(order)) * time_base
@@ -62,16 +49,14 @@ class SequentialReader(PyAVReader):
         elif header.fps:
             starts = np.arange(len(order)) / header.fps
         else:
-            raise UnreadableVideoError(self.path, 'it has neither time stamps nor a frame rate')
-        fps = fps_of(starts, header)
-        return PacketIndex(
-            times=np.arange(len(times)), keys=[0], shown=np.array(order), frame_starts=starts,
-            fps=fps, duration=float(starts[-1] + (durations[order[-1]] * time_base or 1 / fps)),
-            packets=packets if num_bytes <= MAX_KEPT_BYTES else None)
+            raise UnreadableVideoError(path, 'it has neither time stamps nor a frame rate')
+        fps, duration = fps_and_duration(starts, durations[order[-1]] * time_base, header)
+        return PacketIndex(np.arange(len(seen)), [0], np.array(order), starts, fps, duration,
+                           packets if num_bytes <= MAX_KEPT_BYTES else None)
 
     def _read_from(self, first: int) -> Iterator[av.Packet]:
-        with open_stream(self._source) as (container, stream):
-            for number, packet in enumerate(packets_of(container, stream, self._source)):
+        with open_stream(self._source) as opened:
+            for number, packet in enumerate(opened.packets()):
                 packet.pts = number
                 yield packet
 

@@ -5,11 +5,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from tvtsv2_mm.video.errors import (
-    DecodingTimeoutError,
-    MissingVideoError,
-    UnreadableVideoError,
-)
+from tvtsv2_mm.video.errors import DecodingTimeoutError, MissingVideoError, UnreadableVideoError
 
 
 @dataclass
@@ -36,12 +32,8 @@ class VideoSource:
             self._stop_at = time.monotonic() + self.deadline
 
     def check_clock(self) -> None:
-        """Called between packets.
-
-        Raises:
-            DecodingTimeoutError: If the deadline has passed.
-        """
-        if time.monotonic() > self._stop_at:
+        """Raise DecodingTimeoutError if the deadline has passed; called between packets."""
+        if self.deadline is not None and time.monotonic() > self._stop_at:
             raise DecodingTimeoutError(self.path, self.deadline)
 
     def check_exists(self) -> None:

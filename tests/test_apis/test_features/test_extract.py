@@ -138,7 +138,7 @@ def test_a_kill_at_a_write_costs_one_part(corpus, tmp_path, config, expected, de
     out = tmp_path / 'out'
     run_killed_at_write(
         'from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract',
-        "extract(sys.argv[2], sys.argv[3], ExtractionConfig(weights=sys.argv[4], device='cpu', "
+        "extract(sys.argv[1], sys.argv[2], ExtractionConfig(weights=sys.argv[3], device='cpu', "
         'batch_size=2), part_size=2, show_progress=False)',
         corpus, out, config.weights, write=writes)
     [first] = FeatureStore(out).parts()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.datasets.frame_indices import middle_frames
+from tvtsv2_mm.datasets.frame_indices import clip_frames
 from tvtsv2_mm.datasets.transforms import SampleClipFrames
 
 VIDEO = SimpleNamespace(num_frames=100, frame_starts=np.arange(100) / 10, duration=10.0)
@@ -13,6 +13,10 @@ VIDEO = SimpleNamespace(num_frames=100, frame_starts=np.arange(100) / 10, durati
 # A second at 60 frames a second, then nine at two.
 VARYING_STARTS = np.concatenate([np.arange(60) / 60, 1 + np.arange(18) / 2])
 VARYING = SimpleNamespace(num_frames=78, frame_starts=VARYING_STARTS, duration=10.0)
+
+
+def middle_frames(start, stop, num_frames):
+    return clip_frames(start, stop, num_frames, num_clips=1)[0]
 
 
 def sample(transform, seed=0, video=VIDEO, **kwargs):

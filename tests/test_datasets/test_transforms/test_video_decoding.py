@@ -90,6 +90,8 @@ def test_cache_gives_the_same_frames_without_the_file(grey_video):
     (lambda: OpenVideo(short_side=0), 'short_side'),
     (lambda: OpenVideo(num_threads=0), 'num_threads'),
     (lambda: OpenVideo(cache_mb=-1), 'cache_mb'),
+    (lambda: OpenVideo(backend='torchcodec'),  # once there was one
+     r"backend must be one of \('auto', 'pyav', 'decord'\), got 'torchcodec'"),
     (lambda: DecodeClip(short_clip='loop'), "'repeat_last', 'black', 'error'"),
 ])
 def test_wrong_arguments(build, message):

@@ -124,6 +124,9 @@ def train(index, work_dir, *, kind='shards', loop='epochs', workers=0, stop_at=N
             experiment_name=f'{work_dir.name}{resume}{stop_at}')
         with suppress(Stop):
             runner.train()
+    workers_of = runner.train_dataloader._iterator
+    if workers_of is not None:  # in mid-epoch the garbage collector would wait 5 s for each
+        workers_of._shutdown_workers()
     [record] = [hook for hook in runner.hooks if isinstance(hook, RecordOfResumeTest)]
     return record.seen
 

@@ -188,6 +188,12 @@ def test_tags_of_webvtt(tmp_path):
         'NOTE no\nword\n\n00:02.000 --> 00:03.000\non\n'))) == 'so it goes T minus 10 on'
 
 
+def test_a_line_break_of_substation_does_not_end_a_cue_of_webvtt(tmp_path):
+    result = read(tmp_path, 'WEBVTT\n\n00:01.000 --> 00:02.000\n\\Ngo\\N\\Nleft\n')
+    assert words_of(result) == 'go left'
+    assert 'remarks' not in result['meta']
+
+
 def test_lines_of_no_cue_are_counted(tmp_path):
     text = ('WEBVTT\n\n00:01.000 --> 00:02.000\ngo\n\nbehind an empty line\nof two\n\n'
             '00:02.000 --> 00:03.000\nleft\n')

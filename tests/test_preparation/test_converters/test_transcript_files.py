@@ -8,7 +8,7 @@ from tvtsv2_mm.preparation.converters import (
     read_asr_json,
     read_subtitles,
 )
-from tvtsv2_mm.preparation.converters.subtitles import PATTERNS
+from tvtsv2_mm.preparation.options import SUBTITLE_PATTERNS as PATTERNS
 
 SRT = '1\n00:00:00,500 --> 00:00:01,500\nred ball\n'
 

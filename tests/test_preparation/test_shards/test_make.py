@@ -125,8 +125,8 @@ def test_a_kill_costs_one_shard(corpus, tmp_path, monkeypatch, writes):
     out = tmp_path / 'out'
     run_killed_at_write(
         'from tvtsv2_mm.preparation.shards import ShardConfig, make_shards',
-        'make_shards(ShardConfig(ann_file=sys.argv[2], videos=sys.argv[3], part_size=3), '
-        'sys.argv[4], show_progress=False)',
+        'make_shards(ShardConfig(ann_file=sys.argv[1], videos=sys.argv[2], part_size=3), '
+        'sys.argv[3], show_progress=False)',
         corpus['ann_file'], corpus['videos'], out, write=writes)
     assert not (out / 'index.json').exists()
     first = (out / 'parts' / '00000000.tar').stat()

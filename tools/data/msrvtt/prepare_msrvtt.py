@@ -1,14 +1,11 @@
 """MSR-VTT 1k-A: the official annotation files to data/msrvtt/annotations."""
 
-import argparse
-
-from tvtsv2_mm.preparation.benchmarks import read_msrvtt
-from tvtsv2_mm.preparation.benchmarks.command_line import make_parser, run
+from tvtsv2_mm.preparation.arguments import benchmark_parser
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = make_parser(__doc__, 'msrvtt')
+def main() -> None:
+    """Read, check and write."""
+    parser = benchmark_parser(__doc__, 'msrvtt')
     parser.add_argument('annotation', help='csv with the columns video_id and sentence')
     parser.add_argument('--train', nargs='+', default=(), metavar='JSON',
                         help='train_val_videodatainfo.json (and test_videodatainfo.json), or '
@@ -16,12 +13,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--train-list', metavar='CSV',
                         help='MSRVTT_train.9k.csv: which videos are for training (default: the '
                              'split "train" of --train)')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Read, check and write."""
-    args = parse_args()
+    args = parser.parse_args()
+    from tvtsv2_mm.preparation.benchmarks import read_msrvtt
+    from tvtsv2_mm.preparation.benchmarks.command_line import run
     run(lambda: (read_msrvtt(
         args.annotation, train=args.train, train_list=args.train_list), ()), args)
 

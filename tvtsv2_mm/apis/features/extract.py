@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_dist
-from rich.progress import track
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
+from tvtsv2_mm.utils.parts import Part, cut_into_parts, follow
 from tvtsv2_mm.utils.text_files import read_lines
 from tvtsv2_mm.video.files import printable
 
@@ -23,43 +23,20 @@ _PATIENCE = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """What features are made with.
+    """What features are made with."""
 
-    Attributes:
-        weights: checkpoint.
-        config: config file, or None for what the checkpoint says.
-        device: None takes a GPU where there is one.
-        dtype: 'float32', 'float16' or 'bfloat16'.
-        clips: what is seen of a video: 'protocol' or 'feature-script'.
-        batch_size: clips at once.
-        num_workers: decoding processes of each process.
-    """
+    weights: str  # checkpoint
+    config: str | None = None  # file; None takes what the checkpoint says
+    device: str | None = None  # None takes a GPU where there is one
+    dtype: str = 'float32'  # or 'float16', 'bfloat16'
+    clips: str = 'protocol'  # what is seen of a video, or 'feature-script'
+    batch_size: int = 8  # clips at once
+    num_workers: int = 0  # decoding processes of each process
 
-    weights: str
-    config: str | None = None
-    device: str | None = None
-    dtype: str = 'float32'
-    clips: str = 'protocol'
-    batch_size: int = 8
-    num_workers: int = 0
-
-    def build(self, show_progress: bool = False) -> TVTSv2Inferencer:
+    def build(self) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                clips=self.clips, show_progress=show_progress)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of the corpus that is written as one.
-
-    Attributes:
-        number: its number in the store.
-        videos: names.
-    """
-
-    number: int
-    videos: list[str]
+                                clips=self.clips, show_progress=False)
 
 
 def read_video_list(source: str) -> tuple[str, list[str]]:
@@ -87,78 +64,11 @@ def read_video_list(source: str) -> tuple[str, list[str]]:
     # ./a.mp4 is a.mp4.
     first: dict[str, str] = {}
     for where, name in lines:
-        if os.path.normpath(name) in first:
-            raise ValueError(f'{where}: {source} lists {name} twice, first as '
-                             f'{first[os.path.normpath(name)]}')
-        first[os.path.normpath(name)] = name
+        plain = os.path.normpath(name)
+        if plain in first:
+            raise ValueError(f'{where}: {source} lists {name} twice, first as {first[plain]}')
+        first[plain] = name
     return str(path.parent), list(first.values())
-
-
-def plan_parts(store: FeatureStore, videos: Sequence[str], part_size: int,
-               retry_failed: bool = False) -> list[Part]:
-    """Cut what no finished part holds into new parts.
-
-    So a killed extraction goes on, and a corpus may grow: nothing finished is done again.
-    """
-    done, last = set(), -1
-    for part in store.parts():
-        done |= {*part['videos']}
-        if not retry_failed:
-            done |= {failure['video'] for failure in part['failed']}
-        last = part['number']
-    open_videos = [video for video in videos if printable(video) not in done]
-    return [Part(number=last + 1 + i, videos=open_videos[start:start + part_size])
-            for i, start in enumerate(range(0, len(open_videos), part_size))]
-
-
-def describe(config: ExtractionConfig, inferencer: TVTSv2Inferencer, store: FeatureStore) -> dict:
-    """What ``meta.json`` says: features of one folder have all of it in common."""
-    return dict(
-        checkpoint=Path(config.weights).name,
-        checkpoint_sha256=checkpoint_sha256(store.folder, config.weights),
-        dtype=config.dtype, format=store.format,
-        embed_dim=int(inferencer.model.backbone.proj.shape[1]),
-        clip=inferencer.pipeline, normalized=True)
-
-
-def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
-                  parts: Sequence[Part], config: ExtractionConfig) -> Iterator[int]:
-    """Extract parts and write each when it is whole; yields how many videos went by.
-
-    Decoding goes on over the ends of the parts: nothing waits there.
-    """
-    if not parts:
-        return
-    names = [video for part in parts for video in part.videos]
-    paths = [video if '://' in video else os.path.join(root, video) for video in names]
-    batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
-    by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
-    open_parts = iter(parts)
-    part, features, failed = next(open_parts), {}, {}
-    for batch in batches:
-        if batch.data is not None:
-            samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
-            features |= {by_path[sample.filename]: (sample.video_embed.numpy(),
-                                                   sample.frame_spacing)
-                         for sample in samples}
-            failed |= {by_path[failure.video]: failure.reason for failure in broken}
-        failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
-        while part is not None and all(v in features or v in failed for v in part.videos):
-            _write(store, part, features, failed)
-            part = next(open_parts, None)
-        yield len(batch.names) + len(batch.failures)
-
-
-def _write(store: FeatureStore, part: Part, features: dict[str, tuple[np.ndarray, str]],
-           failed: dict[str, str]) -> None:
-    whole = [video for video in part.videos if video in features]
-    rows = [features.pop(video) for video in whole]
-    store.write_part(
-        part.number, [printable(video) for video in whole],
-        np.array([embed for embed, _ in rows]),
-        [Failure(video=printable(video), reason=failed.pop(video)) for video in part.videos
-         if video in failed],
-        [spacing for _, spacing in rows])
 
 
 def extract(source: str, folder: str, config: ExtractionConfig, *, format: str = 'npy',
@@ -190,31 +100,77 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
     store = FeatureStore(folder, format)
     root, videos = read_video_list(source)
     inferencer = config.build()
-
-    def work() -> tuple[int, int] | None:
-        plan = [None]
+    with store.locked() if rank == 0 else nullcontext():
+        plan: list[list[Part]] = [[]]
         if rank == 0:
-            store.begin(describe(config, inferencer, store))
-            plan = [plan_parts(store, videos, part_size, retry_failed)]
+            plan = [begin(store, config, inferencer, videos, part_size, retry_failed)]
         broadcast_object_list(plan)
         own = plan[0][rank::world_size]
-        total = sum(len(part.videos) for part in own)
-        steps = extract_parts(inferencer, store, root, own, config)
         with profile or nullcontext():
-            for _ in show_videos(steps, total, show_progress and rank == 0):
-                pass
+            follow(extract_parts(inferencer, store, root, own, config), own, 'features',
+                   show_progress and rank == 0)
         barrier()
         return store.finish(videos) if rank == 0 else None
 
-    if rank != 0:
-        return work()
-    with store.locked():
-        return work()
+
+def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Inferencer,
+          videos: Sequence[str], part_size: int, retry_failed: bool) -> list[Part]:
+    """Begin an extraction, or go on with one; returns new parts of what no finished part holds.
+
+    So a killed extraction goes on, and a corpus may grow: nothing finished is done again.
+    """
+    # What features of one folder have in common.
+    store.begin(dict(
+        checkpoint=Path(config.weights).name,
+        checkpoint_sha256=checkpoint_sha256(store.folder, config.weights),
+        dtype=config.dtype, format=store.format,
+        embed_dim=int(inferencer.model.backbone.proj.shape[1]),
+        clip=inferencer.pipeline, normalized=True))
+    done, last = set(), -1
+    for part in store.parts():
+        done |= {*part['videos']}
+        if not retry_failed:
+            done |= {failure['video'] for failure in part['failed']}
+        last = part['number']
+    return cut_into_parts([video for video in videos if printable(video) not in done], part_size,
+                          first=last + 1)
 
 
-def show_videos(steps: Iterator[int], total: int, show: bool) -> Iterator[int]:
-    """Go through counts of videos with a bar that counts videos."""
-    def single() -> Iterator[int]:
-        for count in steps:
-            yield from range(count)
-    return iter(track(single(), total=total, description='features', disable=not show))
+def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
+                  parts: Sequence[Part], config: ExtractionConfig) -> Iterator[int]:
+    """Extract parts and write each when it is whole; yields how many videos went by.
+
+    Decoding goes on over the ends of the parts: nothing waits there.
+    """
+    if not parts:
+        return
+    names = [video for part in parts for video in part.items]
+    paths = [video if '://' in video else os.path.join(root, video) for video in names]
+    batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
+    by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
+    open_parts = iter(parts)
+    part, features, failed = next(open_parts), {}, {}
+    for batch in batches:
+        if batch.data is not None:
+            samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
+            features |= {by_path[sample.filename]: (sample.video_embed.numpy(),
+                                                   sample.frame_spacing)
+                         for sample in samples}
+            failed |= {by_path[failure.video]: failure.reason for failure in broken}
+        failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
+        while part is not None and all(v in features or v in failed for v in part.items):
+            _write(store, part, features, failed)
+            part = next(open_parts, None)
+        yield len(batch.names) + len(batch.failures)
+
+
+def _write(store: FeatureStore, part: Part, features: dict[str, tuple[np.ndarray, str]],
+           failed: dict[str, str]) -> None:
+    whole = [video for video in part.items if video in features]
+    rows = [features.pop(video) for video in whole]
+    store.write_part(
+        part.number, [printable(video) for video in whole],
+        np.array([embed for embed, _ in rows]),
+        [Failure(video=printable(video), reason=failed.pop(video)) for video in part.items
+         if video in failed],
+        [spacing for _, spacing in rows])

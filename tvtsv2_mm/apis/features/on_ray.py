@@ -3,27 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tvtsv2_mm.apis.features.extract import (
-    ExtractionConfig,
-    Part,
-    describe,
-    extract_parts,
-    plan_parts,
-    read_video_list,
-    show_videos,
-)
+from tvtsv2_mm.apis.features.extract import ExtractionConfig, begin, extract_parts, read_video_list
 from tvtsv2_mm.apis.features.shards import FeatureStore
-from tvtsv2_mm.utils.parts.workers import import_ray, run_on_ray
+from tvtsv2_mm.utils.parts import Part, follow, import_ray, run_on_ray
 
 
 class Worker:
     """One copy of the model; writes the parts that it is given itself.
 
-    Args:
-        config: model and how to run it.
-        folder: of the store; on a cluster all machines see it.
-        format: of the shards.
-        root: folder that the names of videos are relative to; likewise.
+    On a cluster all machines see ``folder``, of the store, and ``root``, that the names of videos
+    are relative to.
     """
 
     def __init__(self, config: ExtractionConfig, folder: str, format: str, root: str) -> None:
@@ -33,11 +22,11 @@ class Worker:
         self.inferencer = config.build()
 
     def run(self, part: Part) -> int:
-        """Extract and write a part; a part that was written before its worker died is kept."""
+        """Extract and write a part; one that was written before its worker died is kept."""
         if not self.store.has_part(part.number):
             for _ in extract_parts(self.inferencer, self.store, self.root, [part], self.config):
                 pass
-        return len(part.videos)
+        return len(part.items)
 
 
 def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, address: str = 'local',
@@ -51,17 +40,12 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     written once, whole or not at all.
 
     Args:
-        source: folder, or text file with one path a line (relative to the file's folder).
-        folder: where the shards go.
-        config: model and how to run it.
+        source, folder, config, format, part_size, retry_failed, show_progress: as of
+            :func:`~tvtsv2_mm.apis.features.extract.extract`.
         address: 'local' starts Ray on this machine; else of a cluster, such as
             'ray://head:10001' or 'auto'.
         num_replicas: copies of the model.
         gpus_per_replica: GPUs of each.
-        format: of the shards.
-        part_size: videos of a shard.
-        retry_failed: try again the videos that failed before.
-        show_progress: draw a progress bar.
 
     Returns:
         How many videos have features, and how many failed.
@@ -76,16 +60,18 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     # Workers start in a folder of their own.
     root, videos = read_video_list(str(Path(source).resolve()))
     folder = str(Path(folder).resolve())
-    config = replace(config, **{
-        name: str(Path(path).expanduser().resolve()) for name in ('weights', 'config')
-        if (path := getattr(config, name)) and Path(path).expanduser().exists()})
+    config = replace(config, weights=_absolute(config.weights),
+                     config=config.config and _absolute(config.config))
     store = FeatureStore(folder, format)
     with store.locked():
-        store.begin(describe(config, config.build(), store))
-        parts = plan_parts(store, videos, part_size, retry_failed)
-        counts = run_on_ray(
-            Worker, (config, folder, format, root), parts, address=address,
-            num_replicas=num_replicas, gpus_per_replica=gpus_per_replica)
-        for _ in show_videos(counts, sum(len(part.videos) for part in parts), show_progress):
-            pass
+        parts = begin(store, config, config.build(), videos, part_size, retry_failed)
+        follow(run_on_ray(Worker, (config, folder, format, root), parts, address=address,
+                          num_replicas=num_replicas, gpus_per_replica=gpus_per_replica),
+               parts, 'features', show_progress)
         return store.finish(videos)
+
+
+def _absolute(path: str) -> str:
+    """The whole path of a file; an address, or a name in the model index, stays."""
+    path_here = Path(path).expanduser()
+    return str(path_here.resolve()) if path_here.exists() else path

@@ -3,7 +3,6 @@
 import time
 from cProfile import Profile
 from inspect import unwrap
-from types import TracebackType
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.video.opening import open_video
@@ -17,31 +16,26 @@ _FUNCTIONS = {
 }
 
 
-class ExtractionProfile:
+class ExtractionProfile(Profile):
     """Profiles what runs inside it; decoding must run in the same process.
 
     Python's profiler slows python down, and nothing in C: what is 'between' is an upper bound.
     """
 
-    def __init__(self) -> None:
-        self._profile = Profile()
-        self._start = self._seconds = 0.0
-
     def __enter__(self) -> 'ExtractionProfile':
         self._start = time.perf_counter()
-        self._profile.enable()
+        self.enable()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        self._profile.disable()
+    def __exit__(self, *error: object) -> None:
+        self.disable()
         self._seconds = time.perf_counter() - self._start
 
     def seconds(self) -> dict[str, float]:
         """Seconds spent in the 'model' (its copies to and from a GPU too), in the 'decoder', and
         'between' them.
         """
-        spent = {entry.code: entry.totaltime for entry in self._profile.getstats()}
+        spent = {entry.code: entry.totaltime for entry in self.getstats()}
         found = {place: sum(spent.get(unwrap(function).__code__, 0.0) for function in functions)
                  for place, functions in _FUNCTIONS.items()}
         return found | dict(between=self._seconds - sum(found.values()))

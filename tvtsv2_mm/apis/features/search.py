@@ -1,6 +1,5 @@
 """Find videos by text among extracted features."""
 
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,7 +34,7 @@ def search(features: FeatureSet, text_embeds: np.ndarray,
     return [[(features.videos[i], float(row[i])) for i in _best(row, top_k)] for row in similarity]
 
 
-def _best(row: np.ndarray, count: int) -> Sequence[int]:
+def _best(row: np.ndarray, count: int) -> np.ndarray:
     """Indices of the largest values, largest first, without sorting all."""
     count = min(count, len(row))
     chosen = np.argpartition(-row, count - 1)[:count]

@@ -1,6 +1,4 @@
-"""A folder of feature shards that grows by whole parts and survives a kill at any moment.
-
-Layout::
+"""A folder of feature shards that grows by whole parts (see utils/parts) and survives a kill::
 
     meta.json               what the features were made with
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
@@ -9,16 +7,14 @@ Layout::
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
                             "spacing": "index"} a line
     failed.jsonl            {"video": ..., "reason": ...} a line
-
-A part counts when its .json is there, which is written after the features, under another name
-first. The index is written last, when all parts are there, and can be made again from them.
 """
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,11 +24,10 @@ from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
 from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
-from tvtsv2_mm.utils.parts.store import (
-    FAILURE,
-    PartStore,
+from tvtsv2_mm.utils.files import (
     check_fields,
     read_json,
     read_json_lines,
@@ -40,30 +35,24 @@ from tvtsv2_mm.utils.parts.store import (
     to_json_lines,
     write_atomically,
 )
+from tvtsv2_mm.utils.parts import FAILURE, PartStore
 from tvtsv2_mm.video.files import printable
 
-FORMATS = ('npy', 'safetensors', 'parquet')
 _SHARD = re.compile(r'parts/[0-9]{8}\.(npy|safetensors|parquet)')
 _MOST_VALUES_PER_BYTE = 100
+_PART = dict(shard=str | None, videos=[str], failed=[FAILURE])
 _ROW = dict(video=str, shard=_SHARD, row=int)
 _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """Features of a finished extraction.
+    """Features of a finished extraction."""
 
-    Attributes:
-        videos: N names, as the list or the folder gave them.
-        features: float32 (N, E), l2-normalised.
-        failed: videos that could not be read.
-        meta: what they were made with.
-    """
-
-    videos: list[str]
-    features: np.ndarray
-    failed: list[Failure]
-    meta: dict[str, Any]
+    videos: list[str]  # N names, as the list or the folder gave them
+    features: np.ndarray  # float32 (N, E), l2-normalised
+    failed: list[Failure]  # videos that could not be read
+    meta: dict[str, Any]  # what they were made with
 
 
 class FeatureStore(PartStore):
@@ -75,31 +64,27 @@ class FeatureStore(PartStore):
     """
 
     def __init__(self, folder: str | os.PathLike, format: str = 'npy') -> None:
-        if format not in FORMATS:
-            raise ValueError(f'format must be one of {FORMATS}, not {format!r}')
+        if format not in FEATURE_FORMATS:
+            raise ValueError(f'format must be one of {FEATURE_FORMATS}, not {format!r}')
         if format == 'parquet':
             _pyarrow()
-        super().__init__(folder, dict(shard=str | None, videos=[str], failed=[FAILURE]))
+        super().__init__(folder, _PART)
         self.format = format
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
                    failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
-        """Write a part: whole or not at all.
+        """Write a part, whole or not at all: n names, (n, E) features, and the videos that failed.
 
-        Args:
-            number: of the part.
-            videos: n names.
-            features: (n, E).
-            failed: the others of the part.
-            spacings: by which rule the frames of each were chosen (SampleClipFrames).
+        ``spacings`` says by which rule the frames of each were chosen (SampleClipFrames).
         """
         shard = f'parts/{number:08d}.{self.format}'
-        features = np.ascontiguousarray(features, dtype=np.float32)
         if videos:
-            write_atomically(self.folder / shard, self._encoder(videos, features))
-        record = dict(shard=shard if videos else None, videos=list(videos),
-                      spacings=list(spacings), failed=[vars(failure) for failure in failed])
-        self.write_record(number, record)
+            write_atomically(self.folder / shard, partial(
+                _write_shard, videos=videos, format=self.format,
+                features=np.ascontiguousarray(features, dtype=np.float32)))
+        self.write_record(number, dict(
+            shard=shard if videos else None, videos=list(videos), spacings=list(spacings),
+            failed=[vars(failure) for failure in failed]))
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
         """Write the list of failures and the index, in the given order of videos.
@@ -129,21 +114,18 @@ class FeatureStore(PartStore):
         write_atomically(self.folder / 'index.jsonl', to_json_lines(found))
         return len(found), len(failed)
 
-    def _encoder(self, videos: Sequence[str],
-                 features: np.ndarray) -> Callable[[Path], None]:
-        def write(path: Path) -> None:
-            if self.format == 'npy':
-                with open(path, 'wb') as file:
-                    np.save(file, features)
-            elif self.format == 'safetensors':
-                save_file({'features': features}, path)
-            else:
-                arrow, parquet = _pyarrow()
-                rows = arrow.FixedSizeListArray.from_arrays(
-                    arrow.array(features.reshape(-1)), features.shape[1])
-                parquet.write_table(
-                    arrow.table({'video': list(videos), 'features': rows}), path)
-        return write
+
+def _write_shard(path: Path, *, videos: Sequence[str], format: str, features: np.ndarray) -> None:
+    if format == 'npy':
+        with open(path, 'wb') as file:
+            np.save(file, features)
+    elif format == 'safetensors':
+        save_file({'features': features}, path)
+    else:
+        arrow, parquet = _pyarrow()
+        rows = arrow.FixedSizeListArray.from_arrays(
+            arrow.array(features.reshape(-1)), features.shape[1])
+        parquet.write_table(arrow.table({'video': list(videos), 'features': rows}), path)
 
 
 def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
@@ -160,18 +142,17 @@ def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
     if not local.exists():
         return None
     stats = [(file.resolve(), file.stat()) for file in files_of(local)]
-    known = dict(files=[[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats])
+    files = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
     kept = Path(folder, 'checkpoint.json')
-    try:
-        found = read_json(kept)
-    except (OSError, ValueError):
-        found = {}
-    if found.get('files') == known['files'] and isinstance(found.get('sha256'), str):
-        return found['sha256']
-    known['sha256'] = describe_checkpoint(weights, None)['sha256']
+    with suppress(OSError, ValueError):  # there is none, or it is damaged
+        known = read_json(kept)
+        if known.get('files') == files and isinstance(known.get('sha256'), str):
+            return known['sha256']
+    described = describe_checkpoint(weights, None)
+    digest = described['sha256'] if described else None
     with suppress(OSError):  # a folder that only others may write to
-        write_atomically(kept, to_json(known))
-    return known['sha256']
+        write_atomically(kept, to_json(dict(files=files, sha256=digest)))
+    return digest
 
 
 def load_features(folder: str | os.PathLike) -> FeatureSet:
@@ -186,11 +167,8 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
     if not index.is_file():
         raise FileNotFoundError(f'{folder} has no index.jsonl: the extraction did not end (run it '
                                 'again, it goes on), or this is no folder of features')
-    rows, failed = read_json_lines(index), read_json_lines(folder / 'failed.jsonl')
-    for number, row in enumerate(rows, 1):
-        check_fields(row, _ROW, f'{index}, line {number}')
-    for number, row in enumerate(failed, 1):
-        check_fields(row, FAILURE, f'{folder / "failed.jsonl"}, line {number}')
+    rows = read_json_lines(index, _ROW)
+    failed = read_json_lines(folder / 'failed.jsonl', FAILURE)
     meta = read_json(folder / 'meta.json')
     check_fields(meta, _META, str(folder / 'meta.json'))
     arrays = {shard: _read_shard(folder / shard) for shard in {row['shard'] for row in rows}}

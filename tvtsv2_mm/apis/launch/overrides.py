@@ -1,6 +1,5 @@
 """``--cfg-options KEY=VALUE``: read as the config files are written, and checked before use."""
 
-import argparse
 import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import FlexibleRunner, Runner
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from tvtsv2_mm.apis.launch.arguments import ReadOverrides as ReadOverrides
 from tvtsv2_mm.apis.launch.fit_to_model import move_data_root
 from tvtsv2_mm.checkpoints.model_config import literal_config
 from tvtsv2_mm.utils.config_errors import (
@@ -36,24 +36,6 @@ _SECTIONS = {
 _KINDS = {'val_cfg': 'ValLoop', 'test_cfg': 'TestLoop', 'optim_wrapper': 'OptimWrapper',
           'log_processor': 'LogProcessor', 'visualizer': 'Visualizer'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-class ReadOverrides(argparse.Action):
-    """Reads ``KEY=VALUE ...`` into a dict; a value is a literal, ``dict(...)`` too, or a text."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-                 values: Any, option_string: str | None = None) -> None:
-        """Read the values."""
-        options = dict(getattr(namespace, self.dest) or {})
-        for text in values:
-            key, equals, value = text.partition('=')
-            if not equals or not all(key.split('.')):
-                parser.exit(2, f'error: {option_string} takes KEY=VALUE, not {text!r}\n')
-            try:
-                options[key] = read_value(value)
-            except ValueError as error:
-                parser.exit(2, f'error: {option_string}: {key}: {error}\n')
-        setattr(namespace, self.dest, options)
 
 
 def read_value(text: str) -> Any:

@@ -1,8 +1,7 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner."""
+"""What ``tools/train.py`` and ``tools/test.py`` share: config, runner."""
 
 import argparse
 import logging
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,35 +15,14 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from tvtsv2_mm.apis.launch.arguments import add_launch_arguments as add_launch_arguments
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
-from tvtsv2_mm.apis.launch.overrides import ReadOverrides, apply_overrides
+from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest
 from tvtsv2_mm.utils.errors import UserFileError, one_error
-
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
-
-
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that every tool around a Runner has, named as in MMAction2."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints; by default what the '
-                        'config says, else work_dirs/<name of the config>')
-    parser.add_argument('--cfg-options', nargs='+', action=ReadOverrides, metavar='KEY=VALUE',
-                        help='overrides of the config, the last word, written as in it: a.b=1 '
-                        'c="[1, 2]" d="dict(type=\'A\', e=3)"')
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
-                        help='who started this process; tools/dist_*.sh and slurm_*.sh set it')
-    # torch's launchers pass either spelling, and the launcher's environment wins over both.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-
-
-def parse_launch_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line and tell mmengine the local rank."""
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
 
 
 def load_config(path: str) -> Config:

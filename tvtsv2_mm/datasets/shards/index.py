@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from webdataset.gopen import gopen
 
+from tvtsv2_mm.datasets.annotations import CHECKS
 from tvtsv2_mm.utils.errors import one_error
 
-KINDS = ('transcripts', 'captions')
 # webdataset opens places by their scheme, "pipe:" ones in a shell: names must be nothing but names.
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*')
 _MOST_SAMPLES = 10**7
@@ -69,8 +69,8 @@ def load_index(path: str, place: str | None = None) -> ShardIndex:
         names = tuple(shard['name'] for shard in content['shards'])
         counts = tuple(shard['samples'] for shard in content['shards'])
         kind = content['kind']
-        if kind not in KINDS:
-            raise ValueError(f'its "kind" is {kind!r}, not {" or ".join(KINDS)}')
+        if kind not in CHECKS:
+            raise ValueError(f'its "kind" is {kind!r}, not {" or ".join(CHECKS)}')
         for name, count in zip(names, counts, strict=True):
             if not (isinstance(name, str) and _NAME.fullmatch(name)):
                 raise ValueError(f'a shard is called {name!r}: a name has letters, digits and ._-')

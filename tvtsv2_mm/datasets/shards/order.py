@@ -43,13 +43,6 @@ class Span(NamedTuple):
     stop: int
 
 
-def shard_order(num_shards: int, draw: ShardDraw) -> np.ndarray:
-    """The shards as they stand in a row in an epoch, int64 (num_shards,)."""
-    if not draw.shuffle:
-        return np.arange(num_shards)
-    return np.random.default_rng((draw.seed, draw.epoch)).permutation(num_shards)
-
-
 def spans_of_stream(counts: Sequence[int], draw: ShardDraw) -> list[Span]:
     """Which samples of which shards a stream reads, in this order.
 
@@ -62,7 +55,9 @@ def spans_of_stream(counts: Sequence[int], draw: ShardDraw) -> list[Span]:
         >>> [tuple(span) for span in spans_of_stream([4, 2, 5], draw)]
         [(0, 3, 4), (1, 0, 2), (2, 0, 3)]
     """
-    order = shard_order(len(counts), draw)
+    order = np.arange(len(counts))
+    if draw.shuffle:
+        order = np.random.default_rng((draw.seed, draw.epoch)).permutation(len(counts))
     ends = np.cumsum(np.asarray(counts)[order])
     spans = []
     at = int(np.searchsorted(ends, draw.first, side='right'))
@@ -75,26 +70,25 @@ def spans_of_stream(counts: Sequence[int], draw: ShardDraw) -> list[Span]:
 
 
 class BufferedOrder:
-    """0 .. n - 1 in the order in which a buffer gives them out.
+    """The n samples 0 .. n - 1 of a stream in the order in which its buffer gives them out.
 
     The buffer is filled in order; each time one is given out, at random or the oldest, the next
     one takes its place.
 
     Args:
-        size: n.
-        buffer_size: Places in the buffer.
-        rng: What chooses; None gives the oldest.
+        draw: Any draw of the stream.
 
     Attributes:
         waiting: What is in the buffer.
         num_admitted: How many have come into it so far.
     """
 
-    def __init__(self, size: int, buffer_size: int, rng: np.random.Generator | None) -> None:
-        self.size = size
-        self.num_admitted = min(size, buffer_size)
+    def __init__(self, draw: ShardDraw) -> None:
+        self.size = draw.stop - draw.first
+        self.num_admitted = min(self.size, draw.buffer_size)
         self.waiting = list(range(self.num_admitted))
-        self._rng = rng
+        self._rng = (np.random.default_rng((draw.seed, draw.epoch, draw.first))
+                     if draw.shuffle else None)
 
     def pop(self) -> int:
         """Give one out."""
@@ -108,9 +102,3 @@ class BufferedOrder:
             self.waiting.append(self.num_admitted)
             self.num_admitted += 1
         return given
-
-
-def order_of_stream(draw: ShardDraw) -> BufferedOrder:
-    """The order of a stream, from its first sample on."""
-    rng = np.random.default_rng((draw.seed, draw.epoch, draw.first)) if draw.shuffle else None
-    return BufferedOrder(draw.stop - draw.first, draw.buffer_size, rng)

@@ -1,8 +1,7 @@
 """Data sets that stream their samples from shards."""
 
 import warnings
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -10,22 +9,15 @@ import numpy as np
 from mmcv.transforms import Compose
 from torch.utils.data import Dataset, get_worker_info
 
-from tvtsv2_mm.datasets.annotations import (
-    AnnotationError,
-    Check,
-    check_caption,
-    check_transcript,
-    parse_record,
-)
-from tvtsv2_mm.datasets.caption_video_dataset import caption_keys, draw_captions
-from tvtsv2_mm.datasets.clips_of_video import run_transforms
+from tvtsv2_mm.datasets.annotations import CHECKS, AnnotationError, parse_record, sample_keys
+from tvtsv2_mm.datasets.caption_video_dataset import draw_captions
+from tvtsv2_mm.datasets.clips_of_video import build_transforms, run_transforms
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.shards.index import load_index
 from tvtsv2_mm.datasets.shards.order import ShardDraw
 from tvtsv2_mm.datasets.shards.stream import RawSample, ShardStream, read_samples
-from tvtsv2_mm.datasets.transcript_video_dataset import transcript_keys
-from tvtsv2_mm.registry import DATASETS, TRANSFORMS
+from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.video.errors import SampleError
 
 
@@ -58,7 +50,6 @@ class ShardedVideoDataset(Dataset):
     """
 
     kind: ClassVar[str]
-    check: ClassVar[Check]
     metainfo: ClassVar[dict] = {}
 
     def __init__(self, index: str, *, place: str | None = None, pipeline: list | None = None,
@@ -69,14 +60,9 @@ class ShardedVideoDataset(Dataset):
                              f' reads {self.kind}')
         self.ann_file = index
         self.max_refetch = max_refetch
-        self.pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, Mapping) else step
-                                 for step in pipeline or []])
+        self.pipeline = Compose(build_transforms(pipeline))
         self._epoch: tuple[int, int] | None = None
         self._streams: dict[int, ShardStream] = {}
-
-    @abstractmethod
-    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
-        """Keys of the pipeline that come from a record."""
 
     def full_init(self) -> None:
         """Nothing is left to do; mmengine calls it."""
@@ -125,22 +111,17 @@ class ShardedVideoDataset(Dataset):
         stream = self._streams.get(draw.first)
         if stream is None or stream.position > draw.position:
             stream = self._streams[draw.first] = ShardStream(self.index, draw)
-        if stream.position < draw.position:
-            self._warn_of_workers()
+        worker = get_worker_info()
+        if stream.position < draw.position and worker is not None and worker.id == 0:
+            warnings.warn(
+                f'{worker.num_workers} loader workers do not divide num_streams of the ShardBatch'
+                'Sampler: the samples stay the same, but shards are read several times. Take a '
+                'number of workers that does.', stacklevel=2)
         while stream.position < draw.position:
             stream.take()
         if draw.position == draw.stop - draw.first - 1:
             del self._streams[draw.first]
         return stream
-
-    @staticmethod
-    def _warn_of_workers() -> None:
-        worker = get_worker_info()
-        if worker is not None and worker.id == 0:
-            warnings.warn(
-                f'{worker.num_workers} loader workers do not divide num_streams of the ShardBatch'
-                'Sampler: the samples stay the same, but shards are read several times. Take a '
-                'number of workers that does.', stacklevel=2)
 
     def _prepare(self, raw: RawSample, rng: np.random.Generator, skipped: list[dict]) -> dict:
         if raw.files is None:
@@ -150,14 +131,19 @@ class ShardedVideoDataset(Dataset):
             raise UnusableSampleError(raw.label, 'a video and a .json are needed, found '
                                       + (', '.join(raw.files) or 'nothing'))
         try:
-            record = parse_record(raw.files['json'], self.check, 'its .json does not fit')
+            record = parse_record(
+                raw.files['json'], CHECKS[self.kind], 'its .json does not fit')
         except AnnotationError as error:
             raise UnusableSampleError(raw.label, str(error)) from error
-        results = self.sample_of(record, rng) | dict(
+        results = sample_keys(record, self.kind) | dict(
             video_bytes=raw.files[endings[0]], filename=raw.label,
             sample_id=record.get('id') or record['path'], sample_idx=raw.number, rng=rng,
             skipped=skipped)
-        return run_transforms(self.pipeline.transforms, [results])[0]
+        return run_transforms(self.pipeline.transforms, self._draw(results))[0]
+
+    def _draw(self, results: dict) -> list[dict]:
+        """What the pipeline gets; a subclass may draw from the annotation."""
+        return [results]
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy for another process starts without open shards.
@@ -172,11 +158,6 @@ class ShardedTranscriptDataset(ShardedVideoDataset):
     """
 
     kind = 'transcripts'
-    check = staticmethod(check_transcript)
-
-    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
-        """Duration, and words or segments."""
-        return transcript_keys(record)
 
 
 @DATASETS.register_module()
@@ -187,8 +168,6 @@ class ShardedCaptionDataset(ShardedVideoDataset):
     """
 
     kind = 'captions'
-    check = staticmethod(check_caption)
 
-    def sample_of(self, record: dict, rng: np.random.Generator) -> dict:
-        """One of the captions, start and end."""
-        return draw_captions(caption_keys(record) | dict(rng=rng))[0]
+    def _draw(self, results: dict) -> list[dict]:
+        return draw_captions(results)

@@ -1,15 +1,16 @@
 """Reads the samples of one stream from its shards."""
 
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from webdataset.gopen import gopen
 from webdataset.tariterators import group_by_keys
 
 from tvtsv2_mm.datasets.shards.index import ShardIndex
-from tvtsv2_mm.datasets.shards.order import ShardDraw, order_of_stream, spans_of_stream
+from tvtsv2_mm.datasets.shards.order import BufferedOrder, ShardDraw, spans_of_stream
 
 _LARGEST_FILE = 2**32
 
@@ -44,7 +45,7 @@ class ShardStream:
 
     def __init__(self, index: ShardIndex, draw: ShardDraw) -> None:
         self._index = index
-        self._order = order_of_stream(draw)
+        self._order = BufferedOrder(draw)
         for _ in range(draw.position):
             self._order.pop()
         self.position = draw.position
@@ -90,16 +91,10 @@ class ShardStream:
 
 def read_samples(index: ShardIndex, shard: int,
                  wanted: Iterable[int]) -> Iterator[tuple[int, RawSample]]:
-    """Read some samples of a shard, in one pass.
+    """Read some samples of a shard, in one pass: their numbers in the shard, and they themselves.
 
-    Args:
-        index: The shards.
-        shard: Which one.
-        wanted: Numbers in the shard, increasing.
-
-    Yields:
-        The number in the shard, and the sample. All wanted come: what the shard does not have is
-        a sample with a reason.
+    All that are ``wanted``, in increasing order, come: what the shard does not have is a sample
+    with a reason.
     """
     name, offset = index.names[shard], int(index.offsets[shard])
     wanted = iter(wanted)
@@ -128,8 +123,9 @@ def read_samples(index: ShardIndex, shard: int,
         missing = next(wanted, None)
 
 
-def _samples_of(url: str) -> Iterator[dict]:
-    with gopen(url) as stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
+def _samples_of(url: str) -> Generator[dict]:
+    file: Any = gopen(url)  # of the kinds that it gives, one has no seek, and a stream needs none
+    with file as stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
         yield from group_by_keys(_files_of(tar, url))
 
 
@@ -138,6 +134,7 @@ def _files_of(tar: tarfile.TarFile, url: str) -> Iterator[dict]:
         # The holes of a sparse file take no room in the shard, but all of the memory.
         if member.issparse() or member.size > _LARGEST_FILE:
             raise ValueError(f'{member.name} has holes, or more than {_LARGEST_FILE} bytes')
-        if member.isreg():
-            yield dict(fname=member.name, data=tar.extractfile(member).read(), __url__=url)
-        tar.members = []  # which grow without end
+        if member.isreg() and (file := tar.extractfile(member)):
+            yield dict(fname=member.name, data=file.read(), __url__=url)
+        # They grow without end. (The stub of tarfile does not know them.)
+        tar.members = []  # pyrefly: ignore[missing-attribute]

@@ -1,5 +1,7 @@
 """Cut the square that the model sees out of the frames."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -9,19 +11,14 @@ MODES = ('random', 'center', 'three')
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class CropClip(BaseTransform):
     """Cut the same square out of every frame; one square is a view, no pixel is copied.
 
-    Required Keys:
+    Required keys: imgs (T, H, W, 3), rng (mode 'random').
 
-    - imgs (T, H, W, 3)
-    - rng (mode 'random')
-
-    Modified Keys:
-
-    - imgs (T, size, size, 3); mode 'three': (3 T, size, size, 3), one crop after the other, each
-      with all T frames
-    - num_views (mode 'three': three times what it was, or 3)
+    Modified keys: imgs (T, size, size, 3); in mode 'three' (3 T, size, size, 3), one crop after the
+    other, each with all T frames, and num_views, three times what it was, or 3.
 
     Args:
         size: Side of the square in pixels.
@@ -32,13 +29,14 @@ class CropClip(BaseTransform):
         ValueError: If the frames are smaller than the square.
     """
 
-    def __init__(self, *, size: int = 224, mode: str = 'random') -> None:
-        if size < 1:
-            raise ValueError(f'size must be at least 1 pixel, got {size}')
-        if mode not in MODES:
-            raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        self.size = size
-        self.mode = mode
+    size: int = 224
+    mode: str = 'random'
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f'size must be at least 1 pixel, got {self.size}')
+        if self.mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, got {self.mode!r}')
 
     def transform(self, results: dict) -> dict:
         """Crop ``imgs``."""
@@ -48,33 +46,22 @@ class CropClip(BaseTransform):
             raise ValueError(
                 f'{results.get("filename", "clip")}: frames of {height}x{width} pixels are smaller '
                 f'than the crop of {size}x{size}; set short_side of OpenVideo to at least {size}')
+        rows, columns = height - size, width - size
+        top, left = _middle(rows), _middle(columns)
         if self.mode == 'three':
-            return self._three_crops(results)
-        if self.mode == 'center':
-            top, left = _middle(height - size), _middle(width - size)
-        else:
-            rng = results['rng']
-            top = int(rng.integers(height - size + 1))
-            left = int(rng.integers(width - size + 1))
+            places = [(top, 0), (top, left), (top, columns)]
+            if rows > columns:
+                places = [(0, left), (top, left), (rows, left)]
+            views = results.get('num_views', 1)
+            results['imgs'] = np.concatenate([
+                clip[:, top:top + size, left:left + size]
+                for clip in np.split(imgs, views) for top, left in places])
+            results['num_views'] = 3 * views
+            return results
+        if self.mode == 'random':
+            top, left = (int(results['rng'].integers(rest + 1)) for rest in (rows, columns))
         results['imgs'] = imgs[:, top:top + size, left:left + size]
         return results
-
-    def _three_crops(self, results: dict) -> dict:
-        imgs, size = results['imgs'], self.size
-        rows, columns = (length - size for length in imgs.shape[1:3])
-        top, left = _middle(rows), _middle(columns)
-        places = [(top, 0), (top, left), (top, columns)]
-        if rows > columns:
-            places = [(0, left), (top, left), (rows, left)]
-        views = results.get('num_views', 1)
-        clips = np.split(imgs, views)
-        results['imgs'] = np.concatenate([
-            clip[:, top:top + size, left:left + size] for clip in clips for top, left in places])
-        results['num_views'] = 3 * views
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size}, mode={self.mode!r})'
 
 
 def _middle(rest: int) -> int:

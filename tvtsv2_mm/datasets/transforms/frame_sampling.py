@@ -1,18 +1,12 @@
 """Choose the frames of a clip."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from tvtsv2_mm.datasets import frame_indices
 from tvtsv2_mm.datasets.errors import UnusableSampleError
-from tvtsv2_mm.datasets.frame_indices import (
-    clip_frames,
-    clip_times,
-    end_to_end_frames,
-    frames_at,
-    frames_of_span,
-    random_frames,
-    rate_varies,
-)
 from tvtsv2_mm.registry import TRANSFORMS
 
 MODES = ('random', 'middle', 'ends')
@@ -20,25 +14,19 @@ SPACINGS = ('auto', 'index', 'time')
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class SampleClipFrames(BaseTransform):
     """Cut the wanted part of the video into equal intervals and take one frame of each.
 
     The part is ``span`` if there is one (transcripts), else ``start`` .. ``end`` (captions of a
     part; each may be missing), else the whole video.
 
-    Required Keys:
+    Required keys: video_reader, filename, rng (mode 'random'); optional: span, segments_s, start,
+    end (seconds).
 
-    - video_reader
-    - rng (mode 'random')
-    - filename
-    - span, segments_s, start, end (optional, seconds)
-
-    Added Keys:
-
-    - frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip)
-    - num_frames (the number asked for; with several clips, that of all together)
-    - num_views (the number of clips, where it is not 1)
-    - frame_spacing ('index', 'time' or 'fps': the rule that was used)
+    Added keys: frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip), num_frames (the
+    number asked for; with several clips, that of all together), num_views (the number of clips,
+    where it is not 1), frame_spacing ('index', 'time' or 'fps': the rule that was used).
 
     Args:
         num_frames: Frames of the clip, T.
@@ -59,15 +47,21 @@ class SampleClipFrames(BaseTransform):
         UnusableSampleError: If the part, or a segment of it, lies beyond the end of the video.
     """
 
-    def __init__(self, *, num_frames: int = 12, mode: str = 'random', num_clips: int = 1,
-                 spacing: str = 'auto', fps: float | None = None) -> None:
-        if num_frames < 1:
-            raise ValueError(f'num_frames must be at least 1, got {num_frames}')
+    num_frames: int = 12
+    mode: str = 'random'
+    num_clips: int = 1
+    spacing: str = 'auto'
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        mode, spacing, fps = self.mode, self.spacing, self.fps
+        if self.num_frames < 1:
+            raise ValueError(f'num_frames must be at least 1, got {self.num_frames}')
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        if num_clips < 1 or (num_clips > 1 and mode != 'middle'):
+        if self.num_clips < 1 or (self.num_clips > 1 and mode != 'middle'):
             raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle'; got "
-                             f'{num_clips} in mode {mode!r}')
+                             f'{self.num_clips} in mode {mode!r}')
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
         if fps is not None and fps <= 0:
@@ -76,17 +70,12 @@ class SampleClipFrames(BaseTransform):
             raise ValueError(f'fps={fps} has a spacing of its own: leave out spacing={spacing!r}')
         if mode == 'ends' and (fps is not None or spacing == 'time'):
             raise ValueError(f"mode 'ends' goes by index: leave out fps={fps}, spacing={spacing!r}")
-        self.num_frames = num_frames
-        self.mode = mode
-        self.num_clips = num_clips
-        self.spacing = spacing
-        self.fps = fps
 
     def transform(self, results: dict) -> dict:
         """Add ``frame_inds``."""
         start, end = self._part(results)
         video = results['video_reader']
-        first, stop = frames_of_span(video.frame_starts, (start, end))
+        first, stop = frame_indices.frames_of_span(video.frame_starts, (start, end))
         own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
         starts = video.frame_starts[first:stop]
         spacing = self._spacing_of(np.append(starts, own_end))
@@ -96,24 +85,25 @@ class SampleClipFrames(BaseTransform):
             inds = first + self._by_time(starts, min(end, own_end), results)
         if self.num_clips > 1:
             results['num_views'] = self.num_clips
-        results['frame_inds'] = inds
-        results['frame_spacing'] = spacing
-        results['num_frames'] = self.num_clips * self.num_frames
+        results.update(frame_inds=inds, frame_spacing=spacing,
+                       num_frames=self.num_clips * self.num_frames)
         return results
 
     def _spacing_of(self, frame_edges: np.ndarray) -> str:
+        if self.spacing != 'auto':
+            return self.spacing
         if self.fps is not None:
             return 'fps'
-        if self.spacing == 'auto' and self.mode != 'ends':
-            return 'time' if rate_varies(frame_edges, self.num_frames) else 'index'
-        return 'index' if self.spacing == 'auto' else self.spacing
+        varies = self.mode != 'ends' and frame_indices.rate_varies(
+            frame_edges, self.num_frames)
+        return 'time' if varies else 'index'
 
     def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:
         if self.mode == 'random':
-            return random_frames(first, stop, self.num_frames, results['rng'])
+            return frame_indices.random_frames(first, stop, self.num_frames, results['rng'])
         if self.mode == 'ends':
-            return end_to_end_frames(first, stop, self.num_frames)
-        return clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
+            return frame_indices.end_to_end_frames(first, stop, self.num_frames)
+        return frame_indices.clip_frames(first, stop, self.num_frames, self.num_clips).ravel()
 
     def _by_time(self, frame_starts: np.ndarray, end: float, results: dict) -> np.ndarray:
         """Frames of the part, counted from its first one."""
@@ -121,9 +111,10 @@ class SampleClipFrames(BaseTransform):
             places = results['rng'].random(self.num_frames if self.fps is None else 1)
         else:
             places = (np.arange(self.num_clips)[:, None] + 0.5) / self.num_clips
-        times = clip_times((frame_starts[0], end), self.num_frames, places, self.fps)
+        times = frame_indices.clip_times(
+            (frame_starts[0], end), self.num_frames, places, self.fps)
         times = times[..., :max(np.count_nonzero(times < end, axis=-1).max(), 1)]
-        return frames_at(frame_starts, times).ravel()
+        return frame_indices.frames_at(frame_starts, times).ravel()
 
     def _part(self, results: dict) -> tuple[float, float]:
         start, end = results.get('span') or (results.get('start'), results.get('end'))
@@ -139,7 +130,3 @@ class SampleClipFrames(BaseTransform):
                 results['filename'], f'the annotation means its seconds {start:.2f} to {end:.2f}, '
                 f'but the video ends at {duration:.2f}')
         return start, end
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_frames={self.num_frames}, mode={self.mode!r}, '
-                f'num_clips={self.num_clips}, spacing={self.spacing!r}, fps={self.fps})')

@@ -1,6 +1,7 @@
 """Hand a sample over to the model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,15 +16,13 @@ META_KEYS = ('sample_id', 'sample_idx', 'filename', 'num_valid_frames', 'num_vie
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class PackVideoText(BaseTransform):
     """Pack a sample into ``inputs`` (tensors) and ``data_samples`` (labels and where it came from).
 
-    Required Keys:
-
-    - imgs (uint8 (T, H, W, 3), or patches (T, P', p, p, 3) behind RandomTubeMask)
-    - tokens (int64 (K, L), optional)
-    - kept_patches (int64 (P',), optional)
-    - label or gt_label (int or list of int, optional)
+    Required keys: imgs (uint8 (T, H, W, 3), or patches (T, P', p, p, 3) behind RandomTubeMask);
+    optional: tokens (int64 (K, L)), kept_patches (int64 (P',)), label or gt_label (int or list of
+    int).
 
     The result has only ``inputs``: dict(video=uint8 tensor (T, 3, H, W) or (T, P', 3, p, p),
     tokens, kept_patches) and ``data_samples``: an ``ActionDataSample`` with ``gt_label`` where
@@ -33,8 +32,10 @@ class PackVideoText(BaseTransform):
         meta_keys: Keys that travel with the sample as its metainfo.
     """
 
-    def __init__(self, *, meta_keys: Sequence[str] = META_KEYS) -> None:
-        self.meta_keys = tuple(meta_keys)
+    meta_keys: Sequence[str] = META_KEYS
+
+    def __post_init__(self) -> None:
+        self.meta_keys = tuple(self.meta_keys)
 
     def transform(self, results: dict) -> dict:
         """Pack."""
@@ -50,6 +51,3 @@ class PackVideoText(BaseTransform):
             sample.set_gt_label(label)
         sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
         return {'inputs': inputs, 'data_samples': sample}
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -1,5 +1,7 @@
 """Text to CLIP tokens."""
 
+from dataclasses import dataclass
+
 from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.registry import TRANSFORMS
@@ -7,19 +9,14 @@ from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class TokenizeText(BaseTransform):
     """Turn the texts of a sample into CLIP tokens.
 
-    Required Keys:
+    Required keys: texts (list of K str, from ``SampleTranscriptSegments``) or captions (likewise).
 
-    - texts (list of K str; from ``SampleTranscriptSegments``), or
-    - captions (list of K str)
-
-    Added Keys:
-
-    - tokens (int64 tensor (K, L))
-    - num_cut_texts (how many of the K are longer than L; CutTextHook adds them up)
-    - texts (where there were captions only)
+    Added keys: tokens (int64 tensor (K, L)), num_cut_texts (how many of the K are longer than L;
+    CutTextHook adds them up), texts (where there were captions only).
 
     Args:
         context_length: L; longer texts are cut, the end token stays last.
@@ -28,8 +25,10 @@ class TokenizeText(BaseTransform):
         FileNotFoundError: If CLIP's vocabulary is not installed.
     """
 
-    def __init__(self, *, context_length: int = 77) -> None:
-        self.tokenizer = ClipTokenizer(context_length=context_length)
+    context_length: int = 77
+
+    def __post_init__(self) -> None:
+        self.tokenizer = ClipTokenizer(context_length=self.context_length)
 
     def transform(self, results: dict) -> dict:
         """Add ``tokens``."""
@@ -40,6 +39,3 @@ class TokenizeText(BaseTransform):
         results['texts'] = list(texts)
         results['tokens'], results['num_cut_texts'] = self.tokenizer.tokenize(results['texts'])
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(context_length={self.tokenizer.context_length})'

@@ -1,5 +1,7 @@
 """Draw the K consecutive spoken segments that a training sample shows and sorts."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -21,22 +23,19 @@ def timed_words(results: dict) -> tuple[list[str], np.ndarray]:
         The words in the order of the annotation, and their times, float64 (number of words,).
     """
     if results.get('words') is not None:
-        words = [str(text).strip() for text, _, _ in results['words']]
-        times = [(start + end) / 2 for _, start, end in results['words']]
-        return words, np.asarray(times, dtype=np.float64)
-    if results.get('segments') is not None:
-        words, times = [], []
-        for text, start, end in results['segments']:
-            cue_words = str(text).split()
-            words += cue_words
-            times += [start + (i + 0.5) / len(cue_words) * (end - start)
-                      for i in range(len(cue_words))]
-        return words, np.asarray(times, dtype=np.float64)
-    raise KeyError('SampleTranscriptSegments needs the key words or segments: use it with a '
-                   'dataset of transcripts (TranscriptVideoDataset)')
+        timed = [(str(text).strip(), (start + end) / 2) for text, start, end in results['words']]
+    elif results.get('segments') is not None:
+        timed = [(word, start + (i + 0.5) / len(words) * (end - start))
+                 for text, start, end in results['segments']
+                 for words in [str(text).split()] for i, word in enumerate(words)]
+    else:
+        raise KeyError('SampleTranscriptSegments needs the key words or segments: use it with a '
+                       'dataset of transcripts (TranscriptVideoDataset)')
+    return [word for word, _ in timed], np.array([time for _, time in timed], dtype=np.float64)
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class SampleTranscriptSegments(BaseTransform):
     """Draw K consecutive segments of speech, all of one random length, with gaps between them.
 
@@ -51,18 +50,10 @@ class SampleTranscriptSegments(BaseTransform):
 
     Nothing is decoded before this transform has found a usable draw; put it before ``OpenVideo``.
 
-    Required Keys:
+    Required keys: words or segments, duration (seconds), rng, filename.
 
-    - words or segments
-    - duration (seconds)
-    - rng
-    - filename
-
-    Added Keys:
-
-    - texts (list of K str)
-    - segments_s (list of K pairs, seconds)
-    - span (pair: start of the first segment, end of the last one, seconds)
+    Added keys: texts (list of K str), segments_s (list of K pairs, seconds), span (pair: start of
+    the first segment, end of the last one, seconds).
 
     Args:
         num_segments: K.
@@ -75,22 +66,25 @@ class SampleTranscriptSegments(BaseTransform):
             ``max_draws`` draws had a segment without a word.
     """
 
-    def __init__(self, *, num_segments: int = 4, segment_seconds: tuple[int, int] = (3, 5),
-                 gap_seconds: float = 1.0, max_draws: int = 10) -> None:
-        if num_segments < 1:
-            raise ValueError(f'num_segments must be at least 1, got {num_segments}')
-        if (len(segment_seconds) != 2 or any(int(s) != s for s in segment_seconds)
-                or not 1 <= segment_seconds[0] <= segment_seconds[1]):
+    num_segments: int = 4
+    segment_seconds: tuple[int, int] = (3, 5)
+    gap_seconds: float = 1.0
+    max_draws: int = 10
+
+    def __post_init__(self) -> None:
+        seconds = self.segment_seconds
+        if self.num_segments < 1:
+            raise ValueError(f'num_segments must be at least 1, got {self.num_segments}')
+        if (len(seconds) != 2 or any(int(s) != s for s in seconds)
+                or not 1 <= seconds[0] <= seconds[1]):
             raise ValueError('segment_seconds must be two whole numbers (shortest, longest), '
-                             f'1 <= shortest <= longest, got {segment_seconds}')
-        if gap_seconds < 0:
-            raise ValueError(f'gap_seconds must not be negative, got {gap_seconds}')
-        if max_draws < 1:
-            raise ValueError(f'max_draws must be at least 1, got {max_draws}')
-        self.num_segments = num_segments
-        self.segment_seconds = (int(segment_seconds[0]), int(segment_seconds[1]))
-        self.gap_seconds = float(gap_seconds)
-        self.max_draws = max_draws
+                             f'1 <= shortest <= longest, got {seconds}')
+        if self.gap_seconds < 0:
+            raise ValueError(f'gap_seconds must not be negative, got {self.gap_seconds}')
+        if self.max_draws < 1:
+            raise ValueError(f'max_draws must be at least 1, got {self.max_draws}')
+        self.segment_seconds = int(seconds[0]), int(seconds[1])
+        self.gap_seconds = float(self.gap_seconds)
 
     def span_seconds(self, length: int) -> float:
         """Seconds from the start of the first to the end of the last segment of ``length`` s.
@@ -119,24 +113,15 @@ class SampleTranscriptSegments(BaseTransform):
         for _ in range(self.max_draws):
             length = int(rng.choice(lengths))
             start = float(rng.uniform(0, duration - self.span_seconds(length)))
-            segments = self._segments(start, length)
+            starts = [start + k * (length + self.gap_seconds) for k in range(self.num_segments)]
+            segments = [(s, s + length) for s in starts]
             texts = [' '.join(words[i] for i in np.flatnonzero((times >= a) & (times < b)))
                      for a, b in segments]
             if all(texts):
-                results['texts'] = texts
-                results['segments_s'] = segments
-                results['span'] = (segments[0][0], segments[-1][1])
+                results.update(
+                    texts=texts, segments_s=segments, span=(segments[0][0], segments[-1][1]))
                 return results
         raise UnusableSampleError(
             path, f'in {self.max_draws} draws of {self.num_segments} segments of '
             f'{lengths[0]}-{lengths[-1]} s one always had no words '
             f'({len(words)} words in {duration:.1f} s)')
-
-    def _segments(self, start: float, length: int) -> list[tuple[float, float]]:
-        starts = [start + k * (length + self.gap_seconds) for k in range(self.num_segments)]
-        return [(s, s + length) for s in starts]
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_segments={self.num_segments}, '
-                f'segment_seconds={self.segment_seconds}, gap_seconds={self.gap_seconds}, '
-                f'max_draws={self.max_draws})')

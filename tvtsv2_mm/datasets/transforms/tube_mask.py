@@ -1,5 +1,7 @@
 """Choose the patches that the video encoder sees, and cut them out."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -7,6 +9,7 @@ from tvtsv2_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class RandomTubeMask(BaseTransform):
     """Keep a random part of the patch positions, the same ones in every frame of the clip (tubes).
 
@@ -14,18 +17,11 @@ class RandomTubeMask(BaseTransform):
     256 for ViT-H/14 at 0.7. The others end here: what leaves the worker, goes to the device and is
     normalised there is the kept patches alone. The class token always stays.
 
-    Required Keys:
+    Required keys: imgs (uint8 (T, H, W, 3), whose size gives P), rng.
 
-    - imgs (uint8 (T, H, W, 3)): its size gives P
-    - rng
+    Modified keys: imgs (uint8 (T, P', p, p, 3)).
 
-    Modified Keys:
-
-    - imgs (uint8 (T, P', p, p, 3))
-
-    Added Keys:
-
-    - kept_patches (int64 (P',), sorted, row by row from the top left)
+    Added keys: kept_patches (int64 (P',), sorted, row by row from the top left).
 
     Args:
         patch_size: Side of a patch in pixels; the backbone's.
@@ -35,13 +31,14 @@ class RandomTubeMask(BaseTransform):
         ValueError: If the picture cannot be cut into whole patches, or no patch would be kept.
     """
 
-    def __init__(self, *, patch_size: int = 16, ratio: float = 0.5) -> None:
-        if patch_size < 1:
-            raise ValueError(f'patch_size must be at least 1 pixel, got {patch_size}')
-        if not 0 <= ratio < 1:
-            raise ValueError(f'ratio must be in [0, 1), got {ratio}')
-        self.patch_size = patch_size
-        self.ratio = ratio
+    patch_size: int = 16
+    ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1:
+            raise ValueError(f'patch_size must be at least 1 pixel, got {self.patch_size}')
+        if not 0 <= self.ratio < 1:
+            raise ValueError(f'ratio must be in [0, 1), got {self.ratio}')
 
     def transform(self, results: dict) -> dict:
         """Add ``kept_patches`` and cut them out of ``imgs``."""
@@ -60,6 +57,3 @@ class RandomTubeMask(BaseTransform):
         grid = imgs.reshape(len(imgs), rows, side, columns, side, 3).swapaxes(2, 3)
         results.update(kept_patches=kept, imgs=grid[:, kept // columns, kept % columns])
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(patch_size={self.patch_size}, ratio={self.ratio})'

@@ -1,7 +1,7 @@
 """Open a video at the size that is wanted, and decode the frames that were chosen."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -18,26 +18,17 @@ SHORT_CLIP_POLICIES = ('repeat_last', 'black', 'error')
 
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class OpenVideo(BaseTransform):
     """Open a video; its frames will come at the size given here, so no resize follows.
 
     Of several clips of one video (``clips_per_video``) it is opened once.
 
-    Required Keys:
+    Required keys: filename; optional: video_bytes (the file's bytes, which are taken out; then
+    ``filename`` is only its name in messages).
 
-    - filename
-    - video_bytes (optional: the file's bytes; then ``filename`` is only its name in messages)
-
-    Removed Keys:
-
-    - video_bytes
-
-    Added Keys:
-
-    - video_reader
-    - total_frames
-    - fps
-    - duration (seconds; only if the annotation gave none)
+    Added keys: video_reader, total_frames, fps, duration (seconds; only if the annotation gave
+    none).
 
     Args:
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
@@ -48,9 +39,9 @@ class OpenVideo(BaseTransform):
         keep_ratio: False squeezes frames into a square of ``short_side``.
         square_pixels: True gives frames the shape that players show where the pixels of the file
             are not square; False leaves them as stored, as decord and the release do.
-        backend: The decoder: 'pyav', 'decord' (also decord2), 'torchcodec', or 'auto', the one that
-            measures fastest with the same frames. A file in which it would not find the right
-            frames is read with PyAV.
+        backend: The decoder: 'pyav', 'decord' (also decord2), or 'auto', the one that measures
+            fastest with the same frames. A file in which it would not find the right frames is
+            read with PyAV.
         num_threads: Decoding threads of one video; loader workers are the better parallelism.
         deadline: Seconds that opening a video may take, and again decoding; None sets no limit.
             PyAV looks at the clock before each packet.
@@ -65,29 +56,32 @@ class OpenVideo(BaseTransform):
         ImportError: If the backend is not installed.
     """
 
-    def __init__(self, *, short_side: int | None = None, interpolation: str = 'nearest',
-                 keep_ratio: bool = True, square_pixels: bool = False, backend: str = 'auto',
-                 num_threads: int = 1, deadline: float | None = 60.0, isolate: bool = False,
-                 cache_mb: float = 0) -> None:
-        if backend not in BACKENDS:
-            raise ValueError(f'backend must be one of {BACKENDS}, got {backend!r}')
-        if deadline is not None and deadline <= 0:
-            raise ValueError(f'deadline must be positive seconds or None, got {deadline}')
-        if isolate and not hasattr(os, 'fork'):
+    short_side: int | None = None
+    interpolation: str = 'nearest'
+    keep_ratio: bool = True
+    square_pixels: bool = False
+    backend: str = 'auto'
+    num_threads: int = 1
+    deadline: float | None = 60.0
+    isolate: bool = False
+    cache_mb: float = 0
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise ValueError(f'backend must be one of {BACKENDS}, got {self.backend!r}')
+        if self.deadline is not None and self.deadline <= 0:
+            raise ValueError(f'deadline must be positive seconds or None, got {self.deadline}')
+        if self.isolate and not hasattr(os, 'fork'):
             raise ValueError('isolate=True needs an operating system that can fork')
-        if num_threads < 1:
-            raise ValueError(f'num_threads must be at least 1, got {num_threads}')
-        if cache_mb < 0:
-            raise ValueError(f'cache_mb must not be negative, got {cache_mb}')
-        self.scaling = FrameScaling(short_side=short_side, interpolation=interpolation,
-                                    keep_ratio=keep_ratio, square_pixels=square_pixels)
-        self.backend = backend
-        self.num_threads = num_threads
-        self.deadline = deadline
-        self.isolate = isolate
-        self.cache_mb = cache_mb
-        self._open = DecodingProcess().open if isolate else open_video
-        self._cache = VideoCache(int(cache_mb * 2**20)) if cache_mb else None
+        if self.num_threads < 1:
+            raise ValueError(f'num_threads must be at least 1, got {self.num_threads}')
+        if self.cache_mb < 0:
+            raise ValueError(f'cache_mb must not be negative, got {self.cache_mb}')
+        self.scaling = FrameScaling(
+            short_side=self.short_side, interpolation=self.interpolation,
+            keep_ratio=self.keep_ratio, square_pixels=self.square_pixels)
+        self._open = DecodingProcess().open if self.isolate else open_video
+        self._cache = VideoCache(int(self.cache_mb * 2**20)) if self.cache_mb else None
 
     def transform(self, results: dict) -> dict:
         """Add the reader and what it knows."""
@@ -98,9 +92,7 @@ class OpenVideo(BaseTransform):
         video = self._reader_of(clips[0])
         for results in clips:
             results.pop('video_bytes', None)
-            results['video_reader'] = video
-            results['total_frames'] = video.num_frames
-            results['fps'] = video.fps
+            results.update(video_reader=video, total_frames=video.num_frames, fps=video.fps)
             if results.get('duration') is None:
                 results['duration'] = video.duration
         return clips
@@ -116,36 +108,20 @@ class OpenVideo(BaseTransform):
                 video = self._cache.keep(video)
         return video
 
-    def __repr__(self) -> str:
-        scaling = ', '.join(f'{key}={value!r}' for key, value in asdict(self.scaling).items())
-        return (f'{type(self).__name__}({scaling}, backend={self.backend!r}, '
-                f'num_threads={self.num_threads}, deadline={self.deadline}, '
-                f'isolate={self.isolate}, cache_mb={self.cache_mb})')
-
 
 @TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
 class DecodeClip(BaseTransform):
     """Decode the chosen frames, fill a clip that has fewer than asked, and close the video.
 
     Of several clips of one video (``clips_per_video``) all frames are decoded in one pass.
 
-    Required Keys:
+    Required keys: video_reader (which is taken out), frame_inds (int (N,)), num_frames (T >= N, the
+    frames asked for), filename; optional: num_views (N and T are those of so many clips, one after
+    the other).
 
-    - video_reader
-    - frame_inds (int (N,))
-    - num_frames (T >= N, the frames asked for)
-    - num_views (optional: N and T are those of so many clips, one after the other)
-    - filename
-
-    Added Keys:
-
-    - imgs (uint8 (T, H, W, 3), RGB)
-    - num_valid_frames (frames of each view that the model shall see; the data preprocessor blackens
-      the rest)
-
-    Removed Keys:
-
-    - video_reader
+    Added keys: imgs (uint8 (T, H, W, 3), RGB), num_valid_frames (frames of each view that the model
+    shall see; the data preprocessor blackens the rest).
 
     Args:
         short_clip: What to do when N < T. 'repeat_last': the last frame stands still. 'black':
@@ -157,10 +133,12 @@ class DecodeClip(BaseTransform):
         UnusableSampleError: With 'error', if the video has too few frames.
     """
 
-    def __init__(self, *, short_clip: str = 'repeat_last') -> None:
-        if short_clip not in SHORT_CLIP_POLICIES:
-            raise ValueError(f'short_clip must be one of {SHORT_CLIP_POLICIES}, got {short_clip!r}')
-        self.short_clip = short_clip
+    short_clip: str = 'repeat_last'
+
+    def __post_init__(self) -> None:
+        if self.short_clip not in SHORT_CLIP_POLICIES:
+            raise ValueError(
+                f'short_clip must be one of {SHORT_CLIP_POLICIES}, got {self.short_clip!r}')
 
     def transform(self, results: dict) -> dict:
         """Add ``imgs``."""
@@ -181,8 +159,8 @@ class DecodeClip(BaseTransform):
             num_missing = results['num_frames'] // len(part) - part.shape[1]
             if num_missing:
                 views = frames.reshape(*part.shape, *frames.shape[1:])
-                black = np.zeros((len(part), num_missing, *frames.shape[1:]), frames.dtype)
-                frames = np.concatenate([views, black], axis=1).reshape(-1, *frames.shape[1:])
+                views = np.pad(views, [(0, 0), (0, num_missing), *[(0, 0)] * 3])  # black
+                frames = views.reshape(-1, *frames.shape[1:])
             results['imgs'] = frames
         return clips
 
@@ -198,6 +176,3 @@ class DecodeClip(BaseTransform):
         if self.short_clip == 'repeat_last':
             inds = np.pad(inds, ((0, 0), (0, num_missing)), mode='edge')
         return inds
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(short_clip={self.short_clip!r})'

@@ -27,5 +27,5 @@ def official_class_names(benchmark: str) -> list[str]:
 def _read(benchmark: str, name: str) -> list[str]:
     if benchmark not in BENCHMARKS:
         raise ValueError(f'no class names for {benchmark!r}; there are {", ".join(BENCHMARKS)}')
-    folder = files('tvtsv2_mm.preparation.benchmarks') / 'labels'
-    return (folder / name).read_text(encoding='utf-8').splitlines()
+    path = files('tvtsv2_mm.preparation.benchmarks') / 'labels' / name
+    return path.read_text(encoding='utf-8').splitlines()

@@ -14,11 +14,7 @@ def read_json(path: str | Path) -> Any:
         FileNotFoundError: There is no such file.
         ValueError: It is not json.
     """
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not json ({error})') from None
+    return _parse(read_text(path), f'{path} is')
 
 
 def read_json_list(path: str | Path, *, keys: tuple[str, ...]) -> list[dict]:
@@ -29,12 +25,7 @@ def read_json_list(path: str | Path, *, keys: tuple[str, ...]) -> list[dict]:
         ValueError: It is another kind of file, or an object lacks a text.
     """
     if str(path).lower().endswith('.jsonl'):
-        records = []
-        for where, line in read_lines(path):
-            try:
-                records.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f'{where}: not json ({error})') from None
+        records = [_parse(line, f'{where}:') for where, line in read_lines(path)]
     else:
         records = read_json(path)
     return _check_records(records, str(path), keys)
@@ -49,6 +40,13 @@ def read_records(content: Any, path: str | Path, name: str, *, keys: tuple[str, 
     if not isinstance(content, dict) or name not in content:
         raise ValueError(f'{path}: an object with the list "{name}" is needed')
     return _check_records(content[name], f'{path}, {name}', keys)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{where} not json ({error})') from None
 
 
 def _check_records(records: Any, where: str, keys: tuple[str, ...]) -> list[dict]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
@@ -59,11 +58,11 @@ def read_own_csv(path: str | Path, *,
     if value == 'caption':
         return [_captions(split, videos) for split, videos in by_split.items()], []
     names = _class_names(set(label_of.values()), path, classes)
-    labels = {name: label for label, name in enumerate(names)}
     # A number is an index, unless it is the name of a class.
-    labels = {str(label): label for label in labels.values()} | labels
-    return [Split(name=f'{split}.txt', samples=[
-        _sample(video, label=labels[texts[0]]) for video, texts in videos.items()])
+    labels = {str(label): label for label in range(len(names))}
+    labels |= {name: label for label, name in enumerate(names)}
+    return [Split(name=f'{split}.txt', samples=[_sample(video, label=labels[texts[0]])
+                                                for video, texts in videos.items()])
             for split, videos in by_split.items()], names
 
 
@@ -92,15 +91,14 @@ def _is_video(cell: str) -> bool:
     return len(suffix) > 1 and suffix in VIDEO_SUFFIXES
 
 
-def _sample(video: str, **content: int | dict) -> Sample:
+def _sample(video: str, *, label: int | None = None, annotation: dict | None = None) -> Sample:
     folder, file = os.path.split(video)
     return Sample(name=video, stems=(os.path.splitext(file)[0], ), folder=folder, anywhere=False,
-                  **content)
+                  label=label, annotation=annotation)
 
 
-def _class_names(labels: Iterable[str], path: str | Path,
-                 classes: str | Path | None) -> list[str]:
-    labels = sorted(labels)
+def _class_names(found: set[str], path: str | Path, classes: str | Path | None) -> list[str]:
+    labels = sorted(found)
     if classes is None:
         if all(name.isdecimal() for name in labels):
             raise ValueError(f'{path}: its labels are numbers; give the class names with '
@@ -115,7 +113,7 @@ def _class_names(labels: Iterable[str], path: str | Path,
         return labels
     names = [one_spelling(name) for name in read_names(classes)]
     known = {*names, *map(str, range(len(names)))}
-    unknown = sorted(set(labels) - known)
+    unknown = [label for label in labels if label not in known]
     if unknown:
         raise ValueError(f'{path}: {", ".join(unknown[:5])} not among the {len(names)} classes of '
                          f'{classes}')

@@ -15,27 +15,19 @@ from pathlib import Path
 from tvtsv2_mm.datasets.annotations import AnnotationError, check_caption
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.videos import VideoIndex
+from tvtsv2_mm.utils.files import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A video of a benchmark, with its class or its captions.
+    """A video of a benchmark, with its class or its captions."""
 
-    Attributes:
-        name: Its official name.
-        stems: File names without ending by which the video may be known, the usual one first.
-        folder: Where it usually lies under the folder of the videos; None: anywhere.
-        anywhere: Whether it may lie in another folder, as its name is an id.
-        label: Its class, for recognition.
-        annotation: Keys of the caption format without the path, for retrieval and multiple choice.
-    """
-
-    name: str
-    stems: tuple[str, ...]
-    folder: str | None = None
-    anywhere: bool = True
-    label: int | None = None
-    annotation: dict | None = None
+    name: str  # the official one
+    stems: tuple[str, ...]  # file names without ending that it may have, the usual one first
+    folder: str | None = None  # where it usually lies under that of the videos; None: anywhere
+    anywhere: bool = True  # whether it may lie in another folder, as its name is an id
+    label: int | None = None  # for recognition
+    annotation: dict | None = None  # for the others: keys of the caption format without the path
 
     def line(self, path: str) -> str:
         """Line of the annotation file.
@@ -53,53 +45,46 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The samples of one annotation file.
+    """The samples of one annotation file."""
 
-    Attributes:
-        name: Of the annotation file, with its ending: 'test_split1.txt' or 'test.jsonl'.
-        samples: In the official order.
-        official: Numbers of videos that count as complete; none given, none is asked for.
-        captions_only: The captions are wanted, as query bank of QB-Norm, with or without the
-            videos: a video that is missing keeps its official name as path.
-        remark: What the reader has left out, for the report.
-    """
-
-    name: str
-    samples: list[Sample]
-    official: tuple[int, ...] = ()
+    name: str  # of the file, with its ending: 'test_split1.txt' or 'test.jsonl'
+    samples: list[Sample]  # in the official order
+    official: tuple[int, ...] = ()  # numbers of videos that count as complete, if any is asked for
+    # The captions are wanted, as query bank of QB-Norm, with or without the videos: a video that is
+    # missing keeps its official name as path.
     captions_only: bool = False
-    remark: str = ''
+    remark: str = ''  # what the reader has left out, for the report
 
 
 @dataclass(kw_only=True)
 class PreparationReport:
-    """What became of the videos.
+    """What became of the videos."""
 
-    Attributes:
-        folder: Of the annotation files.
-        counts: Of each file: ``annotated``, ``used``, ``missing``, and the file's ``sha256``.
-        num_captions: Of each file whose captions are all there, whatever the videos.
-        remarks: On files of which something was left out.
-    """
-
-    folder: Path
+    folder: Path  # of the annotation files
+    splits: Sequence[Split]
+    # Of each file: annotated, used, missing, and the file's sha256.
     counts: dict[str, dict] = field(default_factory=dict)
-    num_captions: dict[str, int] = field(default_factory=dict)
-    remarks: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """The report as lines of text."""
         lines = []
-        for name, count in self.counts.items():
-            line = f'{self.folder / name}: {count["used"]} of {count["annotated"]} videos'
-            if name in self.num_captions:
-                line += f'; all {self.num_captions[name]} captions'
+        for split in self.splits:
+            count = self.counts[split.name]
+            line = f'{self.folder / split.name}: {count["used"]} of {count["annotated"]} videos'
+            if split.captions_only:
+                num_captions = sum(len(sample.annotation['captions']) for sample in split.samples
+                                   if sample.annotation)
+                line += f'; all {num_captions} captions'
             lines.append(line)
-            if name in self.remarks:
-                lines.append(f'  {self.remarks[name]}')
-            if count['missing'] and name not in self.num_captions:
-                lines.append(f'  {count["missing"]} missing: {missing_list(self.folder, name)}')
+            if split.remark:
+                lines.append(f'  {split.remark}')
+            if count['missing'] and not split.captions_only:
+                lines.append(f'  {count["missing"]} missing: {self.missing_list(split)}')
         return '\n'.join(lines)
+
+    def missing_list(self, split: Split) -> Path:
+        """Path of the list of the missing videos of a split."""
+        return self.folder / f'{split.name}.missing.tsv'
 
 
 def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
@@ -125,55 +110,47 @@ def prepare(splits: Sequence[Split], *, videos: str | Path, out: str | Path,
         ValueError: A count is not the official one, a video is annotated twice or is in a query
             bank and in another split, or videos are missing.
     """
-    for split in splits:
-        _check(split, allow_counts)
-    _check_apart(splits)
+    _check(splits, allow_counts)
     index = VideoIndex(videos)
     folder = Path(out, 'annotations')
     folder.mkdir(parents=True, exist_ok=True)
-    report = PreparationReport(folder=folder, num_captions={
-        split.name: sum(len((sample.annotation or {})['captions']) for sample in split.samples)
-        for split in splits if split.captions_only}, remarks={
-        split.name: split.remark for split in splits if split.remark})
-    texts = {}
+    report = PreparationReport(folder=folder, splits=splits)
     found = _find_videos(splits, index)
+    texts = {}
     for split in splits:
-        lines, missing = _lines_of(split, found)
-        _write_missing(missing_list(folder, split.name), [] if split.captions_only else missing)
-        texts[split.name] = ''.join(f'{line}\n' for line in lines)
-        annotated = len(split.samples)
+        missing = {sample.name: reason for sample in split.samples
+                   if isinstance(reason := found[sample.name], DropRecord)}
+        text = texts[folder / split.name] = _text_of(split, found)
         report.counts[split.name] = dict(
-            annotated=annotated, used=annotated - len(missing), missing=len(missing),
-            sha256=sha256(texts[split.name].encode()).hexdigest())
+            annotated=len(split.samples), used=len(split.samples) - len(missing),
+            missing=len(missing), sha256=sha256(text.encode()).hexdigest())
+        if missing and not split.captions_only:
+            _write(report.missing_list(split), ''.join(
+                f'{name}\t{reason}\n' for name, reason in missing.items()))
+        else:
+            report.missing_list(split).unlink(missing_ok=True)
     _check_missing(report, videos, allow_missing)
-    for name, text in texts.items():
-        _write(folder / name, text)
     if classes:
-        _write(Path(out, 'classes.txt'), ''.join(f'{name}\n' for name in classes))
+        texts[Path(out, 'classes.txt')] = ''.join(f'{name}\n' for name in classes)
+    for path, text in texts.items():
+        _write(path, text)
     _write(folder / 'counts.json',
            json.dumps(_earlier_counts(folder / 'counts.json') | report.counts, indent=2) + '\n')
     return report
 
 
-def missing_list(folder: Path, split: str) -> Path:
-    """Path of the list of the missing videos of a split."""
-    return folder / f'{split}.missing.tsv'
-
-
-def _check(split: Split, allow_counts: bool) -> None:
-    count = len(split.samples)
-    if not allow_counts and split.official and count not in split.official:
-        raise ValueError(
-            f'{split.name}: the annotation names {count} videos, the official one '
-            f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
-    if not split.samples:
-        raise ValueError(f'{split.name}: the annotation names no video')
-    name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f'{split.name}: the annotation names {name} {times} times')
-
-
-def _check_apart(splits: Sequence[Split]) -> None:
+def _check(splits: Sequence[Split], allow_counts: bool) -> None:
+    for split in splits:
+        count = len(split.samples)
+        if not allow_counts and split.official and count not in split.official:
+            raise ValueError(
+                f'{split.name}: the annotation names {count} videos, the official one '
+                f'{" or ".join(map(str, split.official))}; --allow-counts takes it as it is')
+        if not split.samples:
+            raise ValueError(f'{split.name}: the annotation names no video')
+        name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f'{split.name}: the annotation names {name} {times} times')
     others = {sample.name for split in splits if not split.captions_only
               for sample in split.samples}
     for split in splits:
@@ -190,18 +167,16 @@ def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | 
     names: dict[str, list[str]] = {}
     for name, sample in samples.items():
         try:
-            path = _find_video(sample, index)
+            path = found[name] = _find_video(sample, index)
+            names.setdefault(path, []).append(name)
         except DropRecord as reason:
             found[name] = reason
-        else:
-            found[name] = path
-            names.setdefault(path, []).append(name)
     # Two parts of one video, of which the whole is there; x.avi and x.mp4, of which one is there.
     for path, sharing in names.items():
-        nearest = min(_distance(samples[name], path) for name in sharing)
-        nearest_ones = [name for name in sharing if _distance(samples[name], path) == nearest]
-        for name in sharing:
-            if len(sharing) > 1 and [name] != nearest_ones:
+        distances = [_distance(samples[name], path) for name in sharing]
+        alone = distances.count(min(distances)) == 1
+        for name, distance in zip(sharing, distances, strict=True):
+            if not alone or distance > min(distances):
                 found[name] = DropRecord(f'{path} is the only file for {len(sharing)} videos of '
                                          'the annotation')
     return found
@@ -222,33 +197,31 @@ def _distance(sample: Sample, path: str) -> int:
     return 1 if os.path.splitext(path)[0] == official else 2
 
 
-def _lines_of(split: Split, found: dict[str, str | DropRecord]) -> tuple[
-        list[str], list[tuple[str, str]]]:
-    """Lines of the annotation file, and (name, reason) of each missing video."""
-    lines, missing = [], []
+def _text_of(split: Split, found: dict[str, str | DropRecord]) -> str:
+    """Text of the annotation file."""
+    lines = []
     for sample in split.samples:
         path = found[sample.name]
         if isinstance(path, DropRecord):
-            missing.append((sample.name, str(path)))
             if not split.captions_only:
                 continue
             path = sample.name
         try:
-            lines.append(sample.line(path))
+            lines.append(f'{sample.line(path)}\n')
         except AnnotationError as error:
             raise ValueError(f'{split.name}: {sample.name}: {error}') from None
-    return lines, missing
+    return ''.join(lines)
 
 
 def _check_missing(report: PreparationReport, videos: str | Path, allow_missing: bool) -> None:
-    short = {name: count for name, count in report.counts.items()
-             if count['missing'] and name not in report.num_captions}
-    empty = [name for name, count in short.items() if not count['used']]
+    short = [(split, count) for split in report.splits
+             if (count := report.counts[split.name])['missing'] and not split.captions_only]
+    empty = any(not count['used'] for _, count in short)
     if not short or (allow_missing and not empty):
         return
-    found = '; '.join(f'{count["missing"]} of {count["annotated"]} videos of {name} are not under '
-                      f'{videos} ({missing_list(report.folder, name)} lists them)'
-                      for name, count in short.items())
+    found = '; '.join(f'{count["missing"]} of {count["annotated"]} videos of {split.name} are not '
+                      f'under {videos} ({report.missing_list(split)} lists them)'
+                      for split, count in short)
     advice = ('is that the folder of the videos?' if empty else
               '--allow-missing leaves them out, and the figures are then of another test')
     raise ValueError(f'{found}; {advice}')
@@ -265,15 +238,5 @@ def _earlier_counts(path: Path) -> dict[str, dict]:
     return {name: count for name, count in counts.items() if path.with_name(name).is_file()}
 
 
-def _write_missing(path: Path, missing: list[tuple[str, str]]) -> None:
-    if missing:
-        _write(path, ''.join(f'{name}\t{reason}\n' for name, reason in missing))
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _write(path: Path, text: str) -> None:
-    """Write a file that appears under its name only when it is complete."""
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(text, encoding='utf-8')
-    part.replace(path)
+    write_atomically(path, text.encode())

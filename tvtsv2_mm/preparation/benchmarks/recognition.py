@@ -1,14 +1,15 @@
 """HMDB51, UCF101 and Kinetics-400: the official annotation files to samples with a label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tvtsv2_mm.preparation.benchmarks.class_names import official_class_names
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
 from tvtsv2_mm.utils.text_files import read_csv, read_lines
 
 # Videos for training and for the test, in each of the three splits.
-HMDB51_COUNTS = {1: (3570, 1530), 2: (3570, 1530), 3: (3570, 1530)}
+HMDB51_COUNTS = dict.fromkeys((1, 2, 3), (3570, 1530))
 UCF101_COUNTS = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 
 # Rows of train.csv, validate.csv (also val.csv) and test.csv.
@@ -24,8 +25,7 @@ def read_hmdb51(folder: str | Path, split: int = 1) -> list[Split]:
         FileNotFoundError: There is no such folder, or it has no file of a class.
         ValueError: There is no such split, or a line does not fit.
     """
-    train_count, test_count = _counts(HMDB51_COUNTS, split)
-    _check_folder(folder)
+    _check(folder, split, HMDB51_COUNTS)
     samples: dict[str, list[Sample]] = {'0': [], '1': [], '2': []}
     for label, name in enumerate(official_class_names('hmdb51')):
         for where, line in read_lines(Path(folder, f'{name}_test_split{split}.txt')):
@@ -33,8 +33,8 @@ def read_hmdb51(folder: str | Path, split: int = 1) -> list[Split]:
             if use.strip() not in samples:
                 raise ValueError(f'{where}: expected a file and 0, 1 or 2, found {line!r}')
             samples[use.strip()].append(_labelled(f'{name}/{file}', label))
-    return [Split(name=f'train_split{split}.txt', samples=samples['1'], official=(train_count, )),
-            Split(name=f'test_split{split}.txt', samples=samples['2'], official=(test_count, ))]
+    return [Split(name=f'{part}_split{split}.txt', samples=samples[use], official=(count, ))
+            for part, use, count in zip(('train', 'test'), '12', HMDB51_COUNTS[split], strict=True)]
 
 
 def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
@@ -44,8 +44,7 @@ def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
         FileNotFoundError: There is no such folder, or one of the files is missing.
         ValueError: There is no such split, or a line does not fit.
     """
-    counts = _counts(UCF101_COUNTS, split)
-    _check_folder(folder)
+    _check(folder, split, UCF101_COUNTS)
     names = official_class_names('ucf101')
     listed = [line for _, line in read_lines(Path(folder, 'classInd.txt'))]
     if listed != [f'{number} {name}' for number, name in enumerate(names, 1)]:
@@ -53,7 +52,7 @@ def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
                          f'("1 {names[0]}", ...)')
     labels = {name: label for label, name in enumerate(names)}
     splits = []
-    for part, count in zip(('train', 'test'), counts, strict=True):
+    for part, count in zip(('train', 'test'), UCF101_COUNTS[split], strict=True):
         samples = []
         for where, line in read_lines(Path(folder, f'{part}list0{split}.txt')):
             file, _, number = line.partition(' ')
@@ -88,7 +87,7 @@ def read_kinetics400(files: dict[str, str | Path]) -> list[Split]:
     ]
 
 
-def _kinetics_sample(where: str, row: dict[str, str], labels: dict[str, int]) -> Sample:
+def _kinetics_sample(where: str, row: Mapping[str | None, Any], labels: dict[str, int]) -> Sample:
     name = row['label'].strip()
     if name not in labels:
         raise ValueError(f'{where}: {name!r} is no class of Kinetics-400')
@@ -109,12 +108,8 @@ def _labelled(file: str, label: int) -> Sample:
     return Sample(name=file, stems=(path.stem, ), folder=str(path.parent), label=label)
 
 
-def _counts(counts: dict[int, tuple[int, int]], split: int) -> Sequence[int]:
+def _check(folder: str | Path, split: int, counts: dict[int, tuple[int, int]]) -> None:
     if split not in counts:
         raise ValueError(f'there is no split {split}; there are {", ".join(map(str, counts))}')
-    return counts[split]
-
-
-def _check_folder(folder: str | Path) -> None:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f'there is no folder {folder} (of the official annotation files)')

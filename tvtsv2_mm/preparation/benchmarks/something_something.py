@@ -3,58 +3,42 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tvtsv2_mm.preparation.benchmarks.files import read_json_list
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
 
 
-@dataclass(frozen=True, kw_only=True)
-class CandidateLayout:
-    """Keys of a file of candidates.
+class _Layout(NamedTuple):
+    """Keys of a file of candidates."""
 
-    Attributes:
-        video: Key of the clip, with or without ending and folder.
-        candidates: Key of the list of sentences.
-        answer: Key of the right one: its index or its text.
-        by_text: Whether it is the text.
-    """
-
-    video: str
-    candidates: str
-    answer: str
+    video: str  # of the clip, with or without ending and folder
+    candidates: str  # of the list of sentences
+    answer: str  # of the right one: its index, or its text
     by_text: bool = False
 
 
 # The first whose keys a file has is taken: the TVTSv2 release's `meta_data/ssv2/mc/val.jsonl`,
 # InternVideo2's `ssv2_mc_val.json`, and VLM2Vec's.
-LAYOUTS = (
-    CandidateLayout(video='clip_name', candidates='options', answer='answer'),
-    CandidateLayout(video='image', candidates='option', answer='answer'),
-    CandidateLayout(video='video', candidates='option', answer='answer'),
-    CandidateLayout(video='video_id', candidates='neg_text', answer='pos_text', by_text=True),
-)
+_LAYOUTS = (_Layout('clip_name', 'options', 'answer'), _Layout('image', 'option', 'answer'),
+            _Layout('video', 'option', 'answer'),
+            _Layout('video_id', 'neg_text', 'pos_text', by_text=True))
 
 
 @dataclass(kw_only=True)
 class CandidateReport:
-    """What a file of candidates holds.
+    """What a file of candidates holds."""
 
-    Attributes:
-        num_videos: Clips.
-        num_candidates: How many clips have how many candidates.
-        agreement: How many right candidates are the official ``label``, ``template`` or neither;
-            empty where the official file was not given.
-    """
-
-    num_videos: int
-    num_candidates: Counter[int] = field(default_factory=Counter)
+    num_candidates: Counter[int] = field(default_factory=Counter)  # clips that have so many
+    # How many right candidates are the official label, template or neither; empty where the
+    # official file was not given.
     agreement: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> str:
         """The report as lines of text."""
         shares = ', '.join(f'{count} with {number} candidates'
                            for number, count in sorted(self.num_candidates.items()))
-        lines = [f'{self.num_videos} clips: {shares}']
+        lines = [f'{self.num_candidates.total()} clips: {shares}']
         if self.agreement:
             lines.append('the right candidate is the official ' + ', '.join(
                 f'{kind} of {count}' for kind, count in self.agreement.most_common()))
@@ -63,7 +47,7 @@ class CandidateReport:
 
 def read_ssv2_mc(path: str | Path,
                  validation: str | Path | None = None) -> tuple[list[Split], CandidateReport]:
-    """Read a file of candidates (json or JSON lines, one of ``LAYOUTS``).
+    """Read a file of candidates (json or JSON lines, one of ``_LAYOUTS``).
 
     Args:
         path: The file.
@@ -77,9 +61,11 @@ def read_ssv2_mc(path: str | Path,
     """
     records = read_json_list(path, keys=())
     layout = _layout(path, records)
-    official = _official(validation) if validation is not None else {}
+    official = {} if validation is None else {
+        str(record.get('id')): record
+        for record in read_json_list(validation, keys=('label', 'template'))}
     samples = []
-    report = CandidateReport(num_videos=len(records))
+    report = CandidateReport()
     for number, record in enumerate(records):
         where = f'{path}: record {number}'
         video, candidates, answer = _read(where, record, layout)
@@ -93,19 +79,18 @@ def read_ssv2_mc(path: str | Path,
     return [Split(name='test.jsonl', samples=samples)], report
 
 
-def _layout(path: str | Path, records: list[dict]) -> CandidateLayout:
-    for layout in LAYOUTS:
-        if records and {layout.video, layout.candidates, layout.answer} <= records[0].keys():
+def _layout(path: str | Path, records: list[dict]) -> _Layout:
+    for layout in _LAYOUTS:
+        if records and {*layout[:3]} <= records[0].keys():
             return layout
-    known = '; '.join(f'{each.video}, {each.candidates}, {each.answer}' for each in LAYOUTS)
+    known = '; '.join(', '.join(layout[:3]) for layout in _LAYOUTS)
     raise ValueError(f'{path}: its records have none of these sets of keys: {known}')
 
 
-def _read(where: str, record: dict, layout: CandidateLayout) -> tuple[str, list[str], int]:
+def _read(where: str, record: dict, layout: _Layout) -> tuple[str, list[str], int]:
     """Clip, candidates, and index of the right one."""
     try:
-        video, candidates = record[layout.video], record[layout.candidates]
-        answer = record[layout.answer]
+        video, candidates, answer = (record[key] for key in layout[:3])
     except KeyError as error:
         raise ValueError(f'{where}: no {error}') from None
     if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
@@ -126,17 +111,10 @@ def _read(where: str, record: dict, layout: CandidateLayout) -> tuple[str, list[
     return Path(str(video)).stem, candidates, index
 
 
-def _official(path: str | Path) -> dict[str, dict]:
-    records = read_json_list(path, keys=('label', 'template'))
-    return {str(record.get('id')): record for record in records}
-
-
 def _agreement(candidate: str, official: dict) -> str:
     """Which of the official texts a candidate is; case, brackets and spacing aside."""
-    for kind in ('label', 'template'):
-        if _plain(candidate) == _plain(official[kind]):
-            return kind
-    return 'neither'
+    return next((kind for kind in ('label', 'template')
+                 if _plain(candidate) == _plain(official[kind])), 'neither')
 
 
 def _plain(text: str) -> str:

@@ -7,19 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
-from tvtsv2_mm.preparation.converters.timing import (
-    MaybeTimed,
-    Remarks,
-    arrange,
-    fill,
-    seconds,
-    tidy,
-    with_ends,
-    with_remarks,
-)
-
-PATTERNS = ('*.json', )
+from tvtsv2_mm.preparation.converters.timing import MaybeTimed, Remarks
 
 # Times that go back by more are no slip of a recogniser: windows of its own whose times restart.
 _LARGEST_STEP_BACK_S = 1.0
@@ -63,26 +53,19 @@ def read_asr_json(path: Path) -> dict:
         elif words:
             timed = [_word(word) for word in words]
         else:
-            cues = [(segment['text'] or '', seconds(segment.get('start')),
-                     seconds(segment.get('end'))) for segment in segments]
+            cues = [_timed(segment, segment['text'] or '') for segment in segments]
             _check_times(cues)
-            arranged = arrange([([text], start, end) for text, start, end in cues], remarks)
-            return {'segments': tidy((' '.join(texts), *times) for texts, *times in arranged),
-                    'meta': with_remarks(meta, remarks)}
+            segments = timing.as_segments(cues, remarks)
+            return {'segments': segments, 'meta': timing.with_remarks(meta, remarks)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DropRecord('it is not the json of a speech recogniser that is known') from error
     lost = _num_spoken(segment.get('text') for segment in segments) - _num_spoken(
         text for text, _, _ in timed)
     remarks += Counter({'words of segments that are not among those with times: left out': lost})
-    timed = with_ends(timed, remarks)
+    timed = timing.with_ends(timed, remarks)
     _check_times(timed)
-    filled, num_spread = fill(timed)
-    result = tidy(filled, remarks)
-    kind = {0: 'given', len(result): 'spread'}.get(num_spread, 'partly spread')
-    meta |= {'word_times': kind}
-    if kind == 'partly spread':
-        meta |= {'spread_words': num_spread}
-    return {'words': result, 'meta': with_remarks(meta, remarks)}
+    filled, num_spread = timing.fill(timed)
+    return timing.as_words(filled, num_spread, meta, remarks)
 
 
 def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]:
@@ -96,7 +79,7 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
                       for chunk in content['chunks']
                       for start, end in [chunk.get('timestamp') or (None, None)]]
             by_word = all(len(chunk['text'].split()) <= 1 for chunk in chunks)
-            return 'transformers', *(([], chunks) if by_word else (chunks, []))
+            return ('transformers', [], chunks) if by_word else ('transformers', chunks, [])
         words = content.get('words') or [
             word for part in content.get('utterances') or () for word in part['words']]
         if words and ('audio_duration' in content or 'status' in content) and all(
@@ -107,7 +90,7 @@ def _parts(content: Any, remarks: Remarks) -> tuple[str, list[dict], list[dict]]
     if any('duration' in item for item in content):
         return 'youtube', [item | {'end': _end_of(item)} for item in content], []
     if any('start' in item and ('word' in item or 'text' in item) for item in content):
-        return 'whisper', *(([], content) if 'word' in content[0] else (content, []))
+        return ('whisper', [], content) if 'word' in content[0] else ('whisper', content, [])
     words = [word for result in content for word in result.get('result', result.get('words')) or ()]
     silent = [result for result in content if not (result.get('result') or result.get('words'))]
     remarks += Counter({'words without a time: left out': sum(
@@ -120,13 +103,13 @@ def _num_spoken(texts: Iterable[str | None]) -> int:
 
 
 def _end_of(item: dict) -> float | None:
-    start, duration = seconds(item.get('start')), seconds(item.get('duration'))
+    start, duration = timing.seconds(item.get('start')), timing.seconds(item.get('duration'))
     return None if start is None or duration is None else start + duration
 
 
 def _words_of(segment: dict) -> list[MaybeTimed]:
     """Words of a segment, between its start and its end: two empty words, which bound a spread."""
-    start, end = seconds(segment.get('start')), seconds(segment.get('end'))
+    _, start, end = _timed(segment, '')
     words = [_word(word) for word in segment.get('words') or ()]
     if not words:
         words = [(text, None, None) for text in (segment['text'] or '').split()]
@@ -137,18 +120,22 @@ def _word(word: dict[str, Any]) -> MaybeTimed:
     text = word['word'] if 'word' in word else word['text']
     if not isinstance(text, str):
         raise TypeError(f'{text!r} is no word')
-    return text, seconds(word.get('start')), seconds(word.get('end'))
+    return _timed(word, text)
+
+
+def _timed(item: dict[str, Any], text: str) -> MaybeTimed:
+    return text, timing.seconds(item.get('start')), timing.seconds(item.get('end'))
 
 
 def _check_times(texts: Sequence[MaybeTimed]) -> None:
     """Refuse times that are not those of one speech in seconds."""
-    known = [each for each in texts if each[1] is not None and each[2] is not None]
+    known = [(text, start, end) for text, start, end in texts
+             if start is not None and end is not None]
     for number, ((_, start, _), (_, _, end)) in enumerate(pairwise(known), 2):
         if end < start - _LARGEST_STEP_BACK_S:
             raise DropRecord('its times go back: those of several recordings?',
                              place=f'entry {number} ({end:g} s behind {start:g} s)')
-    times = [time for _, *times in known for time in times]
-    num_words = sum(len(text.split()) for text, _, _ in known)
-    spoken = sum(max(end - start, 0) for _, start, end in known)
-    if all(map(float.is_integer, times)) and spoken > _SLOWEST_WORD_S * num_words:
+    whole = all(start.is_integer() and end.is_integer() for _, start, end in known)
+    slowest = _SLOWEST_WORD_S * sum(len(text.split()) for text, _, _ in known)
+    if whole and sum(max(end - start, 0) for _, start, end in known) > slowest:
         raise DropRecord('its times are whole numbers and too long for seconds: milliseconds?')

@@ -10,31 +10,20 @@ from sys import intern
 from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.preparation.converters.report import (
-    ConversionReport,
-    DropRecord,
-    convert,
-    fingerprint,
-)
-from tvtsv2_mm.preparation.converters.timing import (
-    Remarks,
-    arrange,
-    clock_seconds,
-    in_video,
-    seconds,
-    tidy,
-    with_remarks,
-)
+from tvtsv2_mm.preparation.converters import report, timing
+from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.converters.timing import Remarks
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
+from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
 from tvtsv2_mm.utils.text_files import read_csv
 
-COLUMNS = ('video_id', 'start', 'end', 'text')
 # A column that a csv does not have.
 ABSENT = '-'
 
 
 def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str | Path,
-                      video_list: str | Path | None = None, columns: Sequence[str] = COLUMNS,
+                      video_list: str | Path | None = None,
+                      columns: Sequence[str] = HOWTO100M_COLUMNS,
                       workers: int = 1) -> ConversionReport:
     """Convert the captions of HowTo100M, or of a corpus in one of its three shapes.
 
@@ -66,32 +55,25 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
     if not files or not files[0].is_file():
         raise FileNotFoundError(f'there is no file, and no folder with .csv files, {captions} '
                                 '(of the captions)')
-    rows = None if video_list is None else _read_list(Path(video_list))
+    lists = [] if video_list is None else [Path(video_list)]
+    rows = _read_list(*lists) if lists else None
     if captions.is_dir():
         found: Iterable = ((path.stem, path) for path in files)
     elif captions.suffix.lower() == '.json':
         found = _from_json(captions)
     else:
         found = _from_csv(captions, columns)
-    to_record = partial(to_annotation, videos=VideoIndex(videos), columns=columns)
-    lists = [] if video_list is None else [Path(video_list)]
-    return convert(_with_rows(found, rows), to_record, output, check=check_transcript,
-                   source=fingerprint([*files, *lists], str(videos), tuple(columns)),
-                   workers=workers)
+    make = partial(_to_annotation, videos=VideoIndex(videos), columns=columns)
+    return report.convert(
+        _with_rows(found, rows), make, output, check=check_transcript, workers=workers,
+        source=report.fingerprint([*files, *lists], str(videos), tuple(columns)))
 
 
-def to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: VideoIndex,
-                  columns: Sequence[str] = COLUMNS) -> dict:
-    """Make an annotation of one video.
+def _to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: VideoIndex,
+                   columns: Sequence[str]) -> dict:
+    """Make an annotation of one video: of its id, its captions or their csv, its row of the list.
 
-    Args:
-        record: Its id; its captions (lists ``start``, ``end``, ``text``), or the csv that has them,
-            or None; its row of the list of videos, or None.
-        videos: The videos, by their ids.
-        columns: Of the csv.
-
-    Raises:
-        DropRecord: If it cannot be used.
+    Captions and row are None where it has none.
     """
     video, captions, row = record
     if row is None:
@@ -109,26 +91,26 @@ def to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: V
     segments = _segments(captions, remarks)
     if not segments:
         raise DropRecord('it has no caption')
-    return in_video({
+    return timing.in_video({
         'path': path, 'duration': probe_duration(videos.root / path), 'segments': segments,
-        'id': video, 'meta': with_remarks({'source': 'HowTo100M', **row}, remarks)})
+        'id': video, 'meta': timing.with_remarks({'source': 'HowTo100M', **row}, remarks)})
 
 
 def _segments(captions: dict, remarks: Remarks) -> list[list]:
     try:
-        texts = captions['text']
-        ends = captions.get('end')
-        starts, ends = ([None if time in (None, '') else seconds(clock_seconds(time))
-                         for time in times]
-                        for times in (captions['start'],
-                                      [None] * len(texts) if ends is None else ends))
-        remarks += Counter({'captions that are no text: left out': sum(
-            not isinstance(text, str) for text in texts)})
-        timed = [([text], start, end) for text, start, end in zip(texts, starts, ends, strict=True)
-                 if isinstance(text, str)]
+        texts, starts, ends = captions['text'], captions['start'], captions.get('end')
+        ends = [None] * len(texts) if ends is None else ends
+        timed = [(text, _time(start), _time(end))
+                 for text, start, end in zip(texts, starts, ends, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise DropRecord('its captions are not texts with as many starts and ends') from error
-    return tidy((' '.join(texts), *times) for texts, *times in arrange(timed, remarks))
+    spoken = [caption for caption in timed if isinstance(caption[0], str)]
+    remarks += Counter({'captions that are no text: left out': len(timed) - len(spoken)})
+    return timing.as_segments(spoken, remarks)
+
+
+def _time(value: float | str | None) -> float | None:
+    return None if value in (None, '') else timing.seconds(timing.clock_seconds(value))
 
 
 def _with_rows(found: Iterable[tuple[str, Any]], rows: dict[str, dict] | None) -> Iterator[

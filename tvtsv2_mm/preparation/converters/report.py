@@ -8,15 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from itertools import islice
-from multiprocessing import parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any, BinaryIO, NamedTuple
 
-from tvtsv2_mm.datasets.annotations import AnnotationError
+from tvtsv2_mm.datasets.annotations import AnnotationError, Check
+from tvtsv2_mm.utils.files import read_json, write_atomically
+from tvtsv2_mm.utils.parts import run_item, start_worker
 from tvtsv2_mm.video.files import printable
 
 # Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
@@ -34,9 +33,6 @@ class DropRecord(Exception):
     def __init__(self, reason: str, place: str = '') -> None:
         super().__init__(reason)
         self.place = place
-
-    def __reduce__(self) -> tuple:
-        return type(self), (str(self), self.place)
 
 
 @dataclass(kw_only=True)
@@ -116,20 +112,20 @@ def word_times_of(annotation: dict) -> WordTimes | None:
         >>> word_times_of({'segments': [['go left', 0.0, 1.0]]})
         WordTimes(kind='spread', num_words=2, num_spread=2)
     """
-    if 'segments' in annotation:
-        number = sum(len(text.split()) for text, _, _ in annotation['segments'])
-        return WordTimes('spread', number, number)
     meta = annotation.get('meta', {})
-    if 'words' not in annotation or 'word_times' not in meta:
+    if 'segments' in annotation:
+        kind, number = 'spread', sum(len(text.split()) for text, _, _ in annotation['segments'])
+    elif 'words' in annotation and 'word_times' in meta:
+        kind, number = meta['word_times'], len(annotation['words'])
+    else:
         return None
-    number = len(annotation['words'])
-    spread = {'given': 0, 'spread': number}.get(meta['word_times'])
-    return WordTimes(meta['word_times'], number,
-                     meta.get('spread_words', 0) if spread is None else spread)
+    num_spread = {'given': 0, 'spread': number}.get(kind, meta.get('spread_words', 0))
+    return WordTimes(kind, number, num_spread)
 
 
-def _remarks_of(annotation: dict) -> dict[str, int]:
-    return annotation.get('meta', {}).get('remarks', {})
+def _counts_of(annotation: dict) -> tuple[WordTimes | None, dict[str, int]]:
+    """What the report counts of a record that is written."""
+    return word_times_of(annotation), annotation.get('meta', {}).get('remarks', {})
 
 
 def fingerprint(files: Iterable[Path], *options: Any) -> str:
@@ -143,8 +139,7 @@ def fingerprint(files: Iterable[Path], *options: Any) -> str:
 
 
 def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], dict],
-            output: str | Path, *, check: Callable[[dict], None], source: str,
-            workers: int = 1) -> ConversionReport:
+            output: str | Path, *, check: Check, source: str, workers: int = 1) -> ConversionReport:
     """Write an annotation file.
 
     The file appears under its name only when it is complete, and not at all if every record was
@@ -173,18 +168,18 @@ def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], d
         output=output, dropped_list=output.with_name(f'{output.name}.dropped.tsv'))
     progress = _Progress(report, source)
     seen = progress.take_up()
-    make = partial(_make, to_annotation=to_annotation, check=check)
-    with (progress.unfinished.open('ab') as written, report.dropped_list.open('ab') as dropped):
-        for made in _make_all(islice(records, report.num_read, None), make, workers):
+    with progress.unfinished.open('ab') as written, report.dropped_list.open('ab') as dropped:
+        rest = islice(records, report.num_read, None)
+        for made in _make_all(rest, (to_annotation, check), workers):
             report.num_read += 1
             reason = 'its video has a record already' if made.path in seen else made.reason
             if reason:
                 report.reasons[reason] += 1
-                line = f'{_one_field(made.name)}\t{_one_field(reason)}\n'
-                dropped.write(printable(line).encode())
+                fields = (re.sub(r'[\t\r\n]', ' ', text) for text in (made.name, reason))
+                dropped.write(printable('\t'.join(fields) + '\n').encode())
             else:
                 seen.add(made.path)
-                report.count(made.word_times, made.remarks)
+                report.count(*made.counts)
                 written.write(made.line)
             progress.save_now_and_then(written, dropped)
     progress.finish()
@@ -204,14 +199,13 @@ class _Progress:
     def __init__(self, report: ConversionReport, source: str) -> None:
         self.report = report
         self.source = source
-        output = report.output
-        self.unfinished = output.with_name(f'{output.name}.part')
-        self._file = output.with_name(f'{output.name}.progress.json')
+        self.unfinished = report.output.with_name(f'{report.output.name}.part')
+        self._file = report.output.with_name(f'{report.output.name}.progress.json')
         self._saved_at = time.monotonic()
 
     def take_up(self) -> set[str]:
         """Bring both files and the report to the last saved state; return the paths written."""
-        saved = json.loads(self._file.read_text()) if self._file.is_file() else None
+        saved = read_json(self._file) if self._file.is_file() else None
         if saved is None or saved['source'] != self.source:
             self.report.started_anew = saved is not None
             self._file.unlink(missing_ok=True)
@@ -225,24 +219,22 @@ class _Progress:
             for line in file:
                 annotation = json.loads(line)
                 seen.add(annotation['path'])
-                self.report.count(word_times_of(annotation), _remarks_of(annotation))
+                self.report.count(*_counts_of(annotation))
         with self.report.dropped_list.open(encoding='utf-8', newline='\n') as file:
             self.report.reasons.update(line.rstrip('\n').split('\t')[1] for line in file)
         self.report.num_read = self.report.resumed_after = saved['num_read']
         return seen
 
     def save_now_and_then(self, written: BinaryIO, dropped: BinaryIO) -> None:
-        """Save, if the last time was a while ago; the file is there as a whole or not at all."""
+        """Save, if the last time was a while ago."""
         if time.monotonic() - self._saved_at < self._SAVE_EVERY_S:
             return
         for file in (written, dropped):
             file.flush()
             os.fsync(file.fileno())
-        draft = self._file.with_name(f'{self._file.name}.part')
-        draft.write_text(json.dumps(dict(
+        write_atomically(self._file, json.dumps(dict(
             source=self.source, num_read=self.report.num_read, written_bytes=written.tell(),
-            dropped_bytes=dropped.tell())))
-        draft.replace(self._file)
+            dropped_bytes=dropped.tell())).encode())
         self._saved_at = time.monotonic()
 
     def finish(self) -> None:
@@ -257,76 +249,56 @@ class _Progress:
             self.report.dropped_list.unlink()
 
 
-def _one_field(text: str) -> str:
-    return re.sub(r'[\t\r\n]', ' ', text)
-
-
 class _Made(NamedTuple):
     """What became of a record: a line of the annotation file, or the reason why there is none."""
 
     name: str
+    reason: str = ''
     path: str = ''
     line: bytes = b''
-    word_times: WordTimes | None = None
-    remarks: dict[str, int] = {}
-    reason: str = ''
+    counts: tuple[WordTimes | None, dict[str, int]] = (None, {})
 
 
-def _make(item: tuple[str, Any], to_annotation: Callable[[Any], dict],
-          check: Callable[[dict], None]) -> _Made:
-    name, record = item
-    try:
-        annotation = to_annotation(record)
-        check(annotation)
-        line = json.dumps(annotation, ensure_ascii=False).encode() + b'\n'
-    except DropRecord as error:
-        return _Made(f'{name}, {error.place}' if error.place else name, reason=str(error))
-    except AnnotationError as error:
-        return _Made(name, reason=str(error))
-    except UnicodeEncodeError:
-        return _Made(name, reason='its path or text is not valid Unicode')
-    except ImportError:
-        raise
-    except Exception as error:
-        # One odd record of a hundred million must not end the run; it is listed with the others.
-        return _Made(name, reason=f'the converter fails on it ({type(error).__name__})')
-    return _Made(name, annotation['path'], line, word_times_of(annotation), _remarks_of(annotation))
+class _Maker:
+    """Makes the lines of records, one in each process."""
+
+    def __init__(self, to_annotation: Callable[[Any], dict], check: Check) -> None:
+        self._to_annotation = to_annotation
+        self._check = check
+
+    def run(self, item: tuple[str, Any]) -> _Made:
+        name, record = item
+        try:
+            annotation = self._to_annotation(record)
+            self._check(annotation)
+            line = json.dumps(annotation, ensure_ascii=False).encode() + b'\n'
+            return _Made(name, '', annotation['path'], line, _counts_of(annotation))
+        except DropRecord as error:
+            return _Made(f'{name}, {error.place}' if error.place else name, str(error))
+        except AnnotationError as error:
+            return _Made(name, str(error))
+        except UnicodeEncodeError:
+            return _Made(name, 'its path or text is not valid Unicode')
+        except ImportError:
+            raise
+        except Exception as error:
+            # One odd record of a hundred million must not end the run; it is listed with others.
+            return _Made(name, f'the converter fails on it ({type(error).__name__})')
 
 
-_make_in_worker: Callable[[tuple[str, Any]], _Made]
-
-
-def _set_up_worker(make: Callable[[tuple[str, Any]], _Made]) -> None:
-    global _make_in_worker
-    _make_in_worker = make
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A worker whose parent was killed would wait for its next record for ever.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(item: tuple[str, Any]) -> _Made:
-    return _make_in_worker(item)
-
-
-def _make_all(records: Iterable[tuple[str, Any]], make: Callable[[tuple[str, Any]], _Made],
+def _make_all(records: Iterator[tuple[str, Any]], arguments: tuple[Callable[[Any], dict], Check],
               workers: int) -> Iterator[_Made]:
     if workers == 1:
-        yield from map(make, records)
+        yield from map(_Maker(*arguments).run, records)
         return
-    records = iter(records)
     # What all records need (an index of millions of videos) goes to a process once.
-    with ProcessPoolExecutor(workers, initializer=_set_up_worker, initargs=(make, )) as pool:
+    with ProcessPoolExecutor(workers, initializer=start_worker,
+                             initargs=(_Maker, arguments)) as pool:
         # In portions, since the pool would read the whole source into memory; the next one is
         # under way while one is written.
         waiting: Iterator[_Made] = iter(())
         while portion := list(islice(records, workers * _RECORDS_PER_PROCESS)):
-            started = pool.map(_work, portion, chunksize=16)
+            started = pool.map(run_item, portion, chunksize=16)
             yield from waiting
             waiting = started
         yield from waiting

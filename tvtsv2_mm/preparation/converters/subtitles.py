@@ -7,22 +7,10 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby, takewhile
 from pathlib import Path
 
+from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
-from tvtsv2_mm.preparation.converters.timing import (
-    Cue,
-    Remarks,
-    TimedText,
-    arrange,
-    clock_seconds,
-    fill,
-    from_starts,
-    spread,
-    tidy,
-    with_remarks,
-)
+from tvtsv2_mm.preparation.converters.timing import Cue, Remarks, TimedText
 from tvtsv2_mm.utils.text_files import read_text
-
-PATTERNS = ('*.vtt', '*.srt')
 
 # pysubs2 splits a file into cues. It is given the times in the one form that it reads right: of
 # .srt it wants hours, of .vtt a point and no fraction of two digits.
@@ -40,11 +28,11 @@ _LINE_BREAK = re.compile(r'<br\s*/?>', re.IGNORECASE)
 # then a class (WebVTT) or attributes with values, or free text for a voice or a language (WebVTT).
 # {\...} are those of SubStation.
 _TAG = re.compile(
-    r'</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
+    r'(</?[a-z][a-z0-9]*(?:\.[^\s<>]*)?'
     r'''(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>'''
     r'|<(?:v|lang)(?:\.[^\s<>]*)?\s[^<>]*>'
     rf'|<{_CLOCK}>'
-    r'|{\\[^{}]*}', re.IGNORECASE)
+    r'|{\\[^{}]*})', re.IGNORECASE)
 # Of SubStation: a colour or a style begins; it ends.
 _STYLE_ON = re.compile(r'{\\(?:1?c&|[bius]1)[^}]*}', re.IGNORECASE)
 _STYLE_OFF = re.compile(r'{\\(?:1?c|r[^}]*|[bius]0)}', re.IGNORECASE)
@@ -73,16 +61,13 @@ def read_subtitles(path: Path) -> dict:
     except (ValueError, OSError) as error:
         raise DropRecord('it cannot be read as subtitles in UTF-8') from error
     remarks: Remarks = Counter()
-    cues = arrange(_cues(text, remarks), remarks)
+    cues = timing.arrange(_cues(text, remarks), remarks)
     if any(_TIME_TAG.search(line) for lines, _, _ in cues for line in lines):
         given, guessed = _rolling_words(cues, True, remarks)
     else:
         given, guessed = _marked_words(cues) or _rolling_words(cues, False, remarks)
-    meta: dict = {'source': path.suffix.lower().lstrip('.'),
-                  'word_times': 'spread' if guessed else 'given'}
-    if given and guessed:
-        meta |= {'word_times': 'partly spread', 'spread_words': len(guessed)}
-    return {'words': tidy(given + guessed, remarks), 'meta': with_remarks(meta, remarks)}
+    meta = {'source': path.suffix.lower().lstrip('.')}
+    return timing.as_words(given + guessed, len(guessed), meta, remarks)
 
 
 def _cues(text: str, remarks: Remarks) -> list[Cue]:
@@ -124,19 +109,19 @@ def _events(text: str, numbered: bool) -> list:
                 raise DropRecord('a line with "-->" has not the two times of a cue',
                                  place=f'line {number}')
             start, end = (pysubs2.time.ms_to_str(
-                1000 * clock_seconds(time), fractions=True) for time in match.groups())
+                1000 * timing.clock_seconds(time), fractions=True) for time in match.groups())
             prepared += [*([] if numbered else behind), f'{start} --> {end}', _MARK]
         # More than one blank line is one: its patterns take quadratic time over many.
         elif line or prepared[-1]:
-            prepared.append(line.replace(':', _COLON))
+            prepared.append(line.replace(':', _COLON).replace(r'\N', '<br>'))
     return pysubs2.SSAFile.from_string('\n'.join([*prepared, *behind]), format_='vtt',
                                        keep_html_tags=True).events
 
 
 def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
     """Lines between two cues of WebVTT without comments, styles and the name of the next cue."""
-    blocks = [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip()))
-              if filled]
+    blocks = [list(block) for blank, block in groupby(lines, lambda line: not line.strip())
+              if not blank]
     if blocks and not is_last and lines[-1].strip() and len(blocks[-1]) == 1:
         blocks.pop()
     return [line for block in blocks for line in block
@@ -144,30 +129,30 @@ def _unnamed(lines: Sequence[str], is_last: bool) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    # Unescaped last: "&lt;" is text, not a tag.
-    return html.unescape(_TAG.sub('', line)).replace('\\h', ' ').strip()
+    return _unescaped(_TAG.sub('', line)).strip()
+
+
+def _unescaped(text: str) -> str:
+    # When the tags are out: "&lt;" is text.
+    return html.unescape(text).replace('\\h', ' ')
 
 
 def _styled_words(text: str) -> list[tuple[str, str]]:
     """Words of a cue, each with the tags that are open at its first letter."""
     letters: list[tuple[str, str]] = []
     opened: list[str] = []
-    position = 0
-    for tag in [*_TAG.finditer(text), None]:
-        part = text[position:tag.start() if tag else None]
-        letters += [(letter, ''.join(opened))
-                    for letter in html.unescape(part).replace('\\h', ' ')]
-        if tag is None:
-            break
-        position = tag.end()
-        if tag[0].startswith('</'):
+    # Split at a pattern with a group: text, tag, text, tag, ..., text.
+    for number, part in enumerate(_TAG.split(text)):
+        if number % 2 == 0:
+            letters += [(letter, ''.join(opened)) for letter in _unescaped(part)]
+        elif part.startswith('</'):
             opened = opened[:-1]
-        elif _STYLE_OFF.fullmatch(tag[0]):
+        elif _STYLE_OFF.fullmatch(part):
             opened = []
-        elif _STYLE_ON.fullmatch(tag[0]) or not tag[0].startswith('{'):
+        elif _STYLE_ON.fullmatch(part) or not part.startswith('{'):
             # Nobody opens more; a hostile file that does would take quadratic time.
-            opened = [*opened, tag[0].lower()][-8:]
-    words = [list(word) for blank, word in groupby(letters, key=lambda each: each[0].isspace())
+            opened = [*opened, part.lower()][-8:]
+    words = [list(word) for blank, word in groupby(letters, lambda letter: letter[0].isspace())
              if not blank]
     return [(''.join(letter for letter, _ in word),
              next((style for letter, style in word if letter.isalnum()), word[0][1]))
@@ -198,31 +183,27 @@ def _marked_words(cues: Sequence[Cue]) -> tuple[list[TimedText], list[TimedText]
     given: list[TimedText] = []
     guessed: list[TimedText] = []
     for run in runs:
-        if not any(marks[i] for i in run):
-            for i in run:
-                guessed += spread(sentences[i], *cues[i][1:])
-            continue
-        times: dict[int, TimedText] = {}
+        # Times of the marked words, by their numbers; of each time that the sentence is said.
+        sayings: list[dict[int, TimedText]] = [{}]
         for i in run:
-            if marks[i] and marks[i] <= times.keys():
-                # Marked from the start once more: the sentence is said again.
-                _add_sentence(sentences[i], times, given, guessed)
-                times = {}
-            new = sorted(marks[i] - times.keys())
-            said = spread([sentences[i][number] for number in new], *cues[i][1:])
-            times |= zip(new, said, strict=True)
-        _add_sentence(sentences[run[0]], times, given, guessed)
+            if marks[i] and marks[i] <= sayings[-1].keys():
+                sayings.append({})  # marked from the start once more
+            new = sorted(marks[i] - sayings[-1].keys())
+            times = timing.spread([sentences[i][number] for number in new], *cues[i][1:])
+            sayings[-1] |= zip(new, times, strict=True)
+        if sayings == [{}]:
+            for i in run:
+                guessed += timing.spread(sentences[i], *cues[i][1:])
+            continue
+        for said in sayings:
+            first = min(start for _, start, _ in said.values())
+            # A word that was never marked is spread between the others.
+            words = [said.get(number, (word, None, None))
+                     for number, word in enumerate(sentences[run[0]])]
+            filled, _ = timing.fill([('', first, first), *words])
+            for number, word in enumerate(filled[1:]):
+                (given if number in said else guessed).append(word)
     return given, guessed
-
-
-def _add_sentence(sentence: Sequence[str], times: dict[int, TimedText], given: list[TimedText],
-                  guessed: list[TimedText]) -> None:
-    """Add the words of a sentence; those that were never marked are spread between the others."""
-    first = min(start for _, start, _ in times.values())
-    words, _ = fill([('', first, first), *(times.get(number, (word, None, None))
-                                           for number, word in enumerate(sentence))])
-    for number, word in enumerate(words[1:]):
-        (given if number in times else guessed).append(word)
 
 
 def _rolling_words(cues: Sequence[Cue], timed_file: bool,
@@ -233,7 +214,9 @@ def _rolling_words(cues: Sequence[Cue], timed_file: bool,
     shown: list[str] = []
     for lines, start, end in cues:
         plain = [_plain(line) for line in lines]
-        num_repeated = _num_repeated(plain, shown)
+        # The first lines are the last ones of the cue before.
+        num_repeated = next((number for number in range(min(len(plain), len(shown)), 0, -1)
+                             if plain[:number] == shown[-number:]), 0)
         # Somebody may well say the same twice; a whole cue is a repetition only if it rolls.
         if num_repeated == len(plain) and not timed_file and end - start > _FLASH_S:
             num_repeated = 0
@@ -244,34 +227,20 @@ def _rolling_words(cues: Sequence[Cue], timed_file: bool,
                 given += _timed_words(line, start, end, remarks)
             else:
                 untimed += line_plain.split()
-        guessed += spread(untimed, start, end)
+        guessed += timing.spread(untimed, start, end)
         shown = plain or shown
     return given, guessed
-
-
-def _num_repeated(lines: Sequence[str], shown: Sequence[str]) -> int:
-    """How many of the first lines are the last lines of the cue before.
-
-    Examples:
-        >>> _num_repeated(['b', 'c'], ['a', 'b'])
-        1
-    """
-    for count in range(min(len(lines), len(shown)), 0, -1):
-        if list(lines[:count]) == list(shown[-count:]):
-            return count
-    return 0
 
 
 def _timed_words(line: str, start: float, end: float, remarks: Remarks) -> list[TimedText]:
     """Words of a line such as ``so<00:01.92><c> it</c>``: a part starts at the tag before it."""
     # Split at a pattern with a group: text, time, text, time, ..., text.
     parts = _TIME_TAG.split(line)
-    starts = [start, *map(clock_seconds, parts[1::2])]
+    starts = [start, *map(timing.clock_seconds, parts[1::2])]
     timed = [(text, begin) for part, begin in zip(parts[::2], starts, strict=True)
              if (text := _plain(part))]
     given = [begin for _, begin in timed]
     in_order = list(accumulate(given, max))
-    if in_order != given:
-        remarks['words with a time before that of the word in front: taken with it'] += sum(
-            map(float.__ne__, in_order, given))
-    return from_starts([text for text, _ in timed], in_order, end)
+    remarks += Counter({'words with a time before that of the word in front: taken with it': sum(
+        map(float.__ne__, in_order, given))})
+    return timing.from_starts([text for text, _ in timed], in_order, end)

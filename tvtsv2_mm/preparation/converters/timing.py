@@ -5,8 +5,10 @@ many words or cues what became. A record has them under ``meta.remarks``; the re
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tvtsv2_mm.preparation.converters.report import DropRecord
 
@@ -23,7 +25,7 @@ LONGEST_WORD_S = 1.0
 LONGEST_CUE_S = 5.0
 
 
-def seconds(value: float | None) -> float | None:
+def seconds(value: Any) -> float | None:
     """A time as far as it is known: recognisers write null or NaN where there is none.
 
     Raises:
@@ -33,19 +35,11 @@ def seconds(value: float | None) -> float | None:
         return None
     if type(value) not in (int, float):
         raise TypeError(f'{value!r} is no time')
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 def clock_seconds(time: float | str) -> float:
-    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``.
-
-    Examples:
-        >>> clock_seconds('1:00:02,5')
-        3602.5
-    """
+    """Seconds of a time in seconds, or as ``mm:ss.s``, ``h:mm:ss,s``."""
     total = 0.0
     for part in str(time).split(':'):
         total = 60 * total + float(part.replace(',', '.'))
@@ -59,10 +53,6 @@ def arrange(cues: Iterable[tuple[list[str], float | None, float | None]],
     A cue ends where the next one starts, at the latest: so two speakers' words do not mingle, and a
     line that stays on the screen below the next one is not said all that time. Cues of one start
     become one, in the order of the file.
-
-    Args:
-        cues: Lines, start and end in seconds, as far as they are known.
-        remarks: To which is added what was odd.
 
     Examples:
         >>> arrange([(['b'], 2.0, 4.0), (['a'], 1.0, 5.0)], Counter())
@@ -93,15 +83,26 @@ def arrange(cues: Iterable[tuple[list[str], float | None, float | None]],
     return arranged
 
 
+def as_segments(cues: Iterable[MaybeTimed], remarks: Remarks) -> list[list]:
+    """Make ``segments`` of cues, see :func:`arrange`."""
+    arranged = arrange((([text], start, end) for text, start, end in cues), remarks)
+    return tidy((' '.join(texts), start, end) for texts, start, end in arranged)
+
+
+def as_words(words: Iterable[MaybeTimed], num_spread: int, meta: dict, remarks: Remarks) -> dict:
+    """Make ``words`` and ``meta``, which says whether their times are given or spread over cues."""
+    result = tidy(words, remarks)
+    meta = meta | {'word_times': 'spread' if num_spread else 'given'}
+    if num_spread not in (0, len(result)):
+        meta |= {'word_times': 'partly spread', 'spread_words': num_spread}
+    return {'words': result, 'meta': with_remarks(meta, remarks)}
+
+
 def tidy(texts: Iterable[MaybeTimed], remarks: Remarks | None = None) -> list[list]:
     """Make ``[text, start, end]`` as the annotation format wants them.
 
     Empty texts and those without a finite time are left out. Blanks are stripped, starts are at
     least 0 and ends not before them, all is in the order of starts, rounded to milliseconds.
-
-    Args:
-        texts: With start and end, seconds.
-        remarks: To which is added what was odd.
 
     Examples:
         >>> tidy([(' so', 1.0, 0.9), ('', 1.0, 1.2), ('and', -0.01, 0.3)])
@@ -125,9 +126,6 @@ def tidy(texts: Iterable[MaybeTimed], remarks: Remarks | None = None) -> list[li
 
 def in_video(annotation: dict) -> dict:
     """Leave out what starts at the end of the video or later, and end there what goes on.
-
-    Args:
-        annotation: Of the transcript format, in order.
 
     Raises:
         DropRecord: No word is left.
@@ -156,12 +154,8 @@ def with_remarks(meta: dict, remarks: Remarks) -> dict:
     return meta | ({'remarks': dict(remarks)} if remarks else {})
 
 
-def with_ends(words: Iterable[MaybeTimed], remarks: Remarks) -> list[MaybeTimed]:
+def with_ends(words: Sequence[MaybeTimed], remarks: Remarks) -> list[MaybeTimed]:
     """End words of which the start alone is known where the next one starts, or a second later.
-
-    Args:
-        words: In order.
-        remarks: To which is added how many these are.
 
     Examples:
         >>> with_ends([('so', 1.0, None), ('it', 1.5, 2.0), ('is', 3.0, None)], Counter())
@@ -169,12 +163,12 @@ def with_ends(words: Iterable[MaybeTimed], remarks: Remarks) -> list[MaybeTimed]
     """
     ended: list[MaybeTimed] = []
     following = math.inf
-    for text, start, end in reversed(list(words)):
+    for text, start, end in reversed(words):
         if start is not None:
             if end is None:
                 remarks['words without an end: until the next one, '
                         f'{LONGEST_WORD_S:g} s at most'] += 1
-                (_, _, end), = from_starts([text], [start], following)
+                [(_, _, end)] = from_starts([text], [start], following)
             following = start
         ended.append((text, start, end))
     return ended[::-1]
@@ -204,12 +198,7 @@ def fill(words: Iterable[MaybeTimed]) -> tuple[list[TimedText], int]:
 
 
 def spread(words: Sequence[str], start: float, end: float) -> list[TimedText]:
-    """Give n words equal parts of a cue.
-
-    Examples:
-        >>> spread(['moving', 'left'], 2.0, 3.0)
-        [('moving', 2.0, 2.5), ('left', 2.5, 3.0)]
-    """
+    """Give n words equal parts of a cue."""
     part = (end - start) / max(len(words), 1)
     return [(word, start + i * part, start + (i + 1) * part) for i, word in enumerate(words)]
 

@@ -55,26 +55,15 @@ def convert_transcript_files(read: Reader, output: str | Path, *, patterns: Iter
     for name in names:
         folders.setdefault(_stem_of(name, index), set()).add(os.path.dirname(name))
     unique = {stem for stem, found in folders.items() if any_folder and len(found) == 1}
-    make = partial(to_annotation, root=root, videos=index, read=read, in_any_folder=unique)
+    make = partial(_to_annotation, root=root, videos=index, read=read, in_any_folder=unique)
     return convert(((name, name) for name in names), make, output, check=check_transcript,
                    source=fingerprint([root / name for name in names], os.fspath(videos),
                                       any_folder), workers=workers)
 
 
-def to_annotation(name: str, root: Path, videos: VideoIndex, read: Reader,
-                  in_any_folder: Collection[str] = ()) -> dict:
-    """Make an annotation of one transcript file; ``name`` is relative to ``root``.
-
-    Args:
-        name: Of the file.
-        root: Folder of the files.
-        videos: The videos.
-        read: Reads the file.
-        in_any_folder: Names of videos that need not lie where their file does.
-
-    Raises:
-        DropRecord: If it cannot be used.
-    """
+def _to_annotation(name: str, root: Path, videos: VideoIndex, read: Reader,
+                   in_any_folder: Collection[str]) -> dict:
+    """Make an annotation of a file: of its path below the root."""
     stem = _stem_of(name, videos)
     path = videos.find(stem, os.path.dirname(name), anywhere=stem in in_any_folder)
     return in_video({'path': path, 'duration': probe_duration(videos.root / path),

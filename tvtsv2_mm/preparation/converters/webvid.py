@@ -4,23 +4,19 @@ import posixpath
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_caption
-from tvtsv2_mm.preparation.converters.report import (
-    ConversionReport,
-    DropRecord,
-    convert,
-    fingerprint,
-)
+from tvtsv2_mm.preparation.converters import report
+from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.options import WEBVID_LAYOUT
 from tvtsv2_mm.utils.text_files import read_csv
-
-LAYOUT = '{page_dir}/{videoid}.mp4'
 
 _ISO_DURATION = re.compile(r'PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?')
 
 
 def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path | None = None,
-                   layout: str = LAYOUT) -> ConversionReport:
+                   layout: str = WEBVID_LAYOUT) -> ConversionReport:
     """Convert a WebVid csv (columns ``videoid``, ``name``, ``page_dir``, ``duration``, ...).
 
     Args:
@@ -41,17 +37,13 @@ def convert_webvid(source: str | Path, output: str | Path, *, videos: str | Path
     needed = {'name', *re.findall(r'{(\w+)}', layout)}
     rows = read_csv(source, columns=sorted(needed), allow_ragged=True,
                     hint='--layout says which columns make the path of a video')
-    return convert(rows, partial(to_annotation, videos=videos, layout=layout),
-                   output, check=check_caption, source=fingerprint([source], layout, str(videos)))
+    make = partial(_to_annotation, videos=videos, layout=layout)
+    return report.convert(rows, make, output, check=check_caption,
+                          source=report.fingerprint([source], layout, str(videos)))
 
 
-def to_annotation(row: dict[str | None, str], videos: str | Path | None = None,
-                  layout: str = LAYOUT) -> dict:
-    """Make an annotation of one row.
-
-    Raises:
-        DropRecord: If it cannot be used.
-    """
+def _to_annotation(row: dict[str | None, Any], videos: str | Path | None, layout: str) -> dict:
+    """Make an annotation of one row."""
     if None in row:
         raise DropRecord('its row has another number of fields than the header')
     if not row['name'].strip():

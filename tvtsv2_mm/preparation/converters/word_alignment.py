@@ -7,7 +7,8 @@ dropped" is the edit script of the two word sequences, the same dynamic programm
 ``rapidfuzz`` computes it exactly, in compiled code that handles 64 words an operation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import accumulate, groupby, pairwise
 
 from tvtsv2_mm.preparation.converters.timing import TimedText
 
@@ -47,9 +48,12 @@ def transfer_times(raw: Sequence[TimedText], cleaned: Sequence[str]) -> list[Tim
     opcodes = Levenshtein.opcodes([_letters(word) for word, _, _ in raw],
                                   [_letters(word) for word in cleaned])
     timed: list[TimedText] = []
-    for tag, raw_start, raw_stop, start, stop in _with_merged_changes(opcodes):
-        words = cleaned[start:stop]
-        if tag == 'equal':
+    # Neighbouring changes are one: which word became which is not known.
+    for is_equal, group in groupby(opcodes, key=lambda change: change.tag == 'equal'):
+        changes = list(group)
+        raw_start, raw_stop = changes[0].src_start, changes[-1].src_end
+        words = cleaned[changes[0].dest_start:changes[-1].dest_end]
+        if is_equal:
             times = raw[raw_start:raw_stop]
             timed += [(word, *time[1:]) for word, time in zip(words, times, strict=True)]
         else:
@@ -59,18 +63,6 @@ def transfer_times(raw: Sequence[TimedText], cleaned: Sequence[str]) -> list[Tim
 
 def _letters(word: str) -> str:
     return ''.join(filter(str.isalnum, word.lower()))
-
-
-def _with_merged_changes(opcodes: Iterable) -> list[tuple[str, int, int, int, int]]:
-    """Opcodes in which neighbouring changes are one: which word became which is not known."""
-    merged: list[tuple[str, int, int, int, int]] = []
-    for tag, *where in (tuple(opcode) for opcode in opcodes):
-        if tag != 'equal' and merged and merged[-1][0] == 'change':
-            _, raw_start, _, start, _ = merged[-1]
-            merged[-1] = ('change', raw_start, where[1], start, where[3])
-        else:
-            merged.append((tag if tag == 'equal' else 'change', *where))
-    return merged
 
 
 def _window(raw: Sequence[TimedText], first: int, stop: int) -> tuple[float, float]:
@@ -87,12 +79,8 @@ def _window(raw: Sequence[TimedText], first: int, stop: int) -> tuple[float, flo
 
 def _share(words: Sequence[str], start: float, end: float, num_raw: int) -> list[TimedText]:
     """Cut the time from start to end by the lengths of the words; nothing if they are too many."""
-    if len(words) > num_raw + max(_ALWAYS_KEPT, (end - start) / _SHORTEST_WORD_S):
+    if not words or len(words) > num_raw + max(_ALWAYS_KEPT, (end - start) / _SHORTEST_WORD_S):
         return []
-    total = sum(map(len, words))
-    timed, passed = [], 0
-    for word in words:
-        begin = start + (end - start) * passed / total
-        passed += len(word)
-        timed.append((word, begin, start + (end - start) * passed / total))
-    return timed
+    passed = list(accumulate(map(len, words), initial=0))
+    times = [start + (end - start) * letters / passed[-1] for letters in passed]
+    return [(word, *time) for word, time in zip(words, pairwise(times), strict=True)]

@@ -14,20 +14,9 @@ from typing import Any
 import ftfy
 
 from tvtsv2_mm.datasets.annotations import check_transcript
-from tvtsv2_mm.preparation.converters.report import (
-    ConversionReport,
-    DropRecord,
-    convert,
-    fingerprint,
-)
-from tvtsv2_mm.preparation.converters.timing import (
-    Remarks,
-    from_starts,
-    in_video,
-    seconds,
-    tidy,
-    with_remarks,
-)
+from tvtsv2_mm.preparation.converters import report, timing
+from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
+from tvtsv2_mm.preparation.converters.timing import Remarks, TimedText
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.converters.word_alignment import transfer_times
 
@@ -51,21 +40,13 @@ def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
         FileNotFoundError: If a source, or the folder of videos, is missing or empty.
     """
     files = list(_files(sources))
-    return convert(_records(files), partial(to_annotation, videos=VideoIndex(videos)), output,
-                   check=check_transcript, source=fingerprint(files, str(videos)),
-                   workers=workers)
+    make = partial(_to_annotation, videos=VideoIndex(videos))
+    return report.convert(_records(files), make, output, check=check_transcript,
+                          source=report.fingerprint(files, str(videos)), workers=workers)
 
 
-def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
-    """Make an annotation of the json of one video.
-
-    Args:
-        source: A ``.json`` file, or a line of a ``.jsonl``; None stands for what cannot be read.
-        videos: The videos, by their ids.
-
-    Raises:
-        DropRecord: If it cannot be used.
-    """
+def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
+    """Make an annotation of a ``.json`` file or a line of a ``.jsonl``; None cannot be read."""
     if source is None:
         raise DropRecord('the rest of its file cannot be read')
     try:
@@ -80,7 +61,7 @@ def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
     if not isinstance(name, str) or not name:
         raise DropRecord('its "info" has no "id"')
     path = videos.find(name)
-    duration = record['info'].get('duration')
+    duration: Any = record['info'].get('duration')
     if type(duration) not in (int, float) or not 0 < duration < math.inf:
         duration = probe_duration(videos.root / path)
     remarks: Remarks = Counter()
@@ -90,22 +71,20 @@ def to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
     remarks += Counter({'words of the cleaned text that nobody could say in their time: left out':
                         len(cleaned) - len(words) if cleaned else 0})
     meta = {'source': 'YT-Temporal-180M', 'text': 'denoised' if cleaned else 'raw'}
-    return in_video({'path': path, 'duration': duration, 'words': tidy(words, remarks), 'id': name,
-                     'meta': with_remarks(meta, remarks)})
+    return timing.in_video({
+        'path': path, 'duration': duration, 'words': timing.tidy(words, remarks), 'id': name,
+        'meta': timing.with_remarks(meta, remarks)})
 
 
-def _raw_words(subtitles: Any, duration: float,
-               remarks: Remarks) -> list[tuple[str, float, float]]:
+def _raw_words(subtitles: Any, duration: float, remarks: Remarks) -> list[TimedText]:
     words = []
     for entry in subtitles if isinstance(subtitles, list) else []:
-        if not isinstance(entry, dict) or not isinstance(entry.get('word'), str):
-            raise DropRecord('its "subtitles" are not a list of words with times')
         try:
-            time = seconds(entry['time'])
-        except (KeyError, TypeError) as error:
+            time, text = timing.seconds(entry['time']), _mended(entry['word'])
+        except (KeyError, TypeError, AttributeError) as error:
             raise DropRecord('its "subtitles" are not a list of words with times') from error
         # "&gt;&gt;" marks a new speaker; unescaped it has no letter, and is no word.
-        word = html.unescape(_mended(entry['word'])).strip()
+        word = html.unescape(text).strip()
         if time is None:
             remarks['words without a time: left out'] += 1
         elif any(map(str.isalnum, word)):
@@ -114,7 +93,7 @@ def _raw_words(subtitles: Any, duration: float,
         raise DropRecord('its "subtitles" have no word')
     words.sort(key=lambda timed: timed[0])
     starts = [start for start, _ in words]
-    return from_starts([word for _, word in words], starts, max(duration, starts[-1]))
+    return timing.from_starts([word for _, word in words], starts, max(duration, starts[-1]))
 
 
 def _cleaned_words(denoised: Any) -> list[str]:

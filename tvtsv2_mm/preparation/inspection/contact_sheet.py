@@ -23,17 +23,11 @@ _JPEG_QUALITY = 80
 
 @dataclass(kw_only=True)
 class Strip:
-    """A row of frames with its text.
+    """A row of frames with its text."""
 
-    Attributes:
-        title: Which seconds of the video.
-        texts: What is said in them, or the captions.
-        frames: Pairs of a time in seconds and a JPEG.
-    """
-
-    title: str
-    texts: Sequence[str]
-    frames: list[tuple[float, bytes]]
+    title: str  # which seconds of the video
+    texts: Sequence[str]  # what is said in them, or the captions
+    frames: list[tuple[float, bytes]]  # pairs of a time in seconds and a JPEG
 
 
 @dataclass(kw_only=True)
@@ -47,42 +41,33 @@ class Sheet:
 
 def make_sheet(record: dict, videos: str | Path, sampler: SampleTranscriptSegments,
                rng: np.random.Generator) -> Sheet:
-    """Draw and decode a sample with the transforms of training.
-
-    Args:
-        record: A transcript or captions.
-        videos: Folder of the videos.
-        sampler: Draws the segments.
-        rng: Of this draw.
-    """
+    """Draw and decode a transcript or captions with the transforms of training."""
     results = dict(record, filename=str(Path(videos, record['path'])), rng=rng)
     is_transcript = 'captions' not in record
-    number = (_FRAMES_PER_SEGMENT * sampler.num_segments if is_transcript
-              else _FRAMES_OF_A_CAPTION)
+    num_rows, each = ((sampler.num_segments, _FRAMES_PER_SEGMENT) if is_transcript
+                      else (1, _FRAMES_OF_A_CAPTION))
     try:
         if is_transcript:
             results = sampler.transform(results)
         results = OpenVideo(short_side=_SHORT_SIDE).transform(results)
-        results = SampleClipFrames(num_frames=number, mode='middle').transform(results)
+        results = SampleClipFrames(num_frames=num_rows * each, mode='middle').transform(results)
         times = results['video_reader'].frame_starts[results['frame_inds']]
         frames = DecodeClip().transform(results)['imgs']
     except SampleError as error:
         return Sheet(path=record['path'], reason=error.reason)
+    if is_transcript:
+        rows = [(f'{start:.1f} s to {end:.1f} s', [text]) for text, (start, end) in zip(
+            results['texts'], results['segments_s'], strict=True)]
+    else:
+        part = f'{record.get("start", 0):g} s to {record.get("end", results["duration"]):g} s'
+        rows = [(part, record['captions'])]
     # Of a video with fewer frames than asked for, the last one stands still.
     pictures = [(float(time), _jpeg(frame)) for time, frame in zip(times, frames, strict=False)]
-    if not is_transcript:
-        part = f'{record.get("start", 0):g} s to {record.get("end", results["duration"]):g} s'
-        return Sheet(path=record['path'], strips=[
-            Strip(title=part, texts=record['captions'], frames=pictures)])
     return Sheet(path=record['path'], strips=[
-        Strip(title=f'{start:.1f} s to {end:.1f} s', texts=[text],
-              frames=pictures[k * _FRAMES_PER_SEGMENT:(k + 1) * _FRAMES_PER_SEGMENT])
-        for k, (text, (start, end)) in enumerate(
-            zip(results['texts'], results['segments_s'], strict=True))])
+        Strip(title=title, texts=texts, frames=pictures[k * each:(k + 1) * each])
+        for k, (title, texts) in enumerate(rows)])
 
 
 def _jpeg(frame: np.ndarray) -> bytes:
-    done, data = cv2.imencode('.jpg', frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise RuntimeError(f'OpenCV cannot write a picture of shape {frame.shape} as JPEG')
+    _, data = cv2.imencode('.jpg', frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return data.tobytes()

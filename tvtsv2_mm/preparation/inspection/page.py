@@ -6,7 +6,7 @@ page forbids itself scripts and any connection.
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -57,24 +57,23 @@ def write_page(survey: Survey, output: str | Path, *, sampler: SampleTranscriptS
         The same in a few lines of text, without pictures.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        FileNotFoundError: There is no such folder.
     """
     if videos is not None and not Path(videos).is_dir():
         raise FileNotFoundError(f'there is no folder {videos} (of the videos)')
     sample = survey.sample
     languages = list(detect_languages(map(text_of, sample)))
-    draws = (try_draws(sample, sampler, seed=seed) if survey.kind == 'transcripts' else None)
-    title = f'Inspection of {survey.path.name}'
-    parts = [_HEAD.format(title=escape(title)), f'<h1>{escape(title)}</h1>',
-             _table(survey.rows()), *_bad_lines(survey),
+    draws = try_draws(sample, sampler, seed=seed) if survey.kind == 'transcripts' else None
+    title = escape(f'Inspection of {survey.path.name}')
+    parts = [_HEAD.format(title=title), f'<h1>{title}</h1>', _table(survey.rows()),
+             *_bad_lines(survey),
              f'<p class="note">What follows is of {len(sample):,} of {survey.num_records:,} '
              'records, drawn at random.</p>',
              *_plots(survey), *_languages(sample, languages)]
     if draws is not None:
         parts += _draws(draws, sampler)
     if videos is not None:
-        rng = np.random.default_rng(seed)
-        chosen = rng.permutation(len(sample))[:num_sheets]
+        chosen = np.random.default_rng(seed).permutation(len(sample))[:num_sheets]
         parts += ['<h2>Samples</h2>',
                   '<p class="note">Drawn and decoded as in training, with the middle frame of each '
                   'interval.</p>']
@@ -94,12 +93,18 @@ def write_page(survey: Survey, output: str | Path, *, sampler: SampleTranscriptS
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
     return '<table>' + ''.join(
-        '<tr>' + ''.join(f'<td dir="auto">{escape(str(cell))}</td>' for cell in row) + '</tr>'
+        '<tr>' + ''.join(f'<td dir="auto">{escape(cell)}</td>' for cell in row) + '</tr>'
         for row in rows) + '</table>'
 
 
-def _image(data: bytes, kind: str, text: str = '') -> str:
-    return f'<img src="data:image/{kind};base64,{b64encode(data).decode()}" alt="{escape(text)}">'
+def _causes(counts: Counter[str], examples: Mapping[str, str] | None = None) -> str:
+    """A table of causes, the most frequent first, if wanted with an example each."""
+    return _table((f'{count:,}', cause, *([examples[cause]] if examples else ()))
+                  for cause, count in counts.most_common())
+
+
+def _image(data: bytes, kind: str) -> str:
+    return f'<img src="data:image/{kind};base64,{b64encode(data).decode()}" alt="">'
 
 
 def _shorten(text: str) -> str:
@@ -109,8 +114,7 @@ def _shorten(text: str) -> str:
 def _bad_lines(survey: Survey) -> list[str]:
     if not survey.bad_lines:
         return []
-    return ['<h2>Lines that do not fit the format</h2>',
-            _table((f'{count:,}', cause) for cause, count in survey.bad_lines.most_common()),
+    return ['<h2>Lines that do not fit the format</h2>', _causes(survey.bad_lines),
             f'<p class="error">The first one: {escape(_shorten(survey.first_bad_line))}</p>']
 
 
@@ -134,10 +138,10 @@ def _languages(sample: Sequence[dict], languages: Sequence[str]) -> list[str]:
     main = next((name for name, _ in counts.most_common() if name != UNSURE), UNSURE)
     others = [(name, record['path'], _shorten(text_of(record, 30)))
               for name, record in zip(languages, sample, strict=True) if name not in (main, UNSURE)]
-    parts = ['<h2>Languages</h2>', _image(bars(counts, 'records'), 'png'),
-             f'<p>{len(others):,} of {len(sample):,} records are in another language than '
-             f'{escape(main)}; {counts[UNSURE]:,} are too short or too mixed to say.</p>']
-    return [*parts, _table(others[:_MAX_EXAMPLES])]
+    return ['<h2>Languages</h2>', _image(bars(counts, 'records'), 'png'),
+            f'<p>{len(others):,} of {len(sample):,} records are in another language than '
+            f'{escape(main)}; {counts[UNSURE]:,} are too short or too mixed to say.</p>',
+            _table(others[:_MAX_EXAMPLES])]
 
 
 def _draws(draws: SegmentDraws, sampler: SampleTranscriptSegments) -> list[str]:
@@ -145,12 +149,9 @@ def _draws(draws: SegmentDraws, sampler: SampleTranscriptSegments) -> list[str]:
              f'<p>{escape(draws.summary())}</p>']
     if draws.given_up:
         parts += ['<p>Transcripts without a usable draw, by cause, with an example:</p>',
-                  _table((f'{count:,}', cause, draws.examples[cause])
-                         for cause, count in draws.given_up.most_common())]
+                  _causes(draws.given_up, draws.examples)]
     if draws.failed_draws:
-        parts += ['<p>Single draws that fail, by cause:</p>',
-                  _table((f'{count:,}', cause)
-                         for cause, count in draws.failed_draws.most_common())]
+        parts += ['<p>Single draws that fail, by cause:</p>', _causes(draws.failed_draws)]
     return parts
 
 

@@ -1,11 +1,12 @@
 """The plots of the page."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 _COLOUR = 'tab:blue'
@@ -13,17 +14,17 @@ _BINS = 40
 _MAX_BARS = 12
 
 
-def histogram(values: Sequence[float], label: str, *, log: bool = False) -> bytes:
-    """A histogram as a PNG.
+def histogram(numbers: Sequence[float], label: str, *, log: bool = False) -> bytes:
+    """A histogram of a number a record as a PNG.
 
     Args:
-        values: One number or more.
+        numbers: One or more.
         label: What they are, with the unit.
         log: Draw the axis and the bins in powers of ten (values of 0 are left out).
     """
-    values = np.asarray(values, dtype=float)
-    figure, axes = _figure()
-    bins: int | np.ndarray = _BINS
+    values = np.asarray(numbers, dtype=float)
+    figure, axes = _figure(label)
+    bins: Any = _BINS
     if log:
         values = values[values > 0]
         if len(values) and values.min() < values.max():
@@ -31,29 +32,27 @@ def histogram(values: Sequence[float], label: str, *, log: bool = False) -> byte
             axes.set_xscale('log')
     axes.hist(values, bins=bins, color=_COLOUR)
     if len(values):
-        median = float(np.median(values))
+        low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
         axes.axvline(median, color='black', linewidth=1)
-        axes.set_title(f'median {median:.4g}, 5 to 95 %: {np.quantile(values, 0.05):.4g} to '
-                       f'{np.quantile(values, 0.95):.4g}', fontsize=9)
-    axes.set_xlabel(label)
+        axes.set_title(f'median {median:.4g}, 5 to 95 %: {low:.4g} to {high:.4g}', fontsize=9)
     axes.set_ylabel('records')
     return _png(figure)
 
 
-def bars(counts: Mapping[str, int], label: str) -> bytes:
+def bars(counts: Counter[str], label: str) -> bytes:
     """The largest counts as horizontal bars, a PNG."""
-    largest = sorted(counts.items(), key=lambda item: -item[1])[:_MAX_BARS]
-    figure, axes = _figure()
+    largest = counts.most_common(_MAX_BARS)
+    figure, axes = _figure(label)
     axes.barh([name for name, _ in largest], [count for _, count in largest], color=_COLOUR)
     axes.invert_yaxis()
-    axes.set_xlabel(label)
     return _png(figure)
 
 
-def _figure() -> tuple[Figure, Axes]:
+def _figure(label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.6, 2.8), layout='constrained')
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
+    axes = figure.subplots()
+    axes.set_xlabel(label)
+    return figure, axes
 
 
 def _png(figure: Figure) -> bytes:

@@ -23,59 +23,38 @@ _MAX_CAUSES = 30
 
 @dataclass(kw_only=True)
 class Survey:
-    """What is in an annotation file.
-
-    Attributes:
-        path: The file.
-        kind: 'transcripts' or 'captions'.
-        num_records: Lines that fit the format.
-        bad_lines: Lines that do not, by cause.
-        first_bad_line: The first of them, with its number.
-        seconds: Durations of all videos together, or of the parts that are meant.
-        num_without_duration: Records that do not say (captions need not).
-        spoken_seconds: Seconds in which a word or cue is spoken.
-        num_texts: Words of transcripts; captions.
-        num_caption_words: Words of the captions.
-        num_silent: Transcripts without a word.
-        num_too_long: Transcripts that go on beyond the end of their video: maybe of another one.
-        word_times: Transcripts by the source of their word times.
-        num_spread_words: Words whose times are spread over a cue or a pause.
-        sample: Up to as many records as asked for, drawn at random from all, in the order of the
-            file.
-    """
+    """What is in an annotation file."""
 
     path: Path
-    kind: str
-    num_records: int = 0
-    bad_lines: Counter[str] = field(default_factory=Counter)
-    first_bad_line: str = ''
-    seconds: float = 0.0
-    num_without_duration: int = 0
-    spoken_seconds: float = 0.0
-    num_texts: int = 0
+    kind: str  # 'transcripts' or 'captions'
+    num_records: int = 0  # lines that fit the format
+    bad_lines: Counter[str] = field(default_factory=Counter)  # those that do not, by cause
+    first_bad_line: str = ''  # with its number
+    seconds: float = 0.0  # of all videos together, or of the parts that are meant
+    num_without_duration: int = 0  # records that do not say (captions need not)
+    spoken_seconds: float = 0.0  # in which a word or cue is spoken
+    num_texts: int = 0  # words of transcripts; captions
     num_caption_words: int = 0
-    num_silent: int = 0
-    num_too_long: int = 0
-    word_times: Counter[str] = field(default_factory=Counter)
-    num_spread_words: int = 0
-    sample: list[dict] = field(default_factory=list)
+    num_silent: int = 0  # transcripts without a word
+    num_too_long: int = 0  # transcripts that go on beyond the end of their video: of another one?
+    word_times: Counter[str] = field(default_factory=Counter)  # transcripts by their source
+    num_spread_words: int = 0  # words whose times are spread over a cue or a pause
+    sample: list[dict] = field(default_factory=list)  # drawn at random, in the order of the file
 
     def add(self, record: dict) -> None:
         """Count a record."""
         self.num_records += 1
         length = seconds_of(record)
-        if length is None:
-            self.num_without_duration += 1
-        else:
-            self.seconds += length
+        self.num_without_duration += length is None
+        self.seconds += length or 0
+        number = number_of_words(record)
         if self.kind == 'captions':
             self.num_texts += len(record['captions'])
-            self.num_caption_words += sum(len(text.split()) for text in record['captions'])
+            self.num_caption_words += number
             return
-        number = number_of_words(record)
         self.num_texts += number
         self.num_silent += not number
-        entries = record.get('words') or record.get('segments') or []
+        entries = _entries(record)
         self.num_too_long += bool(entries) and entries[-1][1] >= record['duration']
         self.spoken_seconds += _spoken_seconds(entries)
         times = word_times_of(record)
@@ -143,7 +122,7 @@ def survey_file(path: str | Path, *, sample_size: int = 2000, seed: int = 0) -> 
         # Reservoir sampling: each record so far is among the drawn with the same probability.
         if len(offsets) < sample_size:
             offsets.append(offset)
-        elif (place := int(rng.integers(survey.num_records))) < sample_size:
+        elif (place := rng.integers(survey.num_records)) < sample_size:
             offsets[place] = offset
     survey.sample = [read_record(path, offset, check) for offset in sorted(offsets)]
     return survey
@@ -156,20 +135,27 @@ def seconds_of(record: dict) -> float | None:
 
 
 def number_of_words(record: dict) -> int:
-    """Words of a transcript."""
+    """Words of a transcript, or of the captions."""
     if 'words' in record:
         return len(record['words'])
-    return sum(len(text.split()) for text, _, _ in record['segments'])
+    return sum(len(text.split()) for text in _texts(record))
 
 
 def text_of(record: dict, max_words: int = 200) -> str:
     """The first words of a transcript, or of the captions."""
-    texts = record.get('captions') or [
-        text for text, _, _ in (record.get('words') or record.get('segments') or [])[:max_words]]
-    return ' '.join(' '.join(texts).split()[:max_words])
+    return ' '.join(' '.join(_texts(record)[:max_words]).split()[:max_words])
+
+
+def _entries(record: dict) -> list:
+    return record.get('words') or record.get('segments') or []
+
+
+def _texts(record: dict) -> list[str]:
+    return record.get('captions') or [text for text, _, _ in _entries(record)]
 
 
 def _kind_of(path: Path) -> str:
+    """What the first line is that fits."""
     first = ''
     for _, record in scan_records(path, _check_any):
         if not isinstance(record, AnnotationError):

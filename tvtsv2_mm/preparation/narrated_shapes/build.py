@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tvtsv2_mm.preparation.narrated_shapes.events import (
-    THINGS,
-    Event,
-    draw_event,
-    draw_story,
-)
+from tvtsv2_mm.preparation.narrated_shapes.events import THINGS, Event, draw_event, draw_story
 from tvtsv2_mm.preparation.narrated_shapes.narration import (
     caption_of_order,
     captions_of_event,
@@ -24,36 +20,30 @@ from tvtsv2_mm.preparation.narrated_shapes.narration import (
 )
 from tvtsv2_mm.preparation.narrated_shapes.render import render_frames, write_video
 from tvtsv2_mm.preparation.narrated_shapes.vocabulary import MOTIONS
+from tvtsv2_mm.utils.files import write_atomically
 
 VERSION = 3  # raise it when the same options give other bytes
 STAMP = 'narrated_shapes.json'
 PICTURE_SECONDS = 1.0  # at the end of a clip: what moves left is on the left by then
+WORDINGS = ('before', 'after', 'then')
 COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
+
+Entry = dict[str, Any]  # a record of an annotation file
 
 
 @dataclass(frozen=True, kw_only=True)
 class NarratedShapesOptions:
-    """How much of what to write.
+    """How much of what to write."""
 
-    Args:
-        seed (int): Seed of everything; equal options give equal bytes.
-        transcript_videos (tuple[int, int]): Narrated videos to train and to validate on.
-        clip_rounds (tuple[int, int]): How often each of the 108 combinations of colour, shape and
-            motion becomes a single-event clip, for training and for the test.
-        order_clips (tuple[int, int]): Two-event clips, to train and for the before-or-after test.
-        num_events (tuple[int, int]): Fewest and most events of a narrated video.
-        event_seconds (tuple[float, float]): Shortest and longest event.
-        size (int): Side of a frame in pixels.
-        fps (float): Frames per second.
-    """
-
-    seed: int = 0
-    transcript_videos: tuple[int, int] = (400, 200)
+    seed: int = 0  # of everything; equal options give equal bytes
+    transcript_videos: tuple[int, int] = (400, 200)  # narrated, to train and to validate on
+    # How often each of the 108 combinations of colour, shape and motion becomes a single-event
+    # clip, for training and for the test.
     clip_rounds: tuple[int, int] = (5, 2)
-    order_clips: tuple[int, int] = (100, 100)
-    num_events: tuple[int, int] = (4, 6)
-    event_seconds: tuple[float, float] = (3.8, 4.6)
-    size: int = 64
+    order_clips: tuple[int, int] = (100, 100)  # of two events, to train and for before-or-after
+    num_events: tuple[int, int] = (4, 6)  # fewest and most of a narrated video
+    event_seconds: tuple[float, float] = (3.8, 4.6)  # shortest and longest
+    size: int = 64  # side of a frame in pixels
     fps: float = 3.0
 
     def __post_init__(self) -> None:
@@ -68,57 +58,74 @@ class NarratedShapesOptions:
                              f'fps={self.fps}, event_seconds={self.event_seconds}.')
 
 
-def _random(options: NarratedShapesOptions, split: int, number: int) -> np.random.Generator:
-    """One generator per video: no video depends on how many others are made, or by whom."""
-    return np.random.default_rng([options.seed, split, number])
+@dataclass(frozen=True, kw_only=True)
+class _Studio:
+    """Makes the videos of one folder, here or in another process."""
+
+    root: Path
+    options: NarratedShapesOptions
+    folder: str
+    split: int
+
+    def rng(self, number: int) -> np.random.Generator:
+        """One per video: no video depends on how many others are made, or by whom."""
+        return np.random.default_rng([self.options.seed, self.split, number])
+
+    def film(self, rng: np.random.Generator, events: list[Event], number: int) -> Entry:
+        """Render events; returns what every annotation of the video begins with."""
+        frames = render_frames(rng, events, size=self.options.size, fps=self.options.fps)
+        name = f'{self.folder}/{number:05d}.mp4'
+        target = self.root / 'videos' / name
+        draft = target.with_name(f'.{target.name}.{os.getpid()}')  # never half a video in place
+        write_video(draft, frames, fps=self.options.fps)
+        os.replace(draft, target)
+        told = [{'colour': e.colour, 'shape': e.shape, 'motion': e.motion.name,
+                 'start': round(e.start, 3), 'end': round(e.end, 3)} for e in events]
+        return {'path': name, 'duration': round(len(frames) / self.options.fps, 3),
+                'meta': {'events': told}}
+
+    def transcript_video(self, number: int) -> Entry:
+        """Several events, narrated."""
+        rng = self.rng(number)
+        fewest, most = self.options.num_events
+        events = draw_story(rng, num_events=int(rng.integers(fewest, most + 1)),
+                            event_seconds=self.options.event_seconds)
+        entry = self.film(rng, events, number)
+        words = [word for word in narrate(rng, events) if word[2] <= entry['duration']]
+        return entry | {'words': words}
+
+    def event_clip(self, number: int, *, spoken: bool) -> Entry:
+        """One event; ``spoken`` adds captions in the words of a narrator.
+
+        For training: CLIP has read all kinds of text, and a tiny one that knows written captions
+        alone makes nothing of a transcript.
+        """
+        rng = self.rng(number)
+        thing, motion = COMBINATIONS[number % len(COMBINATIONS)]
+        event = draw_event(rng, thing=thing, motion=MOTIONS[motion], start=0.0,
+                           end=float(rng.uniform(*self.options.event_seconds)))
+        entry = self.film(rng, [event], number)
+        captions = captions_of_event(rng, event)
+        if spoken:
+            captions += [' '.join(word for word, _, _ in narrate(rng, [event])) for _ in range(3)]
+        return entry | {'captions': captions}
+
+    def order_clip(self, number: int, *, choice: bool) -> Entry:
+        """Two events and their order, in three wordings or, as ``choice``, in two orders."""
+        rng = self.rng(number)
+        first, second = draw_story(rng, num_events=2, event_seconds=self.options.event_seconds)
+        entry = self.film(rng, [first, second], number)
+        if not choice:
+            return entry | {'captions': [caption_of_order(first, second, wording=wording)
+                                         for wording in WORDINGS]}
+        wording = WORDINGS[number % 3]
+        answer = int(rng.integers(2))
+        pair = [caption_of_order(first, second, wording=wording),
+                caption_of_order(second, first, wording=wording)]
+        return entry | {'captions': pair[::-1] if answer else pair, 'answer': answer}
 
 
-def _meta(events: Iterable[Event]) -> dict[str, Any]:
-    return {'events': [{'colour': e.colour, 'shape': e.shape, 'motion': e.motion.name,
-                        'start': round(e.start, 3), 'end': round(e.end, 3)} for e in events]}
-
-
-def _film(rng: np.random.Generator, events: list[Event], name: str, *, root: Path,
-          options: NarratedShapesOptions) -> dict[str, Any]:
-    """Render events to ``root/videos/name`` and return what every annotation of it begins with."""
-    frames = render_frames(rng, events, size=options.size, fps=options.fps)
-    target = root / 'videos' / name
-    partial_file = target.with_name(f'.{target.name}.{os.getpid()}')  # never half a video in place
-    write_video(partial_file, frames, fps=options.fps)
-    os.replace(partial_file, target)
-    return {'path': name, 'duration': round(len(frames) / options.fps, 3), 'meta': _meta(events)}
-
-
-def _transcript_video(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
-                      folder: str) -> dict[str, Any]:
-    rng = _random(options, split, number)
-    events = draw_story(rng, num_events=int(rng.integers(options.num_events[0],
-                                                         options.num_events[1] + 1)),
-                        event_seconds=options.event_seconds)
-    entry = _film(rng, events, f'{folder}/{number:05d}.mp4', root=root, options=options)
-    words = [word for word in narrate(rng, events) if word[2] <= entry['duration']]
-    return entry | {'words': words}
-
-
-def _event_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
-                folder: str, spoken: bool) -> dict[str, Any]:
-    """One event; ``spoken`` adds captions in the words of a narrator.
-
-    For training: CLIP has read all kinds of text, and a tiny one that knows written captions alone
-    makes nothing of a transcript.
-    """
-    rng = _random(options, split, number)
-    thing, motion = COMBINATIONS[number % len(COMBINATIONS)]
-    event = draw_event(rng, thing=thing, motion=MOTIONS[motion], start=0.0,
-                       end=float(rng.uniform(*options.event_seconds)))
-    entry = _film(rng, [event], f'{folder}/{number:05d}.mp4', root=root, options=options)
-    captions = captions_of_event(rng, event)
-    if spoken:
-        captions += [' '.join(word for word, _, _ in narrate(rng, [event])) for _ in range(3)]
-    return entry | {'captions': captions}
-
-
-def _picture(entry: dict[str, Any]) -> dict[str, Any]:
+def _picture(entry: Entry) -> Entry:
     """The end of a single-event clip, to be read as a still: it shows what the caption names.
 
     So a CLIP learns from pictures what "left" and "bigger" mean, though not what moves. One that
@@ -130,50 +137,33 @@ def _picture(entry: dict[str, Any]) -> dict[str, Any]:
             'captions': entry['captions']}
 
 
-def _order_clip(number: int, *, root: Path, options: NarratedShapesOptions, split: int,
-                folder: str, choice: bool) -> dict[str, Any]:
-    rng = _random(options, split, number)
-    first, second = draw_story(rng, num_events=2, event_seconds=options.event_seconds)
-    entry = _film(rng, [first, second], f'{folder}/{number:05d}.mp4', root=root, options=options)
-    if not choice:
-        return entry | {'captions': [caption_of_order(first, second, wording=w)
-                                     for w in ('before', 'after', 'then')]}
-    wording = ('before', 'after', 'then')[number % 3]
-    answer = int(rng.integers(2))
-    pair = [caption_of_order(first, second, wording=wording),
-            caption_of_order(second, first, wording=wording)]
-    return entry | {'captions': pair[::-1] if answer else pair, 'answer': answer}
-
-
-def _label(entry: dict[str, Any]) -> int:
+def _label_line(entry: Entry) -> str:
     names = [motion.name for motion in MOTIONS]
-    return names.index(entry['meta']['events'][0]['motion'])
+    return f'{entry["path"]} {names.index(entry["meta"]["events"][0]["motion"])}'
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    partial_file = path.with_name(f'.{path.name}.{os.getpid()}')
-    partial_file.write_text(''.join(line + '\n' for line in lines), encoding='utf-8')
-    os.replace(partial_file, path)
+    write_atomically(path, ''.join(line + '\n' for line in lines).encode())
 
 
-def _write_annotations(root: Path, made: dict[str, list[dict[str, Any]]]) -> None:
+def _write_annotations(root: Path, made: dict[str, list[Entry]]) -> None:
     folder = root / 'annotations'
     folder.mkdir(parents=True, exist_ok=True)
-    test = made['clips_test']
+    train, test = made['clips_train'], made['clips_test']
     files = {
         'transcripts_train.jsonl': made['stories_train'],
         'transcripts_val.jsonl': made['stories_val'],
-        'captions_train.jsonl': made['clips_train'],
-        'pictures_train.jsonl': [_picture(clip) for clip in made['clips_train']],
+        'captions_train.jsonl': train,
+        'pictures_train.jsonl': map(_picture, train),
         # One video per combination: if two shared a caption, neither could be "the" answer.
         'captions_test.jsonl': test[:len(COMBINATIONS)],
         'orders_train.jsonl': made['orders_train'],
         'orders_test.jsonl': made['orders_test'],
     }
     for name, entries in files.items():
-        _write(folder / name, (json.dumps(entry) for entry in entries))
-    for name, entries in (('motions_train.txt', made['clips_train']), ('motions_test.txt', test)):
-        _write(folder / name, (f'{entry["path"]} {_label(entry)}' for entry in entries))
+        _write(folder / name, map(json.dumps, entries))
+    _write(folder / 'motions_train.txt', map(_label_line, train))
+    _write(folder / 'motions_test.txt', map(_label_line, test))
     _write(folder / 'motions.txt', (motion.name for motion in MOTIONS))
 
 
@@ -188,12 +178,12 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
     ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
 
     Args:
-        root (str | Path): Folder to write to.
-        options (NarratedShapesOptions | None): How much of what; None for the defaults.
-        workers (int): Processes that render. The bytes do not depend on it.
+        root: Folder to write to.
+        options: How much of what; None for the defaults.
+        workers: Processes that render. The bytes do not depend on it.
 
     Returns:
-        dict[str, int]: Number of videos per split.
+        Number of videos per split.
 
     Raises:
         ValueError: ``root`` holds a set made with other options; nothing is overwritten.
@@ -208,34 +198,27 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
             raise ValueError(f'{root} holds narrated shapes made with {found}, asked for are '
                              f'{stamp}. Choose another folder or remove this one.')
         return counts
-    made: dict[str, list[dict[str, Any]]] = {}
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            for folder, (number, make) in parts.items():
-                made[folder] = list(pool.map(make, range(number), chunksize=8))
-    else:
-        for folder, (number, make) in parts.items():
-            made[folder] = [make(i) for i in range(number)]
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        made = {folder: list(map(make, range(number)) if pool is None else
+                             pool.map(make, range(number), chunksize=8))
+                for folder, (number, make) in parts.items()}
     _write_annotations(root, made)
     _write(root / STAMP, [json.dumps(stamp)])
     return counts
 
 
 def _parts(root: Path, options: NarratedShapesOptions,
-           ) -> dict[str, tuple[int, Callable[[int], dict[str, Any]]]]:
+           ) -> dict[str, tuple[int, Callable[[int], Entry]]]:
     """Folder -> number of videos, and what makes the i-th of them."""
-    common = {'root': root, 'options': options}
-    parts: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {}
-    for split, when in enumerate(('train', 'val')):
-        folder = f'stories_{when}'
-        parts[folder] = (options.transcript_videos[split],
-                         partial(_transcript_video, split=split, folder=folder, **common))
-    for split, when in enumerate(('train', 'test')):
-        clips, orders, train = f'clips_{when}', f'orders_{when}', when == 'train'
-        parts[clips] = (options.clip_rounds[split] * len(COMBINATIONS),
-                        partial(_event_clip, split=2 + split, folder=clips, spoken=train,
-                                **common))
-        parts[orders] = (options.order_clips[split],
-                         partial(_order_clip, split=4 + split, folder=orders, choice=not train,
-                                 **common))
-    return parts
+    stories, clips, orders = options.transcript_videos, options.clip_rounds, options.order_clips
+    rows = {  # folder -> the stream of its random numbers, its size, what is in it
+        'stories_train': (0, stories[0], _Studio.transcript_video),
+        'stories_val': (1, stories[1], _Studio.transcript_video),
+        'clips_train': (2, clips[0] * len(COMBINATIONS), partial(_Studio.event_clip, spoken=True)),
+        'orders_train': (4, orders[0], partial(_Studio.order_clip, choice=False)),
+        'clips_test': (3, clips[1] * len(COMBINATIONS), partial(_Studio.event_clip, spoken=False)),
+        'orders_test': (5, orders[1], partial(_Studio.order_clip, choice=True)),
+    }
+    return {folder: (number, partial(make, _Studio(
+        root=root, options=options, folder=folder, split=split)))
+        for folder, (split, number, make) in rows.items()}

@@ -13,27 +13,16 @@ HOLD = 0.06  # share of an event in which the shape rests, at its start and agai
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One shape doing one thing.
+    """One shape doing one thing; places and sizes are shares of the frame's side."""
 
-    Args:
-        colour (str): A key of ``COLOURS``.
-        shape (str): One of ``SHAPES``.
-        motion (Motion): What it does.
-        start (float): Seconds from the start of the video.
-        end (float): Seconds from the start of the video.
-        centre (tuple[float, float]): Middle of the path, x and y as a share of the frame's side.
-        reach (float): Half the length of the path as a share of the side (0 when it stays).
-        radius (tuple[float, float]): Radius at the start and at the end, as a share of the side.
-    """
-
-    colour: str
-    shape: str
+    colour: str  # a key of COLOURS
+    shape: str  # one of SHAPES
     motion: Motion
-    start: float
+    start: float  # seconds from the start of the video
     end: float
-    centre: tuple[float, float]
-    reach: float
-    radius: tuple[float, float]
+    centre: tuple[float, float]  # middle of the path, x and y
+    reach: float  # half the length of the path; 0 when it stays
+    radius: tuple[float, float]  # at the start and at the end
 
     def progress(self, seconds: np.ndarray) -> np.ndarray:
         """How far the motion is at some times: 0 at the start, 1 at the end, held at both."""
@@ -79,14 +68,14 @@ def draw_story(rng: np.random.Generator, *, num_events: int, event_seconds: tupl
     know which event came first has to see what moved how, and when.
 
     Args:
-        rng (np.random.Generator): Source of all randomness.
-        num_events (int): How many events.
-        event_seconds (tuple[float, float]): Shortest and longest event in seconds.
-        num_things (int | None): How many different shapes take turns; None draws one or two (a
-            fifth of the videos each) or one per event (the others).
+        rng: Source of all randomness.
+        num_events: How many events.
+        event_seconds: Shortest and longest event in seconds.
+        num_things: How many different shapes take turns; None draws one or two (a fifth of the
+            videos each) or one per event (the others).
 
     Returns:
-        list[Event]: In order of time. Up to six events all move differently.
+        In order of time. Up to six events all move differently.
     """
     if num_things is None:
         num_things = int(rng.choice([1, 2, num_events], p=[0.2, 0.2, 0.6]))

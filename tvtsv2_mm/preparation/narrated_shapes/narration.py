@@ -11,7 +11,7 @@ Word = tuple[str, float, float]  # text, start and end in seconds
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
+    return options[rng.integers(len(options))]
 
 
 def describe(rng: np.random.Generator, event: Event, *, seen_before: bool = False) -> str:
@@ -30,9 +30,7 @@ def describe(rng: np.random.Generator, event: Event, *, seen_before: bool = Fals
 
 def _disfluent(rng: np.random.Generator, sentence: str, *, filler_rate: float) -> list[str]:
     """The words of a sentence as they come out of a mouth: openings and fillers among them."""
-    words = []
-    if rng.random() < 0.4:
-        words += _pick(rng, OPENINGS).split()
+    words = _pick(rng, OPENINGS).split() if rng.random() < 0.4 else []
     for word in sentence.split():
         if rng.random() < filler_rate:
             words += _pick(rng, FILLERS).split()
@@ -49,22 +47,22 @@ def narrate(rng: np.random.Generator, events: Sequence[Event], *, filler_rate: f
     or misheard and their times jittered.
 
     Args:
-        rng (np.random.Generator): Source of all randomness.
-        events (Sequence[Event]): In order of time.
-        filler_rate (float): Share of words with a filler before them.
-        drop_rate (float): Share of words that are lost.
-        mishear_rate (float): Share of the words known to ``MISHEARD`` that are replaced.
-        jitter_seconds (float): Standard deviation of the error of a word's start.
+        rng: Source of all randomness.
+        events: In order of time.
+        filler_rate: Share of words with a filler before them.
+        drop_rate: Share of words that are lost.
+        mishear_rate: Share of the words known to ``MISHEARD`` that are replaced.
+        jitter_seconds: Standard deviation of the error of a word's start.
 
     Returns:
-        list[Word]: Sorted by start, times rounded to 10 ms, all inside the video.
+        Sorted by start, times rounded to 10 ms, all inside the video.
     """
     heard: list[Word] = []
-    duration = events[-1].end
-    for number, event in enumerate(events):
-        seen = number > 0 and (events[number - 1].colour, events[number - 1].shape) == (
-            event.colour, event.shape)
-        words = _disfluent(rng, describe(rng, event, seen_before=seen), filler_rate=filler_rate)
+    duration, shown = events[-1].end, None
+    for event in events:
+        before, shown = shown, (event.colour, event.shape)
+        words = _disfluent(rng, describe(rng, event, seen_before=before == shown),
+                           filler_rate=filler_rate)
         begin, end = event.start + rng.uniform(0.0, 0.3), event.end - rng.uniform(0.1, 0.5)
         each = (end - begin) / len(words)
         for position, word in enumerate(words):
@@ -88,6 +86,5 @@ def captions_of_event(rng: np.random.Generator, event: Event) -> list[str]:
 def caption_of_order(first: Event, second: Event, *, wording: str) -> str:
     """One caption of two events and their order; ``wording`` is 'before', 'after' or 'then'."""
     one, two = (f'a {e.colour} {e.shape} {e.motion.finite[0]}' for e in (first, second))
-    if wording == 'after':
-        return f'{two} after {one}'
-    return f'{one} {"and then" if wording == "then" else "before"} {two}'
+    return {'before': f'{one} before {two}', 'after': f'{two} after {one}',
+            'then': f'{one} and then {two}'}[wording]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 
 from tvtsv2_mm.preparation.narrated_shapes.events import Event
@@ -28,13 +27,13 @@ def render_frames(rng: np.random.Generator, events: Sequence[Event], *, size: in
     """Render events on a dim background with a slow gradient.
 
     Args:
-        rng (np.random.Generator): Draws the background.
-        events (Sequence[Event]): In order of time, without gaps.
-        size (int): Side of the square frame in pixels (even, for 4:2:0).
-        fps (float): Frames per second; frame ``i`` shows the instant ``(i + 0.5) / fps``.
+        rng: Draws the background.
+        events: In order of time, without gaps.
+        size: Side of the square frame in pixels (even, for 4:2:0).
+        fps: Frames per second; frame ``i`` shows the instant ``(i + 0.5) / fps``.
 
     Returns:
-        np.ndarray: uint8 (T, size, size, 3) RGB with T = round(duration * fps).
+        uint8 (T, size, size, 3) RGB with T = round(duration * fps).
     """
     seconds = (np.arange(round(events[-1].end * fps)) + 0.5) / fps
     axis = np.arange(size) + 0.5
@@ -60,6 +59,8 @@ def write_video(path: Path, frames: np.ndarray, *, fps: float) -> None:
     The muxer's ``bitexact`` flag keeps the date out, one encoder thread races. 'ultrafast' is not
     for speed alone: with x264's lookahead ("mbtree"), the bytes of so small frames vary by chance.
     """
+    import av  # here, for who only wants to know the options
+
     path.parent.mkdir(parents=True, exist_ok=True)
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:

@@ -16,21 +16,13 @@ SHAPES: tuple[str, ...] = ('circle', 'square', 'triangle')
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """One way to move.
+    """One way to move."""
 
-    Args:
-        name (str): The class name, as it fits behind "a shape ".
-        direction (tuple[int, int]): Step in x and y (pixels grow to the right and downwards).
-        growth (int): 1 grows, -1 shrinks, 0 keeps its size.
-        finite (tuple[str, ...]): Phrases that fit behind "a red circle ".
-        continuous (tuple[str, ...]): Phrases that fit behind "we see a red circle ".
-    """
-
-    name: str
-    direction: tuple[int, int] = (0, 0)
-    growth: int = 0
-    finite: tuple[str, ...]
-    continuous: tuple[str, ...]
+    name: str  # the class name, as it fits behind "a shape "
+    direction: tuple[int, int] = (0, 0)  # step in x and y; pixels grow to the right and downwards
+    growth: int = 0  # 1 grows, -1 shrinks, 0 keeps its size
+    finite: tuple[str, ...]  # phrases that fit behind "a red circle "
+    continuous: tuple[str, ...]  # phrases that fit behind "we see a red circle "
 
 
 # Every motion has its mirror in time beside it: played backwards, "moving left" is "moving right".

@@ -1,48 +1,18 @@
 """Which parts of a video are narrated, and a record cut to a part: pure functions on seconds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-Timed = tuple[str, float, float]
+from tvtsv2_mm.preparation.options import CutConfig
+
+Entries = list[list]  # [text, start, end] of words or cues, in seconds, sorted by start
+Spans = list[tuple[float, float]]  # start and end in seconds
 
 
-@dataclass(frozen=True, kw_only=True)
-class CutConfig:
-    """How narrated videos are cut.
-
-    Attributes:
-        max_gap: Silence up to this length, in seconds, does not end a part.
-        margin: Seconds kept before the first word and after the last one.
-        min_seconds: Shorter parts are dropped; four segments of 3 s with their gaps take 15 s.
-        max_seconds: Longer parts are cut into equal ones no longer than this.
-    """
-
-    max_gap: float = 8.0
-    margin: float = 1.0
-    min_seconds: float = 15.0
-    max_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not (self.max_gap >= 0 and self.margin >= 0
-                and 0 <= 2 * self.min_seconds <= self.max_seconds):
-            raise ValueError(
-                'max_gap and margin must not be negative, and max_seconds at least twice '
-                f'min_seconds, so that no cut makes too short a part; got {self}')
-
-
-def narrated_parts(entries: Sequence[Timed], duration: float,
-                   config: CutConfig) -> tuple[list[tuple[float, float]],
-                                               list[tuple[float, float]]]:
-    """Find the parts of a video in which there is speech.
-
-    Args:
-        entries: Words or cues, (text, start, end) in seconds, sorted by start.
-        duration: Of the video, seconds.
-        config: How to cut.
+def narrated_parts(entries: Entries, duration: float, config: CutConfig) -> tuple[Spans, Spans]:
+    """Find the parts of a video of ``duration`` seconds in which there is speech.
 
     Returns:
-        (start, end) of the parts, and of those that are too short.
+        The parts, and those that are too short.
 
     Examples:
         >>> words = [['so', 2, 3], ['now', 9, 30], ['end', 80, 81]]
@@ -57,12 +27,10 @@ def narrated_parts(entries: Sequence[Timed], duration: float,
         else:
             runs.append([start, end])
     kept, short = [], []
-    previous_end = 0.0
-    for number, (start, end) in enumerate(runs):
-        next_start = runs[number + 1][0] if number + 1 < len(runs) else duration
-        start = max(start - config.margin, previous_end)
-        end = min(end + config.margin, next_start)
-        previous_end = end
+    edge = 0.0  # a margin ends where the part before it ends, and where the next one begins
+    for (start, end), (next_start, _) in pairwise([*runs, [duration, duration]]):
+        start, end = max(start - config.margin, edge), min(end + config.margin, next_start)
+        edge = end
         if end - start < config.min_seconds:
             short.append((start, end))
             continue
@@ -72,7 +40,7 @@ def narrated_parts(entries: Sequence[Timed], duration: float,
     return kept, short
 
 
-def cut_words(words: Sequence[Timed], start: float, end: float) -> list[Timed]:
+def cut_words(words: Entries, start: float, end: float) -> Entries:
     """Words whose middle lies in ``[start, end)``, with times that count from ``start``.
 
     Examples:
@@ -83,7 +51,7 @@ def cut_words(words: Sequence[Timed], start: float, end: float) -> list[Timed]:
             if start <= (a + b) / 2 < end]
 
 
-def cut_segments(segments: Sequence[Timed], start: float, end: float) -> list[Timed]:
+def cut_segments(segments: Entries, start: float, end: float) -> Entries:
     """Cues, or the words of them that count as spoken in ``[start, end)``, likewise.
 
     The words of a cue are spoken evenly over it, before the cut and after.
@@ -108,14 +76,9 @@ def _shifted(a: float, b: float, start: float, end: float) -> tuple[float, float
 
 
 def cut_record(record: dict, start: float, end: float) -> dict:
-    """A record of what is left of a video that is cut to ``start`` .. ``end``.
+    """A record of what is left of a video that is cut to the seconds ``start`` .. ``end``.
 
     ``meta.cut`` says where the part was, and ``id`` names it.
-
-    Args:
-        record: Of transcripts or captions.
-        start: Seconds.
-        end: Seconds.
     """
     cut = {key: value for key, value in record.items() if key not in ('start', 'end')}
     start, end = round(start, 3), round(end, 3)

@@ -7,19 +7,16 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-from tvtsv2_mm.datasets.annotations import (
-    AnnotationError,
-    check_caption,
-    check_transcript,
-    read_record,
-)
-from tvtsv2_mm.preparation.shards.cutting import CutConfig, cut_record, narrated_parts
-from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
-from tvtsv2_mm.utils.parts.store import FAILURE, PartStore, write_atomically
+from tvtsv2_mm.datasets.annotations import CHECKS, AnnotationError, read_record
+from tvtsv2_mm.preparation.options import CutConfig, EncodingConfig
+from tvtsv2_mm.preparation.shards.cutting import cut_record, narrated_parts
+from tvtsv2_mm.preparation.shards.encoding import encode_part
+from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.parts import FAILURE, Part, PartStore
 from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.header import read_video_header
 from tvtsv2_mm.video.source import VideoSource
@@ -27,33 +24,30 @@ from tvtsv2_mm.video.source import VideoSource
 # What the record of a shard says.
 PART = dict(shard=re.compile(r'parts/\d{8}\.tar'), samples=int, bytes=int, source_bytes=int,
             failed=[FAILURE], dropped=[FAILURE])
-_CHECKS = {'transcripts': check_transcript, 'captions': check_caption}
-
-
-class Source(Protocol):
-    """What the config of shards says to those who write them."""
-
-    ann_file: str
-    videos: str
-    encoding: EncodingConfig | None
-    cutting: CutConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardPart:
-    """The records of a shard.
+class ShardConfig:
+    """What shards are made of."""
 
-    Attributes:
-        number: of the shard.
-        offsets: where the records begin in the annotation file, in bytes.
-    """
+    ann_file: str  # annotation file of transcripts or captions
+    videos: str  # folder that its paths are relative to
+    encoding: EncodingConfig | None = None  # of the videos; None takes them as they are
+    cutting: CutConfig = field(default_factory=CutConfig)  # of narrated ones, if they are encoded
+    part_size: int = 500  # records of a shard; a kill costs each process at most the one it is at
+    # The records are shuffled before they are dealt out, so that neighbours in the file (of one
+    # channel, of one topic) do not meet in every batch.
+    seed: int = 0
 
-    number: int
-    offsets: list[int]
+    def __post_init__(self) -> None:
+        if self.part_size < 1:
+            raise ValueError(f'part_size must be at least 1, got {self.part_size}')
+        if not Path(self.videos).is_dir():
+            raise FileNotFoundError(f'there is no folder of videos {self.videos}')
 
 
 class ShardWorker:
-    """Writes shards, each whole or not at all.
+    """Writes shards, each whole or not at all; the items are offsets in the annotation file.
 
     Args:
         config: what they are made of.
@@ -61,12 +55,12 @@ class ShardWorker:
         folder: of the store.
     """
 
-    def __init__(self, config: Source, kind: str, folder: str) -> None:
+    def __init__(self, config: ShardConfig, kind: str, folder: str) -> None:
         self.config = config
-        self.check = _CHECKS[kind]
+        self.check = CHECKS[kind]
         self.store = PartStore(folder, PART)
 
-    def run(self, part: ShardPart) -> int:
+    def run(self, part: Part) -> int:
         """Write a part; one that was written before its worker died is kept."""
         if not self.store.has_part(part.number):
             name = f'parts/{part.number:08d}.tar'
@@ -75,15 +69,15 @@ class ShardWorker:
             write_atomically(path, lambda draft: self._write(draft, part, report))
             report['bytes'] = path.stat().st_size
             self.store.write_record(part.number, report)
-        return len(part.offsets)
+        return len(part.items)
 
-    def _write(self, draft: Path, part: ShardPart, report: dict) -> None:
+    def _write(self, draft: Path, part: Part, report: dict) -> None:
         with tarfile.open(draft, 'w', format=tarfile.USTAR_FORMAT) as tar:
-            for offset in part.offsets:
+            for offset in part.items:
                 name = f'the record at byte {offset}'
                 try:
                     record = read_record(self.config.ann_file, offset, self.check)
-                    name = record.get('id') or record['path']
+                    name = _name(record)
                     path = os.path.join(self.config.videos, record['path'])
                     for ending, video, size, cut in self._samples(path, record, report):
                         key = f'{part.number:08d}-{report["samples"]:06d}'
@@ -115,15 +109,17 @@ class ShardWorker:
             return [(record.get('start', 0.0), record.get('end', math.inf))]
         kept, short = narrated_parts(
             record.get('words', record.get('segments')), record['duration'], self.config.cutting)
-        least = self.config.cutting.min_seconds
+        reason = f'its narrated part is shorter than {self.config.cutting.min_seconds:g} s'
         report['dropped'] += [
-            dict(video=record.get('id') or record['path'], start=round(start, 3),
-                 end=round(end, 3), reason=f'its narrated part is shorter than {least:g} s')
+            dict(video=_name(record), start=round(start, 3), end=round(end, 3), reason=reason)
             for start, end in short]
         if not kept and not short:
-            report['dropped'].append(dict(video=record.get('id') or record['path'],
-                                          reason='nothing is said in it'))
+            report['dropped'].append(dict(video=_name(record), reason='nothing is said in it'))
         return kept
+
+
+def _name(record: dict) -> str:
+    return record.get('id') or record['path']
 
 
 def _ending(path: str) -> str:

@@ -27,8 +27,8 @@ def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
     """Whether torch's operator for layers of oneDNN is quicker than mm and addmm on a CPU.
 
     In bfloat16 these go to oneDNN as well, but addmm writes the bias before the product, where
-    oneDNN adds it to results that are still in the cache. In float32 they go to MKL, which takes
-    about twice as long on an AMD CPU (docs/performance.md) and is at home on Intel's.
+    oneDNN adds it to results that are still in the cache. In float32 they go to MKL, which takes up
+    to twice as long on AMD's CPUs (docs/performance.md) and is at home on Intel's.
     """
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
         return False

@@ -1,0 +1,80 @@
+"""The one form of what the benchmarks measure.
+
+``benchmarks/results/<what>_<hardware>_<date>.json`` holds
+
+- ``what``, ``hardware``, ``date`` as in its name, the ``command`` and all its ``options``;
+- ``machine``, with the load of 1, 5 and 15 minutes at the end, and ``versions``;
+- ``rows``: flat; ``table`` says which of tables.toml show a row, the other fields are texts, or
+  numbers whose unit is a word of their names and in ``units``;
+- ``transcribed``: only of figures from before this form: the document in which they stood.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from tables import LAYOUTS, markdown
+
+UNITS = {
+    'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'clips': '1', 'blocks': '1', 'files': '1',
+    'x': 'times the other', 'speedup': 'times as fast as the other', 'share': '1',
+    'levels': '1/255', 'difference': '1'}
+
+
+def units(rows: Iterable[Mapping]) -> dict[str, str]:
+    """Of all fields with numbers.
+
+    Raises:
+        ValueError: the name of a field has no word that tells.
+    """
+    result = {}
+    for field in dict.fromkeys(key for row in rows for key in row if not isinstance(row[key], str)):
+        found = [UNITS[word] for word in field.split('_') if word in UNITS]
+        if not found:
+            raise ValueError(f'the name of {field} says no unit: {", ".join(UNITS)}')
+        result[field] = found[0]
+    return result
+
+
+def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
+         packages: Iterable[str]) -> None:
+    """Write a result, and print the tables that show it."""
+    # Clouds give one name to several generations.
+    cpu = dict(re.findall(r'^(?:cpu )?(family|model name|model)\s*: (.*)',
+                          Path('/proc/cpuinfo').read_text(), re.MULTILINE))
+    name = cpu.pop('model name', platform.machine())
+    machine = dict(
+        cpu=' '.join([name, *(f'{key} {value}' for key, value in cpu.items())]),
+        cores=os.cpu_count(), load=os.getloadavg(), threads=torch.get_num_threads(),
+        float32_matmul_precision=torch.get_float32_matmul_precision())
+    hardware = f'{machine["cpu"]} {machine["cores"]} cores'
+    if getattr(args, 'device', 'cpu') == 'cuda':
+        hardware = torch.cuda.get_device_name()
+        machine.update(gpu=hardware, cuda=torch.version.cuda,
+                       cudnn_tf32=torch.backends.cudnn.allow_tf32)
+    hardware = '-'.join(re.findall('[a-z0-9]+', hardware.lower()))
+    versions = dict(python=platform.python_version(), **{name: version(name) for name in packages})
+    result = dict(
+        what=what, hardware=hardware, date=date.today().isoformat(),
+        command=' '.join(['python', *sys.argv]), options=vars(args), machine=machine,
+        versions=versions, units=units(rows), rows=rows)
+    path = Path(args.out or f'benchmarks/results/{what}_{hardware}_{result["date"]}.json')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, default=str) + '\n', 'utf-8')
+    for name in LAYOUTS:
+        if table := markdown(name, rows):
+            print(f'\n{name}\n\n{table}')
+    print(f'\n{path}')
+
+
+def show_progress(text: str) -> None:
+    """Tell where a long measurement is."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,13 @@
+"""The words that users choose from, for the code that knows what they mean and for command lines.
+
+Apart from that code, so that ``--help`` and a wrong option need none of its imports.
+"""
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+DTYPES = ('float32', 'float16', 'bfloat16')
+# What clips of a video show: what the model is evaluated with, or the release's feature script.
+CLIP_KINDS = ('protocol', 'feature-script')
+FEATURE_FORMATS = ('npy', 'safetensors', 'parquet')
+TARGET_LAYOUTS = ('own', 'release')
+ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
+PROBES = ('logistic', 'knn', 'attentive')

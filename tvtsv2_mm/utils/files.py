@@ -1,0 +1,98 @@
+"""Files that are there whole or not at all, and JSON that is checked when it is read."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tvtsv2_mm.utils.errors import one_error
+
+
+def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens on the way.
+
+    Args:
+        path: the file; its folder is there.
+        content: bytes, or a function that writes the file that it is given.
+    """
+    draft = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        if callable(content):
+            content(draft)
+        else:
+            draft.write_bytes(content)
+        with open(draft, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def to_json(value: Mapping) -> bytes:
+    """Indented JSON, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b'\n'
+
+
+def to_json_lines(values: Iterable[Mapping]) -> bytes:
+    """One object a line."""
+    return b''.join(json.dumps(value, ensure_ascii=False).encode() + b'\n' for value in values)
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file of one object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    with one_error(f'{path} is damaged'):
+        return _object(path.read_text('utf-8'))
+
+
+def read_json_lines(path: Path, fields: Mapping[str, Any]) -> list[dict]:
+    """Read a file with one object a line, each checked by :func:`check_fields`.
+
+    Raises:
+        ValueError: a line is none, or lacks a value.
+    """
+    with one_error(f'{path} is damaged'):
+        # Not splitlines(): names may hold characters that it takes for ends of lines.
+        rows = [_object(line) for line in path.read_text('utf-8').split('\n') if line]
+    for number, row in enumerate(rows, 1):
+        check_fields(row, fields, f'{path}, line {number}')
+    return rows
+
+
+def check_fields(record: Mapping[str, Any], fields: Mapping[str, Any], message: str) -> None:
+    """Look whether a record has what is used of it.
+
+    Args:
+        record: as it was read.
+        fields: type of each value; ``[str]`` is a list of texts, a mapping such a record, a pattern
+            a text that it fits.
+        message: before the error.
+
+    Raises:
+        ValueError: a value is missing or of another type.
+    """
+    for key, kind in fields.items():
+        if not _fits(record.get(key), kind):
+            raise ValueError(f'{message}: its "{key}" is {record.get(key)!r:.80}')
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_fits(entry, kind[0]) for entry in value)
+    if isinstance(kind, Mapping):
+        return isinstance(value, dict) and all(_fits(value.get(key), kind[key]) for key in kind)
+    if isinstance(kind, re.Pattern):
+        return isinstance(value, str) and kind.fullmatch(value) is not None
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _object(text: str) -> dict:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f'a JSON object is needed, found {text[:40]!r}')
+    return value

@@ -1,1 +1,0 @@
-"""Work over a corpus in parts that outlives a kill: on several cores, on Ray."""
