@@ -41,11 +41,8 @@ def load_captions(path: str | Path) -> list[dict]:
 def load_labels(path: str | Path, num_classes: int | None = None) -> list[tuple[str, int]]:
     """Read MMAction2's text list, ``path label`` a line.
 
-    A video that is listed twice with one label is told by a warning: it counts twice.
-
-    Args:
-        path: annotation file.
-        num_classes: labels are 0 .. num_classes - 1; None takes any.
+    A video that is listed twice with one label is told by a warning: it counts twice. Labels are
+    0 .. num_classes - 1; None takes any.
 
     Raises:
         FileNotFoundError: there is no such file.

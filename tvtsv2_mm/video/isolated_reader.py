@@ -121,14 +121,9 @@ class DecodingProcess:
 
 
 class IsolatedReader(VideoReader):
-    """A video that is open in a :class:`DecodingProcess`.
+    """A video that is open in a :class:`DecodingProcess`, as the ``number``-th that it opened.
 
-    Args:
-        process: Where it is open.
-        path: The video.
-        deadline: Seconds for its frames.
-        number: Of the opening, in that process.
-        times: frame_starts, fps and duration of :class:`VideoReader`.
+    ``times`` are the frame_starts, fps and duration of :class:`VideoReader`.
     """
 
     def __init__(self, process: DecodingProcess, path: str, deadline: float | None, number: int,
