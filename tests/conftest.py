@@ -1,13 +1,27 @@
 """The mends come first: libraries that a test imports itself (open_clip, torchvision) need them."""
 
 import builtins
+import gc
 from collections import Counter
+from functools import lru_cache
 
 import pytest
+from mmengine.config import config
 
 import tvtsv2_mm  # noqa: F401
 
 SLOW_SECONDS = 20  # see pyproject.toml
+
+# A Runner lays out the text of its config six times, which is a third of the time of many a test.
+_lay_out = lru_cache(64)(lambda text, style: config_format(text, style_config=dict(style)))
+config_format, config.FormatCode = config.FormatCode, lambda text, style_config: _lay_out(
+    text, tuple(style_config.items()))
+
+
+def pytest_collection_finish():
+    """mmengine's data sets collect garbage when they are made: not all modules each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
