@@ -27,12 +27,7 @@ Video = str | os.PathLike | np.ndarray
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that could not be read.
-
-    Attributes:
-        video: its name as the user gave it.
-        reason: what is wrong with it.
-    """
+    """A video that could not be read: its name as the user gave it, and what is wrong with it."""
 
     video: str
     reason: str
@@ -40,12 +35,9 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipBatch:
-    """Clips for the model, and the videos among them that failed.
+    """Clips for ``model.test_step``, their names in the order that was asked, and what failed.
 
-    Attributes:
-        names: of the clips in ``data``, in the order that was asked.
-        data: collated, for ``model.test_step``; None where all failed.
-        failures: the others.
+    ``data`` is None where all failed.
     """
 
     names: list[str]
@@ -156,12 +148,8 @@ def list_videos(folder: str) -> list[str]:
     backend = get_file_backend(folder)
     if not backend.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
-    if '://' in folder:
-        found = filter(is_video_name, backend.list_dir_or_file(
-            folder, list_dir=False, recursive=True))
-    else:
-        found = walk_videos(folder)
-    found = sorted(found)
+    found = sorted(filter(is_video_name, backend.list_dir_or_file(
+        folder, list_dir=False, recursive=True)) if '://' in folder else walk_videos(folder))
     if not found:
         raise FileNotFoundError(f'there is no video below {folder} (a file is taken for one by its '
                                 f'suffix: {" ".join(sorted(VIDEO_SUFFIXES))})')

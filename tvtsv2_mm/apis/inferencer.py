@@ -76,7 +76,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, not {dtype!r}')
-        if model is not None and isinstance(model, os.PathLike):
+        if isinstance(model, os.PathLike):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
@@ -158,7 +158,9 @@ class TVTSv2Inferencer(BaseInferencer):
             samples += own
         result: dict[str, Any] = dict(failed=[vars(failure) for failure in failed])
         if task == 'features':
-            result['predictions'] = self._features(samples)
+            result['predictions'] = [
+                dict(video=sample.filename, features=sample.video_embed.numpy())
+                for sample in samples]
         elif task == 'zero-shot':
             result['predictions'] = self._labels(samples, labels, prompts, top_k)
         elif task == 'sort':
@@ -214,23 +216,17 @@ class TVTSv2Inferencer(BaseInferencer):
 
     def visualize(self, inputs: Sequence[ActionDataSample], preds: Sequence[dict], *,
                   task: str, out_dir: str | os.PathLike | None = None) -> list[np.ndarray]:
-        """Draw a picture for each prediction.
+        """Draw a picture for each prediction, into ``out_dir`` as ``000_<name>.png`` too.
 
-        Args:
-            inputs: samples with ``frames``.
-            preds: predictions of the task.
-            task: 'zero-shot', 'retrieval' or 'sort'.
-            out_dir: folder for ``000_<name>.png``.
+        The ``inputs`` are samples with ``frames``.
         """
-        if task == 'zero-shot':
-            images = [pictures.draw_labels(sample.frames, prediction)
-                      for sample, prediction in zip(inputs, preds, strict=True)]
-        elif task == 'sort':
-            images = [pictures.draw_order(sample.frames, prediction)
-                      for sample, prediction in zip(inputs, preds, strict=True)]
-        else:
+        if task == 'retrieval':
             frames = {sample.filename: sample.frames for sample in inputs}
             images = [pictures.draw_search(frames, prediction) for prediction in preds]
+        else:
+            draw = pictures.draw_order if task == 'sort' else pictures.draw_labels
+            images = [draw(sample.frames, prediction)
+                      for sample, prediction in zip(inputs, preds, strict=True)]
         if out_dir is not None:
             for i, (image, prediction) in enumerate(zip(images, preds, strict=True)):
                 stem = Path(prediction['video']).stem if 'video' in prediction else 'text'
@@ -244,7 +240,7 @@ class TVTSv2Inferencer(BaseInferencer):
 
     @config_errors()
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
-        checkpoint = None
+        checkpoint: Any = None
         if weights is not None:
             checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
             if not cfg:
@@ -264,17 +260,13 @@ class TVTSv2Inferencer(BaseInferencer):
                 model.neck = MODELS.build(parts['neck'])
             else:
                 model = MODELS.build(parts)
-            self._load_weights_to_model(model, checkpoint, cfg)
+            if checkpoint is None:
+                raise ValueError('weights are needed: give a checkpoint')
+            _load_checkpoint_to_model(model, checkpoint)
         if self.texts_only:
             model.backbone = model.contrastive_head = model.sorting_head = None
             model.data_preprocessor = None
         return model.to(device).eval()
-
-    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None,
-                               cfg: ConfigDict | None) -> None:
-        if checkpoint is None:
-            raise ValueError('weights are needed: give a checkpoint')
-        _load_checkpoint_to_model(model, checkpoint)
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
         return clip_transforms(cfg, self.clips)
@@ -348,10 +340,6 @@ class TVTSv2Inferencer(BaseInferencer):
                                  f'{len(own)}')
         return texts
 
-    def _features(self, samples: list[ActionDataSample]) -> list[dict]:
-        return [dict(video=sample.filename, features=sample.video_embed.numpy())
-                for sample in samples]
-
     def _labels(self, samples: list[ActionDataSample], labels: Sequence[str],
                 prompts: Sequence[str], top_k: int) -> list[dict]:
         class_embeds = self.embed_labels(labels, prompts)
@@ -384,14 +372,11 @@ class TVTSv2Inferencer(BaseInferencer):
     def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
         self._tokenizer.warn_of_cut(sum(sample.num_cut_texts for sample in samples),
                                     sum(len(sample.texts) for sample in samples))
-        predictions = []
-        for sample in samples:
-            logits = sample.order_logits.numpy()
-            order = best_order(logits)
-            predictions.append(dict(
-                video=sample.filename, order=order, transcripts=[sample.texts[i] for i in order],
-                logits=logits))
-        return predictions
+        orders = [best_order(sample.order_logits.numpy()) for sample in samples]
+        return [dict(video=sample.filename, order=order,
+                     transcripts=[sample.texts[i] for i in order],
+                     logits=sample.order_logits.numpy())
+                for sample, order in zip(samples, orders, strict=True)]
 
 
 def split_finite(samples: Sequence[ActionDataSample]

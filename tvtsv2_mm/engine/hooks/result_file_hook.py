@@ -81,6 +81,7 @@ class ResultFileHook(Hook):
         num_evaluated = min(num_evaluated, len(dataset))
         head = getattr(model, 'cls_head', None)
         classes = getattr(head, 'classes', None)
+        device = next(model.parameters()).device
         return dict(
             protocol=cfg.get('protocol'),
             benchmark=cfg.get('benchmark'),
@@ -99,7 +100,7 @@ class ResultFileHook(Hook):
                                            getattr(model, 'load_report', None)),
             trained_further=getattr(model, 'has_learnt', False),
             versions=package_versions(),
-            device=_device(model),
+            device=torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type,
             num_devices=get_world_size(),
             time=datetime.now(UTC).isoformat(timespec='seconds'))
 
@@ -108,8 +109,3 @@ def _precision(model: torch.nn.Module, loop: Any) -> str:
     """Type of the weights, and whether the loop computes in another."""
     kinds = sorted({str(value.dtype).removeprefix('torch.') for value in model.parameters()})
     return '+'.join(kinds) + (', autocast' if getattr(loop, 'fp16', False) else '')
-
-
-def _device(model: torch.nn.Module) -> str:
-    device = next(model.parameters()).device
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type

@@ -6,7 +6,6 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
-from torch.utils.data import DataLoader
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
@@ -90,8 +89,9 @@ class ResumeDataHook(Hook):
         else:
             sampler.sampler.set_epoch(position['epoch'])
             sampler.start = (position['epoch'], position['batch'])
-            loop.dataloader_iterator = _Advanced(
-                _iterate_from(loader, position['epoch']), runner.iter)
+            iterator = _InfiniteDataloaderIterator(loader)
+            iterator._epoch = position['epoch']
+            loop.dataloader_iterator = _Advanced(iterator, runner.iter)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
 
@@ -103,12 +103,6 @@ def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None
         raise CheckpointError(
             f'the checkpoint has no {entry} with {", ".join(names)}, from which a run could go on: '
             'give it as load_from, without resume, to start a new one with its weights')
-
-
-def _iterate_from(loader: DataLoader, epoch: int) -> Iterator:
-    iterator = _InfiniteDataloaderIterator(loader)
-    iterator._epoch = epoch
-    return iterator
 
 
 def _check_plan(there: dict, now: dict) -> None:

@@ -26,6 +26,7 @@ class Stages:
         self.root = root
         self.total = total
         self.title = title
+        self.seconds: dict[str, float] = {}  # that each took when it was done
         self._count = 0
         self._started = time.monotonic()
 
@@ -45,16 +46,18 @@ class Stages:
         folder = self.root / name
         stamp = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         if (folder / STAMP).is_file():
-            found = json.loads((folder / STAMP).read_text(encoding='utf-8'))
-            if found['stamp'] == stamp:
+            outcome = json.loads((folder / STAMP).read_text(encoding='utf-8'))
+            if outcome['stamp'] == stamp:
                 self._say(f'{name}: finished before')
-                return found
+                self.seconds[name] = outcome['seconds']
+                return outcome
         self._say(f'{name} ...')
         began = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STAMP).unlink(missing_ok=True)
         outcome = work(folder) | {'stamp': stamp, 'seconds': round(time.monotonic() - began, 1)}
         (folder / STAMP).write_text(json.dumps(outcome, indent=1), encoding='utf-8')
+        self.seconds[name] = outcome['seconds']
         return outcome
 
     def _say(self, text: str) -> None:
