@@ -46,12 +46,9 @@ class ClipBatch:
 
 
 class ArrayReader:
-    """Frames in memory with the interface of an open video; a frame counts as a second.
+    """Frames in memory, uint8 (T, H, W, 3) in RGB, as an open video of one frame a second.
 
-    Args:
-        frames: uint8 (T, H, W, 3), RGB.
-        name: of the video.
-        scaling: size and interpolation of the frames given out ('fast' is bicubic here).
+    They are given out scaled; 'fast' is bicubic here.
     """
 
     fps = 1.0
@@ -83,8 +80,8 @@ class ClipSource(Dataset):
     Args:
         videos: paths, addresses (``file://``, and what mmengine.fileio reads) or arrays.
         transforms: of :func:`clip_transforms`.
-        texts: K texts of each video, which travel with it as tokens; None for none.
-        tokenizer: of the texts.
+        texts: K texts of each video, which travel with it as tokens of ``tokenizer``.
+        tokenizer: given with ``texts``.
     """
 
     def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],

@@ -23,12 +23,9 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The largest error of one quantity.
+    """The largest error of one quantity ('video_embeds', 'grad/video_model.proj', ...).
 
-    Attributes:
-        quantity: 'video_embeds', 'grad/video_model.proj', ...
-        error: largest absolute error; of a gradient, relative to the largest value in its tensor.
-        tolerance: what is allowed.
+    It is absolute; of a gradient, relative to the largest value in its tensor.
     """
 
     quantity: str

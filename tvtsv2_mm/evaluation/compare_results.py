@@ -14,12 +14,9 @@ COUNTS = ('annotated', 'used', 'missing', 'failed')
 
 
 def compare(results: Sequence[dict[str, Any]], names: Sequence[str], paper: bool = True) -> str:
-    """Tables of runs, one for each protocol and benchmark.
+    """Tables of result files, named as given; one for each protocol and benchmark.
 
-    Args:
-        results: of ``read_result``.
-        names: of the runs, as headings.
-        paper: also show the paper's figures.
+    With ``paper`` they show the paper's figures too.
     """
     groups: dict[tuple, list[int]] = {}
     for index, result in enumerate(results):

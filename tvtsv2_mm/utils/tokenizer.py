@@ -118,13 +118,9 @@ class ClipTokenizer:
                           f'{self.context_length} tokens: their ends are cut off', stacklevel=3)
 
     def tokenize(self, texts: Sequence[str]) -> tuple[torch.Tensor, int]:
-        """Tokenize, for who counts the texts that are cut.
+        """Tokenize N texts to int64 (N, L), and count those that are longer than L and cut.
 
-        Args:
-            texts: N texts (a single string is refused: it would count as N characters).
-
-        Returns:
-            int64 tensor (N, L), and how many texts are longer than L.
+        A single string is refused: it would count as N characters.
         """
         if isinstance(texts, str):
             raise TypeError(f'expected a list of texts, got one string: [{texts!r}] is meant?')

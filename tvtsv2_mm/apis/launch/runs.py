@@ -208,11 +208,7 @@ def use_mixed_precision(cfg: Config) -> None:
 
 
 def _compile_blocks(cfg: Config) -> None:
-    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step.
-
-    Raises:
-        ValueError: ``compile`` is neither.
-    """
+    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step."""
     options = cfg.pop('compile', None)
     if options is None or options is False:
         return

@@ -60,9 +60,8 @@ class ResultFileHook(Hook):
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Write the file, on rank 0."""
         num_evaluated = sum(all_gather_object(self._num_evaluated))
-        spacings = {}
-        for own in all_gather_object(self._spacings):
-            spacings |= own
+        spacings = {clip: spacing for own in all_gather_object(self._spacings)
+                    for clip, spacing in own.items()}
         if not is_main_process():
             return
         path = Path(self.out_file or Path(runner.log_dir, 'result.json'))

@@ -17,7 +17,6 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.utils import get_git_hash
 from torch import Tensor, nn
 from torch.distributed._composable import checkpoint as recompute
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -38,6 +37,7 @@ from tvtsv2_mm.checkpoints.sharded import (
     read_metadata,
     read_run_state,
     save_sharded,
+    tensor_entries,
 )
 from tvtsv2_mm.registry import STRATEGIES
 
@@ -241,8 +241,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
     def _load_weights(self, folder: Path, **options: Any) -> dict:
         own, metadata = self.model_state_dict(), read_metadata(folder)
         saved = {name.removeprefix('state_dict.'): entry.size
-                 for name, entry in metadata.state_dict_metadata.items()
-                 if name.startswith('state_dict.') and isinstance(entry, TensorStorageMetadata)}
+                 for name, entry in tensor_entries(metadata).items()
+                 if name.startswith('state_dict.')}
         checkpoint: dict[str, Any] = read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
             check_model(description_of({}, checkpoint), describe(self.model),
@@ -258,10 +258,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         return checkpoint
 
     def _check_groups(self, saved: Sequence[dict]) -> None:
-        names = {parameter: name for name, parameter in self._optimized().items()}
-        own = [[names[parameter] for parameter in group['params']]
-               for group in self.optim_wrapper.optimizer.param_groups]
-        there = [group['params'] for group in saved]
+        own, there = ([group['params'] for group in groups]
+                      for groups in (self.optim_state_dict()['param_groups'], saved))
         if own == there:
             return
         different = sorted({*chain(*own)} ^ {*chain(*there)})
@@ -330,8 +328,8 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
     """The optimiser's tensors in a checkpoint, in shards as the weights are."""
     metadata = read_metadata(folder)
     tensors: dict[str, dict] = {}
-    for place, entry in metadata.state_dict_metadata.items():
-        if not (place.startswith('optimizer.') and isinstance(entry, TensorStorageMetadata)):
+    for place, entry in tensor_entries(metadata).items():
+        if not place.startswith('optimizer.'):
             continue
         name, key = place.removeprefix('optimizer.').rsplit('.', 1)
         if name not in parameters:

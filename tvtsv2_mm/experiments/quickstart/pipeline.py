@@ -18,17 +18,11 @@ MODELS = ('untrained', 'clip', 'tvtsv2')
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much of everything.
+    """How much of everything."""
 
-    Args:
-        data: What is rendered (its seed is replaced by the run's).
-        epochs: Epochs of some of the configs, by name, where they are not the config's own.
-        repeats: How often an epoch of pre-training goes through the videos, if not as configured.
-    """
-
-    data: NarratedShapesOptions
-    epochs: tuple[tuple[str, int], ...] = ()
-    repeats: int | None = None
+    data: NarratedShapesOptions  # whose seed is replaced by the run's
+    epochs: tuple[tuple[str, int], ...] = ()  # of the configs named, instead of their own
+    repeats: int | None = None  # of the videos in an epoch of pre-training, if not as configured
 
 
 # Four events of about 4 s: each of the 4 segments (3 s and a gap of 1 s) tells mostly of one of
@@ -41,13 +35,9 @@ SMOKE = Scale(
 
 
 def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> dict[str, Any]:
-    """Run everything for one seed; what is finished already is not done again.
+    """Run everything for one seed, of data, weights and training, in a folder of its own.
 
-    Args:
-        work_dir: Folder of this seed.
-        seed: Of the data, the weights and the training.
-        scale: How much of everything.
-        config_dir: Folder of the ``tiny_*.py`` configs.
+    What is finished already is not done again. ``config_dir`` holds the ``tiny_*.py`` configs.
 
     Returns:
         ``figures``: {protocol: {model: {metric: per cent}}}, ``picture``: path of the PNG,

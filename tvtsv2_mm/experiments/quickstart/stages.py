@@ -11,15 +11,11 @@ STAMP = 'done.json'
 
 
 class Stages:
-    """Run named stages in a folder, and skip those that are finished.
+    """Run named stages, each in a folder of its own below ``root``; skip those that are finished.
 
     A stage is finished when its folder holds a stamp of the same inputs. The stamp holds its
-    outcome too, so that the next stages, and the next run, need nothing else.
-
-    Args:
-        root: Folder of the run; every stage has a folder of its own in it.
-        total: How many stages there will be, for the banners.
-        title: What the banners begin with.
+    outcome too, so that the next stages, and the next run, need nothing else. Banners begin with
+    the title and count up to ``total``.
     """
 
     def __init__(self, root: Path, *, total: int, title: str) -> None:
@@ -32,15 +28,13 @@ class Stages:
 
     def run(self, name: str, inputs: dict[str, Any], work: Callable[[Path], dict[str, Any]],
             ) -> dict[str, Any]:
-        """Do a stage, unless it is finished.
+        """Do a stage in its folder, unless it is finished.
 
         Args:
-            name: Name of the stage, and of its folder.
-            inputs: Everything that its outcome depends on, as JSON.
-            work: Does it in the folder given and returns the outcome, as JSON.
-
-        Returns:
-            The outcome, with ``stamp``: put it into the inputs of stages that build on this one.
+            name: of the stage, and of its folder.
+            inputs: everything that its outcome depends on; what builds on another stage takes the
+                ``stamp`` of that one's outcome.
+            work: does it in the folder given and returns the outcome; both are JSON.
         """
         self._count += 1
         folder = self.root / name
