@@ -12,17 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
-from tvtsv2_mm.evaluation.results import (
-    describe_checkpoint,
-    describe_config,
-    describe_query_bank,
-    describe_split,
-    describe_views,
-    group_metrics,
-    package_versions,
-    text_sha256,
-    write_result,
-)
+from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import HOOKS
 
 
@@ -65,7 +55,7 @@ class ResultFileHook(Hook):
         if not is_main_process():
             return
         path = Path(self.out_file or Path(runner.log_dir, 'result.json'))
-        write_result(path, self._describe(
+        results.write_result(path, self._describe(
             runner, metrics or {}, num_evaluated, Counter(spacings.values())))
         runner.logger.info(f'result file: {path}')
 
@@ -84,21 +74,23 @@ class ResultFileHook(Hook):
         return dict(
             protocol=cfg.get('protocol'),
             benchmark=cfg.get('benchmark'),
-            metrics=group_metrics(metrics),
-            split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
-            query_bank=describe_query_bank(runner.test_evaluator.metrics),
-            views=describe_views(pipeline) | dict(spacing_used=dict(sorted(spacings.items()))),
+            metrics=results.group_metrics(metrics),
+            split=results.describe_split(dataset.ann_file, len(dataset), num_evaluated),
+            query_bank=results.describe_query_bank(runner.test_evaluator.metrics),
+            views=dict(results.describe_views(pipeline),
+                       spacing_used=dict(sorted(spacings.items()))),
             texts=runner.message_hub.get_info('texts'),
             prompts=getattr(head, 'prompts', None),
-            classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
+            classes=classes and dict(
+                number=len(classes), sha256=results.text_sha256('\n'.join(classes))),
             precision=_precision(model, runner.test_loop),
             evaluator=cfg.test_evaluator.to_dict() if hasattr(cfg.test_evaluator, 'to_dict') else
             [dict(metric) for metric in cfg.test_evaluator],
-            config=describe_config(cfg),
-            checkpoint=describe_checkpoint(cfg.get('load_from'),
+            config=results.describe_config(cfg),
+            checkpoint=results.describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
             trained_further=getattr(model, 'has_learnt', False),
-            versions=package_versions(),
+            versions=results.package_versions(),
             device=torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type,
             num_devices=get_world_size(),
             time=datetime.now(UTC).isoformat(timespec='seconds'))

@@ -26,19 +26,11 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints import CheckpointError, sharded
 from tvtsv2_mm.checkpoints.description import check_model, describe, description_of
 from tvtsv2_mm.checkpoints.entries import check_values
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
-from tvtsv2_mm.checkpoints.sharded import (
-    is_sharded,
-    load_into,
-    read_metadata,
-    read_run_state,
-    save_sharded,
-    tensor_entries,
-)
 from tvtsv2_mm.registry import STRATEGIES
 
 # float16 is not among them: it would need its loss scaled.
@@ -195,7 +187,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
         Raises:
             CheckpointError: a folder is damaged or incomplete, or the weights do not fit.
         """
-        if not is_sharded(filename):
+        if not sharded.is_sharded(filename):
             checkpoint = super().load_checkpoint(
                 filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
                 callback=callback)
@@ -236,18 +228,19 @@ class FullyShardStrategy(SingleDeviceStrategy):
             tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
             checkpoint['optimizer']['state'] = _only(
                 state, lambda value: not isinstance(value, Tensor))
-        save_sharded(Path(filename).expanduser(), tensors, checkpoint)
+        sharded.save_sharded(Path(filename).expanduser(), tensors, checkpoint)
 
     def _load_weights(self, folder: Path, **options: Any) -> dict:
-        own, metadata = self.model_state_dict(), read_metadata(folder)
+        own, metadata = self.model_state_dict(), sharded.read_metadata(folder)
         saved = {name.removeprefix('state_dict.'): entry.size
-                 for name, entry in tensor_entries(metadata).items()
+                 for name, entry in sharded.tensor_entries(metadata).items()
                  if name.startswith('state_dict.')}
-        checkpoint: dict[str, Any] = read_run_state(folder) | dict(state_dict=own)
+        checkpoint: dict[str, Any] = sharded.read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
-            load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
+            # Each rank reads what it needs.
+            sharded.load_into(folder, dict(state_dict=own), metadata)
             with naming(folder):
                 check_values({name: value.to_local() if isinstance(value, DTensor) else value
                               for name, value in own.items()})
@@ -326,9 +319,9 @@ def _only(state: Mapping[str, dict], wanted: Callable[[Any], bool]) -> dict[str,
 
 def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dict[str, dict]:
     """The optimiser's tensors in a checkpoint, in shards as the weights are."""
-    metadata = read_metadata(folder)
+    metadata = sharded.read_metadata(folder)
     tensors: dict[str, dict] = {}
-    for place, entry in tensor_entries(metadata).items():
+    for place, entry in sharded.tensor_entries(metadata).items():
         if not place.startswith('optimizer.'):
             continue
         name, key = place.removeprefix('optimizer.').rsplit('.', 1)
@@ -339,7 +332,7 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
             torch.zeros_like(parameter, dtype=dtype) if entry.size == parameter.shape
             else torch.zeros(entry.size, dtype=dtype))
     if tensors:
-        load_into(folder, dict(optimizer=tensors), metadata)
+        sharded.load_into(folder, dict(optimizer=tensors), metadata)
     return tensors
 
 

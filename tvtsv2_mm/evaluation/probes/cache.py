@@ -22,14 +22,7 @@ from torch import Tensor
 
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.annotations import load_labels
-from tvtsv2_mm.evaluation.results import (
-    describe_checkpoint,
-    describe_config,
-    describe_split,
-    describe_views,
-    file_sha256,
-    package_versions,
-)
+from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.errors import one_error
@@ -116,7 +109,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         load_labels(loader.dataset.ann_file,
                     (cfg.model.get('cls_head') or {}).get('num_classes'))
     check_apart(_listed(loaders, 'sample_id'), {
-        name: dict(sha256=file_sha256(loader.dataset.ann_file))
+        name: dict(sha256=results.file_sha256(loader.dataset.ann_file))
         for name, loader in loaders.items()})
     check_apart({name: [realpath(file) for file in files]
                  for name, files in _listed(loaders, 'filename').items()}, {})
@@ -127,10 +120,11 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
     model.to(get_device()).eval()
     cache = FeatureCache(fields=dict(
         protocol='linear-probe', benchmark=cfg.get('benchmark'),
-        views=describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
-        precision='float32, features kept in float16', splits={}, config=describe_config(cfg),
-        checkpoint=describe_checkpoint(checkpoint, model.load_report),
-        versions=package_versions(), device=str(get_device()), token_grid=token_grid))
+        views=results.describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
+        precision='float32, features kept in float16', splits={},
+        config=results.describe_config(cfg),
+        checkpoint=results.describe_checkpoint(checkpoint, model.load_report),
+        versions=results.package_versions(), device=str(get_device()), token_grid=token_grid))
     for name, loader in loaders.items():
         parts = []
         bar = ProgressBar(len(loader.dataset))
@@ -147,7 +141,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
             bar.update(len(names))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         cache.embeds[name], cache.tokens[name], cache.labels[name], cache.names[name] = columns
-        cache.fields['splits'][name] = describe_split(
+        cache.fields['splits'][name] = results.describe_split(
             loader.dataset.ann_file, len(loader.dataset), len(columns[2]))
     return cache
 
@@ -188,7 +182,7 @@ def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
         if cfg.get(loader) is None:
             raise ValueError(f'the config has no {loader}: take one of *_linear-probe_*.py')
     pipeline = cfg.test_dataloader.dataset.pipeline
-    views = describe_views(pipeline)
+    views = results.describe_views(pipeline)
     if views['clips'] * views['crops'] != 1:
         raise ValueError('features are extracted of one view: leave num_clips at 1 and one crop')
     train = dict(cfg.train_dataloader.dataset, pipeline=pipeline, test_mode=True)

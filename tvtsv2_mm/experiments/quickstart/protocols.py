@@ -33,9 +33,9 @@ def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def train(cfg: Config, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+def train(cfg: Config, folder: Path) -> dict[str, Any]:
     """Train; returns the path of the last checkpoint."""
-    build_runner(cfg, folder, quiet=quiet).train()
+    build_runner(cfg, folder, quiet=False).train()
     return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
 
 
