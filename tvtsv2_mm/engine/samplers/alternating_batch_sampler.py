@@ -193,11 +193,7 @@ def _clips_per_video(dataset: Any) -> int:
 
 
 def _smaller_batch(dataset: Any, clips: int, batch_size: int, world_size: int) -> int:
-    """Clips in a batch of a data set with ``clips`` of each video, which may have less than one.
-
-    Raises:
-        ValueError: Less than two videos a rank: there is nothing to contrast.
-    """
+    """Clips in a batch of a data set with ``clips`` of each video, which may have less than one."""
     videos = len(dataset) // world_size
     if videos * clips >= batch_size:
         return batch_size

@@ -36,8 +36,7 @@ class RetrievalMetric(SampleMetric):
             encodes its texts into ``bank_texts`` and, if it is told to, its videos into
             ``bank_videos``.
         query_bank_temperature: of QB-Norm's softmax over cosine similarities.
-        collect_device: as in mmengine.
-        prefix: as in mmengine.
+        **kwargs: of mmengine's ``BaseMetric``.
     """
 
     default_prefix = ''
@@ -48,9 +47,8 @@ class RetrievalMetric(SampleMetric):
                  dsl_temperature: float = 0.01,
                  query_bank: str | None = None,
                  query_bank_temperature: float = 0.05,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         for name, value in (('dsl_temperature', dsl_temperature),
                             ('query_bank_temperature', query_bank_temperature)):
             if value <= 0:

@@ -20,19 +20,14 @@ class TopKAccuracy(SampleMetric):
 
     Args:
         topk: the values of k.
-        collect_device: as in mmengine.
-        prefix: as in mmengine.
+        **kwargs: of mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'acc'
     remedy = 'the model needs a cls_head'
 
-    def __init__(self,
-                 *,
-                 topk: Sequence[int] = (1, 5),
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
+    def __init__(self, *, topk: Sequence[int] = (1, 5), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.topk = tuple(topk)
 
     def record(self, sample: Mapping[str, Any]) -> tuple[int, dict[int, float]]:

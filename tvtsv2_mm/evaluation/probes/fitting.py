@@ -208,11 +208,7 @@ def _validation(labels: dict[str, np.ndarray], seed: int) -> tuple[np.ndarray, n
 
 
 def _doubts_of_features(cache: FeatureCache) -> list[str]:
-    """Copies of training videos under other names.
-
-    Raises:
-        ValueError: the test split has nothing else.
-    """
+    """Copies of training videos under other names, which must not be all of the test split."""
     seen = {row.tobytes() for split, rows in cache.embeds.items() if split != 'test'
             for row in rows}
     rows = cache.embeds['test']
