@@ -83,8 +83,7 @@ def compare_with_release(path: str | Path) -> Iterator[Difference]:
     outputs = model(inputs, mode='tensor')
     outputs['text_mean'] = outputs['text_embeds'].mean(dim=1)
     losses = model(inputs, [], mode='loss')
-    outputs['loss_contrastive'] = losses['loss_contrastive']
-    outputs['loss_sorting'] = losses['loss_sorting']
+    outputs |= {name: losses[name] for name in ('loss_contrastive', 'loss_sorting')}
     for name, value in outputs.items():
         error = (value - golden[name]).abs().max().item()
         yield Difference(quantity=name, error=error, tolerance=OUTPUT_TOLERANCE)

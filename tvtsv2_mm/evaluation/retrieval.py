@@ -94,14 +94,10 @@ def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float
 
 
 def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:
-    """Dual softmax (DSL): weight each similarity by a softmax over the other queries.
+    """Dual softmax (DSL): weight each of (Q, C) similarities by a softmax over the queries.
 
     It uses all queries of the test set at once, so its figures are not comparable with raw ones.
     Made for similarities above zero: a small weight brings a negative one closer to zero, and up.
-
-    Args:
-        similarity: (Q, C), the queries in the first dimension.
-        temperature: of the softmax over the queries.
     """
     # In float64: float32 would make far similarities zero, and so equal.
     weights = similarity.astype(np.float64)

@@ -18,12 +18,10 @@ from tvtsv2_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ResultFileHook(Hook):
-    """Write ``result.json`` into the folder of the run's logs (see configs/tvtsv2/PROTOCOLS.md).
+    """Write ``result.json`` into the folder of the run's logs, or to ``out_file``.
 
-    The config's ``protocol`` and ``benchmark`` name what was measured.
-
-    Args:
-        out_file: another place for the file.
+    The config's ``protocol`` and ``benchmark`` name what was measured (see
+    configs/tvtsv2/PROTOCOLS.md).
     """
 
     priority = 'LOWEST'

@@ -31,11 +31,7 @@ def turns_of_epoch(sizes: Sequence[int], batch_sizes: Sequence[int], world_size:
                    ratios: Sequence[int]) -> list[int]:
     """Which source each step of an epoch takes: until one whose turn it is has no full batch.
 
-    Args:
-        sizes: Clips of each source.
-        batch_sizes: Of a rank, for each source.
-        world_size: Number of ranks.
-        ratios: Batches of each source in a round.
+    Sources have ``sizes`` clips, and ``ratios`` batches in a round, of ``batch_sizes`` on a rank.
 
     Raises:
         ValueError: If the ratios do not fit, or a source has not one batch.

@@ -27,15 +27,12 @@ class ShardBatchSampler(TurnSampler):
     data sets, or ``drop_last``, all that does not fill batches is left out. How many that are is
     logged at the start; which ones changes with each epoch, as the shards are shuffled anew.
 
-    With several data sets each batch comes from one of them, every rank takes the same one at the
-    same step, and the epoch ends when a data set whose turn it is has no full batch left: as
-    AlternatingBatchSampler does for videos in files.
-
     Each rank reads ``num_streams`` streams, batch t from stream ``t % num_streams``. So the batches
     are the same whatever the number of loader workers; where that number divides ``num_streams``,
     each worker has streams of its own, and no shard is read in vain.
 
-    Used as AlternatingBatchSampler is.
+    Used as AlternatingBatchSampler is for videos in files, and several data sets take turns as
+    there.
 
     Args:
         sampler: mmengine's ``DefaultSampler`` over a sharded data set, or a ``ConcatDataset`` of
