@@ -1,7 +1,6 @@
 """Goes on at the exact batch after a stop in the middle of an epoch."""
 
-from collections.abc import Iterator
-from typing import Any
+from itertools import chain, repeat
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -9,23 +8,6 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
-
-
-class _Advanced:
-    """An iterator that has been advanced already: the first steps of it cost nothing.
-
-    mmengine's IterBasedTrainLoop draws, and throws away, all batches up to where it goes on.
-    """
-
-    def __init__(self, iterator: Iterator, num_steps: int) -> None:
-        self._iterator = iterator
-        self._num_steps = num_steps
-
-    def __next__(self) -> Any:
-        if self._num_steps:
-            self._num_steps -= 1
-            return None
-        return next(self._iterator)
 
 
 @HOOKS.register_module()
@@ -91,7 +73,8 @@ class ResumeDataHook(Hook):
             sampler.start = (position['epoch'], position['batch'])
             iterator = _InfiniteDataloaderIterator(loader)
             iterator._epoch = position['epoch']
-            loop.dataloader_iterator = _Advanced(iterator, runner.iter)
+            # The loop draws, and throws away, as many batches as were trained on.
+            loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
 

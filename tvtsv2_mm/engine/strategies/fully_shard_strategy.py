@@ -168,15 +168,11 @@ class FullyShardStrategy(SingleDeviceStrategy):
                      for i, parameter in enumerate(parameters.values())}
         else:
             self._check_groups(state_dict['param_groups'])
-            by_name = _read_optimizer(folder, parameters)
-            for name, values in state_dict['state'].items():
-                by_name[name] = values | by_name.get(name, {})
-            numbers = {name: i for i, name in enumerate(parameters)}
-            state = {numbers[name]: values for name, values in by_name.items()}
-            state_dict['param_groups'] = [
-                group | dict(params=[numbers[name] for name in group['params']])
-                for group in state_dict['param_groups']]
-        state_dict['state'] = {i: values for i, values in state.items() if values}
+            # By name, which torch takes for numbers.
+            tensors = _read_optimizer(folder, parameters)
+            state = {name: state_dict['state'].get(name, {}) | tensors.get(name, {})
+                     for name in parameters}
+        state_dict['state'] = {key: values for key, values in state.items() if values}
         self.optim_wrapper.load_state_dict(state_dict)
 
     def load_checkpoint(self, filename: str, *, strict: bool = False,
