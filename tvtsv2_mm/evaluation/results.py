@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -131,10 +132,8 @@ def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures may depend on, as far as installed."""
     found = {'python': platform.python_version(), 'tvtsv2_mm': __version__}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -140,8 +140,5 @@ class ClipTokenizer:
         # One text at a time: encode_batch starts threads, which do not survive a fork.
         return self._backend.encode(text).ids
 
-    def __getstate__(self) -> dict:
-        return {'context_length': self.context_length}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+    def __reduce__(self) -> tuple:
+        return type(self), (self.context_length, )
