@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,24 @@ def _run_rank(rank: int, world_size: int, port: int, environment: dict[str, str]
         dist.destroy_process_group()
 
 
+def free_port() -> int:
+    """A port that nobody takes by chance until it is used: the kernel gives out higher ones.
+
+    Tests of other processes begin their search at another one.
+    """
+    for port in range(10000 + 20 * (os.getpid() % 1000), 30020):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
+    raise OSError('no port is free')
+
+
 def run_ranks(world_size: int, function: Callable, *args: Any) -> None:
     """Call ``function(rank, world_size, *args)`` in processes that form a gloo group.
 
     The function must be at the top level of a module; what fails in a rank fails here.
     """
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    mp.start_processes(_run_rank, (world_size, port, dict(os.environ), function, args),
+    mp.start_processes(_run_rank, (world_size, free_port(), dict(os.environ), function, args),
                        nprocs=world_size, start_method='forkserver')
 
 

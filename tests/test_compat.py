@@ -266,3 +266,126 @@ class TestGloo:
 def test_an_address_that_gives_nothing_is_named(tmp_path):
     with pytest.raises(OSError, match=r'nowhere\.pth cannot be downloaded'):
         mmengine_checkpoint.load_url(f'file://{tmp_path}/nowhere.pth', model_dir=str(tmp_path))
+
+
+class TestWhoeverImportsFirst:
+    """In processes of their own: this one has imported everything."""
+
+    SAFE = """
+from mmengine.runner.checkpoint import CheckpointLoader, load_url
+schemes = CheckpointLoader._schemes
+for loader in (schemes[''], schemes[r'(\\S+\\:)?s3://'], load_url):
+    assert loader.__module__.startswith('tvtsv2_mm.'), loader
+assert 'pavi://' not in schemes
+"""
+
+    @staticmethod
+    def run(program, cwd=None):
+        subprocess.run([sys.executable, '-c', program], cwd=cwd, check=True,
+                       env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])})
+
+    def test_the_package_loads_nothing_of_others(self):
+        self.run("""
+import sys
+before = {*sys.modules}
+import tvtsv2_mm
+loaded = {name.partition('.')[0] for name in {*sys.modules} - before}
+assert loaded - sys.stdlib_module_names == {'tvtsv2_mm'}, loaded
+""")
+
+    def test_the_package_before_the_others_and_after_a_reload(self):
+        self.run(f"""
+import tvtsv2_mm
+from transformers import CLIPTextModelWithProjection
+import torchvision, mmengine.runner
+{self.SAFE}
+import importlib, sys
+importlib.reload(mmengine.runner.checkpoint)
+{self.SAFE}
+importlib.reload(tvtsv2_mm.compat).apply()  # now there are two finders
+importlib.reload(mmengine.dist.utils)
+del sys.modules['mmengine.runner.checkpoint']
+{self.SAFE}
+assert mmengine.dist.utils._init_dist_pytorch.func.__module__ == 'tvtsv2_mm.compat'
+""")
+
+    def test_the_package_behind_mmengine(self):
+        self.run(f"""
+import mmengine.runner, tvtsv2_mm
+{self.SAFE}
+assert mmengine.dist.utils._init_dist_pytorch.func.__module__ == 'tvtsv2_mm.compat'
+import mmaction.models, torchvision
+assert torchvision.transforms and mmaction.models.localizers
+""")
+
+    @pytest.mark.parametrize('config', [
+        "custom_imports = dict(imports=['tvtsv2_mm'])",
+        "default_scope = 'tvtsv2_mm'\nmodel = dict(type='VideoTextDataPreprocessor')"])
+    def test_a_config_that_brings_the_package_in_late(self, tmp_path, config):
+        (tmp_path / 'some.py').write_text(config)
+        self.run(f"""
+import mmengine.runner
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+cfg = Config.fromfile('some.py')
+if 'model' in cfg:
+    init_default_scope(cfg.default_scope)
+    MODELS.build(cfg.model)
+{self.SAFE}
+""", tmp_path)
+
+    def test_threads_that_import_at_once(self):
+        self.run(f"""
+import importlib, threading, tvtsv2_mm
+names = ['mmengine.runner', 'mmengine.runner.checkpoint', 'torchvision', 'mmaction.models']
+threads = [threading.Thread(target=importlib.import_module, args=(name, )) for name in names * 2]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+import mmaction.models, torchvision
+{self.SAFE}
+""")
+
+    def test_a_config_of_the_package_as_a_base(self, tmp_path):
+        (tmp_path / 'some.py').write_text("_base_ = 'tvtsv2_mm::tvtsv2/vit-b16_pretrain.py'\n")
+        self.run("""
+import tvtsv2_mm
+from mmengine.config import Config
+assert Config.fromfile('some.py').model.type == 'VideoTextModel'
+""", tmp_path)
+
+    def test_others_find_the_modules_as_before(self):
+        """The loader of the module answers before the import, and is the module's own after it."""
+        self.run("""
+import importlib.machinery, importlib.resources, importlib.util, inspect, sys
+import tvtsv2_mm, mmengine.config
+name = 'mmengine.config.utils'
+for lazily in (False, True):
+    del sys.modules[name]
+    spec = importlib.util.find_spec(name)
+    assert 'MODULE2PACKAGE' in spec.loader.get_source(name)
+    if lazily:
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert 'tvtsv2_mm' in module.MODULE2PACKAGE
+    assert 'MODULE2PACKAGE' in inspect.getsource(module)
+    for loader in (module.__loader__, module.__spec__.loader):
+        assert type(loader) is importlib.machinery.SourceFileLoader
+assert importlib.resources.files('mmengine.config').joinpath('utils.py').is_file()
+assert importlib.util.find_spec('mmengine.no_such_module') is None
+""")
+
+    def test_a_mend_that_fails_ends_the_import(self):
+        self.run("""
+import sys
+from tvtsv2_mm import compat
+compat._MENDS['mmengine.config.utils'] = lambda: 1 / 0
+try:
+    import mmengine.config.utils
+except ZeroDivisionError:
+    assert 'mmengine.config.utils' not in sys.modules
+else:
+    raise AssertionError
+""")

@@ -28,7 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs' / 'tvtsv2').glob('*.py'))
 SHELL_SCRIPTS = [*sorted((ROOT / 'tools').glob('*.sh')), ROOT / '.ci' / 'run']
 RELEASE = runpy.run_path(str(ROOT / 'tools' / 'release.py'))
-ALONE = ('test_models', 'test_checkpoints', 'test_datasets/test_transforms', 'test_evaluation')
+ALONE = ('test_apis/test_inferencer.py', 'test_checkpoints/test_sizes.py', 'test_evaluation',
+         'test_datasets/test_transforms', 'test_models/test_backbones', 'test_models/test_heads',
+         'test_models/test_necks', 'test_preparation/test_benchmarks', 'test_utils')
 IGNORED = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'dist', 'work_dirs')
 
 
@@ -180,7 +182,7 @@ def test_the_wheel_alone_passes_its_tests(alone, tmp_path):
         (tmp_path / name).symlink_to(package / '.mim' / name)
     last_line = python('-m', 'pytest', '-q', '-m', 'not slow', '-k', 'not ranks',
                        *(f'tests/{name}' for name in ALONE), cwd=tmp_path, executable=executable)
-    assert int(re.match(r'(\d+) passed', last_line)[1]) > 500
+    assert int(re.match(r'(\d+) passed', last_line)[1]) > 400
 
 
 def test_mim_and_mmengine_find_an_editable_install(editable, tmp_path):
@@ -267,7 +269,7 @@ def test_metafile_lists_every_size():
 @pytest.mark.parametrize('path', SHELL_SCRIPTS, ids=lambda path: path.name)
 def test_shell_script(path):
     subprocess.run(['bash', '-n', path], check=True)
-    assert os.access(path, os.X_OK) is (path.name != 'setup_env.sh')  # that one is sourced
+    assert os.access(path, os.X_OK) is (path.name not in ('launch.sh', 'setup_env.sh'))
 
 
 def test_direct_requirements_agree_with_the_constraints():

@@ -10,7 +10,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 setup_env() {
-    local arg no_venv= python stamp pins=()
+    local arg no_venv= python maker stamp name needed=()
     ARGS=()
     for arg; do
         if [ "$arg" = --no-venv ]; then no_venv=1; else ARGS+=("$arg"); fi
@@ -20,10 +20,13 @@ setup_env() {
         # What the environment has and the package accepts stays as it is: no pins.
         python=$(find_python python python3)
     else
-        pins=(-c "$ROOT/requirements/constraints.txt")
+        needed=(-c "$ROOT/requirements/constraints.txt")
         python=$ROOT/.venv/bin/python
         if [ ! -x "$python" ]; then
-            make_venv "$(find_python python3.11 python3)"
+            maker=$(find_python python3.11 python3)
+            say "making $ROOT/.venv with $("$maker" --version)"
+            "$maker" -m venv "$ROOT/.venv" ||
+                fail "$maker cannot make a virtual environment (on Debian: apt install python3-venv)"
         elif ! is_supported "$python"; then
             fail "$python is $("$python" --version), which is not supported: delete $ROOT/.venv"
         fi
@@ -35,11 +38,10 @@ setup_env() {
         say 'installing what is missing (the first time takes a few minutes)'
         "$python" -m pip --version > /dev/null 2>&1 || "$python" -m ensurepip ||
             fail "$python has no pip"
-        install "$python" "${pins[@]}" \
-            -r "$ROOT/requirements/build.txt" -r "$ROOT/requirements/mminstall.txt" \
-            -r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/optional.txt" \
-            -r "$ROOT/requirements/corpus.txt" -r "$ROOT/requirements/export.txt" \
-            -r "$ROOT/requirements/tests.txt"
+        for name in build mminstall runtime optional corpus export tests; do
+            needed+=(-r "$ROOT/requirements/$name.txt")
+        done
+        install "$python" "${needed[@]}"
         install "$python" --no-deps --no-build-isolation -e "$ROOT"
         fit_torchvision "$python" "$no_venv"
         fingerprint "$python" > "$stamp"
@@ -63,13 +65,6 @@ find_python() {
 
 is_supported() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' > /dev/null 2>&1
-}
-
-make_venv() {
-    [ -n "$1" ] || exit 1
-    say "making $ROOT/.venv with $("$1" --version)"
-    "$1" -m venv "$ROOT/.venv" ||
-        fail "$1 cannot make a virtual environment (on Debian: apt install python3-venv)"
 }
 
 # install PYTHON [arguments of pip install]

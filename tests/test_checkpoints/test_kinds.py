@@ -19,7 +19,7 @@ WEIGHTS = {'a': torch.arange(300.0), 'b.c': torch.ones(2, 2)}
      r'git-lfs to a file of 605\.2 MB.*git lfs pull'),
     (b'\n<!DOCTYPE html><html>', 'a web page of 22 bytes'),
     (b'<?xml version="1.0"?><Error>', 'a web page'),
-    (gzip.compress(b'x'), 'a gzip archive: unpack it'),
+    (gzip.compress(b'x', mtime=0), 'a gzip archive: unpack it'),
     (b'\x89HDF\r\n\x1a\n', 'an HDF5 file'),
     (b'GGUF\3\0\0\0', 'a GGUF file'),
     (b'\x08\x08\x12\x07pytorch', 'ONNX'),

@@ -1,5 +1,4 @@
 import runpy
-import socket
 import sys
 from pathlib import Path
 
@@ -7,13 +6,6 @@ import pytest
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def check_times(rows, name):
 
 
 def test_bytes_are_the_same_twice(tool):
-    measures, model = tool('measures'), tool('model')
+    measures, model = tool('measures'), tool('encoders')
     batch = measures.Batch(torch.randn(3, 3, 3, 32, 32), torch.tensor([[0, 3], [1, 2], [4, 15]]))
     encoder = model.Encoder(
         model.build_ours(SMALL | dict(token_output='all_normed'), DEVICE), 'bf16')
@@ -88,7 +88,7 @@ def test_bytes_are_the_same_twice(tool):
 
 
 def test_clip_is_the_size_of_ours_with_torchs_attention(tool):
-    model = tool('model')
+    model = tool('encoders')
     encoder = model.build_clip(SMALL, DEVICE, 'fp32')
     assert encoder.module.config._attn_implementation == 'sdpa'
     batch = tool('measures').Batch(torch.randn(2, 3, 3, 32, 32), None)
@@ -97,7 +97,7 @@ def test_clip_is_the_size_of_ours_with_torchs_attention(tool):
 
 def build_einsum(tool, token_output):
     torch.manual_seed(0)
-    model, backbone = tool('model'), SMALL | dict(token_output=token_output)
+    model, backbone = tool('encoders'), SMALL | dict(token_output=token_output)
     return model.build_einsum(backbone, DEVICE, model.build_ours(backbone, DEVICE))
 
 
@@ -114,7 +114,7 @@ def test_flop_are_those_that_torch_counts(tool):
 
 @pytest.mark.parametrize('multiply', [torch.mm, lambda left, right, out: left @ right])
 def test_the_bounds_multiply_all_that_the_linear_layers_do(tool, multiply):
-    model = tool('model')
+    model = tool('encoders')
     backbone = SMALL | dict(token_output='patches_raw')
     steps = model.bound_steps(model.Setting(backbone, 2, 5, DEVICE), 'fp32', multiply)
     cost = encoder_cost(backbone, 3, 5)
@@ -128,7 +128,7 @@ def test_the_bounds_multiply_all_that_the_linear_layers_do(tool, multiply):
 @pytest.mark.parametrize('token_output', ['all_normed', 'patches_raw'])
 @pytest.mark.parametrize('spoiled', ['temporal_embedding', 'resblocks.1.timeattn.qkv.bias'])
 def test_a_difference_is_found(tool, token_output, spoiled):
-    measures, model = tool('measures'), tool('model')
+    measures, model = tool('measures'), tool('encoders')
     batch = measures.Batch(torch.randn(2, 3, 3, 32, 32), torch.tensor([[0, 3, 9], [1, 2, 15]]))
     backbone = SMALL | dict(token_output=token_output)
     ours = model.build_ours(backbone, DEVICE)
@@ -161,11 +161,10 @@ def test_the_largest_difference(tool):
     (('--masks', '-1'), '--masks -1.0 keeps 32 of 16'),
 ])
 def test_the_tool_ends_with_an_error(tool, monkeypatch, options, message):
-    model = tool('model')
-    monkeypatch.setattr(model, 'TOLERANCE', 0.0)
+    monkeypatch.setattr(tool('encoders'), 'TOLERANCE', 0.0)
     monkeypatch.setattr(sys, 'argv', ['model.py', '--sizes', 'tiny', *options])
     with pytest.raises(SystemExit, match=message):
-        model.main()
+        tool('model').main()
 
 
 def test_live_bytes_are_those_of_a_clip_and_those_of_all(tool):

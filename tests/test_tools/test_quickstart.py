@@ -17,7 +17,8 @@ MINI = Scale(
     epochs=(('tiny_clip', 1), ('tiny_pretrain', 1), ('tiny_linear-probe', 1)), repeats=1)
 
 
-@pytest.fixture(scope='module')
+# All tests of it are marked slow: the first one waits for it.
+@pytest.fixture(scope='module', params=[pytest.param('', marks=pytest.mark.slow, id='slow')])
 def finished(tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('quickstart')
     return work_dir, run_seed(work_dir, seed=3, scale=MINI,

@@ -8,6 +8,8 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from tests.helpers import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
 
@@ -159,10 +161,10 @@ def test_a_config_that_lacks_what_an_argument_needs(run, capsys, tmp_path):
     assert '.pkl' in refusal(run, capsys, 'test', CONFIG, 'x.pth', '--dump', 'predictions.json')
 
 
-def test_dist_scripts_on_two_processes_from_another_folder(tmp_path, free_port):
+def test_dist_scripts_on_two_processes_from_another_folder(tmp_path):
     """Nothing is set for a CPU; words with blanks reach the tool in one piece."""
     path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    environment = dict(os.environ, PATH=path, PORT=str(free_port), PYTHONPATH=str(ROOT),
+    environment = dict(os.environ, PATH=path, PORT=str(free_port()), PYTHONPATH=str(ROOT),
                        CUDA_VISIBLE_DEVICES='')
 
     def call(script, *words):

@@ -168,7 +168,7 @@ def test_profile(call, checkpoint, tmp_path, monkeypatch):
     seconds = {row[0]: float(row[1]) for row in rows[1:]}
     assert 2 <= seconds['model'] < sum(seconds.values()) < time.perf_counter() - start
     assert seconds['decoder'] > 0
-    assert seconds['between'] < 1
+    assert seconds['between'] < 2  # what was slept is not in it
 
 
 @pytest.mark.parametrize(('words', 'message'), [

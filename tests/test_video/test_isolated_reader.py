@@ -92,12 +92,12 @@ def test_reasons_come_through(process, tmp_path):
 
 def test_a_decode_stuck_in_native_code_ends_at_its_deadline(process, grey_video, monkeypatch):
     monkeypatch.setitem(opening._READERS, 'auto', StuckReader)
-    video = process.open(grey_video, deadline=0.3)
+    video = process.open(grey_video, deadline=2)
     stuck = process._child
     start = time.monotonic()
-    with pytest.raises(DecodingTimeoutError, match=r'not decoded within the deadline of 0.3 s'):
+    with pytest.raises(DecodingTimeoutError, match=r'not decoded within the deadline of 2 s'):
         video.get_frames([0])
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
     assert not is_running(stuck)
     # The next video is decoded by a new process.
     monkeypatch.undo()

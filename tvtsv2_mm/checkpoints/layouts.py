@@ -8,6 +8,10 @@ tensor, stacked in the first dimension; ``T`` behind a rule transposes.
 from dataclasses import dataclass
 
 Names = str | tuple[str, str, str]
+# What TVTSv2 adds to a CLIP.
+TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
+        'backbone.resblocks.{i}.timeattn.')
+HEADS = ('sorting_head.', 'cls_head.')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +22,12 @@ class Layout:
     marker: str  # a key that every such checkpoint has, and none of the layouts behind in LAYOUTS
     rules: tuple[tuple, ...]  # (foreign, ours) or (foreign, ours, 'T')
     dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
-    new: tuple[str, ...] = ()  # our keys (prefixes) that it does not have: initial values stay
+    new: tuple[str, ...] = (*TIME, *HEADS)  # prefixes of our keys that it lacks: kept as they are
     antialias: bool | None = None  # how its library resizes positions; see resize_spatial
 
 
 TEXT = 'neck.clip.text_model'
 TEXT_BLOCK = f'{TEXT}.encoder.layers.{{i}}'
-# What TVTSv2 adds to a CLIP.
-TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
-        'backbone.resblocks.{i}.timeattn.')
-HEADS = ('sorting_head.', 'cls_head.')
 
 
 def _rules(foreign: str, own: str, *names: str) -> tuple[tuple[str, str], ...]:
@@ -100,7 +100,6 @@ OPENAI = Layout(
     rules=(*_OPENAI_VIDEO_RULES,
            *_clip_text_rules('transformer.resblocks.{i}', '', 'text_projection')),
     dropped=_OPENAI_DROPPED,
-    new=(*TIME, *HEADS),
     antialias=True)
 
 # Told from the one above by its text tower, which is a module of its own.
@@ -110,7 +109,6 @@ OPENCLIP_CUSTOM_TEXT = Layout(
     rules=(*_OPENAI_VIDEO_RULES,
            *_clip_text_rules('text.transformer.resblocks.{i}', 'text.', 'text_projection')),
     dropped=(*_OPENAI_DROPPED, 'text.attn_mask'),
-    new=(*TIME, *HEADS),
     antialias=True)
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
@@ -137,11 +135,10 @@ HUGGING_FACE = Layout(
     ),
     dropped=('logit_scale', 'logit_bias', 'vision_model.embeddings.position_ids',
              'text_model.embeddings.position_ids'),
-    new=(*TIME, *HEADS),
     antialias=False)
 
 # Ours: the names as they are. A checkpoint of FramewiseViT has no time; see `new`.
-OWN = Layout(name='tvtsv2_mm', marker='backbone.class_embedding', rules=(), new=(*TIME, *HEADS))
+OWN = Layout(name='tvtsv2_mm', marker='backbone.class_embedding', rules=())
 
 # In the order of looking for their markers.
 LAYOUTS = (OWN, RELEASE, OPENCLIP_CUSTOM_TEXT, OPENAI, HUGGING_FACE)

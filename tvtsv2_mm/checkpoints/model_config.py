@@ -81,7 +81,7 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     return ConfigDict(model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
-def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
+def published_config(given: Mapping[Any, Tensor], name: str) -> ConfigDict:
     """Find the config of a TVTSv2 release by the sizes of its tensors.
 
     A release without ``pred_model.*`` gives a model without a sorting head.

@@ -10,16 +10,17 @@ import io
 import pickle
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from torch import Tensor
 from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
 from torch.jit import _pickle as jit_pickle
 
-from .allowed import allowed_in_checkpoints, leave_out_what_mmengine_obeys
 from .errors import UNREADABLE, CheckpointError, RefusedCheckpointError, reading, reason
 from .outline import ZIP_START, DeclaredTensor, Inert, Outline, read_outline
 
@@ -70,7 +71,7 @@ def check_torch_file(file: BinaryIO) -> None:
         CheckpointError: it does not.
         Exception: whatever damaged bytes make of a pickle or an archive.
     """
-    with torch.serialization.safe_globals(allowed_in_checkpoints()):
+    with torch.serialization.safe_globals(_allowed_in_checkpoints()):
         _check_names(read_outline(file), ())
     file.seek(0)
 
@@ -86,7 +87,7 @@ def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: P
     elif zipped and mmap is not None and mmap.suffix != '.safetensors':  # torch goes by that name
         source = mmap
     with torch.serialization.safe_globals([*((Inert, name) for name in names), *_SCRIPT_FUNCTIONS,
-                                           *allowed_in_checkpoints()]):
+                                           *_allowed_in_checkpoints()]):
         _check_names(outline, stand_ins)
         file.seek(0)
         try:
@@ -94,8 +95,53 @@ def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: P
                 source, map_location=map_location, mmap=source is mmap, weights_only=True)
         except pickle.UnpicklingError as error:
             raise RefusedCheckpointError(reason(error)) from error
-    leave_out_what_mmengine_obeys(loaded)
+    _leave_out_what_mmengine_obeys(loaded)
     return dict(_tensors(loaded)) if isinstance(loaded, Inert) else loaded
+
+
+def _leave_out_what_mmengine_obeys(checkpoint: Any) -> None:
+    """Take out what a file must not decide when a run resumes from it.
+
+    ``Runner.resume`` runs the text ``meta.config`` (written by mmcv 1) as Python, and
+    CheckpointHook deletes the file or folder that the message hub calls ``best_ckpt``, and those
+    whose names have one of ``keep_ckpt_ids``, which are numbers.
+    """
+    meta, hub = (_within(checkpoint, name) for name in ('meta', 'message_hub'))
+    for entries, obeyed in ((meta, ('config', )),
+                            (_within(hub, 'runtime_info'), ('best_ckpt', 'keep_ckpt_ids'))):
+        for name, value in [*entries.items()]:
+            numbers = (str(name).startswith('keep_ckpt_ids') and isinstance(value, list)
+                       and all(type(number) is int for number in value))
+            if str(name).startswith(obeyed) and not numbers:
+                del entries[name]
+
+
+def _within(entries: Any, name: str) -> dict:
+    found = entries.get(name) if isinstance(entries, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _allowed_in_checkpoints() -> list[Any]:
+    """What mmengine's message hub and schedulers put in a checkpoint beside tensors."""
+    # numpy 1 and 2 keep these two under different names; a checkpoint of either is readable.
+    rebuilders: list[Any] = [value.__reduce__()[0] for value in (np.zeros(1), np.float64(0))]
+    return [
+        HistoryBuffer,
+        (_history_buffer_method, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(kind)) for kind in (bool, np.int32, np.int64, np.float32, np.float64)},
+        *((rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}')
+          for rebuild in rebuilders for core in ('core', '_core')),
+    ]
+
+
+def _history_buffer_method(owner: Any, name: str) -> Callable[..., Any]:
+    """All of ``getattr`` that a checkpoint of mmengine needs: a buffer pickles its statistics."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise ValueError(f'the checkpoint asks for the attribute {name!r} of {owner!r}, which no '
+                         'checkpoint needs: do not trust this file')
+    return getattr(HistoryBuffer, name)
 
 
 def _check_names(outline: Outline, stand_ins: Sequence[str]) -> None:

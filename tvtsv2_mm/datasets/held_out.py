@@ -18,14 +18,10 @@ def place_of(path: str) -> float:
 
 
 def held_out_below(paths: Iterable[str], share: float) -> float:
-    """The number below which :func:`place_of` a video holds it out.
+    """The number below which :func:`place_of` a video holds it out; ``paths`` in any order.
 
     That is ``share``, so that videos that are added move no other; but where fewer than two videos
     would be held out it is raised until two are, or one of two or three.
-
-    Args:
-        paths: of all videos, in any order.
-        share: of the videos, 0 < share < 1.
 
     Raises:
         ValueError: ``share`` is out of its range, or there are not two videos.

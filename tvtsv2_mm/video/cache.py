@@ -9,11 +9,7 @@ from tvtsv2_mm.video.base_reader import VideoReader
 
 
 class DecodedVideo(VideoReader):
-    """A video whose frames are all in memory; the same interface as an open reader.
-
-    Args:
-        reader: An open reader; all its frames are decoded, and it is closed.
-    """
+    """A video whose frames are all in memory: an open reader's, which is closed then."""
 
     def __init__(self, reader: VideoReader) -> None:
         super().__init__(reader.path, reader.frame_starts, reader.fps, reader.duration)

@@ -110,7 +110,10 @@ class DecordReader(VideoReader):
                 frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
                 out[:] = self._scaling.scale(frame[0], self.size)
         except self._error as error:
-            raise UnreadableVideoError(self.path, _reason(str(error))) from error
+            told = str(error)
+            unknown = f'decord cannot read it ({told.strip().splitlines()[0][-200:]})'
+            reason = next((reason for text, reason in _REASONS if text in told), unknown)
+            raise UnreadableVideoError(self.path, reason) from error
         return frames[places]
 
     def close(self) -> None:
@@ -128,8 +131,3 @@ def import_decord() -> Any:
             "pip install one of them, or take backend='pyav'") from error
     decord.logging.set_level(decord.logging.FATAL)
     return decord
-
-
-def _reason(message: str) -> str:
-    unknown = f'decord cannot read it ({message.strip().splitlines()[0][-200:]})'
-    return next((reason for text, reason in _REASONS if text in message), unknown)

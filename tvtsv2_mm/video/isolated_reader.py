@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, Pipe
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -121,14 +121,9 @@ class DecodingProcess:
 
 
 class IsolatedReader(VideoReader):
-    """A video that is open in a :class:`DecodingProcess`.
+    """A video that is open in a :class:`DecodingProcess`, as the ``number``-th that it opened.
 
-    Args:
-        process: Where it is open.
-        path: The video.
-        deadline: Seconds for its frames.
-        number: Of the opening, in that process.
-        times: frame_starts, fps and duration of :class:`VideoReader`.
+    ``times`` are the frame_starts, fps and duration of :class:`VideoReader`.
     """
 
     def __init__(self, process: DecodingProcess, path: str, deadline: float | None, number: int,
@@ -154,29 +149,24 @@ class IsolatedReader(VideoReader):
             self._process.call(self.path, self._deadline, 'close', None)
 
 
-def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> None:
-    """The child: answer requests until the parent is gone. Never returns."""
+def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> NoReturn:
+    """The child: answer requests until the parent is gone."""
     try:
-        _detach(connection, parent)
-        _answer_requests(connection, shared)
+        # What is inherited is never freed: a decoder of the parent would wait for its threads,
+        # which are not here.
+        gc.freeze()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Others wait for the parent's files to be closed, which an heir would hold open.
+        os.closerange(3, connection.fileno())
+        os.closerange(connection.fileno() + 1, os.sysconf('SC_OPEN_MAX'))
+        if sys.platform == 'linux':  # elsewhere a stuck child may outlive a killed parent
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:  # it may have ended before that
+            _answer_requests(connection, shared)
     finally:
         # Neither the parent's buffers nor its exit handlers are this process's.
         os._exit(0)
-
-
-def _detach(connection: Connection, parent: int) -> None:
-    # What is inherited is never freed: a decoder of the parent would wait for its threads, which
-    # are not here.
-    gc.freeze()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Others wait for the parent's files to be closed, which an heir would hold open.
-    os.closerange(3, connection.fileno())
-    os.closerange(connection.fileno() + 1, os.sysconf('SC_OPEN_MAX'))
-    if sys.platform == 'linux':  # elsewhere a stuck child may outlive a killed parent
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
 
 
 def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:

@@ -87,12 +87,8 @@ def fps_and_duration(frame_starts: np.ndarray, last_seconds: float,
                      header: VideoHeader) -> tuple[float, float]:
     """Frames a second, on average, of frames that begin at these seconds; when the last one ends.
 
-    The header's rate, which is not rounded, is taken where it is that average to 5 %.
-
-    Args:
-        frame_starts: float64 (N,), seconds.
-        last_seconds: How long the last one is shown; 0 where the file does not say.
-        header: Of the file.
+    The header's rate, which is not rounded, is taken where it is that average to 5 %. The last
+    frame is shown for ``last_seconds``, or 1 / fps where the file does not say (0).
     """
     seconds = float(frame_starts[-1] - frame_starts[0])
     fps = header.fps or 1.0

@@ -1,7 +1,7 @@
 """PyAV, decoding only what the wanted frames need."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import av
@@ -52,57 +52,28 @@ class PyAVReader(VideoReader):
         self._source.start_clock()
         wanted, places = np.unique(np.asarray(indices), return_inverse=True)
         packets = self._index.shown[wanted]
-        # The row of each frame by its time; frames that have come are taken out.
-        rows = {int(time): row for row, time in enumerate(self._index.times[packets])}
-        frames, is_corrupt = None, False
+        clip = _Clip(rows={int(time): row for row, time in enumerate(self._index.times[packets])},
+                     pixels=self._pixels)
         try:
-            for frame, orientation in self._decode(np.sort(packets), rows):
-                if frame.pts is None or frame.pts not in rows:
-                    continue
-                row = rows.pop(frame.pts)
-                is_corrupt = is_corrupt or frame.is_corrupt
-                if frames is None:  # the first frame tells the size
-                    self.size = self._pixels.size_of(frame, orientation)
-                    frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
-                self._pixels.write(frame, orientation, frames[row])
+            for start, stop in self._runs(np.sort(packets)):
+                self._decode(start, stop, clip)
+            if clip.rows:  # a key frame that needs what is before it: once more, from the beginning
+                missing = np.isin(self._index.times, list(clip.rows))
+                self._decode(self._index.keys[0], int(np.flatnonzero(missing)[-1]) + 1, clip)
         except av.FFmpegError as error:
             raise UnreadableVideoError(
                 self.path, f'its stream is damaged ({error.strerror})') from error
-        if frames is None or is_corrupt or len(rows) > _MAX_MISSING:
+        frames = clip.frames
+        if frames is None or clip.is_corrupt or len(clip.rows) > _MAX_MISSING:
             raise UnreadableVideoError(
                 self.path, 'its stream is damaged: some of the wanted frames are lost')
-        for row in rows.values():
+        for row in clip.rows.values():
             frames[row] = frames[row - 1 if row else 1]
+        self.size = frames.shape[1], frames.shape[2]
         in_order = np.array_equal(places, np.arange(len(wanted)))
         return frames if in_order else frames[places]
 
-    def _decode(self, wanted: np.ndarray, rows: Collection[int]
-                ) -> Iterator[tuple[av.VideoFrame, Orientation]]:
-        """Decode what the ``wanted`` packets need; ``rows`` are the times of those yet to come."""
-        orientation = None
-        for start, stop in self._runs(wanted, rows):
-            for frame in self._decode_run(start, stop, rows):
-                # What H.264 itself asks for is told with a key frame, and holds until the next one.
-                if frame.key_frame or orientation is None:
-                    orientation = Orientation.of(frame)
-                yield frame, orientation
-
-    def _decode_run(self, start: int, stop: int, rows: Collection[int]) -> Iterator[av.VideoFrame]:
-        """Frames of the packets ``start`` .. ``stop - 1``, without those that nobody needs."""
-        codec = self._opened.stream.codec_context
-        codec.flush_buffers()
-        kept, skipping = self._index.packets, None
-        packets = self._read_from(start) if kept is None else kept[start:]
-        for packet, _ in zip(packets, range(start, stop), strict=False):
-            self._source.check_clock()
-            skip = self._may_skip and packet.pts not in rows
-            if skip is not skipping:
-                codec.skip_frame = 'NONREF' if skip else 'DEFAULT'
-                skipping = skip
-            yield from codec.decode(packet)
-        yield from codec.decode(None)
-
-    def _runs(self, wanted: np.ndarray, rows: Collection[int]) -> Iterator[tuple[int, int]]:
+    def _runs(self, wanted: np.ndarray) -> list[tuple[int, int]]:
         """Ranges of packets to decode for the wanted ones, each from a key frame on.
 
         A frame that is stored behind a key frame and shown before it may refer to frames before
@@ -118,10 +89,22 @@ class PyAVReader(VideoReader):
             if runs and start < runs[-1][1]:
                 start, _ = runs.pop()
             runs.append((start, packet + 1))
-        yield from runs
-        if rows:  # a key frame that needs what is before it: once more, from the beginning
-            missing = np.isin(times, list(rows))
-            yield keys[0], int(np.flatnonzero(missing)[-1]) + 1
+        return runs
+
+    def _decode(self, start: int, stop: int, clip: '_Clip') -> None:
+        """Decode the packets ``start`` .. ``stop - 1`` and what the clip wants of their frames."""
+        codec = self._opened.stream.codec_context
+        codec.flush_buffers()
+        kept, skipping = self._index.packets, None
+        packets = self._read_from(start) if kept is None else kept[start:]
+        for packet, _ in zip(packets, range(start, stop), strict=False):
+            self._source.check_clock()
+            skip = self._may_skip and packet.pts not in clip.rows
+            if skip is not skipping:
+                codec.skip_frame = 'NONREF' if skip else 'DEFAULT'
+                skipping = skip
+            clip.take(codec.decode(packet))
+        clip.take(codec.decode(None))
 
     def _read_from(self, first: int) -> Iterator[av.Packet]:
         """Packets from the key frame ``first`` on, by seeking there."""
@@ -137,3 +120,33 @@ class PyAVReader(VideoReader):
         """Free the decoder and the packets."""
         vars(self).pop('_index', None)
         self._closing.close()
+
+
+class _Clip:
+    """Frames that are wanted, as they come out of the decoder.
+
+    Each frame is let go before the next packet is decoded: FFmpeg fills what a damaged stream has
+    lost from the memory of earlier frames, so holding some would change pixels.
+    """
+
+    def __init__(self, rows: dict[int, int], pixels: FramePixels) -> None:
+        self.rows = rows  # of each frame by its time; frames that have come are taken out
+        self.frames: np.ndarray | None = None
+        self.is_corrupt = False
+        self._num_frames = len(rows)
+        self._pixels = pixels
+        self._orientation: Orientation | None = None
+
+    def take(self, decoded: list[av.VideoFrame]) -> None:
+        for frame in decoded:
+            # What H.264 itself asks for is told with a key frame, and holds until the next one.
+            if frame.key_frame or self._orientation is None:
+                self._orientation = Orientation.of(frame)
+            if frame.pts is None or frame.pts not in self.rows:
+                continue
+            row = self.rows.pop(frame.pts)
+            self.is_corrupt = self.is_corrupt or frame.is_corrupt
+            if self.frames is None:  # the first frame tells the size
+                size = self._pixels.size_of(frame, self._orientation)
+                self.frames = np.empty((self._num_frames, *size, 3), dtype=np.uint8)
+            self._pixels.write(frame, self._orientation, self.frames[row])

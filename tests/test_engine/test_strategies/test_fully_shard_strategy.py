@@ -116,7 +116,8 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope='module')
+# All tests of it are marked slow: the first one waits for it.
+@pytest.fixture(scope='module', params=[pytest.param('', marks=pytest.mark.slow, id='slow')])
 def runs(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('time.sleep', lambda _: None)

@@ -155,6 +155,16 @@ def test_sigkill(tmp_path):
         f'{i}.mp4' for i in range(3000)]
 
 
+def kill_process(number: int) -> dict:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def test_a_process_that_is_killed_is_one_error(tmp_path):
+    with pytest.raises(SystemExit, match='error: one of the processes was killed'):
+        run(lambda: convert_captions(numbered(2), kill_process, tmp_path / 'a.jsonl', workers=2))
+
+
 def test_an_unfinished_run_of_another_source_is_not_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr(report_module._Progress, '_SAVE_EVERY_S', 0)
     output = tmp_path / 'a.jsonl'

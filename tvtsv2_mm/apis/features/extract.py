@@ -149,28 +149,26 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
     by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
     open_parts = iter(parts)
-    part, features, failed = next(open_parts), {}, {}
+    part = next(open_parts, None)
+    features: dict[str, tuple[np.ndarray, str]] = {}
+    failed: dict[str, Failure] = {}
     for batch in batches:
+        failures = batch.failures
         if batch.data is not None:
             samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
             features |= {by_path[sample.filename]: (sample.video_embed.numpy(),
-                                                   sample.frame_spacing)
-                         for sample in samples}
-            failed |= {by_path[failure.video]: failure.reason for failure in broken}
-        failed |= {by_path[failure.video]: failure.reason for failure in batch.failures}
-        while part is not None and all(v in features or v in failed for v in part.items):
-            _write(store, part, features, failed)
+                                                   sample.frame_spacing) for sample in samples}
+            failures = [*failures, *broken]
+        for failure in failures:
+            video = by_path[failure.video]
+            failed[video] = Failure(video=printable(video), reason=failure.reason)
+        while part is not None and {*part.items} <= features.keys() | failed.keys():
+            whole = [video for video in part.items if video in features]
+            rows = [features.pop(video) for video in whole]
+            store.write_part(
+                part.number, [printable(video) for video in whole],
+                np.array([embed for embed, _ in rows]),
+                [failed.pop(video) for video in part.items if video in failed],
+                [spacing for _, spacing in rows])
             part = next(open_parts, None)
         yield len(batch.names) + len(batch.failures)
-
-
-def _write(store: FeatureStore, part: Part, features: dict[str, tuple[np.ndarray, str]],
-           failed: dict[str, str]) -> None:
-    whole = [video for video in part.items if video in features]
-    rows = [features.pop(video) for video in whole]
-    store.write_part(
-        part.number, [printable(video) for video in whole],
-        np.array([embed for embed, _ in rows]),
-        [Failure(video=printable(video), reason=failed.pop(video)) for video in part.items
-         if video in failed],
-        [spacing for _, spacing in rows])

@@ -48,11 +48,9 @@ class ShardIndex:
 
 
 def load_index(path: str, place: str | None = None) -> ShardIndex:
-    """Read an index.
+    """Read an index, from the file or URL of an ``index.json``.
 
-    Args:
-        path: File or URL of an ``index.json``.
-        place: Where the shards are, see ShardIndex; None looks beside the index.
+    The shards are at ``place``, see ShardIndex; None looks beside the index.
 
     Raises:
         FileNotFoundError: It cannot be read.

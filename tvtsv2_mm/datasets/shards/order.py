@@ -44,11 +44,9 @@ class Span(NamedTuple):
 
 
 def spans_of_stream(counts: Sequence[int], draw: ShardDraw) -> list[Span]:
-    """Which samples of which shards a stream reads, in this order.
+    """Which samples of which shards a stream reads, in this order; any draw of it tells.
 
-    Args:
-        counts: Samples of each shard.
-        draw: Any draw of the stream.
+    ``counts`` are the samples of each shard.
 
     Examples:
         >>> draw = ShardDraw(0, 0, first=3, stop=9, buffer_size=1, shuffle=False, position=0)

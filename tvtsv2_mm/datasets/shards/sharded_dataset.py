@@ -29,9 +29,8 @@ class ShardedVideoDataset(Dataset):
     buffer of undecoded samples for each.
 
     A sample that a transform gives up (SampleError), or that a damaged shard does not have, is
-    skipped: another one stands in for it (and comes again in its own turn), so that ranks end
-    together. What was skipped and why travels in the ``skipped`` of the sample
-    that is returned, and :class:`~tvtsv2_mm.engine.hooks.SkippedSampleHook` counts and reports it.
+    skipped and told as by VideoTextDataset: another one stands in for it (and comes again in its
+    own turn), so that ranks end together.
 
     The pipeline gets: video_bytes, filename ('shard.tar::key', for messages), sample_id, rng
     (seeded by seed, epoch and sample), and the keys of the subclass.
@@ -131,8 +130,7 @@ class ShardedVideoDataset(Dataset):
             raise UnusableSampleError(raw.label, 'a video and a .json are needed, found '
                                       + (', '.join(raw.files) or 'nothing'))
         try:
-            record = parse_record(
-                raw.files['json'], CHECKS[self.kind], 'its .json does not fit')
+            record = parse_record(raw.files['json'], CHECKS[self.kind], 'its .json does not fit')
         except AnnotationError as error:
             raise UnusableSampleError(raw.label, str(error)) from error
         results = sample_keys(record, self.kind) | dict(

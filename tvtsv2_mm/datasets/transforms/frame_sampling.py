@@ -94,8 +94,7 @@ class SampleClipFrames(BaseTransform):
             return self.spacing
         if self.fps is not None:
             return 'fps'
-        varies = self.mode != 'ends' and frame_indices.rate_varies(
-            frame_edges, self.num_frames)
+        varies = self.mode != 'ends' and frame_indices.rate_varies(frame_edges, self.num_frames)
         return 'time' if varies else 'index'
 
     def _by_index(self, first: int, stop: int, results: dict) -> np.ndarray:
@@ -111,8 +110,7 @@ class SampleClipFrames(BaseTransform):
             places = results['rng'].random(self.num_frames if self.fps is None else 1)
         else:
             places = (np.arange(self.num_clips)[:, None] + 0.5) / self.num_clips
-        times = frame_indices.clip_times(
-            (frame_starts[0], end), self.num_frames, places, self.fps)
+        times = frame_indices.clip_times((frame_starts[0], end), self.num_frames, places, self.fps)
         times = times[..., :max(np.count_nonzero(times < end, axis=-1).max(), 1)]
         return frame_indices.frames_at(frame_starts, times).ravel()
 

@@ -1,6 +1,7 @@
 """Open a video at the size that is wanted, and decode the frames that were chosen."""
 
 import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -8,7 +9,6 @@ from mmcv.transforms import BaseTransform
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.registry import TRANSFORMS
-from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.cache import VideoCache
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.isolated_reader import DecodingProcess
@@ -89,24 +89,20 @@ class OpenVideo(BaseTransform):
 
     def transform_clips(self, clips: list[dict]) -> list[dict]:
         """Add one reader to all clips of a video, and what it knows."""
-        video = self._reader_of(clips[0])
+        path = clips[0]['filename']
+        video = self._cache.get(path) if self._cache is not None else None
+        if video is None:
+            video = self._open(
+                path, data=clips[0].get('video_bytes'), backend=self.backend,
+                num_threads=self.num_threads, deadline=self.deadline, **asdict(self.scaling))
+            if self._cache is not None:
+                video = self._cache.keep(video)
         for results in clips:
             results.pop('video_bytes', None)
             results.update(video_reader=video, total_frames=video.num_frames, fps=video.fps)
             if results.get('duration') is None:
                 results['duration'] = video.duration
         return clips
-
-    def _reader_of(self, results: dict) -> VideoReader:
-        path = results['filename']
-        video = self._cache.get(path) if self._cache is not None else None
-        if video is None:
-            video = self._open(
-                path, data=results.get('video_bytes'), backend=self.backend,
-                num_threads=self.num_threads, deadline=self.deadline, **asdict(self.scaling))
-            if self._cache is not None:
-                video = self._cache.keep(video)
-        return video
 
 
 @TRANSFORMS.register_module()
@@ -146,13 +142,10 @@ class DecodeClip(BaseTransform):
 
     def transform_clips(self, clips: list[dict]) -> list[dict]:
         """Add ``imgs`` to all clips of a video, decoded in one pass."""
-        reader = clips[0]['video_reader']
-        try:
+        with closing(clips[0]['video_reader']) as reader:
             inds = [self._full_length(results) for results in clips]
             imgs = np.split(reader.get_frames(np.concatenate([part.ravel() for part in inds])),
                             np.cumsum([part.size for part in inds])[:-1])
-        finally:
-            reader.close()
         for results, part, frames in zip(clips, inds, imgs, strict=True):
             del results['video_reader']
             results['num_valid_frames'] = part.shape[1]

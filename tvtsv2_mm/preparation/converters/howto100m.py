@@ -7,7 +7,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from sys import intern
-from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.preparation.converters import report, timing
@@ -19,6 +18,10 @@ from tvtsv2_mm.utils.text_files import read_csv
 
 # A column that a csv does not have.
 ABSENT = '-'
+
+# A video's id; its captions (lists start, end, text), or the csv that has them, or None; its row of
+# the list of videos ({} without a list), or None.
+Record = tuple[str, dict | Path | None, dict | None]
 
 
 def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str | Path,
@@ -58,7 +61,7 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
     lists = [] if video_list is None else [Path(video_list)]
     rows = _read_list(*lists) if lists else None
     if captions.is_dir():
-        found: Iterable = ((path.stem, path) for path in files)
+        found: Iterable[tuple[str, dict | Path]] = ((path.stem, path) for path in files)
     elif captions.suffix.lower() == '.json':
         found = _from_json(captions)
     else:
@@ -69,12 +72,8 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
         source=report.fingerprint([*files, *lists], str(videos), tuple(columns)))
 
 
-def _to_annotation(record: tuple[str, dict | Path | None, dict | None], videos: VideoIndex,
-                   columns: Sequence[str]) -> dict:
-    """Make an annotation of one video: of its id, its captions or their csv, its row of the list.
-
-    Captions and row are None where it has none.
-    """
+def _to_annotation(record: Record, videos: VideoIndex, columns: Sequence[str]) -> dict:
+    """Make an annotation of one video."""
     video, captions, row = record
     if row is None:
         raise DropRecord('it is not in the list of videos')
@@ -113,9 +112,9 @@ def _time(value: float | str | None) -> float | None:
     return None if value in (None, '') else timing.seconds(timing.clock_seconds(value))
 
 
-def _with_rows(found: Iterable[tuple[str, Any]], rows: dict[str, dict] | None) -> Iterator[
-        tuple[str, tuple[str, Any, dict | None]]]:
-    """Each video with its row, {} without a list; then the videos of the list without captions."""
+def _with_rows(found: Iterable[tuple[str, dict | Path]],
+               rows: dict[str, dict] | None) -> Iterator[tuple[str, Record]]:
+    """Each video with its row; then the videos of the list without captions."""
     missing = dict.fromkeys(rows or ())
     for video, captions in found:
         missing.pop(video, None)

@@ -35,38 +35,33 @@ class DropRecord(Exception):
         self.place = place
 
 
+class WordTimes(NamedTuple):
+    """Where the times of a transcript's words come from."""
+
+    kind: str
+    num_words: int
+    num_spread: int
+
+
 @dataclass(kw_only=True)
 class ConversionReport:
-    """What became of the records.
+    """What became of the records."""
 
-    Attributes:
-        output: The annotation file.
-        dropped_list: A tab-separated file: each dropped record and its reason.
-        num_read: Records of the source.
-        num_written: Lines of the annotation file.
-        reasons: How many were dropped for which reason.
-        word_times: How many transcripts have the times of their words 'given', 'spread' or 'partly
-            spread' over cues.
-        num_words: Words of these transcripts.
-        num_spread_words: Words of them whose times are spread over a cue or a pause.
-        remarks: Of how many words or cues what became, beside those that were taken as they are.
-        resumed_after: Records that an earlier, unfinished run had done.
-        started_anew: There was an unfinished run, of another source or of other options.
-    """
-
-    output: Path
-    dropped_list: Path
-    num_read: int = 0
-    num_written: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    output: Path  # the annotation file
+    dropped_list: Path  # a tab-separated file: each dropped record and its reason
+    num_read: int = 0  # records of the source
+    num_written: int = 0  # lines of the annotation file
+    reasons: Counter[str] = field(default_factory=Counter)  # how many were dropped for which
+    # Transcripts whose words have times that are 'given', 'spread' or 'partly spread' over cues.
     word_times: Counter[str] = field(default_factory=Counter)
-    num_words: int = 0
-    num_spread_words: int = 0
+    num_words: int = 0  # of these transcripts
+    num_spread_words: int = 0  # those of them whose times are spread over a cue or a pause
+    # Of how many words or cues what became, beside those that were taken as they are.
     remarks: Counter[str] = field(default_factory=Counter)
-    resumed_after: int = 0
-    started_anew: bool = False
+    resumed_after: int = 0  # records that an earlier, unfinished run had done
+    started_anew: bool = False  # there was an unfinished run, of another source or other options
 
-    def count(self, word_times: 'WordTimes | None', remarks: dict[str, int]) -> None:
+    def count(self, word_times: WordTimes | None, remarks: dict[str, int]) -> None:
         """Count a record that is written."""
         self.num_written += 1
         self.remarks.update(remarks)
@@ -95,14 +90,6 @@ class ConversionReport:
         if self.num_written:
             lines.append(f'annotations: {self.output}')
         return '\n'.join(lines)
-
-
-class WordTimes(NamedTuple):
-    """Where the times of a transcript's words come from."""
-
-    kind: str
-    num_words: int
-    num_spread: int
 
 
 def word_times_of(annotation: dict) -> WordTimes | None:

@@ -206,10 +206,7 @@ def spread(words: Sequence[str], start: float, end: float) -> list[TimedText]:
 def from_starts(words: Sequence[str], starts: Sequence[float], stop: float) -> list[TimedText]:
     """Give words with known starts an end: where the next one starts, or a second later.
 
-    Args:
-        words: N words.
-        starts: Their N starts, seconds, not decreasing.
-        stop: Where the last word ends at the latest.
+    Starts do not decrease; the last word ends at ``stop`` at the latest.
 
     Examples:
         >>> from_starts(['go', 'left'], [0.5, 3.0], 3.4)
