@@ -147,11 +147,7 @@ class TVTSv2Inferencer(BaseInferencer):
         failed: list[Failure] = []
         batches = self.preprocess(videos, batch_size, texts=own_texts, num_workers=num_workers)
         for batch in track(batches, description=task, disable=not self.show_progress):
-            own, failures = [], batch.failures
-            if batch.data is not None:
-                own, broken = split_finite(
-                    self.forward(batch.data, names=batch.names, keep_frames=draw))
-                failures = [*failures, *broken]
+            own, failures = self.predict(batch, keep_frames=draw)
             if failures and not skip_failed:
                 raise RuntimeError(f'{failures[0].video}: {failures[0].reason}')
             failed += failures
@@ -177,6 +173,23 @@ class TVTSv2Inferencer(BaseInferencer):
         """Decode and collate."""
         source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
+
+    def predict(self, batch: ClipBatch, *,
+                keep_frames: bool = False) -> tuple[list[ActionDataSample], list[Failure]]:
+        """Run the model on what could be read; what it makes no numbers of has failed as well.
+
+        Sorting would rank NaN as if it were a number.
+        """
+        whole, failures = [], list(batch.failures)
+        for sample in () if batch.data is None else self.forward(
+                batch.data, names=batch.names, keep_frames=keep_frames):
+            values = [sample.video_embed, sample.get('order_logits')]
+            if all(value is None or value.isfinite().all() for value in values):
+                whole.append(sample)
+            else:
+                failures.append(Failure(
+                    video=sample.filename, reason=f'its embedding is not finite: {NOT_FINITE}'))
+        return whole, failures
 
     @torch.inference_mode()
     def forward(self, inputs: dict, *, names: Sequence[str],
@@ -377,21 +390,6 @@ class TVTSv2Inferencer(BaseInferencer):
                      transcripts=[sample.texts[i] for i in order],
                      logits=sample.order_logits.numpy())
                 for sample, order in zip(samples, orders, strict=True)]
-
-
-def split_finite(samples: Sequence[ActionDataSample]
-                 ) -> tuple[list[ActionDataSample], list[Failure]]:
-    """Predictions of numbers, and as failures the others: sorting would rank NaN as if it were one.
-    """
-    whole, failures = [], []
-    for sample in samples:
-        values = [sample.video_embed, sample.get('order_logits')]
-        if all(value is None or value.isfinite().all() for value in values):
-            whole.append(sample)
-        else:
-            failures.append(Failure(
-                video=sample.filename, reason=f'its embedding is not finite: {NOT_FINITE}'))
-    return whole, failures
 
 
 def best_order(logits: np.ndarray) -> list[int]:
