@@ -197,9 +197,10 @@ def _told_by_worker(text: str) -> str | None:
     """
     if 'in DataLoader worker process' not in text:
         return None
+    place = text.rpartition('\n  File "')[2]
     raised = re.match(r'[^"\n]*/tvtsv2_mm/[^"\n]*", line .*\n +raise .*\n(?: +[~^]+\n)?[\w.]+: ',
-                      text.rpartition('\n  File "')[2])
-    return raised and text.rpartition('\n  File "')[2][raised.end():]
+                      place)
+    return raised and place[raised.end():]
 
 
 def _root(frames: Iterable[FrameType]) -> Mapping | Config:

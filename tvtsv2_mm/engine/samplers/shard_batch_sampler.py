@@ -1,6 +1,7 @@
 """Batches from shards: each sample once an epoch, ranks that end together, any place to begin."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -110,10 +111,9 @@ class ShardBatchSampler(TurnSampler):
 
     def _streams_of_this_rank(self) -> dict[tuple[int, int], tuple[ShardDraw, int]]:
         """The streams of each data set, and the number of its first sample among all."""
-        lengths: dict[tuple[int, int], int] = {}
+        lengths: Counter[tuple[int, int]] = Counter()
         for step, (source, size) in enumerate(zip(self._turns, self._batch_sizes, strict=True)):
-            key = source, step % self.num_streams
-            lengths[key] = lengths.get(key, 0) + size
+            lengths[source, step % self.num_streams] += size
         sampler, streams = self.sampler, {}
         for source in range(len(self._sizes)):
             own = {key: length for key, length in lengths.items() if key[0] == source}
