@@ -18,6 +18,7 @@ from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.choices import CLIP_KINDS
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.video.frame_scaling import FrameScaling
@@ -45,22 +46,18 @@ class ClipBatch:
     failures: list[Failure]
 
 
-class ArrayReader:
+class ArrayReader(VideoReader):
     """Frames in memory, uint8 (T, H, W, 3) in RGB, as an open video of one frame a second.
 
     They are given out scaled; 'fast' is bicubic here.
     """
 
-    fps = 1.0
-
     def __init__(self, frames: np.ndarray, name: str, scaling: FrameScaling) -> None:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
             raise ValueError(f'{name}: a video array must be uint8 (T, H, W, 3) in RGB, got '
                              f'{frames.dtype} {frames.shape}')
-        self.path = name
-        self.num_frames = len(frames)
-        self.duration = float(len(frames))
-        self.frame_starts = np.arange(len(frames), dtype=np.float64)
+        super().__init__(name, np.arange(len(frames), dtype=np.float64), fps=1.0,
+                         duration=float(len(frames)))
         self.size = scaling.size_of(*frames.shape[1:3])
         self._scaling = scaling
         self._frames = frames
