@@ -1,7 +1,7 @@
 """The options of every tool, as its own parser has them, and what is loaded by then.
 
-    python tests/command_line.py            # print
-    python tests/command_line.py --renew    # write tests/data/command_line.json
+    python -m tests.command_line            # write tests/data/command_line.json anew
+    python -m tests.command_line --print
 """
 
 import argparse
@@ -66,7 +66,7 @@ def read_tool(tool: Path) -> tuple[dict[str, dict], list[str]]:
     argparse.ArgumentParser.parse_known_args = stop
     os.cpu_count = lambda: 4  # a default of some
     # Started as a script, a tool finds what lies beside it.
-    sys.argv, sys.path[0] = [str(tool)], str(tool.parent)
+    sys.argv, sys.path = [str(tool)], [str(tool.parent), *sys.path]
     try:
         runpy.run_path(str(tool), run_name='__main__')
     except ParserFound as found:
@@ -103,12 +103,12 @@ def to_text(options: dict[str, dict | str]) -> str:
 
 
 def main() -> None:
-    """Print, or write the list."""
+    """Write the list, or print it with what was loaded."""
     options, loaded = read_tools()
-    if '--renew' in sys.argv:
-        LIST.write_text(to_text(options))
-    else:
+    if '--print' in sys.argv:
         print(json.dumps([options, loaded], default=str))
+    else:
+        LIST.write_text(to_text(options))
 
 
 if __name__ == '__main__':

@@ -1,31 +1,56 @@
+import copy
 import json
 import warnings
 
 import pytest
 
-from tests.golden_losses import KEPT, environment, first_losses
+from tests.golden_losses import KEPT, ROOT, environment, first_losses
 
 RENEW = 'If the change is meant: python -m tests.golden_losses'
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def kept():
     return json.loads(KEPT.read_text(encoding='utf-8'))
 
 
-def test_the_first_losses_of_the_tiny_recipe_stay(kept, tmp_path):
-    found, here, tolerance = first_losses(tmp_path), environment(), 1e-6
+def compare(found, kept, here):
+    """To 1e-6 where the versions are those of the file."""
+    tolerance = 1e-6
     if here == kept['environment']:
         assert found['inputs'] == kept['inputs'], f'the model is given something else. {RENEW}'
     else:  # other versions draw, encode or round in another way
         tolerance = 1e-2
         warnings.warn(f'losses compared to {tolerance} only: they were kept with '
                       f'{kept["environment"]}, here is {here}', stacklevel=1)
-    assert len(found['losses']) == len(kept['losses'])
     for number, (losses, expected) in enumerate(
             zip(found['losses'], kept['losses'], strict=True)):
         assert losses == pytest.approx(expected, rel=tolerance, abs=0), (
             f'iteration {number}. {RENEW}')
+
+
+def test_the_first_losses_of_the_tiny_recipe_stay(kept, tmp_path):
+    compare(first_losses(tmp_path), kept, environment())
+
+
+def test_what_is_not_the_same_is_seen(kept):
+    here, found = kept['environment'], copy.deepcopy(kept)
+    compare(found, kept, here)
+    found['losses'][19]['loss_contrastive'] *= 1 + 2e-6
+    with pytest.raises(AssertionError, match=r'iteration 19\. If the change is meant'):
+        compare(found, kept, here)
+    with pytest.warns(UserWarning, match=r"0\.01 only: .* here is .*'torch': '3\.0'"):
+        compare(found, kept, here | dict(torch='3.0'))
+    with pytest.raises(AssertionError, match='is given something else'):
+        compare(dict(kept, inputs='0'), kept, here)
+
+
+def test_they_are_of_the_versions_that_are_pinned(kept):
+    """Raised pins renew the file: else it would be compared loosely from then on."""
+    pins = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+    versions = {name: version for name, version in kept['environment'].items()
+                if name != 'machine'}
+    assert {f'{name}=={version}' for name, version in versions.items()} <= set(pins), RENEW
 
 
 def test_they_are_those_of_every_part(kept):

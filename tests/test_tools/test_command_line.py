@@ -15,8 +15,8 @@ from tvtsv2_mm.evaluation.probes import PROBES
 
 @pytest.fixture(scope='module')
 def found():
-    done = subprocess.run([sys.executable, 'tests/command_line.py'], cwd=ROOT, text=True,
-                          capture_output=True, check=True)
+    done = subprocess.run([sys.executable, '-m', 'tests.command_line', '--print'], cwd=ROOT,
+                          text=True, capture_output=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -24,8 +24,8 @@ def test_the_options_are_those_of_the_list(found):
     options, _ = found
     listed = json.loads(LIST.read_text('utf-8'))
     assert options == listed, (
-        'a command line has changed: if it was meant to, python tests/command_line.py --renew '
-        f'writes {LIST.name} anew; users of what is gone need a line in CHANGELOG.md')
+        'a command line has changed: if it was meant to, python -m tests.command_line writes '
+        f'{LIST.name} anew; who used what is gone needs a line in CHANGELOG.md')
 
 
 def test_help_and_wrong_options_need_nothing_heavy(found):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,6 +86,18 @@ def test_pre_commit_runs_the_same_words_without_a_network(hook):
 
 
 PARALLEL = '-m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder'
+
+
+@pytest.mark.parametrize(('failing', 'status'), [('', 0), ('codespell', 1)])
+def test_pre_commit_stops_at_what_run_tests_stops_at(checkout, tmp_path, failing, status):
+    environment = dict(os.environ, PATH=f'{tmp_path}/bin:{os.environ["PATH"]}', FAILING=failing,
+                       PREFIX=str(tmp_path), PRE_COMMIT_HOME=str(tmp_path / 'home'))
+    for words in (['git', 'init', '-q'], ['git', 'add', '.pre-commit-config.yaml']):
+        subprocess.run(words, cwd=checkout, env=environment, check=True)
+    done = subprocess.run([sys.executable, '-m', 'pre_commit', 'run', '--all-files'], cwd=checkout,
+                          env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert (tmp_path / 'calls').read_text().splitlines() == CHECKS
 
 
 @pytest.mark.parametrize('script', ['tools/run_tests.sh', '.ci/run'])
