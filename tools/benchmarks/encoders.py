@@ -148,14 +148,6 @@ def build_ours(backbone: Mapping, device: torch.device, weights: nn.Module | Non
     return encoder
 
 
-def build_einsum(backbone: Mapping, device: torch.device, weights: nn.Module) -> EinsumEncoder:
-    """The plain form with the weights of ours."""
-    with device:
-        encoder = EinsumEncoder(backbone)
-    encoder.load_state_dict(weights.state_dict())
-    return encoder
-
-
 def build_clip(backbone: Mapping, device: torch.device, precision: str) -> Encoder:
     """transformers' CLIP on every frame of a clip, all patches: it knows no mask."""
     # Only once tvtsv2_mm has mended torchvision for it.
@@ -181,7 +173,6 @@ def check_equality(ours: nn.Module, einsum: nn.Module, batch: Batch,
     Raises:
         ValueError: they are not equal in fp32.
     """
-
     modules = dict(ours=ours, einsum=einsum)
 
     def compute(name: str, precision: str) -> dict[str, Tensor]:
@@ -263,7 +254,9 @@ def measure(args: argparse.Namespace) -> list[dict]:
         torch._dynamo.reset()
         torch._dynamo.config.recompile_limit = 64
         ours = build_ours(setting.backbone, setting.device)
-        einsum = build_einsum(setting.backbone, setting.device, ours)
+        with setting.device:
+            einsum = EinsumEncoder(setting.backbone)
+        einsum.load_state_dict(ours.state_dict())
         batch = setting.batch(max(setting.clips, measures.KEPT_CLIPS + 1))
         rows = [dict(table='equality', **row)
                 for row in check_equality(ours, einsum, batch, args.precisions)]

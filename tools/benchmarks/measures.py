@@ -111,13 +111,7 @@ def outputs_and_gradients(forward: Forward, module: nn.Module, batch: Batch) -> 
 
 def largest_difference(found: Mapping[str, Tensor],
                        expected: Mapping[str, Tensor]) -> tuple[str, float]:
-    """In which tensor the two differ most, and by which share of its largest entry.
-
-    Raises:
-        ValueError: the two do not hold the same tensors.
-    """
-    if found.keys() != expected.keys():
-        raise ValueError(f'only one has {", ".join(sorted(found.keys() ^ expected.keys()))}')
+    """In which tensor the two differ most, and by which share of its largest entry."""
     shares = {
         name: ((found[name].double() - tensor.double()).abs().max()
                / tensor.double().abs().max()).item() for name, tensor in expected.items()}

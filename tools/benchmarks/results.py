@@ -30,17 +30,12 @@ UNITS = {
 
 
 def units(rows: Iterable[Mapping]) -> dict[str, str]:
-    """Of all fields with numbers.
-
-    Raises:
-        ValueError: the name of a field has no word that tells.
-    """
+    """Of all fields with numbers; a name without a word that tells is a ValueError."""
     result = {}
     for field in dict.fromkeys(key for row in rows for key in row if not isinstance(row[key], str)):
-        found = [UNITS[word] for word in field.split('_') if word in UNITS]
-        if not found:
+        result[field] = next((UNITS[word] for word in field.split('_') if word in UNITS), '')
+        if not result[field]:
             raise ValueError(f'the name of {field} says no unit: {", ".join(UNITS)}')
-        result[field] = found[0]
     return result
 
 
