@@ -18,6 +18,7 @@ from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.choices import CLIP_KINDS
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.video.frame_scaling import FrameScaling
@@ -27,12 +28,7 @@ Video = str | os.PathLike | np.ndarray
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that could not be read.
-
-    Attributes:
-        video: its name as the user gave it.
-        reason: what is wrong with it.
-    """
+    """A video that could not be read: its name as the user gave it, and what is wrong with it."""
 
     video: str
     reason: str
@@ -40,12 +36,9 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipBatch:
-    """Clips for the model, and the videos among them that failed.
+    """Clips for ``model.test_step``, their names in the order that was asked, and what failed.
 
-    Attributes:
-        names: of the clips in ``data``, in the order that was asked.
-        data: collated, for ``model.test_step``; None where all failed.
-        failures: the others.
+    ``data`` is None where all failed.
     """
 
     names: list[str]
@@ -53,25 +46,18 @@ class ClipBatch:
     failures: list[Failure]
 
 
-class ArrayReader:
-    """Frames in memory with the interface of an open video; a frame counts as a second.
+class ArrayReader(VideoReader):
+    """Frames in memory, uint8 (T, H, W, 3) in RGB, as an open video of one frame a second.
 
-    Args:
-        frames: uint8 (T, H, W, 3), RGB.
-        name: of the video.
-        scaling: size and interpolation of the frames given out ('fast' is bicubic here).
+    They are given out scaled; 'fast' is bicubic here.
     """
-
-    fps = 1.0
 
     def __init__(self, frames: np.ndarray, name: str, scaling: FrameScaling) -> None:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
             raise ValueError(f'{name}: a video array must be uint8 (T, H, W, 3) in RGB, got '
                              f'{frames.dtype} {frames.shape}')
-        self.path = name
-        self.num_frames = len(frames)
-        self.duration = float(len(frames))
-        self.frame_starts = np.arange(len(frames), dtype=np.float64)
+        super().__init__(name, np.arange(len(frames), dtype=np.float64), fps=1.0,
+                         duration=float(len(frames)))
         self.size = scaling.size_of(*frames.shape[1:3])
         self._scaling = scaling
         self._frames = frames
@@ -91,8 +77,8 @@ class ClipSource(Dataset):
     Args:
         videos: paths, addresses (``file://``, and what mmengine.fileio reads) or arrays.
         transforms: of :func:`clip_transforms`.
-        texts: K texts of each video, which travel with it as tokens; None for none.
-        tokenizer: of the texts.
+        texts: K texts of each video, which travel with it as tokens of ``tokenizer``.
+        tokenizer: given with ``texts``.
     """
 
     def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],
@@ -156,12 +142,8 @@ def list_videos(folder: str) -> list[str]:
     backend = get_file_backend(folder)
     if not backend.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
-    if '://' in folder:
-        found = filter(is_video_name, backend.list_dir_or_file(
-            folder, list_dir=False, recursive=True))
-    else:
-        found = walk_videos(folder)
-    found = sorted(found)
+    found = sorted(filter(is_video_name, backend.list_dir_or_file(
+        folder, list_dir=False, recursive=True)) if '://' in folder else walk_videos(folder))
     if not found:
         raise FileNotFoundError(f'there is no video below {folder} (a file is taken for one by its '
                                 f'suffix: {" ".join(sorted(VIDEO_SUFFIXES))})')

@@ -18,11 +18,7 @@ OPSET = 18
 
 
 class VideoTower(nn.Module):
-    """Pixels to embeddings, with the normalisation inside.
-
-    Args:
-        model: with a backbone and a data preprocessor.
-    """
+    """Pixels to embeddings, with the normalisation inside."""
 
     def __init__(self, model: VideoTextModel) -> None:
         super().__init__()
@@ -48,9 +44,6 @@ class TextTower(nn.Module):
 
     The neck cuts the batch behind its last end token, which depends on the data; here the whole
     width is computed. Attention is causal, so the embeddings are the same.
-
-    Args:
-        model: with a neck.
     """
 
     def __init__(self, model: VideoTextModel) -> None:

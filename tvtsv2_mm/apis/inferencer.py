@@ -76,7 +76,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, not {dtype!r}')
-        if model is not None and isinstance(model, os.PathLike):
+        if isinstance(model, os.PathLike):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
@@ -147,18 +147,16 @@ class TVTSv2Inferencer(BaseInferencer):
         failed: list[Failure] = []
         batches = self.preprocess(videos, batch_size, texts=own_texts, num_workers=num_workers)
         for batch in track(batches, description=task, disable=not self.show_progress):
-            own, failures = [], batch.failures
-            if batch.data is not None:
-                own, broken = split_finite(
-                    self.forward(batch.data, names=batch.names, keep_frames=draw))
-                failures = [*failures, *broken]
+            own, failures = self.predict(batch, keep_frames=draw)
             if failures and not skip_failed:
                 raise RuntimeError(f'{failures[0].video}: {failures[0].reason}')
             failed += failures
             samples += own
         result: dict[str, Any] = dict(failed=[vars(failure) for failure in failed])
         if task == 'features':
-            result['predictions'] = self._features(samples)
+            result['predictions'] = [
+                dict(video=sample.filename, features=sample.video_embed.numpy())
+                for sample in samples]
         elif task == 'zero-shot':
             result['predictions'] = self._labels(samples, labels, prompts, top_k)
         elif task == 'sort':
@@ -175,6 +173,23 @@ class TVTSv2Inferencer(BaseInferencer):
         """Decode and collate."""
         source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
+
+    def predict(self, batch: ClipBatch, *,
+                keep_frames: bool = False) -> tuple[list[ActionDataSample], list[Failure]]:
+        """Run the model on what could be read; what it makes no numbers of has failed as well.
+
+        Sorting would rank NaN as if it were a number.
+        """
+        whole, failures = [], list(batch.failures)
+        for sample in () if batch.data is None else self.forward(
+                batch.data, names=batch.names, keep_frames=keep_frames):
+            values = [sample.video_embed, sample.get('order_logits')]
+            if all(value is None or value.isfinite().all() for value in values):
+                whole.append(sample)
+            else:
+                failures.append(Failure(
+                    video=sample.filename, reason=f'its embedding is not finite: {NOT_FINITE}'))
+        return whole, failures
 
     @torch.inference_mode()
     def forward(self, inputs: dict, *, names: Sequence[str],
@@ -214,23 +229,17 @@ class TVTSv2Inferencer(BaseInferencer):
 
     def visualize(self, inputs: Sequence[ActionDataSample], preds: Sequence[dict], *,
                   task: str, out_dir: str | os.PathLike | None = None) -> list[np.ndarray]:
-        """Draw a picture for each prediction.
+        """Draw a picture for each prediction, into ``out_dir`` as ``000_<name>.png`` too.
 
-        Args:
-            inputs: samples with ``frames``.
-            preds: predictions of the task.
-            task: 'zero-shot', 'retrieval' or 'sort'.
-            out_dir: folder for ``000_<name>.png``.
+        The ``inputs`` are samples with ``frames``.
         """
-        if task == 'zero-shot':
-            images = [pictures.draw_labels(sample.frames, prediction)
-                      for sample, prediction in zip(inputs, preds, strict=True)]
-        elif task == 'sort':
-            images = [pictures.draw_order(sample.frames, prediction)
-                      for sample, prediction in zip(inputs, preds, strict=True)]
-        else:
+        if task == 'retrieval':
             frames = {sample.filename: sample.frames for sample in inputs}
             images = [pictures.draw_search(frames, prediction) for prediction in preds]
+        else:
+            draw = pictures.draw_order if task == 'sort' else pictures.draw_labels
+            images = [draw(sample.frames, prediction)
+                      for sample, prediction in zip(inputs, preds, strict=True)]
         if out_dir is not None:
             for i, (image, prediction) in enumerate(zip(images, preds, strict=True)):
                 stem = Path(prediction['video']).stem if 'video' in prediction else 'text'
@@ -244,7 +253,7 @@ class TVTSv2Inferencer(BaseInferencer):
 
     @config_errors()
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
-        checkpoint = None
+        checkpoint: Any = None
         if weights is not None:
             checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
             if not cfg:
@@ -264,17 +273,13 @@ class TVTSv2Inferencer(BaseInferencer):
                 model.neck = MODELS.build(parts['neck'])
             else:
                 model = MODELS.build(parts)
-            self._load_weights_to_model(model, checkpoint, cfg)
+            if checkpoint is None:
+                raise ValueError('weights are needed: give a checkpoint')
+            _load_checkpoint_to_model(model, checkpoint)
         if self.texts_only:
             model.backbone = model.contrastive_head = model.sorting_head = None
             model.data_preprocessor = None
         return model.to(device).eval()
-
-    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None,
-                               cfg: ConfigDict | None) -> None:
-        if checkpoint is None:
-            raise ValueError('weights are needed: give a checkpoint')
-        _load_checkpoint_to_model(model, checkpoint)
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
         return clip_transforms(cfg, self.clips)
@@ -348,10 +353,6 @@ class TVTSv2Inferencer(BaseInferencer):
                                  f'{len(own)}')
         return texts
 
-    def _features(self, samples: list[ActionDataSample]) -> list[dict]:
-        return [dict(video=sample.filename, features=sample.video_embed.numpy())
-                for sample in samples]
-
     def _labels(self, samples: list[ActionDataSample], labels: Sequence[str],
                 prompts: Sequence[str], top_k: int) -> list[dict]:
         class_embeds = self.embed_labels(labels, prompts)
@@ -384,29 +385,11 @@ class TVTSv2Inferencer(BaseInferencer):
     def _orders(self, samples: list[ActionDataSample]) -> list[dict]:
         self._tokenizer.warn_of_cut(sum(sample.num_cut_texts for sample in samples),
                                     sum(len(sample.texts) for sample in samples))
-        predictions = []
-        for sample in samples:
-            logits = sample.order_logits.numpy()
-            order = best_order(logits)
-            predictions.append(dict(
-                video=sample.filename, order=order, transcripts=[sample.texts[i] for i in order],
-                logits=logits))
-        return predictions
-
-
-def split_finite(samples: Sequence[ActionDataSample]
-                 ) -> tuple[list[ActionDataSample], list[Failure]]:
-    """Predictions of numbers, and as failures the others: sorting would rank NaN as if it were one.
-    """
-    whole, failures = [], []
-    for sample in samples:
-        values = [sample.video_embed, sample.get('order_logits')]
-        if all(value is None or value.isfinite().all() for value in values):
-            whole.append(sample)
-        else:
-            failures.append(Failure(
-                video=sample.filename, reason=f'its embedding is not finite: {NOT_FINITE}'))
-    return whole, failures
+        orders = [best_order(sample.order_logits.numpy()) for sample in samples]
+        return [dict(video=sample.filename, order=order,
+                     transcripts=[sample.texts[i] for i in order],
+                     logits=sample.order_logits.numpy())
+                for sample, order in zip(samples, orders, strict=True)]
 
 
 def best_order(logits: np.ndarray) -> list[int]:

@@ -1,4 +1,8 @@
-"""Pictures of predictions over the frames that they were made from."""
+"""Pictures of predictions over the frames that they were made from.
+
+Frames of a video are uint8 (T, H, W, 3), predictions what the inferencer gives, and pictures uint8
+(H, W, 3) in RGB.
+"""
 
 import os
 from collections.abc import Mapping
@@ -16,20 +20,9 @@ _COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red', 'tab:purple', 'tab
 
 
 def draw_labels(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
-    """Draw the best labels of a video as bars under its frames.
-
-    Args:
-        frames: uint8 (T, H, W, 3).
-        prediction: ``video``, ``labels``, ``scores``, ``probabilities``.
-
-    Returns:
-        uint8 RGB picture.
-    """
+    """Draw the best labels of a video as bars under its frames."""
     count = len(prediction['labels'])
-    figure = Figure(figsize=(10, 2.2 + 0.4 * count), layout='constrained')
-    strip, bars = figure.subplots(2, 1, height_ratios=(1.8, 0.4 * count))
-    _draw_strip(strip, frames)
-    strip.set_title(Path(prediction['video']).name)
+    figure, bars = _below_frames(frames, prediction, 2.2 + 0.4 * count, 0.4 * count)
     places = np.arange(count)
     bars.barh(places, prediction['probabilities'], color=_COLOURS[0])
     bars.set_yticks(places, [_shorten(label) for label in prediction['labels']])
@@ -43,20 +36,9 @@ def draw_labels(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
 
 
 def draw_order(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
-    """Draw transcripts in their predicted order along the time line, under the frames.
-
-    Args:
-        frames: uint8 (T, H, W, 3).
-        prediction: ``video``, ``order``, ``transcripts`` in that order.
-
-    Returns:
-        uint8 RGB picture.
-    """
+    """Draw transcripts in their predicted order along the time line, under the frames."""
     count = len(prediction['order'])
-    figure = Figure(figsize=(10, 2.4 + 0.35 * count), layout='constrained')
-    strip, line = figure.subplots(2, 1, height_ratios=(1.8, 0.6 + 0.35 * count))
-    _draw_strip(strip, frames)
-    strip.set_title(Path(prediction['video']).name)
+    figure, line = _below_frames(frames, prediction, 2.4 + 0.35 * count, 0.6 + 0.35 * count)
     for place, (given, text) in enumerate(
             zip(prediction['order'], prediction['transcripts'], strict=True)):
         colour = _COLOURS[given % len(_COLOURS)]
@@ -75,15 +57,7 @@ def draw_order(frames: np.ndarray, prediction: Mapping) -> np.ndarray:
 
 
 def draw_search(frames: Mapping[str, np.ndarray], prediction: Mapping) -> np.ndarray:
-    """Draw the middle frames of the videos found for a text, best first.
-
-    Args:
-        frames: of each video, uint8 (T, H, W, 3).
-        prediction: ``text``, ``videos``, ``scores``.
-
-    Returns:
-        uint8 RGB picture.
-    """
+    """Draw the middle frames (``frames`` by video) of the videos found for a text, best first."""
     count = len(prediction['videos'])
     figure = Figure(figsize=(2.2 * max(count, 1), 2.8), layout='constrained')
     figure.suptitle(_shorten(prediction['text'], 80))
@@ -102,10 +76,16 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     imsave(os.fspath(path), image)
 
 
-def _draw_strip(axes: Axes, frames: np.ndarray) -> None:
+def _below_frames(frames: np.ndarray, prediction: Mapping, height: float,
+                  share: float) -> tuple[Figure, Axes]:
+    """A figure with frames of the video on top, 1.8 high, and what is below, ``share`` high."""
+    figure = Figure(figsize=(10, height), layout='constrained')
+    strip, below = figure.subplots(2, 1, height_ratios=(1.8, share))
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
-    axes.imshow(np.concatenate(list(frames[chosen]), axis=1))
-    axes.axis('off')
+    strip.imshow(np.concatenate(list(frames[chosen]), axis=1))
+    strip.axis('off')
+    strip.set_title(Path(prediction['video']).name)
+    return figure, below
 
 
 def _shorten(text: str, length: int = 60) -> str:

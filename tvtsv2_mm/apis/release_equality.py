@@ -23,12 +23,9 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The largest error of one quantity.
+    """The largest error of one quantity ('video_embeds', 'grad/video_model.proj', ...).
 
-    Attributes:
-        quantity: 'video_embeds', 'grad/video_model.proj', ...
-        error: largest absolute error; of a gradient, relative to the largest value in its tensor.
-        tolerance: what is allowed.
+    It is absolute; of a gradient, relative to the largest value in its tensor.
     """
 
     quantity: str
@@ -86,8 +83,7 @@ def compare_with_release(path: str | Path) -> Iterator[Difference]:
     outputs = model(inputs, mode='tensor')
     outputs['text_mean'] = outputs['text_embeds'].mean(dim=1)
     losses = model(inputs, [], mode='loss')
-    outputs['loss_contrastive'] = losses['loss_contrastive']
-    outputs['loss_sorting'] = losses['loss_sorting']
+    outputs |= {name: losses[name] for name in ('loss_contrastive', 'loss_sorting')}
     for name, value in outputs.items():
         error = (value - golden[name]).abs().max().item()
         yield Difference(quantity=name, error=error, tolerance=OUTPUT_TOLERANCE)

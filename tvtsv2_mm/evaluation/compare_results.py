@@ -14,24 +14,17 @@ COUNTS = ('annotated', 'used', 'missing', 'failed')
 
 
 def compare(results: Sequence[dict[str, Any]], names: Sequence[str], paper: bool = True) -> str:
-    """Tables of runs, one for each protocol and benchmark.
+    """Tables of result files, named as given; one for each protocol and benchmark.
 
-    Args:
-        results: of ``read_result``.
-        names: of the runs, as headings.
-        paper: also show the paper's figures.
+    With ``paper`` they show the paper's figures too.
     """
     groups: dict[tuple, list[int]] = {}
     for index, result in enumerate(results):
         groups.setdefault((result.get('protocol'), result.get('benchmark')), []).append(index)
-    tables = []
-    shown = False
-    for key, members in groups.items():
-        figures = PAPER_FIGURES.get(key, {}) if paper else {}
-        shown = shown or bool(figures)
-        tables.append(_table(' on '.join(str(part) for part in key),
-                             [results[i] for i in members], [names[i] for i in members], figures))
-    return '\n\n'.join(tables) + (f'\n\n{NOTE}' if shown else '')
+    figures = {key: PAPER_FIGURES.get(key, {}) if paper else {} for key in groups}
+    parts = [_table(' on '.join(map(str, key)), [results[i] for i in members],
+                    [names[i] for i in members], figures[key]) for key, members in groups.items()]
+    return '\n\n'.join([*parts, *[NOTE] * any(figures.values())])
 
 
 def _table(title: str, results: list[dict], names: list[str], figures: dict[str, dict]) -> str:

@@ -3,7 +3,8 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from contextlib import suppress
+from hashlib import file_digest, sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from tvtsv2_mm import __version__
 from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.files import write_atomically
 
 SCHEMA = 1
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
@@ -25,11 +27,8 @@ PLACES = ('launcher', 'load_from', 'resume', 'work_dir')
 
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = sha256()
     with Path(path).open('rb') as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
+        return file_digest(file, 'sha256').hexdigest()
 
 
 def text_sha256(text: str) -> str:
@@ -47,10 +46,9 @@ def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
     grouped: dict[str, dict[str, float]] = {'raw': {}}
     for key, value in metrics.items():
         group, _, name = key.partition('/')
-        if group in GROUPS:
-            grouped.setdefault(group, {})[name] = float(value)
-        else:
-            grouped['raw'][key] = float(value)
+        if group not in GROUPS:
+            group, name = 'raw', key
+        grouped.setdefault(group, {})[name] = float(value)
     return grouped
 
 
@@ -80,13 +78,8 @@ def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) ->
     """The annotation file of a test, its hash, and how many of the benchmark's videos were used.
 
     ``missing`` comes from the ``counts.json`` that tools/data/<benchmark> writes beside the file,
-    if it tells of this very file; otherwise nobody knows, and it is None.
-
-    Args:
-        ann_file: the annotation file.
-        num_videos: videos in it.
-        num_evaluated: videos that the model was given; evaluation stops at one that fails, so
-            what is less than ``num_videos`` was left out by the user of the loop.
+    if it tells of this very file; otherwise nobody knows, and it is None. Evaluation stops at a
+    video that fails: what ``num_evaluated`` lacks, the user of the loop left out.
     """
     ann_file = Path(ann_file)
     digest = file_sha256(ann_file)
@@ -103,11 +96,7 @@ def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) ->
 
 
 def describe_query_bank(metrics: Sequence[Any]) -> dict[str, Any] | None:
-    """The caption file of QB-Norm, its hash, how many texts and videos of it were encoded, or None.
-
-    Args:
-        metrics: of a test.
-    """
+    """The caption file of a test's QB-Norm, its hash, and what was encoded of it; or None."""
     for metric in metrics:
         path = getattr(metric, 'query_bank', None)
         if path is not None:
@@ -143,20 +132,16 @@ def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures may depend on, as far as installed."""
     found = {'python': platform.python_version(), 'tvtsv2_mm': __version__}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
 def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
     """Write a result file, under its name only when it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(dict(schema=SCHEMA) | dict(result), indent=2) + '\n', 'utf-8')
-    part.replace(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(dict(schema=SCHEMA) | dict(result), indent=2) + '\n'
+    write_atomically(Path(path), content.encode())
 
 
 def read_result(path: str | Path) -> dict[str, Any]:

@@ -57,11 +57,7 @@ def similarities(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
-    """Rank the candidates of each query.
-
-    Args:
-        similarity: (Q, C), higher is nearer.
-        right: (Q, C) bool, the right candidates of each query, one or more.
+    """Rank the candidates of each query by (Q, C) similarities, given the right ones, (Q, C) bool.
 
     Raises:
         ValueError: a similarity is not finite, or a query has no right candidate.
@@ -83,11 +79,7 @@ def _check_finite(similarity: np.ndarray) -> None:
 
 
 def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
-    """Search videos by text.
-
-    Args:
-        similarity: (M, N) of M texts and N videos.
-        owners: (M,) the index of each text's video.
+    """Search videos by text: (M, N) of M texts and N videos, and (M,) the index of each text's.
 
     Returns:
         R1, R5, R10, R50 (per cent), MdR, MnR (median and mean rank, counted from 1).
@@ -102,14 +94,10 @@ def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float
 
 
 def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:
-    """Dual softmax (DSL): weight each similarity by a softmax over the other queries.
+    """Dual softmax (DSL): weight each of (Q, C) similarities by a softmax over the queries.
 
     It uses all queries of the test set at once, so its figures are not comparable with raw ones.
     Made for similarities above zero: a small weight brings a negative one closer to zero, and up.
-
-    Args:
-        similarity: (Q, C), the queries in the first dimension.
-        temperature: of the softmax over the queries.
     """
     # In float64: float32 would make far similarities zero, and so equal.
     weights = similarity.astype(np.float64)

@@ -155,7 +155,9 @@ def find_class(kind: Any) -> Any:
     """The class that the ``type`` of a config names in one of our registries, or None."""
     if not isinstance(kind, str):
         return kind
-    for registry in _registries():
+    for registry in vars(registries).values():
+        if not isinstance(registry, Registry):
+            continue
         try:
             found = registry.get(kind)
         except (RuntimeError, ImportError):
@@ -172,10 +174,6 @@ def names_in(registry: Registry | None) -> set[str]:
         names |= set(registry.module_dict)
         registry = registry.parent
     return names
-
-
-def _registries() -> list[Registry]:
-    return [value for value in vars(registries).values() if isinstance(value, Registry)]
 
 
 def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
@@ -199,9 +197,10 @@ def _told_by_worker(text: str) -> str | None:
     """
     if 'in DataLoader worker process' not in text:
         return None
+    place = text.rpartition('\n  File "')[2]
     raised = re.match(r'[^"\n]*/tvtsv2_mm/[^"\n]*", line .*\n +raise .*\n(?: +[~^]+\n)?[\w.]+: ',
-                      text.rpartition('\n  File "')[2])
-    return raised and text.rpartition('\n  File "')[2][raised.end():]
+                      place)
+    return raised and place[raised.end():]
 
 
 def _root(frames: Iterable[FrameType]) -> Mapping | Config:

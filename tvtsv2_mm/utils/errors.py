@@ -13,15 +13,11 @@ def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[No
     """Turn all that reading a file raises into one error.
 
     To be put around the reading of a file's content alone: a fault of the program would be told as
-    one of the file.
-
-    Args:
-        message: names the file and says what it is not.
-        kind: of the error.
+    one of the file. The message names the file and says what it is not; what was found follows.
 
     Raises:
         FileNotFoundError: as it comes.
-        ValueError: ``kind``, with the message and what was found.
+        ValueError: ``kind``, of everything else.
     """
     try:
         yield

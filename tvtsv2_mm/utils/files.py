@@ -13,9 +13,7 @@ from tvtsv2_mm.utils.errors import one_error
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
     """Write a file so that it is there whole or not at all, whatever happens on the way.
 
-    Args:
-        path: the file; its folder is there.
-        content: bytes, or a function that writes the file that it is given.
+    Its folder is there. The content is bytes, or a function that writes the file it is given.
     """
     draft = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
@@ -65,13 +63,9 @@ def read_json_lines(path: Path, fields: Mapping[str, Any]) -> list[dict]:
 
 
 def check_fields(record: Mapping[str, Any], fields: Mapping[str, Any], message: str) -> None:
-    """Look whether a record has what is used of it.
+    """Look whether a record has what is used of it, by the type of each value.
 
-    Args:
-        record: as it was read.
-        fields: type of each value; ``[str]`` is a list of texts, a mapping such a record, a pattern
-            a text that it fits.
-        message: before the error.
+    ``[str]`` is a list of texts, a mapping such a record, a pattern a text that it fits.
 
     Raises:
         ValueError: a value is missing or of another type.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
 VOCAB_SIZE = 49408
@@ -52,14 +53,6 @@ def find_vocab_file() -> Path:
     return path
 
 
-def _bytes_to_characters() -> list[str]:
-    """One printable character for each byte, in the order of CLIP's vocabulary."""
-    printable = [*range(ord('!'), ord('~') + 1), *range(ord('¡'), ord('¬') + 1),
-                 *range(ord('®'), ord('ÿ') + 1)]
-    num_others = 256 - len(printable)
-    return [chr(b) for b in printable] + [chr(256 + n) for n in range(num_others)]
-
-
 @functools.cache
 def build_clip_tokenizer() -> CLIPTokenizer:
     """transformers' CLIP tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
@@ -72,7 +65,7 @@ def build_clip_tokenizer() -> CLIPTokenizer:
     with gzip.open(path, 'rt', encoding='utf-8') as file:
         lines = file.read().split('\n')
     merges: Any = [tuple(line.split()) for line in lines[1:1 + _NUM_MERGES]]
-    characters = _bytes_to_characters()
+    characters = sorted(ByteLevel.alphabet())  # one for each byte
     names = [*characters, *(c + '</w>' for c in characters), *map(''.join, merges), *_SPECIAL]
     tokenizer = CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges)
     check_clip_tokenizer(tokenizer, str(path))
@@ -102,8 +95,7 @@ class ClipTokenizer:
         context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
 
     Raises:
-        FileNotFoundError: If the vocabulary is not installed.
-        RuntimeError: If the vocabulary is not CLIP's.
+        FileNotFoundError, RuntimeError: as :func:`build_clip_tokenizer`.
     """
 
     def __init__(self, context_length: int = 77) -> None:
@@ -114,14 +106,7 @@ class ClipTokenizer:
         self._backend = build_clip_tokenizer().backend_tokenizer
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokenize, and warn of texts that are cut.
-
-        Args:
-            texts: as of :meth:`tokenize`.
-
-        Returns:
-            int64 tensor (N, L).
-        """
+        """Tokenize N texts to int64 (N, L), and warn of those that are cut."""
         tokens, num_cut = self.tokenize(texts)
         self.warn_of_cut(num_cut, len(texts))
         return tokens
@@ -133,13 +118,9 @@ class ClipTokenizer:
                           f'{self.context_length} tokens: their ends are cut off', stacklevel=3)
 
     def tokenize(self, texts: Sequence[str]) -> tuple[torch.Tensor, int]:
-        """Tokenize, for who counts the texts that are cut.
+        """Tokenize N texts to int64 (N, L), and count those that are longer than L and cut.
 
-        Args:
-            texts: N texts (a single string is refused: it would count as N characters).
-
-        Returns:
-            int64 tensor (N, L), and how many texts are longer than L.
+        A single string is refused: it would count as N characters.
         """
         if isinstance(texts, str):
             raise TypeError(f'expected a list of texts, got one string: [{texts!r}] is meant?')
@@ -159,8 +140,5 @@ class ClipTokenizer:
         # One text at a time: encode_batch starts threads, which do not survive a fork.
         return self._backend.encode(text).ids
 
-    def __getstate__(self) -> dict:
-        return {'context_length': self.context_length}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+    def __reduce__(self) -> tuple:
+        return type(self), (self.context_length, )

@@ -12,7 +12,7 @@ from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_di
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256
-from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer, split_finite
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.utils.parts import Part, cut_into_parts, follow
 from tvtsv2_mm.utils.text_files import read_lines
 from tvtsv2_mm.video.files import printable
@@ -153,12 +153,9 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
     features: dict[str, tuple[np.ndarray, str]] = {}
     failed: dict[str, Failure] = {}
     for batch in batches:
-        failures = batch.failures
-        if batch.data is not None:
-            samples, broken = split_finite(inferencer.forward(batch.data, names=batch.names))
-            features |= {by_path[sample.filename]: (sample.video_embed.numpy(),
-                                                   sample.frame_spacing) for sample in samples}
-            failures = [*failures, *broken]
+        samples, failures = inferencer.predict(batch)
+        features |= {by_path[sample.filename]: (sample.video_embed.numpy(), sample.frame_spacing)
+                     for sample in samples}
         for failure in failures:
             video = by_path[failure.video]
             failed[video] = Failure(video=printable(video), reason=failure.reason)

@@ -13,7 +13,7 @@ from tvtsv2_mm.utils.config_errors import walk
 
 # What a data set takes from the config's top level if it does not say it itself, and where.
 _OF_DATASETS = {'data_root': 'ann_file', 'held_out_share': 'held_out_by'}
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def fit_to_model(cfg: Config) -> None:
@@ -35,7 +35,7 @@ def fit_to_model(cfg: Config) -> None:
         'QueryBankHook': context,
         'ZeroShotHead': context,
     }
-    places = [cfg.get(loader) for loader in _LOADERS]
+    places = [cfg.get(loader) for loader in LOADERS]
     for _, part in walk([*places, model, cfg.get('custom_hooks')]):
         if not isinstance(part, dict):
             continue

@@ -1,6 +1,5 @@
 """``--cfg-options KEY=VALUE``: read as the config files are written, and checked before use."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Number
@@ -11,7 +10,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from tvtsv2_mm.apis.launch.arguments import ReadOverrides as ReadOverrides
-from tvtsv2_mm.apis.launch.fit_to_model import move_data_root
+from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, move_data_root
 from tvtsv2_mm.checkpoints.model_config import literal_config
 from tvtsv2_mm.utils.config_errors import (
     ConfigError,
@@ -35,7 +34,6 @@ _SECTIONS = {
 # What loops, wrappers and log processors are where the config does not say it.
 _KINDS = {'val_cfg': 'ValLoop', 'test_cfg': 'TestLoop', 'optim_wrapper': 'OptimWrapper',
           'log_processor': 'LogProcessor', 'visualizer': 'Visualizer'}
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def read_value(text: str) -> Any:
@@ -124,7 +122,7 @@ def _check_new(cfg: ConfigDict, node: Mapping, names: Sequence[str], depth: int)
         known = Options(_top_names())
     elif path in _SECTIONS:
         known = Options(_SECTIONS[path])
-    elif path in _LOADERS:
+    elif path in LOADERS:
         known = options_of_loader()
     elif path == 'optim_wrapper.clip_grad':
         known = Options({'type'}.union(*map(options_of, (clip_grad_norm_, clip_grad_value_))))
@@ -181,6 +179,4 @@ def _check_kind(key: str, old: Any, new: Any) -> None:
 
 
 def _top_names() -> set[str]:
-    arguments = {name for runner in (Runner, FlexibleRunner)
-                 for name in inspect.signature(runner.__init__).parameters}
-    return (arguments | _READ) - {'self', 'cfg'}
+    return (options_of(Runner) | options_of(FlexibleRunner) | _READ) - {'cfg'}

@@ -78,17 +78,14 @@ def check_resume(cfg: Config) -> None:
     if path is None:
         path = find_latest_checkpoint(cfg.work_dir)
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        # Where the checkpoint hook writes; in a folder named like the work_dir.
-        places = [Path(cfg.work_dir)] + (
-            [Path(hook['out_dir'], Path(cfg.work_dir).name)] if hook.get('out_dir') else [])
-        if path is not None and Path(path).resolve().parent not in [
-                place.resolve() for place in places]:
+        places = {Path(cfg.work_dir).resolve()}
+        if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
+            places.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
+        if path is not None and Path(path).resolve().parent not in places:
             raise ValueError(
                 f'{cfg.work_dir}/last_checkpoint names a file that is not in its folder: {path}. '
                 'If the run is to go on from it, give it: --resume CHECKPOINT')
-    if _strategy(cfg) == 'FullyShardStrategy':
-        return
-    if path is not None and is_sharded(path):
+    if path is not None and _strategy(cfg) != 'FullyShardStrategy' and is_sharded(path):
         raise ValueError(
             f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
             'on (docs/scale.md); give it as load_from to start a new run with its weights')
@@ -116,11 +113,7 @@ class _OurRunner:  # mixed into a runner
     """Builds with its words for the log file alone, and resumes or gives one error."""
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint; mmengine believes what it says of optimiser and log.
-
-        Raises:
-            CheckpointError: it says something else.
-        """
+        """Go on from a checkpoint; mmengine believes what it says of optimiser and log."""
         with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
                        'alone)', CheckpointError):
             super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
@@ -208,11 +201,7 @@ def use_mixed_precision(cfg: Config) -> None:
 
 
 def _compile_blocks(cfg: Config) -> None:
-    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step.
-
-    Raises:
-        ValueError: ``compile`` is neither.
-    """
+    """mmengine's ``compile=True``, or a dict of options, for each block instead of the step."""
     options = cfg.pop('compile', None)
     if options is None or options is False:
         return

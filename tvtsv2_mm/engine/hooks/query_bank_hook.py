@@ -1,6 +1,5 @@
 """Encodes the query bank of QB-Norm before a test."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,5 @@ class QueryBankHook(Hook):
         for batch in runner.build_dataloader(self.video_dataloader):
             for sample in model.test_step(batch):
                 embeds[sample.sample_id] = sample.video_embed.cpu().numpy()
-        gathered: Mapping[str, np.ndarray] = {}
-        for part in all_gather_object(embeds):
-            gathered = {**gathered, **part}
-        return np.stack(list(gathered.values()))
+        parts = all_gather_object(embeds)
+        return np.stack(list({name: own for part in parts for name, own in part.items()}.values()))

@@ -12,28 +12,16 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
-from tvtsv2_mm.evaluation.results import (
-    describe_checkpoint,
-    describe_config,
-    describe_query_bank,
-    describe_split,
-    describe_views,
-    group_metrics,
-    package_versions,
-    text_sha256,
-    write_result,
-)
+from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class ResultFileHook(Hook):
-    """Write ``result.json`` into the folder of the run's logs (see configs/tvtsv2/PROTOCOLS.md).
+    """Write ``result.json`` into the folder of the run's logs, or to ``out_file``.
 
-    The config's ``protocol`` and ``benchmark`` name what was measured.
-
-    Args:
-        out_file: another place for the file.
+    The config's ``protocol`` and ``benchmark`` name what was measured (see
+    configs/tvtsv2/PROTOCOLS.md).
     """
 
     priority = 'LOWEST'
@@ -60,13 +48,12 @@ class ResultFileHook(Hook):
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Write the file, on rank 0."""
         num_evaluated = sum(all_gather_object(self._num_evaluated))
-        spacings = {}
-        for own in all_gather_object(self._spacings):
-            spacings |= own
+        spacings = {clip: spacing for own in all_gather_object(self._spacings)
+                    for clip, spacing in own.items()}
         if not is_main_process():
             return
         path = Path(self.out_file or Path(runner.log_dir, 'result.json'))
-        write_result(path, self._describe(
+        results.write_result(path, self._describe(
             runner, metrics or {}, num_evaluated, Counter(spacings.values())))
         runner.logger.info(f'result file: {path}')
 
@@ -81,25 +68,28 @@ class ResultFileHook(Hook):
         num_evaluated = min(num_evaluated, len(dataset))
         head = getattr(model, 'cls_head', None)
         classes = getattr(head, 'classes', None)
+        device = next(model.parameters()).device
         return dict(
             protocol=cfg.get('protocol'),
             benchmark=cfg.get('benchmark'),
-            metrics=group_metrics(metrics),
-            split=describe_split(dataset.ann_file, len(dataset), num_evaluated),
-            query_bank=describe_query_bank(runner.test_evaluator.metrics),
-            views=describe_views(pipeline) | dict(spacing_used=dict(sorted(spacings.items()))),
+            metrics=results.group_metrics(metrics),
+            split=results.describe_split(dataset.ann_file, len(dataset), num_evaluated),
+            query_bank=results.describe_query_bank(runner.test_evaluator.metrics),
+            views=dict(results.describe_views(pipeline),
+                       spacing_used=dict(sorted(spacings.items()))),
             texts=runner.message_hub.get_info('texts'),
             prompts=getattr(head, 'prompts', None),
-            classes=classes and dict(number=len(classes), sha256=text_sha256('\n'.join(classes))),
+            classes=classes and dict(
+                number=len(classes), sha256=results.text_sha256('\n'.join(classes))),
             precision=_precision(model, runner.test_loop),
             evaluator=cfg.test_evaluator.to_dict() if hasattr(cfg.test_evaluator, 'to_dict') else
             [dict(metric) for metric in cfg.test_evaluator],
-            config=describe_config(cfg),
-            checkpoint=describe_checkpoint(cfg.get('load_from'),
+            config=results.describe_config(cfg),
+            checkpoint=results.describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
             trained_further=getattr(model, 'has_learnt', False),
-            versions=package_versions(),
-            device=_device(model),
+            versions=results.package_versions(),
+            device=torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type,
             num_devices=get_world_size(),
             time=datetime.now(UTC).isoformat(timespec='seconds'))
 
@@ -108,8 +98,3 @@ def _precision(model: torch.nn.Module, loop: Any) -> str:
     """Type of the weights, and whether the loop computes in another."""
     kinds = sorted({str(value.dtype).removeprefix('torch.') for value in model.parameters()})
     return '+'.join(kinds) + (', autocast' if getattr(loop, 'fp16', False) else '')
-
-
-def _device(model: torch.nn.Module) -> str:
-    device = next(model.parameters()).device
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type

@@ -1,32 +1,13 @@
 """Goes on at the exact batch after a stop in the middle of an epoch."""
 
-from collections.abc import Iterator
-from typing import Any
+from itertools import chain, repeat
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
-from torch.utils.data import DataLoader
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
-
-
-class _Advanced:
-    """An iterator that has been advanced already: the first steps of it cost nothing.
-
-    mmengine's IterBasedTrainLoop draws, and throws away, all batches up to where it goes on.
-    """
-
-    def __init__(self, iterator: Iterator, num_steps: int) -> None:
-        self._iterator = iterator
-        self._num_steps = num_steps
-
-    def __next__(self) -> Any:
-        if self._num_steps:
-            self._num_steps -= 1
-            return None
-        return next(self._iterator)
 
 
 @HOOKS.register_module()
@@ -90,8 +71,10 @@ class ResumeDataHook(Hook):
         else:
             sampler.sampler.set_epoch(position['epoch'])
             sampler.start = (position['epoch'], position['batch'])
-            loop.dataloader_iterator = _Advanced(
-                _iterate_from(loader, position['epoch']), runner.iter)
+            iterator = _InfiniteDataloaderIterator(loader)
+            iterator._epoch = position['epoch']
+            # The loop draws, and throws away, as many batches as were trained on.
+            loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
 
@@ -103,12 +86,6 @@ def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None
         raise CheckpointError(
             f'the checkpoint has no {entry} with {", ".join(names)}, from which a run could go on: '
             'give it as load_from, without resume, to start a new one with its weights')
-
-
-def _iterate_from(loader: DataLoader, epoch: int) -> Iterator:
-    iterator = _InfiniteDataloaderIterator(loader)
-    iterator._epoch = epoch
-    return iterator
 
 
 def _check_plan(there: dict, now: dict) -> None:

@@ -1,7 +1,6 @@
 """Counts the samples that training had to skip, says which, and stops when there are too many."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -43,15 +42,12 @@ class SkippedSampleHook(Hook):
         self.min_samples = min_samples
         self.check_interval = check_interval
         self.max_listed = max_listed
-        self._start_again()
-
-    def _start_again(self) -> None:
         self._num_used = 0
         self._skipped: Counter[tuple[str, str]] = Counter()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Count anew."""
-        self._start_again()
+        self._num_used, self._skipped = 0, Counter()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -69,7 +65,9 @@ class SkippedSampleHook(Hook):
         self._check(runner, always_report=True)
 
     def _check(self, runner: Runner, always_report: bool = False) -> None:
-        num_used, skipped = self._sum_over_ranks()
+        parts = all_gather_object((self._num_used, self._skipped))
+        num_used = sum(used for used, _ in parts)
+        skipped: Counter[tuple[str, str]] = sum((own for _, own in parts), Counter())
         num_skipped, num_drawn = skipped.total(), num_used + skipped.total()
         stops = num_drawn >= self.min_samples and num_skipped > self.max_share * num_drawn
         if stops or always_report:
@@ -79,10 +77,6 @@ class SkippedSampleHook(Hook):
                 f'training stops: {num_skipped} of {num_drawn} drawn samples cannot be used (see '
                 'the log); mend the data, or allow more than '
                 f'max_share={self.max_share:g} in SkippedSampleHook')
-
-    def _sum_over_ranks(self) -> tuple[int, Counter]:
-        parts = all_gather_object((self._num_used, self._skipped))
-        return sum(used for used, _ in parts), sum((skipped for _, skipped in parts), Counter())
 
     def _report(self, num_used: int, skipped: Counter) -> str:
         total = skipped.total()
@@ -95,12 +89,7 @@ class SkippedSampleHook(Hook):
             causes[cause_of(reason)] += count
         lines += [f'  {count} x {cause}' for cause, count in causes.most_common()]
         lines.append(f'in {len(skipped)} files:')
-        lines += _first_lines([f'  {path}: {reason}' for path, reason in sorted(skipped)],
-                              self.max_listed)
+        lines += [f'  {path}: {reason}' for path, reason in sorted(skipped)[:self.max_listed]]
+        if len(skipped) > self.max_listed:
+            lines.append(f'  ... and {len(skipped) - self.max_listed} more')
         return '\n'.join(lines)
-
-
-def _first_lines(lines: Sequence[str], limit: int) -> list[str]:
-    if len(lines) <= limit:
-        return list(lines)
-    return [*lines[:limit], f'  ... and {len(lines) - limit} more']

@@ -37,7 +37,8 @@ class TrainableParamsConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Group the parameters of a model (bare or wrapped) and build the optimiser wrapper."""
         bare: Any = getattr(model, 'module', model)
-        undecayed = _norm_parameters(bare)
+        norms = {parameter for module in bare.modules() if isinstance(module, NORMS)
+                 for parameter in module.parameters(recurse=False)}
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         unused = set(self.lr_mult)
         for name, parameter in bare.named_parameters():
@@ -46,7 +47,7 @@ class TrainableParamsConstructor:
             if not parameter.requires_grad:
                 continue
             factor = self.lr_mult[keys[-1]] if keys else 1.0
-            decayed = not (name.endswith('bias') or name in undecayed)
+            decayed = not (name.endswith('bias') or parameter in norms)
             groups.setdefault((factor, decayed), []).append(parameter)
         if unused:
             raise ValueError('optim_wrapper.paramwise_cfg.lr_mult names what no parameter is '
@@ -64,11 +65,3 @@ class TrainableParamsConstructor:
         config.setdefault('type', 'OptimWrapper')
         return OPTIM_WRAPPERS.build(
             config, default_args=dict(optimizer=OPTIMIZERS.build(optimizer)))
-
-
-def _norm_parameters(model: nn.Module) -> set[str]:
-    return {
-        f'{prefix}.{name}'
-        for prefix, module in model.named_modules() if isinstance(module, NORMS)
-        for name, _ in module.named_parameters(recurse=False)
-    }

@@ -27,28 +27,11 @@ def turn_order(ratios: Sequence[int]) -> list[int]:
     return [source for _, source in sorted(places)]
 
 
-def check_sampler(sampler: Any, name: str) -> None:
-    """Check that a batch sampler gets all that it needs from the sampler that it is given.
-
-    Raises:
-        TypeError: If it is not a ``DefaultSampler``, or does not act as one.
-    """
-    missing = [key for key in ('dataset', 'rank', 'world_size', 'seed', 'epoch', 'shuffle')
-               if not hasattr(sampler, key)]
-    if missing:
-        raise TypeError(f'{name} needs sampler=dict(type="DefaultSampler"), but '
-                        f'{type(sampler).__name__} has no {", ".join(missing)}')
-
-
 def turns_of_epoch(sizes: Sequence[int], batch_sizes: Sequence[int], world_size: int,
                    ratios: Sequence[int]) -> list[int]:
     """Which source each step of an epoch takes: until one whose turn it is has no full batch.
 
-    Args:
-        sizes: Clips of each source.
-        batch_sizes: Of a rank, for each source.
-        world_size: Number of ranks.
-        ratios: Batches of each source in a round.
+    Sources have ``sizes`` clips, and ``ratios`` batches in a round, of ``batch_sizes`` on a rank.
 
     Raises:
         ValueError: If the ratios do not fit, or a source has not one batch.
@@ -78,8 +61,47 @@ def turns_of_epoch(sizes: Sequence[int], batch_sizes: Sequence[int], world_size:
             turns.append(source)
 
 
+class TurnSampler(Sampler):
+    """Base of the batch samplers, which take their data sets in turn.
+
+    Attributes:
+        start: (epoch, batch): in this epoch the first batches are left out, as they were trained
+            on before (see ResumeDataHook).
+    """
+
+    ratios: tuple[int, ...]
+    # Which data set each step of an epoch takes.
+    _turns: list[int]
+
+    def __init__(self, sampler: DefaultSampler, batch_size: int) -> None:
+        missing = [key for key in ('dataset', 'rank', 'world_size', 'seed', 'epoch', 'shuffle')
+                   if not hasattr(sampler, key)]
+        if missing:
+            raise TypeError(f'{type(self).__name__} needs sampler=dict(type="DefaultSampler"), but '
+                            f'{type(sampler).__name__} has no {", ".join(missing)}')
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.start = (0, 0)
+        self._datasets = sampler.dataset.datasets if isinstance(
+            sampler.dataset, ConcatDataset) else [sampler.dataset]
+        self._sizes = [len(dataset) for dataset in self._datasets]
+
+    def describe(self) -> dict[str, Any]:
+        """What has to stay the same for a batch to have the same number."""
+        return dict(sizes=self._sizes, batch_size=self.batch_size, ratios=list(self.ratios),
+                    ranks=self.sampler.world_size, batches=len(self))
+
+    def __len__(self) -> int:
+        """Batches of an epoch, on each rank."""
+        return len(self._turns)
+
+    def _first_step(self) -> int:
+        epoch, batch = self.start
+        return batch if epoch == self.sampler.epoch else 0
+
+
 @DATA_SAMPLERS.register_module()
-class AlternatingBatchSampler(Sampler):
+class AlternatingBatchSampler(TurnSampler):
     """Alternate between the data sets of a ``ConcatDataset``, batch by batch.
 
     Each batch comes from one data set only, and every rank takes the same one at the same step, so
@@ -105,10 +127,6 @@ class AlternatingBatchSampler(Sampler):
         shrink: a data set of less than one batch gives batches of what it has, which is told,
             instead of an error.
 
-    Attributes:
-        start: (epoch, batch): in this epoch the first batches are left out, as they were trained
-            on before (see ResumeDataHook).
-
     Raises:
         TypeError: If the sampler or its data set are of another kind.
         ValueError: If the ratios do not fit the data sets, a data set has not one batch, or its
@@ -117,15 +135,11 @@ class AlternatingBatchSampler(Sampler):
 
     def __init__(self, *, sampler: DefaultSampler, batch_size: int,
                  ratios: Sequence[int] | None = (1, 1), shrink: bool = False) -> None:
-        check_sampler(sampler, type(self).__name__)
+        super().__init__(sampler, batch_size)
         if not isinstance(sampler.dataset, ConcatDataset):
             raise TypeError('AlternatingBatchSampler needs dataset=dict(type="ConcatDataset", '
                             f'datasets=[...]), got {type(sampler.dataset).__name__}')
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.start = (0, 0)
-        self._sizes = [len(dataset) for dataset in sampler.dataset.datasets]
-        clips = [_clips_per_video(dataset) for dataset in sampler.dataset.datasets]
+        clips = [_clips_per_video(dataset) for dataset in self._datasets]
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, got {batch_size}')
         if any(batch_size % n for n in clips):
@@ -135,7 +149,7 @@ class AlternatingBatchSampler(Sampler):
         batches = [batch_size] * len(clips)
         if shrink:
             batches = [_smaller_batch(dataset, n, batch_size, sampler.world_size)
-                       for dataset, n in zip(sampler.dataset.datasets, clips, strict=True)]
+                       for dataset, n in zip(self._datasets, clips, strict=True)]
         self._indices_per_batch = [own // n for own, n in zip(batches, clips, strict=True)]
         if ratios is None:
             ratios = [size // (own * sampler.world_size)
@@ -143,20 +157,9 @@ class AlternatingBatchSampler(Sampler):
         self.ratios = tuple(ratios)
         self._turns = turns_of_epoch(clips_of, batches, sampler.world_size, self.ratios)
 
-    def describe(self) -> dict[str, Any]:
-        """What has to stay the same for a batch to have the same number."""
-        return dict(sizes=self._sizes, batch_size=self.batch_size, ratios=list(self.ratios),
-                    ranks=self.sampler.world_size, batches=len(self))
-
-    def __len__(self) -> int:
-        """Batches of an epoch, on each rank."""
-        return len(self._turns)
-
     def __iter__(self) -> Iterator[list[DrawnIndex]]:
         """Batches of indices into the ``ConcatDataset``."""
-        sampler = self.sampler
-        epoch, begin = self.start
-        begin = begin if epoch == sampler.epoch else 0
+        sampler, begin = self.sampler, self._first_step()
         orders = self._orders_of_this_rank()
         taken = [0] * len(orders)
         for step, source in enumerate(self._turns):
@@ -186,11 +189,7 @@ def _clips_per_video(dataset: Any) -> int:
 
 
 def _smaller_batch(dataset: Any, clips: int, batch_size: int, world_size: int) -> int:
-    """Clips in a batch of a data set with ``clips`` of each video, which may have less than one.
-
-    Raises:
-        ValueError: Less than two videos a rank: there is nothing to contrast.
-    """
+    """Clips in a batch of a data set with ``clips`` of each video, which may have less than one."""
     videos = len(dataset) // world_size
     if videos * clips >= batch_size:
         return batch_size

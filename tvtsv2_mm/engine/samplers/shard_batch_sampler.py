@@ -1,17 +1,17 @@
 """Batches from shards: each sample once an epoch, ranks that end together, any place to begin."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.dataset import ConcatDataset, DefaultSampler
+from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
-from torch.utils.data import Sampler
 
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.shards.order import ShardDraw
 from tvtsv2_mm.datasets.shards.sharded_dataset import ShardedVideoDataset
-from tvtsv2_mm.engine.samplers.alternating_batch_sampler import check_sampler, turns_of_epoch
+from tvtsv2_mm.engine.samplers.alternating_batch_sampler import TurnSampler, turns_of_epoch
 from tvtsv2_mm.registry import DATA_SAMPLERS
 
 # Even without shuffling: some are at hand to stand in for a sample that cannot be used.
@@ -19,7 +19,7 @@ _MIN_BUFFER = 8
 
 
 @DATA_SAMPLERS.register_module()
-class ShardBatchSampler(Sampler):
+class ShardBatchSampler(TurnSampler):
     """Deal out the samples of one sharded data set, or of several in turn, batch by batch.
 
     In an epoch each rank gets as many samples of a data set, and no sample comes twice. What does
@@ -28,23 +28,12 @@ class ShardBatchSampler(Sampler):
     data sets, or ``drop_last``, all that does not fill batches is left out. How many that are is
     logged at the start; which ones changes with each epoch, as the shards are shuffled anew.
 
-    With several data sets each batch comes from one of them, every rank takes the same one at the
-    same step, and the epoch ends when a data set whose turn it is has no full batch left: as
-    AlternatingBatchSampler does for videos in files.
-
     Each rank reads ``num_streams`` streams, batch t from stream ``t % num_streams``. So the batches
     are the same whatever the number of loader workers; where that number divides ``num_streams``,
     each worker has streams of its own, and no shard is read in vain.
 
-    Used as ``batch_sampler`` of a mmengine data loader, whose ``sampler`` (a ``DefaultSampler``)
-    gives data set, rank, world size, seed, epoch and whether to shuffle::
-
-        train_dataloader = dict(
-            batch_size=12,
-            num_workers=8,
-            sampler=dict(type='DefaultSampler', shuffle=True),
-            batch_sampler=dict(type='ShardBatchSampler', ratios=(1, 1)),
-            dataset=dict(type='ConcatDataset', datasets=[...]))
+    Used as AlternatingBatchSampler is for videos in files, and several data sets take turns as
+    there.
 
     Args:
         sampler: mmengine's ``DefaultSampler`` over a sharded data set, or a ``ConcatDataset`` of
@@ -56,10 +45,6 @@ class ShardBatchSampler(Sampler):
             streams.
         drop_last: Leave out the shorter last batch.
 
-    Attributes:
-        start: (epoch, batch): in this epoch the first batches are left out, as they were trained
-            on before (see ResumeDataHook).
-
     Raises:
         TypeError: If the sampler or its data set are of another kind.
         ValueError: If the numbers do not fit the data sets.
@@ -68,10 +53,8 @@ class ShardBatchSampler(Sampler):
     def __init__(self, *, sampler: DefaultSampler, batch_size: int, ratios: Sequence[int] = (1,),
                  num_streams: int = 24, shuffle_buffer: int = 1000,
                  drop_last: bool = False) -> None:
-        check_sampler(sampler, type(self).__name__)
-        datasets = sampler.dataset.datasets if isinstance(
-            sampler.dataset, ConcatDataset) else [sampler.dataset]
-        for dataset in datasets:
+        super().__init__(sampler, batch_size)
+        for dataset in self._datasets:
             if not isinstance(dataset, ShardedVideoDataset):
                 raise TypeError('ShardBatchSampler needs a ShardedTranscriptDataset or a Sharded'
                                 'CaptionDataset, or a ConcatDataset of them, got '
@@ -79,20 +62,16 @@ class ShardBatchSampler(Sampler):
         if min(num_streams, shuffle_buffer) < 1:
             raise ValueError('num_streams and shuffle_buffer must be at least 1, got '
                              f'{num_streams} and {shuffle_buffer}')
-        self.sampler = sampler
-        self.batch_size = batch_size
         self.ratios = tuple(ratios)
         self.num_streams = num_streams
         self.shuffle_buffer = shuffle_buffer
-        self.start = (0, 0)
-        self._sizes = [len(dataset) for dataset in datasets]
-        if len(datasets) == 1 and not drop_last:
+        if len(self._datasets) == 1 and not drop_last:
             self._turns, self._batch_sizes = self._batches_of_one(*self._sizes)
         else:
             self._turns = turns_of_epoch(
-                self._sizes, [batch_size] * len(datasets), sampler.world_size, self.ratios)
+                self._sizes, [batch_size] * len(self._datasets), sampler.world_size, self.ratios)
             self._batch_sizes = [batch_size] * len(self._turns)
-        self._report(datasets)
+        self._report()
 
     def _batches_of_one(self, size: int) -> tuple[list[int], list[int]]:
         """Sources and sizes of the batches where all samples are wanted."""
@@ -105,13 +84,12 @@ class ShardBatchSampler(Sampler):
         return [0] * len(sizes), sizes
 
     def describe(self) -> dict[str, Any]:
-        """What has to stay the same for a batch to have the same number."""
-        return dict(sizes=self._sizes, batch_size=self.batch_size, ratios=list(self.ratios),
-                    ranks=self.sampler.world_size, num_streams=self.num_streams,
-                    shuffle_buffer=self.shuffle_buffer, batches=len(self))
+        """Streams and buffer decide as well which samples a batch has."""
+        return dict(super().describe(), num_streams=self.num_streams,
+                    shuffle_buffer=self.shuffle_buffer)
 
-    def _report(self, datasets: Sequence[ShardedVideoDataset]) -> None:
-        for source, (dataset, size) in enumerate(zip(datasets, self._sizes, strict=True)):
+    def _report(self) -> None:
+        for source, (dataset, size) in enumerate(zip(self._datasets, self._sizes, strict=True)):
             used = self.sampler.world_size * sum(
                 size for turn, size in zip(self._turns, self._batch_sizes, strict=True)
                 if turn == source)
@@ -119,14 +97,9 @@ class ShardBatchSampler(Sampler):
                       + (f', {size - used} are left out, others each time' if used < size else ''),
                       logger='current', level=logging.INFO)
 
-    def __len__(self) -> int:
-        """Batches of an epoch, on each rank."""
-        return len(self._turns)
-
     def __iter__(self) -> Iterator[list[DrawnIndex]]:
         """Batches of indices, which say which sample of which stream they mean."""
-        epoch, begin = self.start
-        begin = begin if epoch == self.sampler.epoch else 0
+        begin = self._first_step()
         streams = self._streams_of_this_rank()
         for step, (source, size) in enumerate(zip(self._turns, self._batch_sizes, strict=True)):
             key = source, step % self.num_streams
@@ -138,10 +111,9 @@ class ShardBatchSampler(Sampler):
 
     def _streams_of_this_rank(self) -> dict[tuple[int, int], tuple[ShardDraw, int]]:
         """The streams of each data set, and the number of its first sample among all."""
-        lengths: dict[tuple[int, int], int] = {}
+        lengths: Counter[tuple[int, int]] = Counter()
         for step, (source, size) in enumerate(zip(self._turns, self._batch_sizes, strict=True)):
-            key = source, step % self.num_streams
-            lengths[key] = lengths.get(key, 0) + size
+            lengths[source, step % self.num_streams] += size
         sampler, streams = self.sampler, {}
         for source in range(len(self._sizes)):
             own = {key: length for key, length in lengths.items() if key[0] == source}

@@ -26,19 +26,11 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints import CheckpointError, sharded
 from tvtsv2_mm.checkpoints.description import check_model, describe, description_of
 from tvtsv2_mm.checkpoints.entries import check_values
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
-from tvtsv2_mm.checkpoints.sharded import (
-    is_sharded,
-    load_into,
-    read_metadata,
-    read_run_state,
-    save_sharded,
-    tensor_entries,
-)
 from tvtsv2_mm.registry import STRATEGIES
 
 # float16 is not among them: it would need its loss scaled.
@@ -176,15 +168,11 @@ class FullyShardStrategy(SingleDeviceStrategy):
                      for i, parameter in enumerate(parameters.values())}
         else:
             self._check_groups(state_dict['param_groups'])
-            by_name = _read_optimizer(folder, parameters)
-            for name, values in state_dict['state'].items():
-                by_name[name] = values | by_name.get(name, {})
-            numbers = {name: i for i, name in enumerate(parameters)}
-            state = {numbers[name]: values for name, values in by_name.items()}
-            state_dict['param_groups'] = [
-                group | dict(params=[numbers[name] for name in group['params']])
-                for group in state_dict['param_groups']]
-        state_dict['state'] = {i: values for i, values in state.items() if values}
+            # By name, which torch takes for numbers.
+            tensors = _read_optimizer(folder, parameters)
+            state = {name: state_dict['state'].get(name, {}) | tensors.get(name, {})
+                     for name in parameters}
+        state_dict['state'] = {key: values for key, values in state.items() if values}
         self.optim_wrapper.load_state_dict(state_dict)
 
     def load_checkpoint(self, filename: str, *, strict: bool = False,
@@ -195,7 +183,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
         Raises:
             CheckpointError: a folder is damaged or incomplete, or the weights do not fit.
         """
-        if not is_sharded(filename):
+        if not sharded.is_sharded(filename):
             checkpoint = super().load_checkpoint(
                 filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
                 callback=callback)
@@ -236,18 +224,19 @@ class FullyShardStrategy(SingleDeviceStrategy):
             tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
             checkpoint['optimizer']['state'] = _only(
                 state, lambda value: not isinstance(value, Tensor))
-        save_sharded(Path(filename).expanduser(), tensors, checkpoint)
+        sharded.save_sharded(Path(filename).expanduser(), tensors, checkpoint)
 
     def _load_weights(self, folder: Path, **options: Any) -> dict:
-        own, metadata = self.model_state_dict(), read_metadata(folder)
+        own, metadata = self.model_state_dict(), sharded.read_metadata(folder)
         saved = {name.removeprefix('state_dict.'): entry.size
-                 for name, entry in tensor_entries(metadata).items()
+                 for name, entry in sharded.tensor_entries(metadata).items()
                  if name.startswith('state_dict.')}
-        checkpoint: dict[str, Any] = read_run_state(folder) | dict(state_dict=own)
+        checkpoint: dict[str, Any] = sharded.read_run_state(folder) | dict(state_dict=own)
         if {name: value.shape for name, value in own.items()} == saved:
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
-            load_into(folder, dict(state_dict=own), metadata)  # each rank reads what it needs
+            # Each rank reads what it needs.
+            sharded.load_into(folder, dict(state_dict=own), metadata)
             with naming(folder):
                 check_values({name: value.to_local() if isinstance(value, DTensor) else value
                               for name, value in own.items()})
@@ -258,10 +247,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         return checkpoint
 
     def _check_groups(self, saved: Sequence[dict]) -> None:
-        names = {parameter: name for name, parameter in self._optimized().items()}
-        own = [[names[parameter] for parameter in group['params']]
-               for group in self.optim_wrapper.optimizer.param_groups]
-        there = [group['params'] for group in saved]
+        own, there = ([group['params'] for group in groups]
+                      for groups in (self.optim_state_dict()['param_groups'], saved))
         if own == there:
             return
         different = sorted({*chain(*own)} ^ {*chain(*there)})
@@ -328,9 +315,9 @@ def _only(state: Mapping[str, dict], wanted: Callable[[Any], bool]) -> dict[str,
 
 def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dict[str, dict]:
     """The optimiser's tensors in a checkpoint, in shards as the weights are."""
-    metadata = read_metadata(folder)
+    metadata = sharded.read_metadata(folder)
     tensors: dict[str, dict] = {}
-    for place, entry in tensor_entries(metadata).items():
+    for place, entry in sharded.tensor_entries(metadata).items():
         if not place.startswith('optimizer.'):
             continue
         name, key = place.removeprefix('optimizer.').rsplit('.', 1)
@@ -341,7 +328,7 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
             torch.zeros_like(parameter, dtype=dtype) if entry.size == parameter.shape
             else torch.zeros(entry.size, dtype=dtype))
     if tensors:
-        load_into(folder, dict(optimizer=tensors), metadata)
+        sharded.load_into(folder, dict(optimizer=tensors), metadata)
     return tensors
 
 

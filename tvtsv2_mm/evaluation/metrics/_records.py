@@ -1,7 +1,7 @@
 """What the metrics share: reading data samples, and seeing that none is missing."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,21 @@ from mmengine.evaluator import BaseMetric
 
 class SampleMetric(BaseMetric):
     """Base of the metrics that keep one record of each sample, and need all samples."""
+
+    # What to do where a sample lacks what the model and the pipeline should have given it.
+    remedy = 'the pipeline needs TokenizeText, and the model a neck'
+
+    @abstractmethod
+    def record(self, sample: Mapping[str, Any]) -> Any:
+        """What is kept of a sample."""
+
+    @abstractmethod
+    def summarize(self, results: list) -> dict[str, float]:
+        """Compute the metrics of all records."""
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the records of a batch."""
+        self.results += map(self.record, data_samples)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Compute the metrics of a data set of ``size`` samples."""
@@ -32,41 +47,38 @@ class SampleMetric(BaseMetric):
                 'that process() got the outputs of every batch')
         return self.summarize(results)
 
-    @abstractmethod
-    def summarize(self, results: list) -> dict[str, float]:
-        """Compute the metrics of all records."""
+    def read(self, sample: Mapping[str, Any], key: str, remedy: str | None = None) -> np.ndarray:
+        """Read a tensor of a data sample as numpy array.
+
+        Raises:
+            KeyError: the sample lacks it; says which sample, which metric, and what to do.
+            ValueError: it is not finite.
+        """
+        if sample.get(key) is None:
+            raise KeyError(f'{type(self).__name__} needs {key!r} of every data sample, and '
+                           f'{name_of(sample)} has none: {remedy or self.remedy}')
+        value = sample[key]
+        if isinstance(value, torch.Tensor):
+            value = value.float().cpu()
+        value = np.asarray(value)
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f'{key} of {name_of(sample)} must be finite, but holds NaN or infinity')
+        return value
+
+    def read_label(self, sample: Mapping[str, Any]) -> int:
+        """Read the label of a data sample.
+
+        Raises:
+            ValueError: it has several.
+        """
+        labels = self.read(sample, 'gt_label', 'the annotation must give it (label or answer)')
+        if labels.size != 1:
+            raise ValueError(f'{type(self).__name__} takes one gt_label a sample, and '
+                             f'{name_of(sample)} has {labels.size}')
+        return int(labels.item())
 
 
 def name_of(sample: Mapping[str, Any]) -> str:
     """Name of a sample for messages."""
     return sample.get('sample_id', 'a sample')
-
-
-def read(sample: Mapping[str, Any], key: str, metric: str, remedy: str) -> np.ndarray:
-    """Read a tensor of a data sample as numpy array.
-
-    Raises:
-        KeyError: the sample lacks it; says which sample, which metric, and what to do.
-        ValueError: it is not finite.
-    """
-    if sample.get(key) is None:
-        raise KeyError(f'{metric} needs {key!r} of every data sample, and '
-                       f'{name_of(sample)} has none: {remedy}')
-    value = sample[key]
-    value = value.float().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    if not np.isfinite(value).all():
-        raise ValueError(f'{key} of {name_of(sample)} must be finite, but holds NaN or infinity')
-    return value
-
-
-def read_label(sample: Mapping[str, Any], metric: str) -> int:
-    """Read the label of a data sample.
-
-    Raises:
-        ValueError: it has several.
-    """
-    labels = read(sample, 'gt_label', metric, 'the annotation must give it (label or answer)')
-    if labels.size != 1:
-        raise ValueError(f'{metric} takes one gt_label a sample, and {name_of(sample)} has '
-                         f'{labels.size}')
-    return int(labels.reshape(-1)[0])

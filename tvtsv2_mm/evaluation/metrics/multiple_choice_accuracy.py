@@ -1,14 +1,13 @@
 """Which of a video's candidate sentences is the right one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import SampleMetric, name_of, read, read_label
-
-REMEDY = 'the pipeline needs TokenizeText, and the model a neck'
+from ._records import SampleMetric, name_of
 
 
 @METRICS.register_module()
@@ -21,22 +20,18 @@ class MultipleChoiceAccuracy(SampleMetric):
 
     default_prefix = 'multiple_choice'
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Judge each video of a batch.
+    def record(self, sample: Mapping[str, Any]) -> float:
+        """Judge a video.
 
         Raises:
-            ValueError: a video has nothing to choose from.
+            ValueError: it has nothing to choose from.
         """
-        for sample in data_samples:
-            video = read(sample, 'video_embed', 'MultipleChoiceAccuracy', REMEDY)
-            texts = read(sample, 'text_embeds', 'MultipleChoiceAccuracy', REMEDY)
-            if len(texts) < 2:
-                raise ValueError(f'MultipleChoiceAccuracy: {name_of(sample)} has {len(texts)} '
-                                 'candidate: it needs two or more to choose from')
-            # Not a matrix product, in which equal candidates may come out unequal.
-            scores = (texts * video).sum(axis=1)
-            self.results.append(
-                expected_hit(scores, read_label(sample, 'MultipleChoiceAccuracy'), 1))
+        video, texts = (self.read(sample, key) for key in ('video_embed', 'text_embeds'))
+        if len(texts) < 2:
+            raise ValueError(f'MultipleChoiceAccuracy: {name_of(sample)} has {len(texts)} '
+                             'candidate: it needs two or more to choose from')
+        # Not a matrix product, in which equal candidates may come out unequal.
+        return expected_hit((texts * video).sum(axis=1), self.read_label(sample), 1)
 
     def summarize(self, results: list[float]) -> dict[str, float]:
         """Average over the videos."""

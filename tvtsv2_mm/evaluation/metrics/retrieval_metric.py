@@ -1,8 +1,9 @@
 """Text-to-video and video-to-text retrieval."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from os.path import normpath
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,7 @@ from tvtsv2_mm.evaluation.retrieval import (
 )
 from tvtsv2_mm.registry import METRICS
 
-from ._records import SampleMetric, name_of, read
-
-REMEDY = 'the pipeline needs TokenizeText, and the model a neck'
+from ._records import SampleMetric, name_of
 
 
 @METRICS.register_module()
@@ -37,8 +36,7 @@ class RetrievalMetric(SampleMetric):
             encodes its texts into ``bank_texts`` and, if it is told to, its videos into
             ``bank_videos``.
         query_bank_temperature: of QB-Norm's softmax over cosine similarities.
-        collect_device: as in mmengine.
-        prefix: as in mmengine.
+        **kwargs: of mmengine's ``BaseMetric``.
     """
 
     default_prefix = ''
@@ -49,14 +47,12 @@ class RetrievalMetric(SampleMetric):
                  dsl_temperature: float = 0.01,
                  query_bank: str | None = None,
                  query_bank_temperature: float = 0.05,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
-        if dsl_temperature <= 0:
-            raise ValueError(f'dsl_temperature must be positive, not {dsl_temperature}')
-        if query_bank_temperature <= 0:
-            raise ValueError(
-                f'query_bank_temperature must be positive, not {query_bank_temperature}')
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, value in (('dsl_temperature', dsl_temperature),
+                            ('query_bank_temperature', query_bank_temperature)):
+            if value <= 0:
+                raise ValueError(f'{name} must be positive, not {value}')
         self.query_bank = query_bank
         self.query_bank_temperature = query_bank_temperature
         self.bank_texts: np.ndarray | None = None
@@ -65,14 +61,12 @@ class RetrievalMetric(SampleMetric):
         self.dsl = dsl
         self.dsl_temperature = dsl_temperature
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the embeddings of a batch."""
-        for sample in data_samples:
-            video = read(sample, 'video_embed', 'RetrievalMetric', REMEDY)
-            texts = read(sample, 'text_embeds', 'RetrievalMetric', REMEDY)
-            if len(texts) == 0:
-                raise ValueError(f'RetrievalMetric: {name_of(sample)} has no text')
-            self.results.append((sample.get('sample_id'), video, texts))
+    def record(self, sample: Mapping[str, Any]) -> tuple[str | None, np.ndarray, np.ndarray]:
+        """Keep the name and the embeddings."""
+        video, texts = (self.read(sample, key) for key in ('video_embed', 'text_embeds'))
+        if len(texts) == 0:
+            raise ValueError(f'RetrievalMetric: {name_of(sample)} has no text')
+        return sample.get('sample_id'), video, texts
 
     def summarize(self, results: list[tuple]) -> dict[str, float]:
         """Compute both directions over all videos.

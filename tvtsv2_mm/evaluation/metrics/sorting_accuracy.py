@@ -1,19 +1,17 @@
 """How well transcripts are put back in order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import SampleMetric, name_of, read
+from ._records import SampleMetric, name_of
 
 # Their 5,040 orders are tried in a millisecond; the next number has eight times as many.
 _MOST_TRANSCRIPTS = 7
-
-REMEDY = ('the model needs a sorting_head whose num_transcripts is the number of texts that the '
-          'pipeline gives')
 
 
 @METRICS.register_module()
@@ -28,16 +26,17 @@ class SortingAccuracy(SampleMetric):
     """
 
     default_prefix = 'sorting'
+    remedy = ('the model needs a sorting_head whose num_transcripts is the number of texts that '
+              'the pipeline gives')
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Judge each transcript of a batch."""
-        for sample in data_samples:
-            logits = read(sample, 'order_logits', 'SortingAccuracy', REMEDY)
-            if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
-                raise ValueError(f'order_logits of {name_of(sample)} must be (K, K), and are '
-                                 f'{logits.shape}')
-            top = logits == logits.max(axis=1, keepdims=True)
-            self.results.append((top.diagonal() / top.sum(axis=1), best_order_hit(logits)))
+    def record(self, sample: Mapping[str, Any]) -> tuple[np.ndarray, float | None]:
+        """Judge each transcript, and the most likely order."""
+        logits = self.read(sample, 'order_logits')
+        if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
+            raise ValueError(f'order_logits of {name_of(sample)} must be (K, K), and are '
+                             f'{logits.shape}')
+        top = logits == logits.max(axis=1, keepdims=True)
+        return top.diagonal() / top.sum(axis=1), best_order_hit(logits)
 
     def summarize(self, results: list[tuple[np.ndarray, float | None]]) -> dict[str, float]:
         """Average over transcripts and over videos."""

@@ -1,12 +1,13 @@
 """Recognition accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tvtsv2_mm.registry import METRICS
 
-from ._records import SampleMetric, read, read_label
+from ._records import SampleMetric
 from .multiple_choice_accuracy import expected_hit
 
 
@@ -19,27 +20,20 @@ class TopKAccuracy(SampleMetric):
 
     Args:
         topk: the values of k.
-        collect_device: as in mmengine.
-        prefix: as in mmengine.
+        **kwargs: of mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'acc'
+    remedy = 'the model needs a cls_head'
 
-    def __init__(self,
-                 *,
-                 topk: Sequence[int] = (1, 5),
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
+    def __init__(self, *, topk: Sequence[int] = (1, 5), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.topk = tuple(topk)
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Judge each video of a batch."""
-        for sample in data_samples:
-            scores = read(sample, 'pred_score', 'TopKAccuracy', 'the model needs a cls_head')
-            label = read_label(sample, 'TopKAccuracy')
-            self.results.append(
-                (label, {k: expected_hit(scores, label, k) for k in self.topk if k < len(scores)}))
+    def record(self, sample: Mapping[str, Any]) -> tuple[int, dict[int, float]]:
+        """Judge a video."""
+        scores, label = self.read(sample, 'pred_score'), self.read_label(sample)
+        return label, {k: expected_hit(scores, label, k) for k in self.topk if k < len(scores)}
 
     def summarize(self, results: list[tuple[int, dict[int, float]]]) -> dict[str, float]:
         """Average over the videos, and of top 1 over the classes."""

@@ -22,17 +22,11 @@ from torch import Tensor
 
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.datasets.annotations import load_labels
-from tvtsv2_mm.evaluation.results import (
-    describe_checkpoint,
-    describe_config,
-    describe_split,
-    describe_views,
-    file_sha256,
-    package_versions,
-)
+from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.files import write_atomically
 
 SPLITS = ('train', 'val', 'test')
 _KINDS = ('embeds', 'tokens', 'labels', 'names')
@@ -115,7 +109,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         load_labels(loader.dataset.ann_file,
                     (cfg.model.get('cls_head') or {}).get('num_classes'))
     check_apart(_listed(loaders, 'sample_id'), {
-        name: dict(sha256=file_sha256(loader.dataset.ann_file))
+        name: dict(sha256=results.file_sha256(loader.dataset.ann_file))
         for name, loader in loaders.items()})
     check_apart({name: [realpath(file) for file in files]
                  for name, files in _listed(loaders, 'filename').items()}, {})
@@ -125,7 +119,12 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
     model.load_state_dict(read_state_dict(checkpoint))
     model.to(get_device()).eval()
     cache = FeatureCache(fields=dict(
-        _fields(cfg, checkpoint, model), token_grid=token_grid))
+        protocol='linear-probe', benchmark=cfg.get('benchmark'),
+        views=results.describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
+        precision='float32, features kept in float16', splits={},
+        config=results.describe_config(cfg),
+        checkpoint=results.describe_checkpoint(checkpoint, model.load_report),
+        versions=results.package_versions(), device=str(get_device()), token_grid=token_grid))
     for name, loader in loaders.items():
         parts = []
         bar = ProgressBar(len(loader.dataset))
@@ -134,21 +133,22 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
             embeds, tokens = model.encode_video(data['inputs'])
             tokens = pool_tokens(tokens, data['inputs']['video'].shape[1], token_grid)
             samples = data['data_samples']
-            labels = torch.cat([sample.gt_label for sample in samples])
-            parts.append((embeds.half().cpu().numpy(), tokens.half().cpu().numpy(),
-                          labels.cpu().numpy(), [sample.sample_id for sample in samples]))
-            _check_finite(*parts[-1][:2], parts[-1][3])
-            bar.update(len(labels))
+            names = [sample.sample_id for sample in samples]
+            kept = [values.half().cpu().numpy() for values in (embeds, tokens)]
+            _check_finite(names, *kept)
+            labels = torch.cat([sample.gt_label for sample in samples]).cpu().numpy()
+            parts.append((*kept, labels, names))
+            bar.update(len(names))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         cache.embeds[name], cache.tokens[name], cache.labels[name], cache.names[name] = columns
-        cache.fields['splits'][name] = describe_split(
+        cache.fields['splits'][name] = results.describe_split(
             loader.dataset.ann_file, len(loader.dataset), len(columns[2]))
     return cache
 
 
-def _check_finite(embeds: np.ndarray, tokens: np.ndarray, names: Sequence[str]) -> None:
-    for embed, own, name in zip(embeds, tokens, names, strict=True):
-        if not (np.isfinite(embed).all() and np.isfinite(own).all()):
+def _check_finite(names: Sequence[str], *features: np.ndarray) -> None:
+    for name, *own in zip(names, *features, strict=True):
+        if not all(np.isfinite(values).all() for values in own):
             raise ValueError(f'the features of {name} are not finite in float16: do the weights '
                              'hold NaN?')
 
@@ -159,11 +159,7 @@ def _listed(loaders: Mapping[str, Any], key: str) -> dict[str, list[str]]:
 
 
 def check_apart(names: Mapping[str, Iterable[str]], splits: Mapping[str, Mapping]) -> None:
-    """See that no split holds videos of another.
-
-    Args:
-        names: of the videos of each split, as the annotation files have them.
-        splits: of each split, ``sha256`` of its annotation file.
+    """See that no split holds videos of another, by their names and ``sha256`` of their lists.
 
     Raises:
         ValueError: one does; says how many, and names one.
@@ -186,7 +182,7 @@ def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
         if cfg.get(loader) is None:
             raise ValueError(f'the config has no {loader}: take one of *_linear-probe_*.py')
     pipeline = cfg.test_dataloader.dataset.pipeline
-    views = describe_views(pipeline)
+    views = results.describe_views(pipeline)
     if views['clips'] * views['crops'] != 1:
         raise ValueError('features are extracted of one view: leave num_clips at 1 and one crop')
     train = dict(cfg.train_dataloader.dataset, pipeline=pipeline, test_mode=True)
@@ -194,16 +190,6 @@ def _datasets(cfg: Config, val_split: str | None) -> dict[str, dict]:
     if val_split is not None:
         found['val'] = dict(train, ann_file=val_split)
     return found | dict(test=dict(cfg.test_dataloader.dataset))
-
-
-def _fields(cfg: Config, checkpoint: str, model: Any) -> dict[str, Any]:
-    return dict(
-        protocol='linear-probe', benchmark=cfg.get('benchmark'),
-        views=describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
-        precision='float32, features kept in float16', splits={},
-        config=describe_config(cfg),
-        checkpoint=describe_checkpoint(checkpoint, model.load_report),
-        versions=package_versions(), device=str(get_device()))
 
 
 def write_cache(path: str | Path, cache: FeatureCache) -> None:
@@ -217,11 +203,13 @@ def write_cache(path: str | Path, cache: FeatureCache) -> None:
         raise ValueError(f'the feature cache is an .npz file, not {path}')
     arrays = {f'{kind}/{split}': array for kind in _KINDS
               for split, array in getattr(cache, kind).items()}
+
+    def write(draft: Path) -> None:
+        with draft.open('wb') as file:  # whose name would get another ending
+            np.savez(file, fields=np.array(json.dumps(cache.fields)), **arrays)
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('wb') as file:
-        np.savez(file, fields=np.array(json.dumps(cache.fields)), **arrays)
-    part.replace(path)
+    write_atomically(path, write)
 
 
 def read_cache(path: str | Path) -> FeatureCache:

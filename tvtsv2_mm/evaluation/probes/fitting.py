@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,39 +25,34 @@ SHARE_OF_VAL = 0.2
 # A setting that is chosen on fewer videos is chosen by chance.
 FEW = 10
 
-# Scores (n, number of classes of the fit) and the classes they belong to.
-Predict = Callable[[np.ndarray], tuple[Any, np.ndarray]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """A kind of probe.
 
     Attributes:
-        fit: features (n, ...), labels (n,) and a value of the setting to a prediction.
+        fit: features (n, ...), labels (n,), a value of the setting and a seed to what predicts as
+            scikit-learn's classifiers do: ``predict_proba`` and ``classes_``.
         setting: name of what is chosen.
         values: to choose from, the simplest first: of equals the first is taken.
         tokens: read float16 (n, 1 + N, E), the embedding and the tokens, instead of float32 (n, E).
     """
 
-    fit: Callable[[np.ndarray, np.ndarray, Any, int], Predict]
+    fit: Callable[[np.ndarray, np.ndarray, Any, int], Any]
     setting: str
     values: tuple
     tokens: bool = False
 
 
-def _fit_logistic(x: np.ndarray, y: np.ndarray, strength: float, seed: int) -> Predict:
+def _fit_logistic(x: np.ndarray, y: np.ndarray, strength: float, seed: int) -> Any:
     if len(np.unique(y)) < 2:
         raise ValueError('a linear probe needs at least two classes in the training split')
-    model = make_pipeline(StandardScaler(), LogisticRegression(
+    return make_pipeline(StandardScaler(), LogisticRegression(
         C=strength, max_iter=1000, random_state=seed)).fit(x, y)
-    return lambda test: (model.predict_proba(test), model.classes_)
 
 
-def _fit_neighbours(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> Predict:
-    model = KNeighborsClassifier(
-        min(count, len(x)), metric='cosine', weights='distance').fit(x, y)
-    return lambda test: (model.predict_proba(test), model.classes_)
+def _fit_neighbours(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> Any:
+    return KNeighborsClassifier(min(count, len(x)), metric='cosine', weights='distance').fit(x, y)
 
 
 class AttentiveProbe(nn.Module):
@@ -78,7 +74,7 @@ class AttentiveProbe(nn.Module):
 
 
 def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
-                   epochs: int = 30, min_steps: int = 500, batch_size: int = 128) -> Predict:
+                   epochs: int = 30, min_steps: int = 500, batch_size: int = 128) -> Any:
     """Train for ``epochs``, and on few videos for as many as ``min_steps`` take."""
     classes, targets = np.unique(y, return_inverse=True)
     device = get_device()
@@ -104,12 +100,12 @@ def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
     model.eval()
 
     @torch.no_grad()
-    def predict(test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(test: np.ndarray) -> np.ndarray:
         parts = [model(torch.from_numpy(test[i:i + batch_size]).to(device).float()).softmax(dim=-1)
                  for i in range(0, len(test), batch_size)]
-        return torch.cat(parts).cpu().numpy(), classes
+        return torch.cat(parts).cpu().numpy()
 
-    return predict
+    return SimpleNamespace(predict_proba=predict, classes_=classes)
 
 
 PROBES = {
@@ -152,37 +148,37 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
     check_apart(cache.names, cache.fields.get('splits', {}))
     probe = PROBES[kind]
     values = tuple(values or probe.values)
-    features = {split: _features(cache, split, probe.tokens) for split in cache.labels}
     labels = cache.labels
     rest, chosen_on, told = _validation(labels, seed)
-    all_x = np.concatenate([features[split] for split in ('train', 'val') if split in features])
-    all_y = np.concatenate([labels[split] for split in ('train', 'val') if split in labels])
-    scores = []
-    for value in values:
-        predict = probe.fit(all_x[rest], all_y[rest], value, seed)
-        scores.append(_accuracy(predict, all_x[chosen_on], all_y[chosen_on], 1))
+    seen = [split for split in ('train', 'val') if split in labels]
+    all_x = np.concatenate([_features(cache, split, probe.tokens) for split in seen])
+    all_y = np.concatenate([labels[split] for split in seen])
+    scores = [_accuracy(probe.fit(all_x[rest], all_y[rest], value, seed),
+                        all_x[chosen_on], all_y[chosen_on], 1) for value in values]
     best = values[int(np.argmax(scores))]
-    predict = probe.fit(all_x, all_y, best, seed)
+    model = probe.fit(all_x, all_y, best, seed)
     classes = np.unique(all_y)
     doubts = _doubts_of_features(cache)
-    if len(values) > 1:
-        doubts += _doubts_of_choice(probe.setting, all_y[chosen_on], classes)
+    lacking = len(classes) - len(np.unique(all_y[chosen_on]))
+    if len(values) > 1 and (len(chosen_on) < FEW or lacking):
+        doubts.append(
+            f'{probe.setting} was chosen on {len(chosen_on)} videos'
+            + (f', with none of {lacking} of the {len(classes)} classes' if lacking else '')
+            + ': give more training videos or a larger validation split')
     unseen = ~np.isin(labels['test'], classes)
     if unseen.any():
         doubts.append(f'{unseen.sum()} of {len(unseen)} test videos have a class that no training '
                       'video has: they count as wrong')
     for doubt in doubts:
         warnings.warn(doubt, stacklevel=2)
-    fields = dict(cache.fields)
-    splits = fields.pop('splits', {})
-    return fields | dict(
-        metrics=dict(raw={f'acc/top{k}': _accuracy(predict, features['test'], labels['test'], k)
+    test = _features(cache, 'test', probe.tokens)
+    splits = cache.fields.get('splits', {})
+    return cache.fields | dict(
+        metrics=dict(raw={f'acc/top{k}': _accuracy(model, test, labels['test'], k)
                           for k in (1, 5) if k < len(classes)}),
-        split=splits.get('test'),
-        splits=splits,
+        split=splits.get('test'), splits=splits,
         probe=dict(kind=kind, setting=probe.setting, chosen=best, validation=told, seed=seed,
-                   val_top1={str(value): score
-                             for value, score in zip(values, scores, strict=True)},
+                   val_top1=dict(zip(map(str, values), scores, strict=True)),
                    fitted_on=len(all_y), warnings=doubts))
 
 
@@ -211,21 +207,8 @@ def _validation(labels: dict[str, np.ndarray], seed: int) -> tuple[np.ndarray, n
                              + (', stratified' if keep_shares else ''))
 
 
-def _doubts_of_choice(setting: str, labels: np.ndarray, classes: np.ndarray) -> list[str]:
-    missing = len(classes) - len(np.unique(labels))
-    if len(labels) >= FEW and not missing:
-        return []
-    return [f'{setting} was chosen on {len(labels)} videos'
-            + (f', with none of {missing} of the {len(classes)} classes' if missing else '')
-            + ': give more training videos or a larger validation split']
-
-
 def _doubts_of_features(cache: FeatureCache) -> list[str]:
-    """Copies of training videos under other names.
-
-    Raises:
-        ValueError: the test split has nothing else.
-    """
+    """Copies of training videos under other names, which must not be all of the test split."""
     seen = {row.tobytes() for split, rows in cache.embeds.items() if split != 'test'
             for row in rows}
     rows = cache.embeds['test']
@@ -243,10 +226,9 @@ def _doubts_of_features(cache: FeatureCache) -> list[str]:
     return doubts
 
 
-def _accuracy(predict: Predict, x: np.ndarray, y: np.ndarray, k: int) -> float:
+def _accuracy(model: Any, x: np.ndarray, y: np.ndarray, k: int) -> float:
     """Top k in per cent; ties give chance, and a class that was never seen cannot be right."""
-    scores, classes = predict(x)
-    places = {label: place for place, label in enumerate(classes.tolist())}
+    places = {label: place for place, label in enumerate(model.classes_.tolist())}
     hits = [expected_hit(own, places[label], k) if label in places else 0.0
-            for own, label in zip(scores, y.tolist(), strict=True)]
+            for own, label in zip(model.predict_proba(x), y.tolist(), strict=True)]
     return 100 * float(np.mean(hits))

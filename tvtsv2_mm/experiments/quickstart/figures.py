@@ -20,16 +20,13 @@ NAMES = {'clip': 'tiny CLIP', 'tvtsv2': 'TVTSv2'}
 
 def draw_figures(folder: Path, *, logs: dict[str, Path], configs: dict[str, Config],
                  checkpoint: str) -> str:
-    """Draw the picture of a run.
+    """Draw the picture of a run into ``folder``, and return its path.
 
     Args:
-        folder: Where to write ``quickstart.png``.
+        folder: Where ``quickstart.png`` goes.
         logs: Work folders of the trainings, by model.
         configs: The configs of 'retrieval' and 'sorting'.
         checkpoint: Of the trained model.
-
-    Returns:
-        The path of the picture.
     """
     import matplotlib
     matplotlib.use('Agg')  # no screen is needed

@@ -18,17 +18,11 @@ MODELS = ('untrained', 'clip', 'tvtsv2')
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much of everything.
+    """How much of everything."""
 
-    Args:
-        data: What is rendered (its seed is replaced by the run's).
-        epochs: Epochs of some of the configs, by name, where they are not the config's own.
-        repeats: How often an epoch of pre-training goes through the videos, if not as configured.
-    """
-
-    data: NarratedShapesOptions
-    epochs: tuple[tuple[str, int], ...] = ()
-    repeats: int | None = None
+    data: NarratedShapesOptions  # whose seed is replaced by the run's
+    epochs: tuple[tuple[str, int], ...] = ()  # of the configs named, instead of their own
+    repeats: int | None = None  # of the videos in an epoch of pre-training, if not as configured
 
 
 # Four events of about 4 s: each of the 4 segments (3 s and a gap of 1 s) tells mostly of one of
@@ -41,13 +35,9 @@ SMOKE = Scale(
 
 
 def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> dict[str, Any]:
-    """Run everything for one seed; what is finished already is not done again.
+    """Run everything for one seed, of data, weights and training, in a folder of its own.
 
-    Args:
-        work_dir: Folder of this seed.
-        seed: Of the data, the weights and the training.
-        scale: How much of everything.
-        config_dir: Folder of the ``tiny_*.py`` configs.
+    What is finished already is not done again. ``config_dir`` holds the ``tiny_*.py`` configs.
 
     Returns:
         ``figures``: {protocol: {model: {metric: per cent}}}, ``picture``: path of the PNG,
@@ -57,9 +47,11 @@ def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> di
     checkpoints = run.train_models()
     figures = {protocol: {model: run.evaluate(protocol, model, checkpoints[model])
                           for model in MODELS} for protocol in PROTOCOLS}
-    figures['frame-matching'] = {'clip': run.match_frames(checkpoints['clip'])}
+    figures['frame-matching'] = {
+        'clip': run.evaluate('frame-matching', 'clip', checkpoints['clip'])}
     picture = run.draw(checkpoints)
-    return {'seed': seed, 'figures': figures, 'picture': picture, 'seconds': run.seconds}
+    return {'seed': seed, 'figures': figures, 'picture': picture,
+            'seconds': run.stages.seconds}
 
 
 class _Run:
@@ -70,53 +62,42 @@ class _Run:
         # data, three models, four protocols for each of them, frame matching, pictures
         self.stages = Stages(root, total=4 + len(PROTOCOLS) * len(MODELS) + 2,
                              title=f'quickstart, seed {seed}')
-        self.seconds: dict[str, float] = {}
 
     def train_models(self) -> dict[str, dict[str, Any]]:
         """Render the data, train the tiny CLIP and TVTSv2 from it, and save an untrained model."""
         options = replace(self.scale.data, seed=self.seed)
-        self.data = self._stage('data', {'options': asdict(options)}, lambda folder: {
+        self.data = self.stages.run('data', {'options': asdict(options)}, lambda folder: {
             'videos': build_narrated_shapes(folder / 'shapes', options,
                                             workers=os.cpu_count() or 1)})
         pretrain = self._config('pretrain', 'tvtsv2')
-        untrained = self._stage(
+        untrained = self.stages.run(
             'untrained', {'config': pretrain.model.to_dict(), 'seed': self.seed},
             lambda folder: protocols.save_untrained(pretrain, folder, seed=self.seed))
         clip_cfg = self._config('clip', 'clip')
-        clip = self._stage('clip', {'config': clip_cfg.to_dict(), 'data': self.data['stamp']},
+        clip = self.stages.run('clip', {'config': clip_cfg.to_dict(), 'data': self.data['stamp']},
                            lambda folder: protocols.train(clip_cfg, folder))
         pretrain.load_from = clip['checkpoint']
-        tvtsv2 = self._stage('tvtsv2', {'config': pretrain.to_dict(), 'clip': clip['stamp']},
+        tvtsv2 = self.stages.run('tvtsv2', {'config': pretrain.to_dict(), 'clip': clip['stamp']},
                              lambda folder: protocols.train(pretrain, folder))
         return {'untrained': untrained, 'clip': clip, 'tvtsv2': tvtsv2}
 
     def evaluate(self, protocol: str, model: str, checkpoint: dict[str, Any]) -> dict[str, float]:
         """Run one protocol on one model; the same config for each of them."""
-        cfg = self._config(protocol, model)
-        return self._stage(
+        is_matching = protocol == 'frame-matching'
+        work = protocols.match_frames if is_matching else protocols.evaluate
+        cfg = self._config('sorting' if is_matching else protocol, model)
+        return self.stages.run(
             f'{protocol}_{model}', self._inputs(cfg, checkpoint),
-            lambda folder: protocols.evaluate(cfg, folder, checkpoint['checkpoint']))['metrics']
-
-    def match_frames(self, checkpoint: dict[str, Any]) -> dict[str, float]:
-        """Sort by the tiny CLIP's frames."""
-        cfg = self._config('sorting', 'clip')
-        return self._stage(
-            'frame-matching_clip', self._inputs(cfg, checkpoint),
-            lambda folder: protocols.match_frames(cfg, folder, checkpoint['checkpoint']))['metrics']
+            lambda folder: work(cfg, folder, checkpoint['checkpoint']))['metrics']
 
     def draw(self, checkpoints: dict[str, dict[str, Any]]) -> str:
         """Draw the curves, the similarities and one predicted order."""
         configs = {name: self._config(name, 'tvtsv2') for name in ('retrieval', 'sorting')}
-        return self._stage(
+        return self.stages.run(
             'picture', self._inputs(configs['sorting'], checkpoints['tvtsv2']),
             lambda folder: {'picture': draw_figures(
                 folder, logs={name: self.root / name for name in ('clip', 'tvtsv2')},
                 configs=configs, checkpoint=checkpoints['tvtsv2']['checkpoint'])})['picture']
-
-    def _stage(self, name: str, inputs: dict, work: Any) -> dict[str, Any]:
-        outcome = self.stages.run(name, inputs, work)
-        self.seconds[name] = outcome['seconds']
-        return outcome
 
     def _inputs(self, cfg: Config, checkpoint: dict[str, Any]) -> dict[str, Any]:
         return {'config': cfg.to_dict(), 'checkpoint': checkpoint['stamp'],

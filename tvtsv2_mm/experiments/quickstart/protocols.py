@@ -33,9 +33,9 @@ def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def train(cfg: Config, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+def train(cfg: Config, folder: Path) -> dict[str, Any]:
     """Train; returns the path of the last checkpoint."""
-    build_runner(cfg, folder, quiet=quiet).train()
+    build_runner(cfg, folder, quiet=False).train()
     return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
 
 
@@ -68,10 +68,9 @@ def match_frames(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
     Each transcript goes to the part of the clip whose frames are nearest to it. This is what the
     tiny CLIP can do about order: it knows when its frames were taken, but not what moves in them.
     """
-    cfg.load_from = checkpoint
     metric = SortingAccuracy()
     samples = 0
-    for model, inputs, _ in _batches(cfg, folder):
+    for model, inputs, _ in _batches(cfg, folder, checkpoint):
         video, tokens = inputs['video'], inputs['tokens']
         batch, parts = tokens.shape[:2]
         frames, _ = model.backbone(video.flatten(0, 1).unsqueeze(1))
@@ -86,12 +85,13 @@ def match_frames(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
 @torch.no_grad()
 def predict(cfg: Config, folder: Path, checkpoint: str) -> Iterator[tuple[Any, Any]]:
     """Yield uint8 clips (T, 3, H, W) and data samples with predictions, in the data's order."""
-    cfg.load_from = checkpoint
-    for model, inputs, (batch, data_samples) in _batches(cfg, folder):
+    for model, inputs, (batch, data_samples) in _batches(cfg, folder, checkpoint):
         yield from zip(batch['inputs']['video'], model.predict(inputs, data_samples), strict=True)
 
 
-def _batches(cfg: Config, folder: Path) -> Iterator[tuple[Any, Any, tuple[Any, Any]]]:
+def _batches(cfg: Config, folder: Path,
+             checkpoint: str) -> Iterator[tuple[Any, Any, tuple[Any, Any]]]:
+    cfg.load_from = checkpoint
     runner = build_runner(cfg, folder, quiet=True)
     runner.load_or_resume()
     runner.model.eval()

@@ -58,15 +58,7 @@ def seeds_table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def write_report(folder: Path, runs: Sequence[dict[str, Any]]) -> str:
-    """Write ``figures.json`` and ``table.md`` to a folder.
-
-    Args:
-        folder: Work folder of the quickstart.
-        runs: What :func:`run_seed` returned, one or several.
-
-    Returns:
-        The table for the terminal.
-    """
+    """Write ``figures.json`` and ``table.md``; returns the table for the terminal."""
     (folder / 'figures.json').write_text(json.dumps(list(runs), indent=1), encoding='utf-8')
     (folder / 'table.md').write_text(f'{seeds_table(runs)}\n\n{NOTE}\n', encoding='utf-8')
     return f'{AsciiTable([list(HEADER), *_rows(runs)]).table}\n{NOTE}'
