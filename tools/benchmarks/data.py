@@ -12,9 +12,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# What OpenVideo gets beside the size.
-OPTIONS = dict(auto={}, fast=dict(interpolation='fast'), decord=dict(backend='decord'),
-               isolated=dict(isolate=True), several={}, shards={})
+WAYS = ('auto', 'fast', 'decord', 'isolated', 'several', 'shards')
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     add('videos', nargs='*', type=Path, help='files, or folders of them')
     add('--generate', action='store_true',
         help='also a clip written here: 1080p, 10 s, one key frame in 250')
-    add('--ways', nargs='+', choices=OPTIONS, default=[*OPTIONS][:-1],
+    add('--ways', nargs='+', choices=WAYS, default=WAYS[:-1],
         help='beside stock (default: %(default)s)')
     add('--rounds', type=int, default=5, help='turns of each (%(default)s)')
     add('--frames', type=int, default=12, help='of a clip (%(default)s)')

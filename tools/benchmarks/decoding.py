@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from data import OPTIONS
 from measures import peak_megabytes
 from results import show_progress
 
@@ -22,9 +21,13 @@ from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.video.header import read_video_header
 from tvtsv2_mm.video.source import VideoSource
 
+# What OpenVideo gets beside the size.
+OPTIONS: dict[str, dict] = dict(fast=dict(interpolation='fast'), decord=dict(backend='decord'),
+                                isolated=dict(isolate=True))
+
 
 class Contestant:
-    """One way from a file to clips: 'stock', or one of OPTIONS."""
+    """One way from a file to clips: 'stock', or one of data.py's WAYS."""
 
     def __init__(self, name: str, args: argparse.Namespace) -> None:
         self.name = name
@@ -41,7 +44,7 @@ class Contestant:
                 dict(type='mmaction.PackActionInputs')]
         else:
             steps = [
-                dict(type='OpenVideo', short_side=args.short_side, **OPTIONS[name]),
+                dict(type='OpenVideo', short_side=args.short_side, **OPTIONS.get(name, {})),
                 dict(type='SampleClipFrames', num_frames=args.frames),
                 dict(type='DecodeClip'),
                 dict(type='CropClip', size=args.size),

@@ -11,7 +11,6 @@ import torch
 from einsum_encoder import EinsumEncoder
 from measures import Batch
 from mmengine.config import Config
-from model import BOUNDS, SIZES
 from results import show_progress
 from torch import Tensor, nn
 
@@ -21,6 +20,9 @@ from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/models'
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+# The products of the linear layers, by torch's mm and by what ours multiplies with.
+BOUNDS: dict[str, Callable[..., object]] = dict(
+    bound=torch.mm, products=lambda left, right, out: product(left, right))
 # Of the largest entry, in fp32: sums over tokens are taken in another order.
 TOLERANCE = 1e-5
 
@@ -50,7 +52,7 @@ def make_setting(args: argparse.Namespace, size: str, mask: float) -> Setting:
     Raises:
         ValueError: the mask leaves nothing, or more than there is.
     """
-    backbone = Config.fromfile(CONFIGS / f'tvtsv2_{SIZES[size]}.py').model.backbone.to_dict()
+    backbone = Config.fromfile(next(CONFIGS.glob(f'tvtsv2_*{size}.py'))).model.backbone.to_dict()
     if args.layers:
         backbone['layers'] = args.layers
     kept, patches = kept_count(backbone, mask), grid_patches(backbone)
@@ -224,8 +226,7 @@ def measure_precision(args: argparse.Namespace, setting: Setting, precision: str
     encoders = {name: build(name) for name in names if name not in BOUNDS}
     part = batch.first(setting.clips)
     steps = {name: encoder.steps(part) for name, encoder in encoders.items()}
-    multiply = dict(bound=torch.mm, products=lambda left, right, out: product(left, right))
-    steps |= {name: bound_steps(setting, precision, multiply[name])
+    steps |= {name: bound_steps(setting, precision, BOUNDS[name])
               for name in BOUNDS if name in names}
     seconds = measures.measure_seconds(
         {(name, kind): step for name, own in steps.items() for kind, step in own.items()},

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from tvtsv2_mm.apis.launch.overrides import ReadOverrides, apply_overrides, read_value
+from tvtsv2_mm.apis.launch.arguments import ReadOverrides
+from tvtsv2_mm.apis.launch.overrides import apply_overrides, read_value
 from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.utils.config_errors import ConfigError
 

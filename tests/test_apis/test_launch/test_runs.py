@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import runs
+from tvtsv2_mm.apis.launch.arguments import add_launch_arguments
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def on_gpu(monkeypatch):
 def arguments(*words):
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
-    runs.add_launch_arguments(parser)
+    add_launch_arguments(parser)
     return parser.parse_args(['configs/some.py', *words])
 
 

@@ -9,7 +9,6 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import FlexibleRunner, Runner
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from tvtsv2_mm.apis.launch.arguments import ReadOverrides as ReadOverrides
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, move_data_root
 from tvtsv2_mm.checkpoints.model_config import literal_config
 from tvtsv2_mm.utils.config_errors import (

@@ -15,7 +15,6 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from tvtsv2_mm.apis.launch.arguments import add_launch_arguments as add_launch_arguments
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
