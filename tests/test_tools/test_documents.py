@@ -11,6 +11,9 @@ from tests.tiny_model import ROOT
 
 BLOCKS = ROOT / 'tools/docs/blocks.py'
 RESULTS = sorted((ROOT / 'benchmarks/results').glob('*.json'))
+DOCUMENTS = [path for path in sorted([*ROOT.glob('*.md'), *(
+    path for folder in ('configs', 'docs', 'tests/data', 'tools')
+    for path in (ROOT / folder).rglob('*.md'))]) if path.name != 'CHANGELOG.md']
 TOOL = 'tools/benchmarks/tables.py'
 DECODING = 'benchmarks/results/decoding_2-shared-cores_2026-11-24.json'
 
@@ -57,6 +60,20 @@ def test_a_block_that_cannot_be_made_is_an_error(tmp_path, text, message):
     done = run('--check', tmp_path / 'a.md')
     assert done.returncode == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_a_document_names_are_there(path):
+    """But CHANGELOG.md, which tells of what is gone, and examples (``tvtsv2_mm/a/b.py``)."""
+    text = path.read_text('utf-8')
+    named = re.findall(r'\b((?:tests|tools|tvtsv2_mm|configs|docs|requirements|benchmarks)/[\w./-]+'
+                       r'\.(?:py|sh|md|txt|json|toml|yml|safetensors))\b', text)
+    linked = [link for link in re.findall(r'\]\(([^)#\s]+)', text) if '://' not in link]
+    gone = [name for name in named
+            if not any((folder / name).exists() for folder in (ROOT, path.parent))
+            and not re.search(r'\.\.\.|/a/b|_a/test_b', name)]
+    gone += [link for link in linked if not (path.parent / link).exists()]
+    assert not gone
 
 
 @pytest.mark.parametrize('path', RESULTS, ids=lambda path: path.name)
