@@ -133,6 +133,7 @@ def test_ema_by_an_override_and_resumed(run, tmp_path):
                                other.ema_model.module.linear.weight)
 
 
+@pytest.mark.slow
 def test_the_console_is_for_results_and_the_log_file_for_all(run, tmp_path):
     def call(*words):
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, text=True, check=True,
@@ -161,6 +162,7 @@ def test_a_config_that_lacks_what_an_argument_needs(run, capsys, tmp_path):
     assert '.pkl' in refusal(run, capsys, 'test', CONFIG, 'x.pth', '--dump', 'predictions.json')
 
 
+@pytest.mark.slow
 def test_dist_scripts_on_two_processes_from_another_folder(tmp_path):
     """Nothing is set for a CPU; words with blanks reach the tool in one piece."""
     path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'

@@ -185,6 +185,7 @@ class DyingViT(SpaceTimeViT):
 """
 
 
+@pytest.mark.slow
 def test_on_ray(corpus, tmp_path, config, expected, monkeypatch):
     """A worker is killed in the middle of a part; all paths are relative."""
     (tmp_path / 'dying.py').write_text(DYING)

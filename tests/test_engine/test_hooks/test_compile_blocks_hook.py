@@ -41,6 +41,7 @@ def models():
     return model, copy.deepcopy(model)
 
 
+@pytest.mark.slow
 def test_no_graph_breaks(models):
     """Training and test, in float32 and under autocast, with tokens and without, any batch.
 
@@ -69,6 +70,7 @@ def test_a_copy_runs_its_own_weights(models):
         assert not torch.equal(compiled(video)[0], model(video)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which('g++') is None, reason='no compiler: g++')
 def test_compiled_code(models):
     model, compiled = models

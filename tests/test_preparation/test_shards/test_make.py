@@ -149,6 +149,7 @@ def test_several_processes_write_the_same(corpus, tmp_path):
     assert contents_of(tmp_path / 'one') == contents_of(tmp_path / 'two')
 
 
+@pytest.mark.slow
 def test_on_ray(corpus, tmp_path):
     pytest.importorskip('ray', reason='ray is not installed')
     make_shards(ShardConfig(**corpus), str(tmp_path / 'one'), show_progress=False)

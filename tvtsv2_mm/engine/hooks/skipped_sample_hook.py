@@ -65,9 +65,7 @@ class SkippedSampleHook(Hook):
         self._check(runner, always_report=True)
 
     def _check(self, runner: Runner, always_report: bool = False) -> None:
-        parts = all_gather_object((self._num_used, self._skipped))
-        num_used = sum(used for used, _ in parts)
-        skipped: Counter[tuple[str, str]] = sum((own for _, own in parts), Counter())
+        num_used, skipped = self._sum_over_ranks()
         num_skipped, num_drawn = skipped.total(), num_used + skipped.total()
         stops = num_drawn >= self.min_samples and num_skipped > self.max_share * num_drawn
         if stops or always_report:
@@ -77,6 +75,10 @@ class SkippedSampleHook(Hook):
                 f'training stops: {num_skipped} of {num_drawn} drawn samples cannot be used (see '
                 'the log); mend the data, or allow more than '
                 f'max_share={self.max_share:g} in SkippedSampleHook')
+
+    def _sum_over_ranks(self) -> tuple[int, Counter[tuple[str, str]]]:
+        parts = all_gather_object((self._num_used, self._skipped))
+        return sum(used for used, _ in parts), sum((own for _, own in parts), Counter())
 
     def _report(self, num_used: int, skipped: Counter) -> str:
         total = skipped.total()
