@@ -20,12 +20,19 @@ def found():
     return json.loads(done.stdout)
 
 
+def to_lines(options):
+    return {f'{tool} {name}: {json.dumps(told)}' for tool, of_tool in options.items()
+            for name, told in (of_tool.items() if isinstance(of_tool, dict) else [('', of_tool)])}
+
+
 def test_the_options_are_those_of_the_list(found):
     options, _ = found
     listed = json.loads(LIST.read_text('utf-8'))
-    assert options == listed, (
+    gone, new = to_lines(listed) - to_lines(options), to_lines(options) - to_lines(listed)
+    assert options == listed, '\n'.join([
+        *(f'gone: {line}' for line in sorted(gone)), *(f'new: {line}' for line in sorted(new)),
         'a command line has changed: if it was meant to, python -m tests.command_line writes '
-        f'{LIST.name} anew; who used what is gone needs a line in CHANGELOG.md')
+        f'{LIST.name} anew; who used what is gone needs a line in CHANGELOG.md'])
 
 
 def test_help_and_wrong_options_need_nothing_heavy(found):
