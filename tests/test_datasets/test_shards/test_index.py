@@ -68,6 +68,14 @@ def test_what_is_no_index_gives_one_error(tmp_path, text):
         load_index(str(path))
 
 
+@pytest.mark.parametrize('kind', ['["captions"]', '{}', 'null', '"labels"'])
+def test_a_kind_of_another_sort_is_named(tmp_path, kind):
+    (tmp_path / 'index.json').write_text(
+        f'{{"kind": {kind}, "shards": [{{"name": "a.tar", "samples": 1}}]}}')
+    with pytest.raises(ValueError, match=r'its "kind" is .*, not transcripts or captions'):
+        load_index(str(tmp_path / 'index.json'))
+
+
 def test_an_index_changed_at_random_is_read_or_named(tmp_path):
     path = tmp_path / 'index.json'
     whole = json.dumps(dict(kind='captions', shards=[

@@ -67,7 +67,7 @@ def load_index(path: str, place: str | None = None) -> ShardIndex:
         names = tuple(shard['name'] for shard in content['shards'])
         counts = tuple(shard['samples'] for shard in content['shards'])
         kind = content['kind']
-        if kind not in CHECKS:
+        if kind not in tuple(CHECKS):  # compared, not hashed: it may be a list
             raise ValueError(f'its "kind" is {kind!r}, not {" or ".join(CHECKS)}')
         for name, count in zip(names, counts, strict=True):
             if not (isinstance(name, str) and _NAME.fullmatch(name)):
