@@ -1,6 +1,5 @@
 """What documents and the model index repeat of the configs, made from them: see blocks.py."""
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from mmengine.registry import DefaultScope
 
 from tvtsv2_mm.evaluation.paper_figures import MODELS as PAPER_MODELS
 from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
+from tvtsv2_mm.evaluation.results import describe_views
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.config_errors import walk
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs/tvtsv2'
@@ -53,15 +54,6 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
                      for row in [head, ['---'] * len(head), *rows])
 
 
-def steps(node: Any, kind: str) -> Iterator[dict]:
-    """Every transform of a type in a config, wherever it stands."""
-    if isinstance(node, dict) and node.get('type') == kind:
-        yield node
-    for value in node.values() if isinstance(node, dict) else node if isinstance(
-            node, list | tuple) else ():
-        yield from steps(value, kind)
-
-
 def start_of(config: Config) -> str:
     """What ``load_from`` is called where it is published."""
     return WEIGHTS[Path(config.load_from).parent.name] if config.get('load_from') else ''
@@ -73,7 +65,8 @@ def pretraining() -> str:
     for name in names('*_pretrain*'):
         config, size = read(name), SIZES[name.split('_')[0]]
         masks = {step.get('ratio', config.get('mask_ratio'))
-                 for step in steps(config.train_dataloader, 'RandomTubeMask')}
+                 for _, step in walk(config.train_dataloader)
+                 if isinstance(step, dict) and step.get('type') == 'RandomTubeMask'}
         notes = [note for note, holds in {
             'not in the paper': name.startswith('vit') and f'TVTSv2 {size}' not in
             PAPER_MODELS.values(),
@@ -111,21 +104,19 @@ def protocols() -> str:
 
 
 def pixels() -> str:
-    """What the models' frames are made of, from one config of each."""
-    rows = []
-    for title, kind, keys in (
-            ('frames', 'SampleClipFrames', ('num_frames', 'mode')),
-            ('scaling of full-size frames', 'OpenVideo', ('interpolation', 'short_side')),
-            ('crop', 'CropClip', ('mode', 'size')),
-            ('a video of fewer frames', 'DecodeClip', ('short_clip', )),
-            ('mean and deviation of pixels', 'VideoTextDataPreprocessor', ('mean', 'std'))):
-        row = [f'{title} (`{kind}`)']
-        for name in ('vit-b16_zero-shot_hmdb51', 'clip-b16_zero-shot_hmdb51'):
-            config = read(name)
-            step = next(steps([config.test_dataloader, config.model], kind))
-            row.append(', '.join(f'{key} {step.get(key, "repeat_last")}' for key in keys))
-        rows.append(row)
-    return table(['', 'TVTSv2', 'CLIP baseline'], rows)
+    """What the frames of both models are made of, in the words of result files."""
+    configs = [read(f'{size}_zero-shot_hmdb51') for size in ('vit-b16', 'clip-b16')]
+    made = [{**describe_views(config.test_dataloader.dataset.pipeline),
+             **config.model.data_preprocessor} for config in configs]
+    return table(['', 'TVTSv2', 'CLIP baseline'], [
+        [title, *(', '.join(str(own[key]) for key in keys) for own in made)]
+        for title, *keys in (
+            ('`frames`, `sampling`', 'frames', 'sampling'),
+            ('full-size frames scaled: `interpolation`, `short_side`',
+             'interpolation', 'short_side'),
+            ('`crop`, `crop_size`', 'crop', 'crop_size'),
+            ('`mean` and `std` of pixels', 'mean', 'std'),
+            ('`short_clip`: a video of fewer frames', 'short_clip'))])
 
 
 def paper() -> str:
