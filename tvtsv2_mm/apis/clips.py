@@ -86,7 +86,7 @@ class ClipSource(Dataset):
                  tokenizer: ClipTokenizer | None = None) -> None:
         self.videos = videos
         self.texts = texts
-        self.tokenizer = tokenizer
+        self.tokenizer: Any = tokenizer  # given where there are texts
         opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
         self._scaling = opening.scaling
         self._file_pipeline = Compose([opening, *rest])
@@ -101,7 +101,7 @@ class ClipSource(Dataset):
         name = name_of(video, index)
         results: dict[str, Any] = dict(
             filename=name, sample_id=name, rng=np.random.default_rng(index))
-        if self.texts is not None and self.tokenizer is not None:
+        if self.texts is not None:
             texts = self.texts[index]
             tokens, num_cut = self.tokenizer.tokenize(texts)
             results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut)
