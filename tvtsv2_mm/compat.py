@@ -7,7 +7,9 @@ as the module that it is about has been imported, by whomever. When the packages
 the function.
 """
 
+import ast
 import importlib
+import re
 import sys
 import types
 import warnings
@@ -15,7 +17,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,22 +107,39 @@ def stand_in_for_drn() -> bool:
 def leave_out_vindlu() -> bool:
     """Send mmaction2 down its own "transformers is not installed" path for the VindLU models.
 
-    They import names that transformers 5 no longer has, and ``mmaction.models`` fails with them.
+    They import names that transformers lost (4.48 and later, 5), and ``mmaction.models`` fails
+    with them.
 
-    Not applied: no mmaction2 or transformers; transformers 4; a mmaction2 without those imports.
+    Not applied: no mmaction2 or transformers; a transformers with all names that the files of
+    VindLU import from it.
     """
-    folder = _package_folder('mmaction')
-    if folder is None or find_spec('transformers') is None:
+    mmaction, transformers = map(_package_folder, ('mmaction', 'transformers'))
+    if mmaction is None or transformers is None:
         return False
-    if int(version('transformers').split('.')[0]) < 5:
-        return False
-    source = folder / 'models/multimodal/vindlu/modeling_bert.py'
-    if not source.exists() or 'find_pruneable_heads_and_indices' not in source.read_text('utf-8'):
+    files = sorted(Path(mmaction, 'models/multimodal/vindlu').glob('*.py'))
+    if not any(_imports_what_is_gone(file, transformers) for file in files):
         return False
     dependency: Any = importlib.import_module('mmaction.utils.dependency')
     changed = dependency.WITH_MULTIMODAL
     dependency.WITH_MULTIMODAL = False
     return changed
+
+
+def _imports_what_is_gone(file: Path, package: Path) -> bool:
+    """Whether a file imports names of a package that its sources do not have; runs neither."""
+    for node in ast.walk(ast.parse(file.read_text('utf-8'))):
+        root, *path = (getattr(node, 'module', None) or '').split('.')
+        if not isinstance(node, ast.ImportFrom) or node.level or root != package.name:
+            continue
+        module = package.joinpath(*path)
+        # A package hands on what its modules have.
+        sources = list(module.glob('*.py')) or [module.with_suffix('.py')]
+        if not all(source.is_file() for source in sources):
+            return True
+        text = '\n'.join(source.read_text('utf-8') for source in sources)
+        if not {alias.name for alias in node.names} <= set(re.findall(r'\w+', text)):
+            return True
+    return False
 
 
 def name_package_to_mmengine() -> bool:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class ResultFileHook(Hook):
             versions=results.package_versions(),
             device=torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type,
             num_devices=get_world_size(),
-            time=datetime.now(UTC).isoformat(timespec='seconds'))
+            time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
 
 
 def _precision(model: torch.nn.Module, loop: Any) -> str:
