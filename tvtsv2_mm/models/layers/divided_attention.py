@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attend import attend
+from .cpu.dispatch import is_for_cpu
 from .cpu.grouped_attention import GroupedAttention
 from .norm_linear import plain_linear
 from .token_rows import TokenRows, members
@@ -70,8 +71,8 @@ class DividedAttention(nn.Module):
         """
         qkv = qkv.unflatten(-1, (3, self.heads, -1))
         # CPU kernels of scaled_dot_product_attention are slow for groups as small as these, above
-        # all their backward in bfloat16; GPUs' are not, and exported files want plain operations.
-        if qkv.device.type == 'cpu' and not torch.compiler.is_exporting():
+        # all their backward in bfloat16; GPUs' are not.
+        if is_for_cpu(qkv):
             out = GroupedAttention.apply(qkv, layout, self.over)
         else:
             out = plain_attention(qkv, layout, self.over)

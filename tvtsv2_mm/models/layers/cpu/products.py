@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .dispatch import is_for_cpu
+
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0) -> Tensor:
     """scale * a @ b + bias of matrices and a vector of one dtype, without a graph of its own."""
-    # Exported files want plain operations.
-    if (a.device.type == 'cpu' and not torch.compiler.is_exporting()
-            and _is_for_onednn(a.dtype, bias is not None)):
+    if is_for_cpu(a) and _is_for_onednn(a.dtype, bias is not None):
         if torch.compiler.is_compiling():
             return _opaque_onednn_product(a, b, bias, scale)
         return _onednn_product(a, b, bias, scale)
