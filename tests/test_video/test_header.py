@@ -114,3 +114,22 @@ def test_any_name_is_that_of_a_file(folder, name, opener):
     if opener is encoded:
         video = open_video('part', data=video.data)
     assert numbers_of(video.get_frames([3, 38])) == [3, 38]
+
+
+@pytest.mark.parametrize('opener', OPENERS)
+def test_a_title_need_not_be_utf_8(folder, opener):
+    with av.open('secret.mp4') as old, av.open('titled.mp4', 'w') as new:
+        new.metadata['title'] = 'a caf? on the corner'
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                new.mux(packet)
+    data = Path('titled.mp4').read_bytes()
+    assert data.count(b'caf?') == 1
+    Path('titled.mp4').write_bytes(data.replace(b'caf?', b'caf\xe9'))
+    video = opener('titled.mp4')
+    if opener is encoded:
+        video = open_video('part', data=video.data)
+    assert numbers_of(video.get_frames([3, 38])) == [3, 38]

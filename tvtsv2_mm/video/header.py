@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import av
 
@@ -16,6 +17,11 @@ from tvtsv2_mm.video.source import VideoSource
 # files or addresses to be opened (playlists, scripts, sequences of pictures), or are no video.
 _CONTAINERS = ('mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,gif,mxf,rm,dv,nut,ivf,'
                'h264,hevc,obu,m4v,mjpeg')
+
+# Texts in a header, which nothing here reads, need not be UTF-8. PyAV 14 to 18 fails on those that
+# are not unless it is told otherwise; 19 never does, and cannot be told.
+_TEXT_OPTIONS: dict[str, Any] = (
+    {'metadata_errors': 'ignore'} if hasattr(av.container.Container, 'metadata_errors') else {})
 
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
@@ -111,7 +117,7 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
     source.check_exists()
     opened = False
     try:
-        with av.open(source.open(), 'r', metadata_errors='ignore', timeout=source.deadline,
+        with av.open(source.open(), 'r', **_TEXT_OPTIONS, timeout=source.deadline,
                      container_options=dict(
                          format_whitelist=_CONTAINERS,
                          protocol_whitelist='file' if source.data is None else '')) as container:
