@@ -1,27 +1,28 @@
 """Which languages the texts of an annotation file are in."""
 
+import math
 from collections.abc import Iterable, Iterator
 
-# A shorter text, or one that another language fits almost as well, is not put down to any.
+# A shorter text, or one that another language fits almost as well, is not put down to any. (The
+# probabilities of py3langid itself changed their meaning between 0.2 and 0.4.)
 _MIN_LETTERS = 20
-_MIN_PROBABILITY = 0.8
+_MIN_ODDS = 4.0
 UNSURE = 'unsure'
 
 
 def detect_languages(texts: Iterable[str]) -> Iterator[str]:
-    """ISO 639-1 code of the language of each text; 'unsure' for short or mixed ones.
+    """ISO 639 code of the language of each text; 'unsure' for short or mixed ones.
 
     Raises:
         ImportError: If py3langid is not installed.
     """
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        from py3langid import rank
     except ImportError as error:
         raise ImportError('finding the languages needs py3langid: pip install py3langid') from error
-    identifier = LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
     for text in texts:
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             yield UNSURE
             continue
-        language, probability = identifier.classify(text)
-        yield language if probability >= _MIN_PROBABILITY else UNSURE
+        (language, likelihood), (_, other) = rank(text)[:2]  # as logarithms
+        yield language if likelihood - other >= math.log(_MIN_ODDS) else UNSURE
