@@ -1,12 +1,16 @@
 """Every column and row of a picture, where memory that nobody wrote would show."""
 
 import ctypes
+import os
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from tvtsv2_mm.preparation.narrated_shapes.render import write_video
+from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
 from tvtsv2_mm.video.frame_pixels import FramePixels
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.opening import open_video
@@ -71,6 +75,23 @@ def test_every_column_and_row_is_written(pixel_format, height, poison):
                                      interpolation='BICUBIC').to_ndarray()
                 np.testing.assert_allclose(pixels[0].astype(int), rgb, atol=3,
                                            err_msg=f'{size} from width {width}')
+
+
+def number_of_threads() -> int:
+    return len(os.listdir('/proc/self/task'))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_no_thread_is_started_that_a_forked_process_would_miss(tmp_path):
+    frame, _ = picture('yuv420p', 480, 640, padding=0)
+    before = number_of_threads()
+    for size in ((480, 640), (224, 298)):
+        pixels = FramePixels(FrameScaling(interpolation='fast'))
+        pixels.write(frame, Orientation(), np.empty((*size, 3), np.uint8))
+        assert number_of_threads() == before
+    write_video(tmp_path / 'a.mp4', np.zeros((2, 480, 640, 3), np.uint8), fps=2)
+    encode_part(str(tmp_path / 'a.mp4'), 0, 1, EncodingConfig())
+    assert number_of_threads() == before
 
 
 def write_blocks(path: Path, codec: str, pixel_format: str, height: int, width: int) -> str:

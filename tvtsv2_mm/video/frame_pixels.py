@@ -11,6 +11,22 @@ from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.orientation import Orientation
 
 
+def _in_one_thread() -> dict[str, Any]:
+    """What makes a conversion of PyAV's one of a single thread; nothing where all are.
+
+    PyAV 17 and later start one a core for each converter, and 19 keeps a converter for all
+    calls of ``frame.reformat``: after a fork it waits for threads that the child does not have.
+    """
+    try:
+        VideoReformatter().reformat(av.VideoFrame(2, 2, 'rgb24'), threads=1)
+    except TypeError:
+        return {}
+    return dict(threads=1)
+
+
+IN_ONE_THREAD = _in_one_thread()
+
+
 class FramePixels:
     """Converts, turns and scales the frames of one video.
 
@@ -52,12 +68,14 @@ class FramePixels:
         Returns:
             uint8 (H, W, 3), RGB; a view of FFmpeg's memory.
         """
-        plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC').planes
+        plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC',
+                                            **IN_ONE_THREAD).planes
         return _rows(plane, frame.height, 3 * frame.width).reshape(frame.height, frame.width, 3)
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
         planes = self._reformatter.reformat(
-            frame, width=width, height=height, format='gbrp', interpolation='BICUBIC').planes
+            frame, width=width, height=height, format='gbrp', interpolation='BICUBIC',
+            **IN_ONE_THREAD).planes
         green, blue, red = (_rows(plane, height, width) for plane in planes)
         return cv2.merge([red, green, blue])
 

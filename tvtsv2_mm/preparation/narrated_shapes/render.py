@@ -61,6 +61,8 @@ def write_video(path: Path, frames: np.ndarray, *, fps: float) -> None:
     """
     import av  # here, for who only wants to know the options
 
+    from tvtsv2_mm.video.frame_pixels import IN_ONE_THREAD
+
     path.parent.mkdir(parents=True, exist_ok=True)
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:
@@ -71,5 +73,5 @@ def write_video(path: Path, frames: np.ndarray, *, fps: float) -> None:
         stream.options = {'preset': 'ultrafast', 'crf': '18'}
         for image in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
-            container.mux(stream.encode(frame.reformat(format='yuv420p')))
+            container.mux(stream.encode(frame.reformat(format='yuv420p', **IN_ONE_THREAD)))
         container.mux(stream.encode())

@@ -13,6 +13,7 @@ import numpy as np
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.preparation.options import EncodingConfig
+from tvtsv2_mm.video.frame_pixels import IN_ONE_THREAD
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.header import (
     OpenStream,
@@ -137,6 +138,7 @@ def _picture(frame: av.VideoFrame, orientation: Orientation, height: int, width:
     if not orientation.is_upright:
         stored_height, stored_width = orientation.size(height, width)
         rgb = frame.reformat(width=stored_width, height=stored_height, format='rgb24',
-                             interpolation='BICUBIC').to_ndarray()
+                             interpolation='BICUBIC', **IN_ONE_THREAD).to_ndarray()
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(orientation.apply(rgb)), 'rgb24')
-    return frame.reformat(width=width, height=height, format='yuv420p', interpolation='BICUBIC')
+    return frame.reformat(width=width, height=height, format='yuv420p', interpolation='BICUBIC',
+                          **IN_ONE_THREAD)
