@@ -213,7 +213,8 @@ def _read_parquet(path: Path) -> np.ndarray:
         raise ValueError(f'it declares {declared} values, and has {path.stat().st_size} bytes')
     column = table.read(['features'])['features'].combine_chunks()
     if not arrow.types.is_fixed_size_list(column.type) or column.null_count:
-        raise ValueError(f'its features are {column.type}, not one vector of a fixed size a video')
+        raise ValueError(f'its features are {column.type}, {column.null_count} of {len(column)} '
+                         'empty, not one vector of a fixed size a video')
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
