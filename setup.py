@@ -68,7 +68,6 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     classifiers=[
-        'License :: OSI Approved :: Apache Software License',
         *(f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12, 13)),
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],

@@ -137,7 +137,7 @@ def test_a_wheel_states_what_it_needs(installed):
         'torchvision', 'openmim', *(name for group in EXTRAS.values() for name in group.values())}]
     assert re.search('^Requires-Python: (.*)$', metadata.read_text(), re.MULTILINE)[1] == '>=3.10'
     extras = re.findall('^Provides-Extra: (.*)$', metadata.read_text(), re.MULTILINE)
-    assert set(extras) == {*EXTRAS, 'all', 'tests'}
+    assert set(extras) == {*EXTRAS, 'all', 'tests'} == set(INSTALL['EXTRAS'])
 
 
 LOOK_UP = """

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distributions, requires
 from pathlib import Path
 
@@ -23,6 +23,7 @@ except ModuleNotFoundError:  # in an environment that has pip alone
     from pip._vendor.packaging.utils import canonicalize_name
 
 FILES = Path(__file__).resolve().parents[1] / 'requirements'
+EXTRAS = ('video', 'corpus', 'export', 'all', 'tests')
 # What stays. Of packages that bring one module any serves; the first comes where none is there.
 _KEPT = (
     ('torch', ),
@@ -86,10 +87,10 @@ def install(*words: str) -> None:
         raise RuntimeError(f'pip could not install {" ".join(words[6:])}')
 
 
-def install_all(pins: str | None) -> None:
-    """Install all requirements; raises as :func:`settle` and :func:`install`."""
+def install_all(extras: Sequence[str], pins: str | None) -> None:
+    """Install what the package and its extras need; raises as :func:`settle` and :func:`install`."""
     stack = read('mminstall.txt')
-    rest = [line for name in ('build', 'runtime', 'tests') for line in read(f'{name}.txt')]
+    rest = [line for name in ('build', 'runtime', *extras) for line in read(f'{name}.txt')]
     there = {} if pins else installed()
     kept = {name: version for name, version in there.items() if name in GROUPS}
     settle([*stack, *rest], kept)  # what does not fit is told before anything is changed
@@ -112,10 +113,14 @@ def main() -> None:
     """Install."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('extras', nargs='*', metavar='EXTRA',
+                        help=f'what to install beside the core: {", ".join(EXTRAS)}')
     parser.add_argument('--pins', help='constraints file; nothing is kept that differs from it')
     args = parser.parse_args()
+    if unknown := set(args.extras) - set(EXTRAS):
+        parser.error(f'there is no extra {", ".join(unknown)}; there are {", ".join(EXTRAS)}')
     try:
-        install_all(args.pins)
+        install_all(args.extras, args.pins)
     except ValueError as error:
         sys.exit(f'error: {error}: nothing was changed; install what is needed, or do without '
                  '--no-venv')

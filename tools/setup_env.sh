@@ -40,7 +40,7 @@ setup_env() {
         say 'installing what is missing (the first time takes a few minutes)'
         "$python" -m pip --version > /dev/null 2>&1 || "$python" -m ensurepip ||
             fail "$python has no pip"
-        "$python" "$ROOT/tools/install.py" "${pins[@]}" || exit 1
+        "$python" "$ROOT/tools/install.py" tests "${pins[@]}" || exit 1
         "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
             -e "$ROOT" || fail "pip could not install $ROOT"
         fit_torchvision "$python" "$no_venv"

@@ -49,7 +49,7 @@ def run(module, monkeypatch):
         monkeypatch.setattr(module, 'install', pip)
         monkeypatch.setattr(module, 'installed', lambda: dict(there))
         monkeypatch.setattr(module, 'requires', lambda name: REQUIRES.get(name))
-        monkeypatch.setattr(sys, 'argv', ['install.py', *words])
+        monkeypatch.setattr(sys, 'argv', ['install.py', 'tests', *words])
         call.calls = calls
         module.main()
         return calls

@@ -106,7 +106,7 @@ def test_first_and_second_run(run, checkout, script):
     status, last_line, calls = run(script, '-k', 'a and b')
     assert (status, last_line) == (0, 'PASSED: all checks and all tests')
     assert calls[0] == f'-m venv {checkout}/.venv'
-    assert f'{checkout}/tools/install.py --pins {checkout}/requirements/constraints.txt' in calls
+    assert f'{checkout}/tools/install.py tests --pins {checkout}/requirements/constraints.txt' in calls
     assert calls[-len(CHECKS) - 1:] == [*CHECKS, f'{PARALLEL} -k a and b']
     assert run(script) == (0, last_line, [*CHECKS, PARALLEL])
 
@@ -147,7 +147,7 @@ def test_the_active_environment_is_taken_without_pins(run, checkout):
     status, _, calls = run('tools/run_tests.sh', '-x', '--no-venv')
     assert status == 0
     assert not (checkout / '.venv').exists()
-    assert f'{checkout}/tools/install.py' in calls
+    assert f'{checkout}/tools/install.py tests' in calls
     assert calls[-1] == f'{PARALLEL} -x'
 
 
