@@ -16,9 +16,15 @@ def read(name: str) -> str:
 
 
 def requirements(name: str) -> list[str]:
-    """Read a file of requirements/, comment lines left out."""
-    lines = read(f'requirements/{name}.txt').splitlines()
-    return [line for line in lines if line and not line.startswith('#')]
+    """Read a file of requirements/ without comments, with the files that it names."""
+    found: list[str] = []
+    for line in read(f'requirements/{name}.txt').splitlines():
+        line = re.sub(r'(^|\s+)#.*', '', line)
+        if line.startswith('-r '):
+            found += requirements(line[3:].removesuffix('.txt'))
+        elif line:
+            found.append(line)
+    return found
 
 
 class BuildWithMim(build_py):
@@ -62,22 +68,19 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     classifiers=[
-        'License :: OSI Approved :: Apache Software License',
-        'Programming Language :: Python :: 3.11',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12, 13)),
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
-    python_requires='>=3.11,<3.13',
+    # dataclass(kw_only) and types as X | Y; 3.14 was not tried.
+    python_requires='>=3.10',
     # Named so that an editable install is a plain path entry: beside it the folder of `.mim` in
     # site-packages does not hide the package, as it would from setuptools' import hook.
     package_dir={'': '.'},
     packages=find_packages(include=['tvtsv2_mm', 'tvtsv2_mm.*']),
     package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt', 'py.typed']},
     install_requires=requirements('mminstall') + requirements('runtime'),
-    extras_require={'optional': requirements('optional'),
-                    'corpus': requirements('corpus'),
-                    'export': requirements('export'),
-                    'tests': [line for name in ('optional', 'corpus', 'export', 'tests')
-                              for line in requirements(name)]},
+    extras_require={name: requirements(name)
+                    for name in ('video', 'corpus', 'export', 'all', 'tests')},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

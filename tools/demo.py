@@ -38,11 +38,11 @@ def main() -> None:
     args = parser.parse_args()
     from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
     from tvtsv2_mm.apis.launch.runs import check_file
-    from tvtsv2_mm.apis.pictures import write_png
     is_folder = Path(args.video).is_dir()
     picture = args.out or f'{Path(args.video).stem}_labels.png'
     out = args.out if is_folder else picture
     try:
+        from tvtsv2_mm.apis.pictures import write_png
         if not is_folder and not picture.lower().endswith('.png'):
             raise ValueError(f'--out must end in .png, got {picture}')
         check_file(args.video, 'video')

@@ -57,10 +57,12 @@ def main() -> None:
         parser.error('choose one of --ray, --launcher and --profile')
     from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
     from tvtsv2_mm.apis.features.on_ray import extract_on_ray
-    from tvtsv2_mm.apis.features.profile import ExtractionProfile
     from tvtsv2_mm.apis.launch.runs import check_file
-    profile = ExtractionProfile() if args.profile else None
+    profile = None
     try:
+        if args.profile:
+            from tvtsv2_mm.apis.features.profile import ExtractionProfile
+            profile = ExtractionProfile()
         config = ExtractionConfig(
             weights=check_file(args.checkpoint, 'checkpoint'),
             config=args.config and check_file(args.config, 'config'),

@@ -82,14 +82,22 @@ torch.save(dict(state_dict=to_release_layout(model.state_dict())), {str(source)!
         raise RuntimeError(f'exit status {status}, limit {MEMORY_LIMIT_GB} GB')
 
 
+def core() -> None:
+    """pip install . in a fresh environment: models can be imported (network)."""
+    with tempfile.TemporaryDirectory() as env, tempfile.TemporaryDirectory() as elsewhere:
+        make_environment(Path(env), '.')
+        run(Path(env, 'bin', 'python'), '-c', 'import tvtsv2_mm.models, tvtsv2_mm.apis.inferencer',
+            cwd=Path(elsewhere))
+
+
 def install() -> None:
-    """pip install . in a fresh environment, tried from another folder (network)."""
-    try_fresh('.')
+    """pip install .[all] in a fresh environment, tried from another folder (network)."""
+    try_fresh('.[all]')
 
 
 def editable() -> None:
-    """pip install -e . in a fresh environment, tried from another folder (network)."""
-    try_fresh('-e', '.')
+    """pip install -e .[all] in a fresh environment, tried from another folder (network)."""
+    try_fresh('-e', '.[all]')
 
 
 def archives() -> None:
@@ -98,11 +106,11 @@ def archives() -> None:
         make_environment(Path(folder), 'build')
         run(Path(folder, 'bin', 'python'), '-m', 'build', '--outdir', Path(folder, 'dist'), ROOT)
         [wheel] = Path(folder, 'dist').glob('*.whl')
-        try_fresh(str(wheel))
+        try_fresh(f'{wheel}[all]')
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    step.__name__: step for step in (clean, agree, memory, install, editable, archives)}
+    step.__name__: step for step in (clean, agree, memory, core, install, editable, archives)}
 
 
 def make_environment(folder: Path, *words: str) -> None:

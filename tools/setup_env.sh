@@ -4,32 +4,34 @@
 #
 # makes .venv in the checkout (with --no-venv takes the active environment), installs what is
 # missing, puts its programs first on the PATH, and sets ARGS to the arguments but for --no-venv.
-# When all is there already, nothing happens. The install is an editable one, so that what runs is
-# always the code of the checkout, by `mim` too (setup.py says how).
+# When all is there already, nothing happens. torch, numpy, opencv and OpenMMLab packages that are
+# there stay (install.py says how). The install is an editable one, so that what runs is always the
+# code of the checkout, by `mim` too (setup.py says how).
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 setup_env() {
-    local arg no_venv= python maker stamp name needed=()
+    local arg no_venv= python maker stamp pins=()
     ARGS=()
     for arg; do
         if [ "$arg" = --no-venv ]; then no_venv=1; else ARGS+=("$arg"); fi
     done
 
     if [ -n "$no_venv" ]; then
-        # What the environment has and the package accepts stays as it is: no pins.
         python=$(find_python python python3)
     else
-        needed=(-c "$ROOT/requirements/constraints.txt")
         python=$ROOT/.venv/bin/python
         if [ ! -x "$python" ]; then
-            maker=$(find_python python3.11 python3)
+            maker=$(find_python python3.11 python3.12 python3.13 python3.10 python3)
             say "making $ROOT/.venv with $("$maker" --version)"
             "$maker" -m venv "$ROOT/.venv" ||
                 fail "$maker cannot make a virtual environment (on Debian: apt install python3-venv)"
         elif ! is_supported "$python"; then
             fail "$python is $("$python" --version), which is not supported: delete $ROOT/.venv"
         fi
+        # The pins are those of one Python.
+        "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' &&
+            pins=(--pins "$ROOT/requirements/constraints.txt")
     fi
 
     # Any change of what is installed, or of what `mim` finds by name, installs again.
@@ -38,11 +40,9 @@ setup_env() {
         say 'installing what is missing (the first time takes a few minutes)'
         "$python" -m pip --version > /dev/null 2>&1 || "$python" -m ensurepip ||
             fail "$python has no pip"
-        for name in build mminstall runtime optional corpus export tests; do
-            needed+=(-r "$ROOT/requirements/$name.txt")
-        done
-        install "$python" "${needed[@]}"
-        install "$python" --no-deps --no-build-isolation -e "$ROOT"
+        "$python" "$ROOT/tools/install.py" tests "${pins[@]}" || exit 1
+        "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
+            -e "$ROOT" || fail "pip could not install $ROOT"
         fit_torchvision "$python" "$no_venv"
         fingerprint "$python" > "$stamp"
     fi
@@ -60,17 +60,11 @@ find_python() {
         fi
         found+="$name: $("$name" --version 2> /dev/null || echo none); "
     done
-    fail "Python 3.11 or 3.12 is needed (${found%; }): install Python 3.11"
+    fail "Python 3.10 to 3.13 is needed (${found%; }): install Python 3.11"
 }
 
 is_supported() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' > /dev/null 2>&1
-}
-
-# install PYTHON [arguments of pip install]
-install() {
-    "$1" -m pip install -qq --disable-pip-version-check "${@:2}" ||
-        fail "pip could not install ${*:2}"
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' > /dev/null 2>&1
 }
 
 # torchvision has to be built as torch is: beside a CPU torch, the registry's own cannot be imported.

@@ -7,6 +7,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from tvtsv2_mm.utils import tokenizer as module
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_clip_tokenizer, find_vocab_file
 
 TEXTS = [
@@ -77,7 +78,7 @@ def test_too_short_a_context():
 
 def test_without_open_clip_torch(monkeypatch):
     monkeypatch.setattr(module.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(FileNotFoundError, match='pip install open_clip_torch'):
+    with pytest.raises(MissingPackageError, match='needs open_clip_torch: pip install'):
         find_vocab_file()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.grey_videos import cut_start, numbers_of, write_grey_video
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.video import packet_index
 from tvtsv2_mm.video.errors import UnreadableVideoError
 from tvtsv2_mm.video.frame_scaling import FrameScaling
@@ -125,7 +126,7 @@ def test_an_open_video_does_not_go_to_another_process(name, opener):
 
 def test_decord_that_is_missing_says_what_to_do(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'decord', None)
-    with pytest.raises(ModuleNotFoundError, match=r"decord2.*or take backend='pyav'"):
+    with pytest.raises(MissingPackageError, match=r"\(decord2 .*backend='pyav'.* needs decord"):
         open_video(str(VIDEOS / 'part_0.mp4'), backend='decord')
     assert open_video(str(VIDEOS / 'part_0.mp4')).num_frames == 32
 

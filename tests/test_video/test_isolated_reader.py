@@ -1,6 +1,7 @@
 import ctypes
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.grey_videos import numbers_of, write_grey_video
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.video import isolated_reader, opening
 from tvtsv2_mm.video.errors import DecodingTimeoutError, UnreadableVideoError
 from tvtsv2_mm.video.isolated_reader import DecodingProcess
@@ -88,6 +90,12 @@ def test_reasons_come_through(process, tmp_path):
     with pytest.raises(UnreadableVideoError, match='the file is empty') as caught:
         process.open(str(tmp_path / 'empty.mp4'), deadline=30)
     assert caught.value.path == str(tmp_path / 'empty.mp4')
+
+
+def test_a_missing_decoder_comes_through(process, grey_video, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'decord', None)
+    with pytest.raises(MissingPackageError, match='needs decord'):
+        process.open(grey_video, deadline=30, backend='decord')
 
 
 def test_a_decode_stuck_in_native_code_ends_at_its_deadline(process, grey_video, monkeypatch):

@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument('--gap-seconds', type=float, default=1.0)
     args = parser.parse_args()
     from tvtsv2_mm.datasets.transforms import SampleTranscriptSegments
-    from tvtsv2_mm.preparation.inspection.page import write_page
     from tvtsv2_mm.preparation.inspection.survey import survey_file
     output = Path(args.output or f'{args.annotations}.html')
     try:
+        from tvtsv2_mm.preparation.inspection.page import write_page
         sampler = SampleTranscriptSegments(
             num_segments=args.num_segments, segment_seconds=args.segment_seconds,
             gap_seconds=args.gap_seconds)
@@ -37,7 +37,7 @@ def main() -> None:
         survey = survey_file(args.annotations, sample_size=args.sample, seed=args.seed)
         print(write_page(survey, output, sampler=sampler, videos=args.videos,
                          num_sheets=args.sheets, seed=args.seed))
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
     print(f'page: {output}')
 

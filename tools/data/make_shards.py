@@ -59,8 +59,8 @@ def main() -> None:
     """Make the shards."""
     parser = build_parser()
     args = parser.parse_args()
-    from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
     try:
+        from tvtsv2_mm.preparation.shards import ShardConfig, make_shards
         config = ShardConfig(
             ann_file=os.path.abspath(args.annotations), videos=os.path.abspath(args.videos),
             encoding=EncodingConfig(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tvtsv2_mm.models import VideoTextModel
+from tvtsv2_mm.utils.extras import EXTRAS, needed_for
 
 TOLERANCE = 1e-4
 OPSET = 18
@@ -148,8 +148,9 @@ def _write_pt2(tower: nn.Module, path: Path) -> None:
 
 
 def _write_onnx(tower: nn.Module, path: Path) -> None:
-    for package in ('onnx', 'onnxscript', 'onnxruntime'):
-        _import(package)
+    with needed_for("format 'onnx'"):  # before the time that the export takes
+        for package in EXTRAS['export']:
+            import_module(package)
     name = 'video' if isinstance(tower, VideoTower) else 'tokens'
     torch.onnx.export(
         _program(tower), f=path, input_names=[name], output_names=['embeds'], opset_version=OPSET,
@@ -161,19 +162,12 @@ def _load_pt2(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    session = _import('onnxruntime').InferenceSession(
-        str(path), providers=['CPUExecutionProvider'])
+    with needed_for("format 'onnx'"):
+        from onnxruntime import InferenceSession
+    session = InferenceSession(str(path), providers=['CPUExecutionProvider'])
     [given] = session.get_inputs()
 
     def run(inputs: Tensor) -> Tensor:
         [embeds] = session.run(None, {given.name: np.asarray(inputs)})
         return torch.from_numpy(embeds)
     return run
-
-
-def _import(package: str) -> ModuleType:
-    try:
-        return import_module(package)
-    except ImportError:
-        raise ValueError(f"format 'onnx' needs {package}: pip install onnx onnxscript onnxruntime"
-                         ) from None

@@ -19,7 +19,6 @@ from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_mod
 from rich.progress import track
 from torch import nn
 
-from tvtsv2_mm.apis import pictures
 from tvtsv2_mm.apis.clips import (
     ClipBatch,
     ClipSource,
@@ -233,6 +232,7 @@ class TVTSv2Inferencer(BaseInferencer):
 
         The ``inputs`` are samples with ``frames``.
         """
+        from tvtsv2_mm.apis import pictures  # who draws nothing needs no matplotlib
         if task == 'retrieval':
             frames = {sample.filename: sample.frames for sample in inputs}
             images = [pictures.draw_search(frames, prediction) for prediction in preds]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tvtsv2_mm.utils.errors import UserFileError
+from tvtsv2_mm.utils.extras import MissingPackageError
 
 UNREADABLE = ' cannot be read as a checkpoint'
 
@@ -34,7 +35,7 @@ def reading(file: Path) -> Generator[None]:
     """Make whatever damaged bytes do to a library one error that names the file."""
     try:
         yield
-    except (CheckpointError, FileNotFoundError):
+    except (CheckpointError, FileNotFoundError, MissingPackageError):
         raise
     except Exception as error:
         raise CheckpointError(f'{file}{UNREADABLE}: {reason(error)}') from error

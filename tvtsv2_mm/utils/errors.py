@@ -3,6 +3,8 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from tvtsv2_mm.utils.extras import MissingPackageError
+
 
 class UserFileError(ValueError):
     """A file of the user is wrong; the message names it and says what to do."""
@@ -16,12 +18,12 @@ def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[No
     one of the file. The message names the file and says what it is not; what was found follows.
 
     Raises:
-        FileNotFoundError: as it comes.
+        FileNotFoundError, MissingPackageError: as they come.
         ValueError: ``kind``, of everything else.
     """
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, MissingPackageError):
         raise
     except Exception as error:
         found = (str(error) if type(error) in (ValueError, kind) else

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from rich.progress import track
 
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import check_fields, read_json, to_json, write_atomically
 
 FAILURE = dict(video=str, reason=str)  # of an item that could not be used, see check_fields
@@ -214,10 +215,8 @@ def import_ray() -> Any:
     """Import Ray.
 
     Raises:
-        ValueError: it is not installed.
+        MissingPackageError: it is not installed.
     """
-    try:
+    with needed_for('working on Ray'):
         import ray
-    except ImportError:
-        raise ValueError('working on Ray needs ray: pip install ray') from None
     return ray

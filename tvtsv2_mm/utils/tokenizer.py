@@ -12,6 +12,8 @@ import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
+from tvtsv2_mm.utils.extras import needed_for
+
 VOCAB_SIZE = 49408
 START_TOKEN = VOCAB_SIZE - 2
 END_TOKEN = VOCAB_SIZE - 1
@@ -38,13 +40,13 @@ def find_vocab_file() -> Path:
     """Where open_clip_torch keeps CLIP's vocabulary; does not import it.
 
     Raises:
-        FileNotFoundError: If open_clip_torch is not installed, or lacks the file.
+        MissingPackageError: If open_clip_torch is not installed.
+        FileNotFoundError: If it lacks the file.
     """
-    spec = importlib.util.find_spec('open_clip')
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            f"CLIP's vocabulary {_VOCAB_FILE} comes with the package open_clip_torch, which is not "
-            'installed: pip install open_clip_torch')
+    with needed_for("CLIP's vocabulary of texts"):
+        spec = importlib.util.find_spec('open_clip')
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(name='open_clip')
     path = Path(spec.origin).parent / _VOCAB_FILE
     if not path.is_file():
         raise FileNotFoundError(
@@ -58,7 +60,7 @@ def build_clip_tokenizer() -> CLIPTokenizer:
     """transformers' CLIP tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
 
     Raises:
-        FileNotFoundError: If the vocabulary is not installed.
+        MissingPackageError, FileNotFoundError: as :func:`find_vocab_file`.
         RuntimeError: If the result is not CLIP's tokenizer of 49408 tokens.
     """
     path = find_vocab_file()
@@ -95,7 +97,7 @@ class ClipTokenizer:
         context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
 
     Raises:
-        FileNotFoundError, RuntimeError: as :func:`build_clip_tokenizer`.
+        MissingPackageError, FileNotFoundError, RuntimeError: as :func:`build_clip_tokenizer`.
     """
 
     def __init__(self, context_length: int = 77) -> None:

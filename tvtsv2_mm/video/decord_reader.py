@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import NotIndexableError, UnreadableVideoError
 from tvtsv2_mm.video.frame_scaling import FULL_SIZE, FrameScaling
@@ -35,7 +36,7 @@ class DecordReader(VideoReader):
     its own (``isolate`` of OpenVideo) where that matters.
 
     Raises:
-        ModuleNotFoundError: If decord is not installed.
+        MissingPackageError: If decord is not installed.
     """
 
     def __init__(self, source: VideoSource, *, scaling: FrameScaling = FULL_SIZE) -> None:
@@ -123,11 +124,8 @@ class DecordReader(VideoReader):
 
 def import_decord() -> Any:
     """The module, which is silenced: what it logs is raised too."""
-    try:
+    # decord2: for newer Pythons, ARM, macOS.
+    with needed_for("backend='decord' (decord2 does as well, backend='pyav' without)"):
         import decord
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "backend='decord' needs the package decord, or decord2 (newer Pythons, ARM, macOS): "
-            "pip install one of them, or take backend='pyav'") from error
     decord.logging.set_level(decord.logging.FATAL)
     return decord

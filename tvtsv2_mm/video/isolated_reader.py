@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.opening import open_video
@@ -72,7 +73,7 @@ class DecodingProcess:
             status = self.kill()
             raise UnreadableVideoError(
                 path, f'decoding it crashed ({_how_it_ended(status)})') from error
-        if isinstance(result, SampleError):
+        if isinstance(result, SampleError | MissingPackageError):
             raise result
         if isinstance(result, RuntimeError):
             raise RuntimeError(f'{path}: decoding failed in its process: {result}')
@@ -186,7 +187,7 @@ def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
             if name == 'open':
                 video = open_video(**argument)
                 answer = video.frame_starts, video.fps, video.duration
-        except SampleError as error:
+        except (SampleError, MissingPackageError) as error:
             answer = error
         except Exception as error:
             answer = RuntimeError(f'{type(error).__name__}: {error}')

@@ -3,19 +3,31 @@
 from collections.abc import Callable
 from typing import Any
 
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.video.base_reader import VideoReader
-from tvtsv2_mm.video.decord_reader import DecordReader
 from tvtsv2_mm.video.errors import NotIndexableError
 from tvtsv2_mm.video.frame_scaling import FrameScaling
-from tvtsv2_mm.video.pyav_reader import PyAVReader
-from tvtsv2_mm.video.sequential_reader import SequentialReader
 from tvtsv2_mm.video.source import VideoSource
+
+
+# The decoders are imported where a video is opened: frames in memory need none.
+def _pyav(source: VideoSource, *, scaling: FrameScaling) -> VideoReader:
+    with needed_for('reading videos'):
+        from tvtsv2_mm.video.pyav_reader import PyAVReader
+    return PyAVReader(source, scaling=scaling)
+
+
+def _decord(source: VideoSource, *, scaling: FrameScaling) -> VideoReader:
+    with needed_for('reading videos'):
+        from tvtsv2_mm.video.decord_reader import DecordReader
+    return DecordReader(source, scaling=scaling)
+
 
 _READERS: dict[str, Callable[..., VideoReader]] = {
     # The fastest on every H.264 clip measured (docs/data.md), and the most exact.
-    'auto': PyAVReader,
-    'pyav': PyAVReader,
-    'decord': DecordReader,
+    'auto': _pyav,
+    'pyav': _pyav,
+    'decord': _decord,
 }
 BACKENDS = tuple(_READERS)
 
@@ -34,13 +46,14 @@ def open_video(path: str, *, data: bytes | None = None, backend: str = 'auto', n
 
     Raises:
         UnreadableVideoError: With the reason, if the file cannot be read as a video.
-        ModuleNotFoundError: If the backend is not installed.
+        MissingPackageError: If the backend is not installed.
     """
     frame_scaling = FrameScaling(**scaling)
     source = VideoSource(path, data=data, num_threads=num_threads, deadline=deadline)
-    for reader in dict.fromkeys((_READERS[backend], PyAVReader)):
+    for reader in dict.fromkeys((_READERS[backend], _pyav)):
         try:
             return reader(source, scaling=frame_scaling)
         except NotIndexableError:
             continue
+    from tvtsv2_mm.video.sequential_reader import SequentialReader
     return SequentialReader(source, scaling=frame_scaling)

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from tvtsv2_mm.preparation.converters.word_alignment import transfer_times
+from tvtsv2_mm.utils.extras import MissingPackageError
 
 
 def half_seconds(*words: str) -> list[tuple[str, float, float]]:
@@ -67,5 +68,5 @@ def test_starts_never_decrease():
 
 def test_without_rapidfuzz(monkeypatch):
     monkeypatch.setitem(sys.modules, 'rapidfuzz.distance', None)
-    with pytest.raises(ImportError, match='pip install rapidfuzz'):
+    with pytest.raises(MissingPackageError, match='needs rapidfuzz: pip install'):
         transfer_times(half_seconds('a'), ['a'])

@@ -5,9 +5,12 @@ from cProfile import Profile
 from inspect import unwrap
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.video.opening import open_video
-from tvtsv2_mm.video.pyav_reader import PyAVReader
-from tvtsv2_mm.video.sequential_reader import SequentialReader
+
+with needed_for('reading videos'):
+    from tvtsv2_mm.video.pyav_reader import PyAVReader
+    from tvtsv2_mm.video.sequential_reader import SequentialReader
 
 _FUNCTIONS = {
     'model': (TVTSv2Inferencer.forward, ),

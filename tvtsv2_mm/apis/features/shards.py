@@ -27,6 +27,7 @@ from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.evaluation.results import describe_checkpoint
 from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import (
     check_fields,
     read_json,
@@ -187,8 +188,6 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
 
 
 def _read_shard(path: Path) -> np.ndarray:
-    if path.suffix == '.parquet':
-        _pyarrow()
     with one_error(f'{path} is damaged'):
         if path.suffix == '.npy':
             # Mapped: what its header says is compared with its size before memory is taken.
@@ -219,9 +218,7 @@ def _read_parquet(path: Path) -> np.ndarray:
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:
-    try:
+    with needed_for("format 'parquet'"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise ValueError("format 'parquet' needs pyarrow: pip install pyarrow") from None
     return pyarrow, pyarrow.parquet

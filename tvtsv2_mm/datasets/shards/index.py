@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from webdataset.gopen import gopen
 
 from tvtsv2_mm.datasets.annotations import CHECKS
 from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.extras import needed_for
 
 # webdataset opens places by their scheme, "pipe:" ones in a shell: names must be nothing but names.
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*')
@@ -56,6 +56,8 @@ def load_index(path: str, place: str | None = None) -> ShardIndex:
         FileNotFoundError: It cannot be read.
         ValueError: It is no index of shards, or one without samples.
     """
+    with needed_for('reading shards'):
+        from webdataset.gopen import gopen
     try:
         with gopen(path) as file:
             text = file.read()

@@ -6,11 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from webdataset.gopen import gopen
-from webdataset.tariterators import group_by_keys
-
 from tvtsv2_mm.datasets.shards.index import ShardIndex
 from tvtsv2_mm.datasets.shards.order import BufferedOrder, ShardDraw, spans_of_stream
+from tvtsv2_mm.utils.extras import needed_for
 
 _LARGEST_FILE = 2**32
 
@@ -124,6 +122,9 @@ def read_samples(index: ShardIndex, shard: int,
 
 
 def _samples_of(url: str) -> Generator[dict]:
+    with needed_for('reading shards'):
+        from webdataset.gopen import gopen
+        from webdataset.tariterators import group_by_keys
     file: Any = gopen(url)  # of the kinds that it gives, one has no seek, and a stream needs none
     with file as stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
         yield from group_by_keys(_files_of(tar, url))

@@ -10,16 +10,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.device import get_device
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from tvtsv2_mm.evaluation.metrics.multiple_choice_accuracy import expected_hit
+from tvtsv2_mm.utils.extras import needed_for
 
 from .cache import FeatureCache, check_apart
+
+with needed_for('fitting probes'):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
 SHARE_OF_VAL = 0.2
 # A setting that is chosen on fewer videos is chosen by chance.

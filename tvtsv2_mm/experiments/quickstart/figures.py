@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.config import Config
 
 from tvtsv2_mm.experiments.quickstart.protocols import predict
+from tvtsv2_mm.utils.extras import needed_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +29,10 @@ def draw_figures(folder: Path, *, logs: dict[str, Path], configs: dict[str, Conf
         configs: The configs of 'retrieval' and 'sorting'.
         checkpoint: Of the trained model.
     """
-    import matplotlib
-    matplotlib.use('Agg')  # no screen is needed
-    import matplotlib.pyplot as plt
+    with needed_for('drawing'):
+        import matplotlib
+        matplotlib.use('Agg')  # no screen is needed
+        import matplotlib.pyplot as plt
 
     retrieved = [sample for _, sample in predict(configs['retrieval'], folder, checkpoint)]
     # The first video of the split: not the best one.

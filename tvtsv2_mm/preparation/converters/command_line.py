@@ -16,7 +16,7 @@ def run(conversion: Callable[[], ConversionReport]) -> None:
     """
     try:
         report = conversion()
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
     except BrokenProcessPool:
         raise SystemExit('error: one of the processes was killed, maybe for want of memory; the '

@@ -14,6 +14,7 @@ from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
 from tvtsv2_mm.preparation.converters.timing import Remarks
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.text_files import read_csv
 
 # A column that a csv does not have.
@@ -50,7 +51,7 @@ def convert_howto100m(captions: str | Path, output: str | Path, *, videos: str |
     Raises:
         FileNotFoundError: If a file or folder is missing or empty.
         ValueError: If a csv lacks a column, or the json is broken.
-        ImportError: If ijson is not installed and there is a json to read.
+        MissingPackageError: If ijson is not installed and there is a json to read.
     """
     captions = Path(captions)
     files = sorted(path for path in captions.iterdir() if path.suffix.lower() == '.csv'
@@ -123,10 +124,8 @@ def _with_rows(found: Iterable[tuple[str, dict | Path]],
 
 
 def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
-    try:
+    with needed_for('reading large json'):
         import ijson
-    except ImportError as error:
-        raise ImportError('reading large json needs ijson: pip install ijson') from error
     last = 'the start'
     with path.open('rb') as file:
         if file.read(3) != codecs.BOM_UTF8:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError, Check
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.utils.files import read_json, write_atomically
 from tvtsv2_mm.utils.parts import run_item, start_worker
 from tvtsv2_mm.video.files import printable
@@ -266,7 +267,7 @@ class _Maker:
             return _Made(name, str(error))
         except UnicodeEncodeError:
             return _Made(name, 'its path or text is not valid Unicode')
-        except ImportError:
+        except MissingPackageError:
             raise
         except Exception as error:
             # One odd record of a hundred million must not end the run; it is listed with others.

@@ -10,6 +10,7 @@ from pathlib import Path
 from tvtsv2_mm.preparation.converters import timing
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.timing import Cue, Remarks, TimedText
+from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.text_files import read_text
 
 # pysubs2 splits a file into cues. It is given the times in the one form that it reads right: of
@@ -54,7 +55,7 @@ def read_subtitles(path: Path) -> dict:
 
     Raises:
         DropRecord: If it is no text, or has a line of times that cannot be read.
-        ImportError: If pysubs2 is not installed.
+        MissingPackageError: If pysubs2 is not installed.
     """
     try:
         text = read_text(path)
@@ -96,10 +97,8 @@ def _cues(text: str, remarks: Remarks) -> list[Cue]:
 
 def _events(text: str, numbered: bool) -> list:
     """What pysubs2 finds in a file, with a mark in front and, unless numbered, one behind."""
-    try:
+    with needed_for('reading .vtt and .srt'):
         import pysubs2
-    except ImportError as error:
-        raise ImportError('reading .vtt and .srt needs pysubs2: pip install pysubs2') from error
     behind = [_NUMBER] if numbered else [_MARK, _NUMBER]
     prepared = ['']
     for number, line in enumerate(text.split('\n'), 1):

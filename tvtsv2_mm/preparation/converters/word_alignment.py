@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby, pairwise
 
 from tvtsv2_mm.preparation.converters.timing import TimedText
+from tvtsv2_mm.utils.extras import needed_for
 
 # Nobody speaks faster: what a language model added where there is no time for it was not said.
 _SHORTEST_WORD_S = 0.05
@@ -34,17 +35,15 @@ def transfer_times(raw: Sequence[TimedText], cleaned: Sequence[str]) -> list[Tim
         The cleaned words with times, in order.
 
     Raises:
-        ImportError: If rapidfuzz is not installed.
+        MissingPackageError: If rapidfuzz is not installed.
 
     Examples:
         >>> transfer_times([('so', 0.0, 0.4), ('pan', 0.5, 0.7), ('cakes', 0.7, 1.0)],
         ...                ['So,', 'pancakes!'])
         [('So,', 0.0, 0.4), ('pancakes!', 0.5, 1.0)]
     """
-    try:
+    with needed_for('aligning words'):
         from rapidfuzz.distance import Levenshtein
-    except ImportError as error:
-        raise ImportError('aligning words needs rapidfuzz: pip install rapidfuzz') from error
     opcodes = Levenshtein.opcodes([_letters(word) for word, _, _ in raw],
                                   [_letters(word) for word in cleaned])
     timed: list[TimedText] = []

@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ftfy
-
 from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.preparation.converters import report, timing
 from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
 from tvtsv2_mm.preparation.converters.timing import Remarks, TimedText
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.converters.word_alignment import transfer_times
+from tvtsv2_mm.utils.extras import needed_for
 
 
 def convert_yt_temporal(sources: Iterable[str | Path], output: str | Path, *,
@@ -105,7 +104,11 @@ def _cleaned_words(denoised: Any) -> list[str]:
 
 def _mended(text: str) -> str:
     """Text whose encoding was mistaken, as it was meant ("cafÃ©" is "café")."""
-    return text if text.isascii() else ftfy.fix_text(text)
+    if text.isascii():
+        return text
+    with needed_for('mending text'):
+        import ftfy
+    return ftfy.fix_text(text)
 
 
 def _files(sources: Iterable[str | Path]) -> Iterator[Path]:

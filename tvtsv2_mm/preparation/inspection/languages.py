@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Iterator
 
+from tvtsv2_mm.utils.extras import needed_for
+
 # A shorter text, or one that another language fits almost as well, is not put down to any. (The
 # probabilities of py3langid itself changed their meaning between 0.2 and 0.4.)
 _MIN_LETTERS = 20
@@ -14,12 +16,10 @@ def detect_languages(texts: Iterable[str]) -> Iterator[str]:
     """ISO 639 code of the language of each text; 'unsure' for short or mixed ones.
 
     Raises:
-        ImportError: If py3langid is not installed.
+        MissingPackageError: If py3langid is not installed.
     """
-    try:
+    with needed_for('finding the languages'):
         from py3langid import rank
-    except ImportError as error:
-        raise ImportError('finding the languages needs py3langid: pip install py3langid') from error
     for text in texts:
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             yield UNSURE

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from tvtsv2_mm.utils.extras import needed_for
+
+with needed_for('drawing'):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLOUR = 'tab:blue'
 _BINS = 40

@@ -8,6 +8,7 @@ import numpy as np
 
 from tvtsv2_mm.preparation.narrated_shapes.events import Event
 from tvtsv2_mm.preparation.narrated_shapes.vocabulary import COLOURS
+from tvtsv2_mm.utils.extras import needed_for
 
 
 def _signed_distance(shape: str, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
@@ -59,7 +60,8 @@ def write_video(path: Path, frames: np.ndarray, *, fps: float) -> None:
     The muxer's ``bitexact`` flag keeps the date out, one encoder thread races. 'ultrafast' is not
     for speed alone: with x264's lookahead ("mbtree"), the bytes of so small frames vary by chance.
     """
-    import av  # here, for who only wants to know the options
+    with needed_for('writing videos'):
+        import av
 
     from tvtsv2_mm.video.frame_pixels import IN_ONE_THREAD
 
