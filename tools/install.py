@@ -24,19 +24,20 @@ except ModuleNotFoundError:  # in an environment that has pip alone
 
 FILES = Path(__file__).resolve().parents[1] / 'requirements'
 EXTRAS = ('video', 'corpus', 'export', 'all', 'tests')
-# What stays. Of packages that bring one module any serves; the first comes where none is there.
+# What stays. Of packages that bring one module any serves that fits; where none is there, the first
+# comes. (mmcv-full is mmcv 1, on which mmaction2 cannot be imported.)
 _KEPT = (
     ('torch', ),
     ('numpy', ),
     ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
      'opencv-contrib-python-headless'),
     ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
-    ('mmcv-lite', 'mmcv', 'onedl-mmcv'),
+    ('mmcv-lite', 'mmcv>=2', 'mmcv-full>=2', 'onedl-mmcv'),
     ('mmaction2', ),
     ('openmim', 'onedl-mim'),
     ('decord', 'decord2'),
 )
-GROUPS = {name: group for group in _KEPT for name in group}
+GROUPS = {Requirement(entry).name: [*map(Requirement, group)] for group in _KEPT for entry in group}
 
 
 def read(name: str) -> list[str]:
@@ -50,7 +51,9 @@ def read(name: str) -> list[str]:
 
 def installed() -> dict[str, str]:
     """Versions of all packages by their names."""
-    return {canonicalize_name(found.name): found.version for found in distributions()}
+    # The first on the path is the one that is imported. What pip could not remove has no name.
+    return {canonicalize_name(found.metadata['Name']): found.version
+            for found in reversed([*distributions()]) if found.metadata['Name']}
 
 
 def settle(wanted: Iterable[str], there: Mapping[str, str]) -> list[str]:
@@ -65,11 +68,14 @@ def settle(wanted: Iterable[str], there: Mapping[str, str]) -> list[str]:
         if requirement.marker and not requirement.marker.evaluate({'extra': ''}):
             continue
         name = canonicalize_name(requirement.name)
-        group = GROUPS.get(name, (name, ))
-        if name not in GROUPS or not any(other in there for other in group):
-            missing.append(line if name == group[0] else group[0])
-        elif name in there and not requirement.specifier.contains(there[name], prereleases=True):
-            wrong.append(f'{name} {there[name]} is there, and {line} is needed')
+        group = GROUPS.get(name, [requirement])
+        found = next((other for other in group if other.name in there), None)
+        if name not in GROUPS or found is None:
+            missing.append(line if name == group[0].name else group[0].name)
+            continue
+        fitting = requirement.specifier if found.name == name else found.specifier
+        if not fitting.contains(there[found.name], prereleases=True):
+            wrong.append(f'{found.name} {there[found.name]} is there, and {line} is needed')
     if wrong:
         raise ValueError('; '.join(wrong))
     return missing
@@ -103,7 +109,7 @@ def install_all(extras: Sequence[str], pins: str | None) -> None:
         if missing := settle(stack, kept):
             install(*constraints, '--no-deps', *missing)
         # By now these are there, by whatever name.
-        names = {name for line in stack for name in GROUPS[Requirement(line).name]}
+        names = {other.name for line in stack for other in GROUPS[Requirement(line).name]}
         kept |= {name: version for name, version in installed().items() if name in names}
         own = [line for name in kept if name in names for line in requires(name) or ()]
         install(*constraints, *settle([*rest, *own], kept))

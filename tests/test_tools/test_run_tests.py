@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PYTHON = """#!/bin/bash
 case "$*" in
+    *"version_info[:2]"*) exit "${UNPINNED:-0}" ;;
     *version_info*) exit "${UNSUPPORTED:-0}" ;;
     *sys.prefix*) echo "$PREFIX"; exit ;;
     --version) echo "Python 3.x"; exit ;;
@@ -109,6 +110,11 @@ def test_first_and_second_run(run, checkout, script):
     assert f'{checkout}/tools/install.py tests --pins {checkout}/requirements/constraints.txt' in calls
     assert calls[-len(CHECKS) - 1:] == [*CHECKS, f'{PARALLEL} -k a and b']
     assert run(script) == (0, last_line, [*CHECKS, PARALLEL])
+
+
+def test_the_pins_are_those_of_one_python(run, checkout):
+    status, _, calls = run('tools/run_tests.sh', UNPINNED='1')
+    assert status == 0 and f'{checkout}/tools/install.py tests' in calls
 
 
 def test_what_is_slow_without_the_mark_is_named_at_the_end():
