@@ -306,6 +306,13 @@ def test_every_bound_has_its_reason(path):
         above = line
 
 
+@pytest.mark.parametrize('name', ['build', 'mminstall', 'runtime', 'all'])
+def test_everything_has_a_lower_bound(name):
+    """Which tools/matrix.sh installs."""
+    for line in INSTALL['read'](f'{name}.txt'):
+        assert re.search('[>=]=', line), line
+
+
 @pytest.mark.parametrize('path', REQUIREMENTS, ids=lambda path: path.stem)
 def test_direct_requirements_agree_with_the_constraints(path):
     lines = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()

@@ -94,7 +94,7 @@ def install(*words: str) -> None:
 
 
 def install_all(extras: Sequence[str], pins: str | None) -> None:
-    """Install what the package and its extras need; raises as :func:`settle` and :func:`install`."""
+    """Install the package's and its extras' needs; raises as :func:`settle`, :func:`install`."""
     stack = read('mminstall.txt')
     rest = [line for name in ('build', 'runtime', *extras) for line in read(f'{name}.txt')]
     there = {} if pins else installed()

@@ -107,7 +107,8 @@ def test_first_and_second_run(run, checkout, script):
     status, last_line, calls = run(script, '-k', 'a and b')
     assert (status, last_line) == (0, 'PASSED: all checks and all tests')
     assert calls[0] == f'-m venv {checkout}/.venv'
-    assert f'{checkout}/tools/install.py tests --pins {checkout}/requirements/constraints.txt' in calls
+    assert (f'{checkout}/tools/install.py tests --pins '
+            f'{checkout}/requirements/constraints.txt') in calls
     assert calls[-len(CHECKS) - 1:] == [*CHECKS, f'{PARALLEL} -k a and b']
     assert run(script) == (0, last_line, [*CHECKS, PARALLEL])
 
