@@ -18,6 +18,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
     MetaClip2Config,
     MetaClip2Model,
+    PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipModel,
 )
@@ -378,7 +379,7 @@ def test_names_of_tokenizers_are_those_that_an_own_config_may_have(tmp_path):
 
 def test_clips_own_tokenizer(tmp_path):
     hugging_face().save_pretrained(tmp_path)
-    build_clip_tokenizer().save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=build_clip_tokenizer()).save_pretrained(tmp_path)
     assert inspect_checkpoint(tmp_path).config['neck']['tokenizer'] == 'clip'
 
 

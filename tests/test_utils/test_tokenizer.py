@@ -1,19 +1,20 @@
 import copy
+import gzip
 from importlib.util import find_spec
 
 import open_clip
 import pytest
 import torch
-from transformers import CLIPTokenizer
 
 from tvtsv2_mm.utils import tokenizer as module
 from tvtsv2_mm.utils.extras import MissingPackageError
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_clip_tokenizer, find_vocab_file
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, build_clip_tokenizer, find_vocab_file
 
 TEXTS = [
     'a person juggling', 'Hello, World!', "it's what we've   done, isn't it?", '',
     'UPPER lower 12345 3.14', 'supercalifragilisticexpialidocious', '"quotes" (and) [brackets]',
-    'new\nline and\ttab', '...!!!---', 'a' * 300, 'word ' * 100,
+    'new\nline and\ttab', '...!!!---', 'a' * 300, 'word ' * 100, 'Été à Łódź, ὈΔΥΣΣΕΎΣ',
+    '三只猫 🐈🐈‍⬛ and ½ dog', '<|ENDOFTEXT|>', 'don’t', 'x\u00a0y\u2003z',
 ]
 
 
@@ -90,7 +91,9 @@ def test_open_clip_torch_without_its_vocabulary(monkeypatch, tmp_path):
         find_vocab_file()
 
 
-def test_a_tokenizer_that_is_not_clips():
-    empty = CLIPTokenizer()  # what transformers makes of a name that it cannot download
-    with pytest.raises(RuntimeError, match=r'CLIP.s are \(49408, 49406, 49407\)'):
-        check_clip_tokenizer(empty, 'somewhere')
+def test_a_vocabulary_that_is_not_clips(monkeypatch, tmp_path):
+    path = tmp_path / 'short.txt.gz'
+    path.write_bytes(gzip.compress(gzip.decompress(find_vocab_file().read_bytes())[:99999]))
+    monkeypatch.setattr(module, 'find_vocab_file', lambda: path)
+    with pytest.raises(RuntimeError, match=r"short\.txt\.gz has \d+ tokens, CLIP's has 49408"):
+        build_clip_tokenizer.__wrapped__()

@@ -120,6 +120,18 @@ def test_more_hidden_frames_than_a_group_has(grey_video, tmp_path):
     assert numbers_of(video.get_frames([0, 3, 20])) == [14, 17, 34]
 
 
+def test_frames_behind_an_edit_list_are_no_sign_of_a_cut_file(grey_video, tmp_path):
+    data = bytearray(Path(grey_video).read_bytes())
+    place = data.index(b'elst') + 12
+    milliseconds = int.from_bytes(data[place:place + 4], 'big')
+    data[place:place + 4] = (milliseconds // 2).to_bytes(4, 'big')
+    (tmp_path / 'edited.mp4').write_bytes(data)
+    video = open_video(str(tmp_path / 'edited.mp4'))
+    assert isinstance(video, PyAVReader)
+    assert numbers_of(video.get_frames(np.arange(video.num_frames)))[:20] == list(range(20))
+    assert video.num_frames < 25
+
+
 @pytest.mark.parametrize(('name', 'codec'), [
     ('old.mpg', 'mpeg1video'), ('old.avi', 'mpeg4'), ('small.webm', 'libvpx-vp9'),
     ('some.mkv', 'libx264'), ('stream.ts', 'libx264'),

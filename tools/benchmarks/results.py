@@ -4,7 +4,7 @@
 
 - ``what``, ``hardware``, ``date`` as in its name, the ``command`` and all its ``options``;
 - ``machine``, with the load of 1, 5 and 15 minutes at the end, and ``versions``;
-- ``rows``: flat; ``table`` says which of tables.toml show a row, the other fields are texts, or
+- ``rows``: flat; ``table`` says which of tables.yml show a row, the other fields are texts, or
   numbers whose unit is a word of their names and in ``units``;
 - ``transcribed``: only of figures from before this form: the document in which they stood.
 """

@@ -1,15 +1,16 @@
-"""The tables of the documents, from results; tables.toml says what each shows.
+"""The tables of the documents, from results; tables.yml says what each shows.
 
 ``python tools/docs/blocks.py`` renews the blocks that name this file.
 """
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
-LAYOUTS = tomllib.loads(Path(__file__).with_suffix('.toml').read_text('utf-8'))
+LAYOUTS = yaml.safe_load(Path(__file__).with_suffix('.yml').read_text('utf-8'))
 
 
 def markdown(name: str, rows: Iterable[Mapping]) -> str:

@@ -62,9 +62,7 @@ class TextTower(nn.Module):
         # Not len(tokens): that would fix the batch size of the exported file.
         batch = tokens.shape[0]
         mask = self.mask.expand(batch, 1, -1, -1)
-        for block in text_model.encoder.layers:
-            x = block(x, attention_mask=mask)
-            x = x[0] if isinstance(x, tuple) else x
+        x = text_model.encoder(inputs_embeds=x, attention_mask=mask).last_hidden_state
         x = text_model.final_layer_norm(x)
         return F.normalize(self.neck.clip.text_projection(self.neck.at_end(x, tokens)), dim=-1)
 

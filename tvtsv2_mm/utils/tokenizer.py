@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPTokenizer
 
 from tvtsv2_mm.utils.extras import needed_for
 
@@ -22,6 +23,7 @@ _VOCAB_FILE = 'bpe_simple_vocab_16e6.txt.gz'
 _SPECIAL = ('<|startoftext|>', '<|endoftext|>')
 # The file goes on with merges that CLIP does not use: 49408 = 2 * 256 bytes + merges + 2 special.
 _NUM_MERGES = VOCAB_SIZE - 2 * 256 - 2
+_WORD = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def check_reads_clip(encoder: Any) -> None:
@@ -56,12 +58,14 @@ def find_vocab_file() -> Path:
 
 
 @functools.cache
-def build_clip_tokenizer() -> CLIPTokenizer:
-    """transformers' CLIP tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
+def build_clip_tokenizer() -> Tokenizer:
+    """CLIP's tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
+
+    Of the library below transformers, whose own class takes other arguments in each major version.
 
     Raises:
         MissingPackageError, FileNotFoundError: as :func:`find_vocab_file`.
-        RuntimeError: If the result is not CLIP's tokenizer of 49408 tokens.
+        RuntimeError: If it is not CLIP's of 49408 tokens: a wrong one trains without complaint.
     """
     path = find_vocab_file()
     with gzip.open(path, 'rt', encoding='utf-8') as file:
@@ -69,23 +73,18 @@ def build_clip_tokenizer() -> CLIPTokenizer:
     merges: Any = [tuple(line.split()) for line in lines[1:1 + _NUM_MERGES]]
     characters = sorted(ByteLevel.alphabet())  # one for each byte
     names = [*characters, *(c + '</w>' for c in characters), *map(''.join, merges), *_SPECIAL]
-    tokenizer = CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges)
-    check_clip_tokenizer(tokenizer, str(path))
+    vocabulary = {name: i for i, name in enumerate(names)}
+    if len(vocabulary) != VOCAB_SIZE:
+        raise RuntimeError(f"the vocabulary at {path} has {len(vocabulary)} tokens, CLIP's has "
+                           f'{VOCAB_SIZE}; reinstall open_clip_torch at the version in '
+                           'requirements/')
+    tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix='</w>'))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r'\s+'), ' '), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_WORD), 'removed', invert=True),
+         ByteLevel(add_prefix_space=False)])
     return tokenizer
-
-
-def check_clip_tokenizer(tokenizer: CLIPTokenizer, source: str) -> None:
-    """Refuse a tokenizer that is not CLIP's: a wrong one trains without a word of complaint.
-
-    Raises:
-        RuntimeError: If its size or its special tokens are not CLIP's.
-    """
-    found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
-    if found != (VOCAB_SIZE, START_TOKEN, END_TOKEN):
-        raise RuntimeError(
-            f'the vocabulary from {source} gives (size, start, end) = {found}, '
-            f"CLIP's are {(VOCAB_SIZE, START_TOKEN, END_TOKEN)}; reinstall open_clip_torch and "
-            'transformers at the versions in requirements/')
 
 
 class ClipTokenizer:
@@ -105,7 +104,7 @@ class ClipTokenizer:
             raise ValueError('context_length must be at least 2 (start and end token), '
                              f'got {context_length}')
         self.context_length = context_length
-        self._backend = build_clip_tokenizer().backend_tokenizer
+        self._backend = build_clip_tokenizer()
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Tokenize N texts to int64 (N, L), and warn of those that are cut."""
@@ -140,7 +139,7 @@ class ClipTokenizer:
         for name in _SPECIAL:  # spoken or written, they are no marks of ours
             text = text.replace(name, ' ')
         # One text at a time: encode_batch starts threads, which do not survive a fork.
-        return self._backend.encode(text).ids
+        return [START_TOKEN, *self._backend.encode(text).ids, END_TOKEN]
 
     def __reduce__(self) -> tuple:
         return type(self), (self.context_length, )

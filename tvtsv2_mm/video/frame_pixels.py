@@ -5,7 +5,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.orientation import Orientation
@@ -68,16 +68,23 @@ class FramePixels:
         Returns:
             uint8 (H, W, 3), RGB; a view of FFmpeg's memory.
         """
-        plane, = self._reformatter.reformat(frame, format='rgb24', interpolation='BICUBIC',
-                                            **IN_ONE_THREAD).planes
+        plane, = self._planes(frame, format='rgb24')
         return _rows(plane, frame.height, 3 * frame.width).reshape(frame.height, frame.width, 3)
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-        planes = self._reformatter.reformat(
-            frame, width=width, height=height, format='gbrp', interpolation='BICUBIC',
-            **IN_ONE_THREAD).planes
-        green, blue, red = (_rows(plane, height, width) for plane in planes)
+        green, blue, red = (_rows(plane, height, width) for plane in self._planes(
+            frame, width=width, height=height, format='gbrp'))
         return cv2.merge([red, green, blue])
+
+    def _planes(self, frame: av.VideoFrame, **wanted: Any) -> tuple[Any, ...]:
+        kind = frame.format
+        if not (kind.is_rgb or kind.has_palette):
+            # PyAV before 17 minds the kind of YUV only where another is asked for; RGB has none.
+            is_full = kind.name.startswith(('yuvj', 'gray'))
+            wanted.update(src_colorspace=frame.colorspace, dst_colorspace=Colorspace.FCC,
+                          src_color_range='JPEG' if is_full else frame.color_range)
+        return self._reformatter.reformat(
+            frame, interpolation='BICUBIC', **wanted, **IN_ONE_THREAD).planes
 
 
 def _rows(plane: Any, height: int, width: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Opens a video file, and reads what its header says: enough to choose how it is decoded."""
 
+import errno
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
                          protocol_whitelist='file' if source.data is None else '')) as container:
             stream = container.streams.best('video')
             if not isinstance(stream, av.VideoStream):
-                kinds = sorted({s.type for s in container.streams}) or ['nothing']
+                # Not their own `type`: PyAV 15 crashes over that of a damaged stream.
+                kinds = [kind for kind in ('audio', 'subtitles', 'data')
+                         if getattr(container.streams, kind)] or ['nothing']
                 raise UnreadableVideoError(
                     source.path, f'it has no video stream, only {", ".join(kinds)}')
             if stream.codec_context is None:
@@ -133,7 +136,7 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
             yield OpenStream(source, container, stream)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         detail = getattr(error, 'strerror', None) or str(error)
-        if not opened and isinstance(error, av.ArgumentError):
+        if not opened and getattr(error, 'errno', None) == errno.EINVAL:
             detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
         raise UnreadableVideoError(source.path, f'{what} ({detail})') from error

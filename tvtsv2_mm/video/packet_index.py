@@ -57,7 +57,6 @@ def read_packet_index(opened: OpenStream) -> PacketIndex:
     if header.container not in _WITH_TIMES and (header.container != 'avi' or header.reordered):
         raise NotIndexableError(f'{path}: {header.container} without times')
     seen, packets, num_bytes = [], [], 0
-    num_expected = len(opened.stream.index_entries)  # all, in mp4 and AVI; a few or none elsewhere
     for packet in opened.packets():
         if packet.pts is None:
             raise NotIndexableError(f'{path}: a packet without a time')
@@ -65,11 +64,12 @@ def read_packet_index(opened: OpenStream) -> PacketIndex:
         num_bytes += packet.size
         if num_bytes <= MAX_KEPT_BYTES:
             packets.append(packet)
+    times, is_key, is_hidden, durations = np.array(seen, np.int64).reshape(-1, 4).T
+    num_expected = _num_expected(opened, (times + durations).max(initial=0))
     # The last packet of many files is empty.
     if len(seen) < num_expected - 1:
         raise UnreadableVideoError(path, f'its stream is damaged: it ends after {len(seen)} of '
                                    f'{num_expected} frames')
-    times, is_key, is_hidden, durations = np.array(seen, np.int64).reshape(-1, 4).T
     order = np.argsort(times)
     shown = order[is_hidden[order] == 0]
     if len(shown) == 0 or not is_key.any():
@@ -81,6 +81,18 @@ def read_packet_index(opened: OpenStream) -> PacketIndex:
     fps, duration = fps_and_duration(starts, durations[shown[-1]] * time_base, header)
     return PacketIndex(times, np.flatnonzero(is_key).tolist(), shown, starts, fps, duration,
                        packets if num_bytes <= MAX_KEPT_BYTES else None)
+
+
+def _num_expected(opened: OpenStream, end: int) -> int:
+    """Packets by the file's index: all, in mp4 and AVI; a few or none elsewhere."""
+    stream = opened.stream
+    if hasattr(stream, 'index_entries'):
+        return len(stream.index_entries)
+    # PyAV before 17. The header of mp4 counts frames behind the end of an edit list as well, but
+    # its duration is without them.
+    whole = opened.header.container != 'mov' or end >= (
+        (stream.start_time or 0) + (stream.duration or 0))
+    return 0 if whole else stream.frames
 
 
 def fps_and_duration(frame_starts: np.ndarray, last_seconds: float,

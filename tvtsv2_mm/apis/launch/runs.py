@@ -132,7 +132,9 @@ def build_runner(cfg: Config) -> Runner:
 
     The environment, the whole config and the list of hooks go into the log file alone.
     """
-    level, levels = cfg.get('log_level', 'INFO'), logging.getLevelNamesMapping()
+    level = cfg.get('log_level', 'INFO')
+    levels = {name: number for name, number in vars(logging).items()
+              if name.isupper() and isinstance(number, int)}
     if level not in {*levels, *levels.values()}:
         raise ConfigError(f'log_level: there is no {level}{nearest(str(level), levels)}')
     kind = RUNNERS.get(cfg.get('runner_type', 'Runner'))

@@ -1,6 +1,8 @@
 """Matrix products of linear layers, by the quickest of torch's libraries."""
 
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -39,7 +41,10 @@ def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
 
 @cache
 def _is_amd() -> bool:
-    return 'AMD' in torch.cpu.get_capabilities().get('cpu_name', '')
+    # torch.cpu.get_capabilities, which knows it as well, is newer than the lowest torch asked for.
+    with suppress(OSError):
+        return 'AuthenticAMD' in Path('/proc/cpuinfo').read_text()
+    return False
 
 
 def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
