@@ -6,6 +6,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.install_egg_info import install_egg_info
 
 ROOT = Path(__file__).resolve().parent
 
@@ -43,21 +44,40 @@ class BuildWithMim(build_py):
             # build/ outlives a build in the checkout: what was deleted since must not come back.
             shutil.rmtree(Path(library, 'tvtsv2_mm'), ignore_errors=True)
         super().run()
-        mim = Path(library, 'tvtsv2_mm', '.mim')
-        for folder in ('configs', 'tools'):
-            shutil.copytree(ROOT / folder, mim / folder,
-                            ignore=shutil.ignore_patterns('__pycache__'))
-        shutil.copy2(ROOT / 'model-index.yml', mim)
-        if self.editable_mode:
-            for file in mim.rglob('*.py'):
-                file.write_text(self.leading_to(ROOT / file.relative_to(mim)), 'utf-8')
+        copy_mim(Path(library, 'tvtsv2_mm', '.mim'), ROOT if self.editable_mode else None)
 
-    @staticmethod
-    def leading_to(file: Path) -> str:
-        """Return the source of a file that stands for another."""
-        if file.is_relative_to(ROOT / 'configs'):
-            return f'_base_ = [{str(file)!r}]\n'
-        return f"import runpy\n\nrunpy.run_path({str(file)!r}, run_name='__main__')\n"
+
+class InstallEggInfoWithMim(install_egg_info):
+    """Put a ``.mim`` that leads to the other into the metadata of a wheel.
+
+    onedl-mim takes the first folder of an installation for the package, which is the metadata where
+    a distribution is named as its package; it finds an editable install by its checkout.
+    """
+
+    def run(self) -> None:
+        """Copy the metadata, then add ``.mim``."""
+        super().run()
+        copy_mim(Path(self.target, '.mim'), Path('..', 'tvtsv2_mm', '.mim'))
+
+
+def copy_mim(mim: Path, leading_to: Path | None) -> None:
+    """Copy configs, tools and model index; or sources of one line that lead to those in a folder.
+
+    Args:
+        mim: Where to copy to.
+        leading_to: The folder; a relative one is seen from the folder that holds ``mim``.
+    """
+    for folder in ('configs', 'tools'):
+        shutil.copytree(ROOT / folder, mim / folder, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy2(ROOT / 'model-index.yml', mim)
+    for file in mim.rglob('*.py') if leading_to else ():
+        name = file.relative_to(mim)
+        other = Path(*['..'] * len(name.parts), leading_to, name)
+        file.write_text(
+            f'_base_ = [{str(other)!r}]\n' if name.is_relative_to('configs') else
+            'import runpy\nfrom pathlib import Path\n\nrunpy.run_path('
+            f"str(Path(__file__).resolve().parent / {str(other)!r}), run_name='__main__')\n",
+            'utf-8')
 
 
 setup(
@@ -81,6 +101,6 @@ setup(
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={name: requirements(name)
                     for name in ('video', 'corpus', 'export', 'all', 'tests')},
-    cmdclass={'build_py': BuildWithMim},
+    cmdclass={'build_py': BuildWithMim, 'install_egg_info': InstallEggInfoWithMim},
     zip_safe=False,
 )

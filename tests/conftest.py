@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import pytest
 from mmengine.config import config
+from yapf.yapflib import yapf_api
 
 import tvtsv2_mm  # noqa: F401
 
@@ -14,7 +15,9 @@ SLOW_SECONDS = 20  # see pyproject.toml
 
 # A Runner lays out the text of its config six times, which is a third of the time of many a test.
 _lay_out = lru_cache(64)(lambda text, style: config_format(text, style_config=dict(style)))
-config_format, config.FormatCode = config.FormatCode, lambda text, style_config: _lay_out(
+config_format = yapf_api.FormatCode
+# mmengine has it from the start, onedl-mmengine fetches it each time.
+config.FormatCode = yapf_api.FormatCode = lambda text, style_config: _lay_out(
     text, tuple(style_config.items()))
 
 

@@ -1,5 +1,6 @@
 import builtins
 import importlib
+import json
 import os
 import pickle
 import re
@@ -25,6 +26,118 @@ class Malicious:
 
     def __reduce__(self):
         return self.call
+
+
+# What fails where a mend is needed and left out, and goes where all are there.
+FAULTS = {
+    'declare_torchvision_ops': 'import torchvision',
+    'stand_in_for_drn': 'import mmaction.models',
+    'leave_out_pkg_resources_warnings': """
+import mmengine.utils
+mmengine.utils.is_installed('mmengine')
+""",
+    'name_package_to_mmengine': """
+from mmengine.config.utils import MODULE2PACKAGE
+MODULE2PACKAGE['tvtsv2_mm']
+""",
+    'load_checkpoints_safely': """
+import pickle, tempfile, torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+class Malicious:
+    def __reduce__(self):
+        return print, ()
+with tempfile.NamedTemporaryFile() as file:
+    torch.save(dict(state_dict={}, message_hub=HistoryBuffer([1.0], [1])), file.name)
+    CheckpointLoader.load_checkpoint(file.name, 'cpu', 'silent')
+    torch.save(dict(state_dict=Malicious()), file.name)
+    try:
+        CheckpointLoader.load_checkpoint(file.name, 'cpu', 'silent')
+    except pickle.UnpicklingError:
+        pass
+    else:
+        raise AssertionError
+""",
+    'start_gloo_without_gpu': """
+import mmengine.dist
+os.environ |= dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localhost',
+                   MASTER_PORT='0')
+mmengine.dist.init_dist('pytorch', backend='gloo')
+""",
+    'accept_newer_mmcv': 'import mmaction',
+    'leave_out_vindlu': 'import mmaction.models',
+}
+
+# Imports once what takes long, unmended, and tries each fault in a fork of that.
+TRY_FAULTS = """
+import importlib.util, json, os, sys, traceback, warnings
+import mmengine.runner
+spec = importlib.util.spec_from_file_location('compat', sys.argv[1])
+compat = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compat)
+tables = compat._MENDS, compat._RESCUES
+
+def apply():
+    warnings.filterwarnings('error', 'pkg_resources')
+    compat.apply()
+
+def fails(program):
+    try:
+        exec(program, {'os': os})
+    except Exception:
+        traceback.print_exc()
+        return True
+    return False
+
+def forked(job):
+    end, other_end = os.pipe()
+    if not os.fork():
+        os.write(other_end, json.dumps(job()).encode())
+        os._exit(0)
+    os.close(other_end)
+    with open(end) as answer:
+        return json.loads(answer.read())
+
+def without(left_out):
+    for table in tables:
+        for name in [name for name, mend in table.items() if mend.__name__ == left_out]:
+            del table[name]
+    apply()
+    return fails(faults[left_out])
+
+def with_all():
+    apply()
+    return [{name: fails(program) for name, program in faults.items()}, compat.active()]
+
+faults = json.loads(sys.argv[2])
+tried = {name: forked(lambda: without(name)) for name in faults}
+print(json.dumps([tried, *forked(with_all)]))
+"""
+
+
+@pytest.fixture(scope='module')
+def tried():
+    done = subprocess.run([sys.executable, '-c', TRY_FAULTS, compat.__file__, json.dumps(FAULTS)],
+                          text=True, capture_output=True, check=False,
+                          env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])})
+    assert done.returncode == 0, done.stderr
+    return [*json.loads(done.stdout.splitlines()[-1]), done.stderr]
+
+
+@pytest.mark.parametrize('mend', [*compat._MENDS.values(), *compat._RESCUES.values()],
+                         ids=lambda mend: mend.__name__)
+def test_a_mend_is_applied_where_its_fault_is_and_there_alone(tried, mend):
+    """The others are there; what is mended may have been imported before."""
+    fails_without, fails_with_all, active, told = tried
+    assert not fails_with_all[mend.__name__], told
+    assert active[mend.__name__] is fails_without[mend.__name__], told
+
+
+def test_active_knows_nothing_of_what_was_not_imported():
+    done = subprocess.run([sys.executable, '-c', 'from tvtsv2_mm import compat; assert set('
+                           'compat.active().values()) == {None}'],
+                          env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])})
+    assert done.returncode == 0
 
 
 def test_a_second_apply_changes_nothing():
@@ -95,14 +208,7 @@ class TestMmaction:
         yield tmp_path
         sys.modules.pop(self.DRN, None)
 
-    @pytest.fixture
-    def flag(self, monkeypatch):
-        dependency = types.SimpleNamespace(WITH_MULTIMODAL=True)
-        monkeypatch.setattr(importlib, 'import_module', lambda name: dependency)
-        return dependency
-
     DRN = 'mmaction.models.localizers.drn.drn'
-    VINDLU = 'models/multimodal/vindlu/modeling_bert.py'
 
     @staticmethod
     def write(path, text=''):
@@ -119,21 +225,31 @@ class TestMmaction:
         assert compat.stand_in_for_drn() is False
         assert self.DRN not in sys.modules
 
-    @pytest.mark.parametrize(('transformers', 'source', 'left_out'), [
-        ('5.23.0', 'from transformers import find_pruneable_heads_and_indices', True),
-        ('4.57.1', 'from transformers import find_pruneable_heads_and_indices', False),
-        ('5.23.0', 'mended = True', False),
-    ])
-    def test_vindlu_is_left_out_only_where_it_cannot_be_imported(
-            self, folder, flag, monkeypatch, transformers, source, left_out):
-        monkeypatch.setattr(compat, 'version', lambda name: transformers)
-        self.write(folder / self.VINDLU, source)
-        assert compat.leave_out_vindlu() is left_out
-        assert flag.WITH_MULTIMODAL is not left_out
 
-    def test_vindlu_without_its_files_is_left_alone(self, folder, flag):
-        assert compat.leave_out_vindlu() is False
-        assert flag.WITH_MULTIMODAL is True
+@pytest.mark.parametrize(('rescue', 'known', 'others'), [
+    (compat.leave_out_vindlu, ImportError('gone', name='transformers.modeling_utils'),
+     [ImportError('gone', name='timm'), RuntimeError('transformers.modeling_utils')]),
+    (compat.accept_newer_mmcv, AssertionError('MMCV==2.3.6 is used but incompatible.'),
+     [AssertionError('MMEngine==2.0 is used but incompatible.'), ImportError('MMCV==')]),
+])
+def test_an_import_is_saved_from_the_known_error_alone(rescue, known, others):
+    module = types.ModuleType('mmaction')
+    module.__file__ = 'mmaction.py'
+    loader = types.SimpleNamespace(get_source=lambda name: 'assert False\nend = 1')
+    assert rescue(known, module, loader) is True
+    assert rescue is compat.leave_out_vindlu or module.end == 1
+    for error in others:
+        assert rescue(error, module, loader) is False
+
+
+@pytest.mark.parametrize('name', ['mmaction', 'mmengine.config.utils'])
+def test_other_errors_of_a_module_end_its_import(name):
+    def fail(module):
+        raise ImportError('other')
+
+    with pytest.raises(ImportError, match='other'):
+        compat._MendingLoader(types.SimpleNamespace(exec_module=fail)).exec_module(
+            types.ModuleType(name))
 
 
 def test_nothing_is_touched_where_the_packages_are_missing(monkeypatch):
@@ -249,18 +365,19 @@ class TestGloo:
     def original(backend, **kwargs):
         raise AssertionError(f'mmengine: {backend}')
 
-    def test_gloo_on_a_cpu_starts_the_group_itself(self, calls, monkeypatch):
-        monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    def test_gloo_on_a_cpu_starts_the_group_itself(self, calls):
         compat._init_dist_pytorch(self.original, 'gloo', init_backend='torch', world_size=1)
         assert calls == [('torch', {'backend': 'gloo', 'world_size': 1})]
 
-    @pytest.mark.parametrize(('backend', 'device'), [('nccl', 'cuda'), ('gloo', 'cuda'),
-                                                     ('nccl', 'cpu')])
-    def test_everything_else_is_mmengines(self, calls, monkeypatch, backend, device):
-        monkeypatch.setattr('mmengine.device.get_device', lambda: device)
-        with pytest.raises(AssertionError, match=f'mmengine: {backend}'):
-            compat._init_dist_pytorch(self.original, backend)
+    def test_another_backend_is_mmengines(self, calls):
+        with pytest.raises(AssertionError, match='mmengine: nccl'):
+            compat._init_dist_pytorch(self.original, 'nccl')
         assert calls == []
+
+    def test_not_where_there_is_an_accelerator(self, monkeypatch):
+        monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+        monkeypatch.setattr('mmengine.dist.utils._init_dist_pytorch', self.original)
+        assert compat.start_gloo_without_gpu() is False
 
 
 def test_an_address_that_gives_nothing_is_named(tmp_path):
@@ -309,13 +426,17 @@ del sys.modules['mmengine.runner.checkpoint']
 assert mmengine.dist.utils._init_dist_pytorch.func.__module__ == 'tvtsv2_mm.compat'
 """)
 
-    def test_the_package_behind_mmengine(self):
+    def test_the_package_behind_the_others_and_what_failed_goes_on(self):
         self.run(f"""
-import mmengine.runner, tvtsv2_mm
+import contextlib, importlib
+for name in ('mmengine.runner', 'mmpretrain', 'mmaction', 'torchvision', 'mmaction.models'):
+    with contextlib.suppress(AssertionError, ImportError, RuntimeError):
+        importlib.import_module(name)
+import tvtsv2_mm, mmengine.runner
 {self.SAFE}
 assert mmengine.dist.utils._init_dist_pytorch.func.__module__ == 'tvtsv2_mm.compat'
-import mmaction.models, torchvision
-assert torchvision.transforms and mmaction.models.localizers
+import mmaction.models, mmpretrain.models, torchvision
+assert torchvision.transforms and mmaction.models.localizers and mmaction.models.multimodal
 """)
 
     @pytest.mark.parametrize('config', [

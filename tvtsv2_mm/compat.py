@@ -3,23 +3,21 @@
 Each mend is one function: it says what is broken, and returns whether it was applied. None touches
 a package that is missing or that does not have the fault, and none swallows an error that it does
 not know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs as soon
-as the module that it is about has been imported, by whomever. When the packages are mended, delete
-the function.
+as the module that it is about has been imported, by whomever, or could not be. ``active()`` tells
+what was done. When the packages are mended, delete the function.
 """
 
-import ast
 import importlib
-import re
 import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlparse
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 # A torch.library.Library forgets what it declared when it is collected.
 _torchvision_library: 'torch.library.Library | None' = None
-_warnings_left_out = False
+_applied: set[str] = set()
 
 
 def apply() -> dict[str, bool]:
@@ -39,8 +37,23 @@ def apply() -> dict[str, bool]:
     # First, so that what another thread imports meanwhile is not missed.
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    changed = {mend.__name__: name in sys.modules and mend() for name, mend in _MENDS.items()}
-    return {'leave_out_pkg_resources_warnings': leave_out_pkg_resources_warnings()} | changed
+    return {mend.__name__: name in sys.modules and _note(mend, mend())
+            for name, mend in _MENDS.items()}
+
+
+def active() -> dict[str, bool | None]:
+    """Tell for each mend by its name whether it has changed something in this process.
+
+    None where that is open: what it is about was not imported yet, or not since this module was.
+    """
+    return {mend.__name__: mend.__name__ in _applied or (False if name in sys.modules else None)
+            for name, mend in (*_MENDS.items(), *_RESCUES.items())}
+
+
+def _note(mend: Callable[..., bool], applied: bool) -> bool:
+    if applied:
+        _applied.add(mend.__name__)
+    return applied
 
 
 def leave_out_pkg_resources_warnings() -> bool:
@@ -48,13 +61,15 @@ def leave_out_pkg_resources_warnings() -> bool:
 
     requirements/runtime.txt keeps the setuptools that has it; a user can do nothing about it.
 
-    Not applied: it was before.
+    Not applied: no mmengine; a mmengine that asks something else; it was before.
     """
-    global _warnings_left_out
-    if _warnings_left_out:
+    name = 'leave_out_pkg_resources_warnings'
+    if find_spec('mmengine') is None or name in _applied:
+        return False
+    utils: Any = importlib.import_module('mmengine.utils.package_utils')
+    if 'pkg_resources' not in utils.is_installed.__code__.co_names:
         return False
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated as an API')
-    _warnings_left_out = True
     return True
 
 
@@ -104,42 +119,31 @@ def stand_in_for_drn() -> bool:
     return True
 
 
-def leave_out_vindlu() -> bool:
-    """Send mmaction2 down its own "transformers is not installed" path for the VindLU models.
+def accept_newer_mmcv(error: Exception, module: types.ModuleType, loader: Loader) -> bool:
+    """Import a mmaction2 that refuses the mmcv that is there: nothing that is used here needs less.
 
-    They import names that transformers lost (4.48 and later, 5), and ``mmaction.models`` fails
-    with them.
+    1.2.0 asserts mmcv < 2.2, which leaves out mmcv 2.2.0 and onedl-mmcv. It has no other assertion
+    there but one of the same kind on mmengine.
 
-    Not applied: no mmaction2 or transformers; a transformers with all names that the files of
-    VindLU import from it.
+    Not applied: a mmaction2 that accepts it; another error.
     """
-    mmaction, transformers = map(_package_folder, ('mmaction', 'transformers'))
-    if mmaction is None or transformers is None:
+    if not (isinstance(error, AssertionError) and str(error).startswith('MMCV==')):
         return False
-    files = sorted(Path(mmaction, 'models/multimodal/vindlu').glob('*.py'))
-    if not any(_imports_what_is_gone(file, transformers) for file in files):
-        return False
-    dependency: Any = importlib.import_module('mmaction.utils.dependency')
-    changed = dependency.WITH_MULTIMODAL
-    dependency.WITH_MULTIMODAL = False
-    return changed
+    source = cast(InspectLoader, loader).get_source(module.__name__) or ''
+    exec(compile(source, str(module.__file__), 'exec', dont_inherit=True, optimize=1),
+         vars(module))
+    return True
 
 
-def _imports_what_is_gone(file: Path, package: Path) -> bool:
-    """Whether a file imports names of a package that its sources do not have; runs neither."""
-    for node in ast.walk(ast.parse(file.read_text('utf-8'))):
-        root, *path = (getattr(node, 'module', None) or '').split('.')
-        if not isinstance(node, ast.ImportFrom) or node.level or root != package.name:
-            continue
-        module = package.joinpath(*path)
-        # A package hands on what its modules have.
-        sources = list(module.glob('*.py')) or [module.with_suffix('.py')]
-        if not all(source.is_file() for source in sources):
-            return True
-        text = '\n'.join(source.read_text('utf-8') for source in sources)
-        if not {alias.name for alias in node.names} <= set(re.findall(r'\w+', text)):
-            return True
-    return False
+def leave_out_vindlu(error: Exception, module: types.ModuleType, loader: Loader) -> bool:
+    """Import mmaction2 without the VindLU models' text encoder, and what comes behind it.
+
+    It imports names that transformers lost (4.48 and later, 5), and ``mmaction.models`` fails with
+    it. A config that names VindLU gets the registry's own error.
+
+    Not applied: no mmaction2 or transformers; VindLU models that can be imported; another error.
+    """
+    return isinstance(error, ImportError) and (error.name or '').startswith('transformers.')
 
 
 def name_package_to_mmengine() -> bool:
@@ -160,7 +164,8 @@ def load_checkpoints_safely() -> bool:
     """Let mmengine load checkpoints, from the disk and from the net, by our own reader.
 
     Beside tensors its own hold log buffers and numpy values, which torch refuses since 2.6 unless
-    they are allowed by name; files from the net it loads as any pickle.
+    they are allowed by name (onedl-mmengine then loads them, and whatever else, as any pickle);
+    files from the net are loaded as any pickle.
 
     Not applied: no mmengine; a loader that somebody else has put in place.
     """
@@ -175,6 +180,8 @@ def load_checkpoints_safely() -> bool:
     # Its own loader reads what it fetched as any other file, and the package is not to be had.
     checkpoint.CheckpointLoader._schemes.pop('pavi://', None)
     checkpoint.load_url = load_url
+    if hasattr(checkpoint, '_safe_torch_load'):  # onedl-mmengine's, which is not
+        checkpoint._safe_torch_load = load_from_local
     return True
 
 
@@ -183,10 +190,12 @@ def start_gloo_without_gpu() -> bool:
 
     mmengine selects a CUDA device first, whatever the backend, and fails.
 
-    Not applied: no mmengine. The mend itself steps aside for other backends and where mmengine
-    finds an accelerator.
+    Not applied: no mmengine; where mmengine finds an accelerator. The mend itself steps aside for
+    other backends.
     """
     if find_spec('mmengine') is None:
+        return False
+    if importlib.import_module('mmengine.device').get_device() != 'cpu':
         return False
     utils: Any = importlib.import_module('mmengine.dist.utils')
     original = utils._init_dist_pytorch
@@ -204,8 +213,7 @@ def _package_folder(name: str) -> Path | None:
 
 def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
     import torch
-    from mmengine.device import get_device
-    if backend != 'gloo' or get_device() != 'cpu':
+    if backend != 'gloo':
         original(backend, **kwargs)
         return
     kwargs.pop('init_backend', None)  # who else may start the group, such as deepspeed; not here
@@ -246,24 +254,23 @@ class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None,
                   target: types.ModuleType | None = None) -> ModuleSpec | None:
         """Find a module that has a mend."""
-        if fullname not in _MENDS:
+        if fullname not in _MENDS and fullname not in _RESCUES:
             return None
         # Those behind this one: of two of this kind (after a reload) one asks the other.
         for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _MendingLoader(spec.loader, _MENDS[fullname])
+                    spec.loader = _MendingLoader(spec.loader)
                 return spec
         return None
 
 
 class _MendingLoader(Loader):
-    """Another loader, and a mend behind it; the module gets the other one for its own."""
+    """Another loader, and the mends around it; the module gets the other one for its own."""
 
-    def __init__(self, loader: Loader, mend: Callable[[], bool]) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._mend = mend
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -277,17 +284,29 @@ class _MendingLoader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
-        self._mend()
+        try:
+            self._loader.exec_module(module)
+        except Exception as error:
+            rescue = _RESCUES.get(module.__name__)
+            if rescue is None or not _note(rescue, rescue(error, module, self._loader)):
+                raise
+        mend = _MENDS.get(module.__name__)
+        if mend is not None:
+            _note(mend, mend())
 
 
 _finder = _Finder()
-# Each mend, by the module after whose import it runs.
+# Each mend, by the module after whose import it runs ...
 _MENDS: dict[str, Callable[[], bool]] = {
     'torchvision.extension': declare_torchvision_ops,
     'mmaction': stand_in_for_drn,
-    'mmaction.utils.dependency': leave_out_vindlu,
+    'mmengine.utils.package_utils': leave_out_pkg_resources_warnings,
     'mmengine.config.utils': name_package_to_mmengine,
     'mmengine.runner.checkpoint': load_checkpoints_safely,
     'mmengine.dist.utils': start_gloo_without_gpu,
+}
+# ... or whose import it saves when that has failed.
+_RESCUES: dict[str, Callable[[Exception, types.ModuleType, Loader], bool]] = {
+    'mmaction': accept_newer_mmcv,
+    'mmaction.models.multimodal': leave_out_vindlu,
 }
