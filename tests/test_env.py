@@ -71,7 +71,8 @@ def test_an_import_that_fails_is_told(monkeypatch, tmp_path, source, line):
 
 
 @pytest.mark.parametrize(('source', 'how'), [
-    ('print("noise", flush=True); import os; os.abort()', 'SIGABRT'), ('import time; time.sleep(99)', 'SIGKILL (after 4 s'),
+    ('print("noise", flush=True); import os; os.abort()', 'SIGABRT'),
+    ('import time; time.sleep(99)', 'SIGKILL (after 4 s'),
 ])
 def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, how):
     (tmp_path / 'av.py').write_text(source)

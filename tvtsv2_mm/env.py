@@ -154,6 +154,7 @@ def _mends() -> Iterator[str]:
 
 
 def _decoders() -> Iterator[str]:
+    from tvtsv2_mm.utils.extras import needed_for
     from tvtsv2_mm.video.source import VideoSource
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder, 'grey.mp4')
@@ -165,7 +166,8 @@ def _decoders() -> Iterator[str]:
             module, _, reader = f'tvtsv2_mm.video.{kind}'.rpartition('.')
 
             def read(module: str = module, reader: str = reader) -> str:
-                opener = getattr(importlib.import_module(module), reader)
+                with needed_for('decoding'):
+                    opener = getattr(importlib.import_module(module), reader)
                 if written != 'True':
                     return f'imported, not tried: no clip can be written ({written})'
                 opened = opener(VideoSource(str(clip)))
