@@ -69,13 +69,16 @@ def environment(**more: str) -> dict[str, str]:
     """The variables for a program: what is on our path is not on its."""
     kept = {name: value for name, value in os.environ.items()
             if name not in ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV')}
-    return {FROM_PIP[name]: kept[name] for name in FROM_PIP if name in kept} | kept | more
+    told = {other: kept[name] for name, other in FROM_PIP.items() if name in kept}
+    if 'UV_FIND_LINKS' in told:
+        told['UV_FIND_LINKS'] = ','.join(told['UV_FIND_LINKS'].split())
+    return told | kept | more
 
 
 def uv(*words: object, **more: str) -> None:
     """Run uv; raises CalledProcessError."""
     subprocess.run([Path(sys.executable).with_name('uv'), *map(str, words)], cwd=ROOT, check=True,
-                   env=environment(UV_SYSTEM_CERTS='1', UV_NO_CONFIG='1', **more))
+                   env=environment(UV_SYSTEM_CERTS='1', **more))
 
 
 def make(name: str, column: Column) -> Path | None:

@@ -29,7 +29,7 @@ import tvtsv2_mm
 from tvtsv2_mm import compat
 from tvtsv2_mm.choices import DTYPES
 
-SECONDS = 60  # for the sections of one process together
+SECONDS = 120  # for one line: what is imported for the first time is compiled first
 FOLDER = Path(tvtsv2_mm.__file__).parent
 # Each module that counts, whichever distribution brings it, and what of it is imported here. The
 # mends of compat.py are for what these import.
@@ -39,7 +39,7 @@ MODULES = {'numpy': 'numpy', 'torch': 'torch', 'torchvision': 'torchvision', 'cv
            'decord': 'decord'}
 _CHILD = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
           'from tvtsv2_mm.env import _tell; _tell(sys.argv[2:])')
-_VARIABLES = re.compile(r'(OMP|MKL|KMP|CUDA|NCCL|GLOO|PYTORCH|TORCH|TORCHINDUCTOR|TVTSV2)_\w+|CXX|'
+_VARIABLES = re.compile(r'(OMP|MKL|KMP|CUDA|NCCL|GLOO|PYTORCH|TORCH|TORCHINDUCTOR)_\w+|CXX|'
                         r'PYTHONPATH|LD_LIBRARY_PATH|LD_PRELOAD|TVTSV2\w*')
 _SECRET = re.compile('TOKEN|SECRET|PASSW|KEY|CREDENTIAL')
 
@@ -72,8 +72,10 @@ def _package() -> Iterator[str]:
 
 def _modules() -> Iterator[str]:
     brought = metadata.packages_distributions()
+    own = {found.name: [found.name] for found in metadata.distributions()}
     for module, imported in MODULES.items():
-        names = sorted(set(brought.get(module, ())))
+        # Python 3.10 knows only those distributions that list their modules.
+        names = sorted(set(brought.get(module, own.get(module, ()))))
         told = [f'{name} {attempt(partial(metadata.version, name))}' for name in names]
         found = attempt(lambda module=module: find_spec(module) is not None)
         if found == 'True':
@@ -245,6 +247,13 @@ def _tell(sections: Iterable[str]) -> None:
                 print(f'  {error}', file=out, flush=True)
 
 
+def _watch(process: subprocess.Popen) -> threading.Timer:
+    timer = threading.Timer(SECONDS, process.kill)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def report() -> Iterator[str]:
     """The lines of all sections."""
     # -m puts the current folder first.
@@ -256,14 +265,15 @@ def report() -> Iterator[str]:
             process = subprocess.Popen(
                 [sys.executable, '-I', '-c', _CHILD, json.dumps(path), *pending], text=True,
                 stdout=subprocess.PIPE, stderr=noise, encoding='utf-8', errors='replace')
-            watch = threading.Timer(SECONDS, process.kill)
-            watch.start()
             assert process.stdout is not None
             reached = pending[0]
+            watch = _watch(process)
             for line in process.stdout:
+                watch.cancel()
                 if line[1:-2] in pending and line[0] == '[':
                     reached = line[1:-2]
                 yield line.rstrip()
+                watch = _watch(process)
             watch.cancel()
             if process.wait() == 0:
                 return
@@ -271,8 +281,8 @@ def report() -> Iterator[str]:
             last = (noise.read().strip().splitlines() or [''])[-1]
         how = (signal.Signals(-process.returncode).name if process.returncode < 0
                else f'status {process.returncode}')
-        if watch.finished.is_set() and how == 'SIGKILL':
-            how += f' (after {SECONDS} s where it hung, or by the system)'
+        if how == 'SIGKILL':
+            how += f' (after {SECONDS} s without a line, or by the system)'
         yield f'  this section ended the process: {how} {last}'
         pending = pending[pending.index(reached) + 1:]
 
