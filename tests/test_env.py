@@ -1,0 +1,123 @@
+"""The report for bug reports: what is broken becomes a line, and nothing ends it."""
+
+import os
+import subprocess
+import sys
+from email.message import Message
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tvtsv2_mm import env
+from tvtsv2_mm.preparation.narrated_shapes.render import write_video
+
+ROOT = Path(__file__).resolve().parents[1]
+HIDE = """
+import sys
+from tests import model_only
+model_only.hidden.update(sys.argv[1:])
+sys.meta_path[:] = map(model_only.Hiding, sys.meta_path)
+from tvtsv2_mm.env import SECTIONS, _tell
+_tell(SECTIONS)
+"""
+
+
+def run(*words, cwd, path='', **variables):
+    variables = os.environ | dict(PYTHONPATH=f'{path}:{ROOT}', OMP_NUM_THREADS='1') | variables
+    done = subprocess.run([sys.executable, *words], cwd=cwd, env=variables, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_all_is_told_and_nothing_run_from_the_folder(tmp_path):
+    """No secrets and no home folder; what others print is left out."""
+    (tmp_path / 'numpy.py').write_text('open("struck", "w")')
+    told = run('-m', 'tvtsv2_mm.env', cwd=tmp_path, path=tmp_path.parent, HOME=str(ROOT.parent),
+               TVTSV2_CACHE='here', NCCL_TOKEN='secret', HF_TOKEN='secret')
+    assert not (tmp_path / 'struck').exists()
+    assert [line[1:-1] for line in told.splitlines() if line[0] == '['] == [*env.SECTIONS]
+    assert f' ~/{ROOT.name}/tvtsv2_mm, ' in told
+    assert str(ROOT) not in told and 'secret' not in told
+    assert '\n  TVTSV2_CACHE=here\n' in told
+    assert '\n  pyav: decodes\n  pyav without seeking: decodes\n' in told
+    assert '\n  cpu: float32 works, float16 works, bfloat16 works\n' in told
+    assert f'\n  numpy: numpy {np.__version__}\n' in told
+    assert '\n  stand_in_for_drn: active\n' in told
+    assert 'Error' not in told
+
+
+def test_a_model_only_install(tmp_path):
+    hidden = ('av', 'decord', 'torchvision', 'mim', 'matplotlib', 'mmpretrain')
+    lines = run('-c', HIDE, *hidden, cwd=tmp_path).splitlines()
+    assert [line[1:-1] for line in lines if line[0] == '['] == [*env.SECTIONS]
+    for module in hidden[:4]:
+        assert next(line for line in lines if line.startswith(f'  {module}: ')).endswith('missing')
+    assert '  cpu: float32 works, float16 works, bfloat16 works' in lines
+    assert any(line.endswith("needs av: pip install 'tvtsv2_mm[video]'") for line in lines)
+
+
+@pytest.mark.parametrize(('source', 'line'), [
+    ('raise OSError("libav.so\\nis gone")', 'OSError: libav.so is gone'),
+    ('raise SystemExit(3)', 'SystemExit: 3'),
+])
+def test_an_import_that_fails_is_told(monkeypatch, tmp_path, source, line):
+    (tmp_path / 'broken_module.py').write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(env, 'MODULES', {'broken_module': 'broken_module', 'numpy': 'numpy'})
+    assert [*env._modules()] == [f'broken_module: of no distribution, {line}',
+                                 f'numpy: numpy {np.__version__}']
+
+
+@pytest.mark.parametrize(('source', 'how'), [
+    ('print("noise", flush=True); import os; os.abort()', 'SIGABRT'),
+    ('import time; time.sleep(99)', 'SIGKILL (after 4 s'),
+])
+def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, how):
+    (tmp_path / 'av.py').write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(env, 'SECONDS', 4)
+    monkeypatch.setattr(env, 'SECTIONS', {'decoders': None, 'environment variables': None})
+    told = [*env.report()]
+    assert told[1].startswith(f'  this section ended the process: {how}')
+    assert (told[0], told[2]) == ('[decoders]', '[environment variables]')
+
+
+def test_several_packages_of_cv2_are_warned_of(monkeypatch):
+    monkeypatch.setattr(env.metadata, 'packages_distributions',
+                        lambda: {'cv2': ['opencv-b', 'opencv-a', 'opencv-a']})
+    monkeypatch.setattr(env.metadata, 'version', lambda name: '5.0')
+    monkeypatch.setattr(env, 'MODULES', {'cv2': 'cv2'})
+    line, warning = env._modules()
+    assert line == 'cv2: opencv-a 5.0, opencv-b 5.0'
+    assert warning.startswith('WARNING: opencv-a and opencv-b write into one folder cv2')
+
+
+def test_requirements_are_those_of_the_metadata(monkeypatch):
+    found = Message()
+    for line in ('numpy>=1', 'torch>99', 'no-such-a', 'no-such-b; extra == "all"',
+                 'no-such-b; extra == "video"', 'no-such-c; extra == "all"',
+                 'no-such-d; extra == "tests"', 'no-such-e; python_version < "3"'):
+        found['Requires-Dist'] = line
+    for extra in ('all', 'tests', 'video'):
+        found['Provides-Extra'] = extra
+    monkeypatch.setattr(env.metadata, 'metadata', lambda name: found)
+    there, missing = env._requirements()
+    version = env.metadata.version
+    assert there == f'numpy {version("numpy")}, torch {version("torch")} (NOT >99)'
+    assert missing == 'missing: no-such-a, no-such-b [video], no-such-c [all]'
+
+
+@pytest.mark.parametrize(('grey', 'told'), [
+    (128, 'decodes'), (9, 'decodes WRONGLY: (4, 64, 64, 3)'),
+    (None, 'imported, not tried: no clip can be written (OSError: no encoder)')])
+def test_decoders_are_tried(monkeypatch, grey, told):
+    def write(path):
+        if grey is None:
+            raise OSError('no encoder')
+        write_video(path, np.full((4, 64, 64, 3), grey, np.uint8), fps=8)
+        return True
+    monkeypatch.setattr(env, '_write_clip', write)
+    lines = [*env._decoders()]
+    assert all(told in line for line in lines) and len(lines) == 3
