@@ -228,7 +228,8 @@ class TestMmaction:
 
 @pytest.mark.parametrize(('rescue', 'known', 'others'), [
     (compat.leave_out_vindlu, ImportError('gone', name='transformers.modeling_utils'),
-     [ImportError('gone', name='timm'), RuntimeError('transformers.modeling_utils')]),
+     [ImportError('gone', name='einops'), RuntimeError('transformers.modeling_utils')]),
+    (compat.leave_out_vindlu, ModuleNotFoundError('gone', name='timm'), []),
     (compat.accept_newer_mmcv, AssertionError('MMCV==2.3.6 is used but incompatible.'),
      [AssertionError('MMEngine==2.0 is used but incompatible.'), ImportError('MMCV==')]),
 ])

@@ -138,12 +138,14 @@ def accept_newer_mmcv(error: Exception, module: types.ModuleType, loader: Loader
 def leave_out_vindlu(error: Exception, module: types.ModuleType, loader: Loader) -> bool:
     """Import mmaction2 without the VindLU models' text encoder, and what comes behind it.
 
-    It imports names that transformers lost (4.48 and later, 5), and ``mmaction.models`` fails with
-    it. A config that names VindLU gets the registry's own error.
+    It imports names that transformers lost (4.48 and later, 5), and timm, which mmaction2 does not
+    ask for; ``mmaction.models`` fails with it. A config that names VindLU gets the registry's own
+    error.
 
     Not applied: no mmaction2 or transformers; VindLU models that can be imported; another error.
     """
-    return isinstance(error, ImportError) and (error.name or '').startswith('transformers.')
+    return (isinstance(error, ImportError)
+            and (error.name or '').partition('.')[0] in ('transformers', 'timm'))
 
 
 def name_package_to_mmengine() -> bool:
