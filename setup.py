@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
-from setuptools.command.install_egg_info import install_egg_info
 
 ROOT = Path(__file__).resolve().parent
 
@@ -47,17 +47,17 @@ class BuildWithMim(build_py):
         copy_mim(Path(library, 'tvtsv2_mm', '.mim'), ROOT if self.editable_mode else None)
 
 
-class InstallEggInfoWithMim(install_egg_info):
-    """Put a ``.mim`` that leads to the other into the metadata of a wheel.
+class WheelWithMim(bdist_wheel):
+    """Put a ``.mim`` that leads to the other into the metadata.
 
     onedl-mim takes the first folder of an installation for the package, which is the metadata where
-    a distribution is named as its package; it finds an editable install by its checkout.
+    a distribution is named as its package.
     """
 
-    def run(self) -> None:
-        """Copy the metadata, then add ``.mim``."""
-        super().run()
-        copy_mim(Path(self.target, '.mim'), Path('..', 'tvtsv2_mm', '.mim'))
+    def write_wheelfile(self, wheelfile_base: str, *words: str) -> None:
+        """Write the last file of the metadata, and ``.mim``."""
+        super().write_wheelfile(wheelfile_base, *words)
+        copy_mim(Path(wheelfile_base, '.mim'), Path('..', 'tvtsv2_mm', '.mim'))
 
 
 def copy_mim(mim: Path, leading_to: Path | None) -> None:
@@ -101,6 +101,6 @@ setup(
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={name: requirements(name)
                     for name in ('video', 'corpus', 'export', 'all', 'tests')},
-    cmdclass={'build_py': BuildWithMim, 'install_egg_info': InstallEggInfoWithMim},
+    cmdclass={'build_py': BuildWithMim, 'bdist_wheel': WheelWithMim},
     zip_safe=False,
 )

@@ -174,6 +174,15 @@ def test_mim_and_mmengine_find_a_wheel(installed, tmp_path):
     assert look_up(installed, tmp_path) == installed / 'tvtsv2_mm' / '__init__.py'
 
 
+def test_onedl_mim_finds_a_wheel_by_its_metadata(installed, tmp_path):
+    """It takes the first folder of an installation for the package."""
+    [mim] = installed.glob('*.dist-info/.mim')
+    assert files(mim) == files(installed / 'tvtsv2_mm/.mim')
+    name = 'configs/tvtsv2/vit-b16_pretrain.py'
+    assert Config.fromfile(mim / name).model == Config.fromfile(ROOT / name).model
+    python(mim / 'tools/train.py', '--help', cwd=tmp_path, path=str(installed))
+
+
 @pytest.mark.slow
 def test_the_wheel_alone_trains_and_tests(alone, tmp_path):
     executable, _ = alone
