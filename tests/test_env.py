@@ -70,14 +70,14 @@ def test_an_import_that_fails_is_told(monkeypatch, tmp_path, source, line):
                                  f'numpy: numpy {np.__version__}']
 
 
-@pytest.mark.parametrize(('source', 'how'), [
-    ('print("noise", flush=True); import os; os.abort()', 'SIGABRT'),
-    ('import time; time.sleep(99)', 'SIGKILL (after 4 s'),
+@pytest.mark.parametrize(('source', 'seconds', 'how'), [
+    ('print("noise", flush=True); import os; os.abort()', 99, 'SIGABRT'),
+    ('import time; time.sleep(999)', 9, 'SIGKILL (after 9 s'),
 ])
-def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, how):
+def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, seconds, how):
     (tmp_path / 'av.py').write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(env, 'SECONDS', 4)
+    monkeypatch.setattr(env, 'SECONDS', seconds)
     monkeypatch.setattr(env, 'SECTIONS', {'decoders': None, 'environment variables': None})
     told = [*env.report()]
     assert told[1].startswith(f'  this section ended the process: {how}')
