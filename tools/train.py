@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help='go on from this checkpoint; without a value, from the latest one '
                         'in the work folder')
     parser.add_argument('--amp', action='store_true',
-                        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+                        help='mixed precision: bfloat16, or float16 on a GPU that lacks it')
     parser.add_argument('--no-validate', action='store_true',
                         help='do not evaluate during training')
     parser.add_argument('--auto-scale-lr', action='store_true',

@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmaction.structures import ActionDataSample
 from mmengine.dataset import pseudo_collate
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from tvtsv2_mm.registry import MODELS
 
@@ -142,3 +143,14 @@ def test_a_pipeline_without_packing():
 def test_wrong_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build(**kwargs)
+
+
+def test_what_goes_to_the_device_is_pinned(monkeypatch):
+    """By torch's data loaders with ``pin_memory``, which take batches apart by their types."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self, *_: pinned.append(self) or self)
+    given = pseudo_collate([make_sample(), make_sample()])
+    batch = pin_memory(given)
+    assert len(pinned) == sum(map(len, given['inputs'].values())) == 6
+    assert [type(sample) for sample in batch['data_samples']] == [ActionDataSample] * 2
+    torch.testing.assert_close(build(non_blocking=True)(batch)['inputs'], build()(given)['inputs'])

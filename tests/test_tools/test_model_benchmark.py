@@ -1,6 +1,7 @@
 import importlib
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tvtsv2_mm.models.cost import encoder_cost
 
 FOLDER = Path(__file__).parents[2] / 'tools/benchmarks'
-BOUNDS = ['bound', 'products']
+BOUNDS = ['bound', 'products', 'matmul']
 SMALL = dict(image_size=32, patch_size=8, width=32, layers=2, heads=2, embed_dim=16, num_frames=3,
              activation='gelu', type='tvtsv2_mm.SpaceTimeViT')
 DEVICE = torch.device('cpu')
@@ -53,12 +54,18 @@ def test_all_figures_are_there(tool, one_thread, tmp_path, monkeypatch, capsys):
     for name, row in rows.items():
         check_times(rows, name)
         assert (row['size'], row['mask_share'], row['num_clips']) == ('tiny', 0.5, 2)
+        assert ('training_share_matmul' in row) == (name not in [*BOUNDS, 'clip'])
         assert all(isinstance(value, str) or field in result['units']
                    for field, value in row.items())
         if name not in BOUNDS:
             assert row['live_mb'] > 0
             assert row['live_share_einsum'] == pytest.approx(
                 row['live_mb'] / rows['einsum']['live_mb'])
+    # FLOP of the encoder over those of four products of 1024 x 1024 matrices and their gradients.
+    setting = tool('encoders').make_setting(
+        Namespace(layers=None, batch=2, device='cpu'), 'tiny', 0.5)
+    assert (rows['ours']['training_share_matmul'] * rows['ours']['training_x_matmul_median']
+            == pytest.approx(2 * encoder_cost(setting.backbone, 8, 8).training / (24 * 1024**3)))
     assert rows['ours+checkpointing']['live_mb'] < 0.5 * rows['ours']['live_mb']
     assert result['units']['training_x_bound'] == 'times the other'
     assert '| ours, bf16 |' in printed
@@ -161,7 +168,7 @@ def test_the_largest_difference(tool):
     (('--masks', '-1'), '--masks -1.0 keeps 32 of 16'),
 ])
 def test_the_tool_ends_with_an_error(tool, monkeypatch, options, message):
-    monkeypatch.setattr(tool('encoders'), 'TOLERANCE', 0.0)
+    monkeypatch.setattr(tool('encoders'), 'TOLERANCE', dict(cpu=0.0))
     monkeypatch.setattr(sys, 'argv', ['model.py', '--sizes', 'tiny', *options])
     with pytest.raises(SystemExit, match=message):
         tool('model').main()
@@ -196,16 +203,19 @@ def test_live_bytes_see_what_checkpointing_keeps(tool):
     assert measures.per_clip(lambda part: measures.live_bytes(forward, part), batch)[0] == 320
 
 
-def test_a_step_that_does_not_fit_is_left_out(tool):
+@pytest.mark.parametrize('error', [
+    torch.OutOfMemoryError('CUDA out of memory'), RuntimeError('No available kernel')])
+def test_a_step_that_does_not_fit_is_left_out(tool, capsys, error):
     calls = []
 
     def fail():
         calls.append('fails')
-        raise torch.OutOfMemoryError('CUDA out of memory')
+        raise error
 
     seconds = tool('measures').measure_seconds(
         dict(fails=fail, fits=lambda: calls.append('fits')), 2)
     assert list(seconds) == ['fits']
+    assert f'left out: fails: {error}' in capsys.readouterr().err
     assert list(seconds['fits']) == ['', '_median', '_cpu']
     assert calls == ['fails', 'fits', 'fits', 'fits']
 

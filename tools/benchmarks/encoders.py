@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import measures
 import torch
@@ -13,18 +15,32 @@ from measures import Batch
 from mmengine.config import Config
 from results import show_progress
 from torch import Tensor, nn
+from torch._inductor.compile_fx import compile_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tvtsv2_mm.models.cost import grid_patches, kept_count, linear_layers
+from tvtsv2_mm.models.cost import LinearLayer, encoder_cost, grid_patches, kept_count, linear_layers
+from tvtsv2_mm.models.layers.cpu.grouped_attention import GroupedAttention
 from tvtsv2_mm.models.layers.cpu.products import product
+from tvtsv2_mm.models.layers.divided_attention import plain_attention
 from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/models'
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
-# The products of the linear layers, by torch's mm and by what ours multiplies with.
+# The products of the linear layers, by torch's mm and by what ours multiplies with, and large ones.
 BOUNDS: dict[str, Callable[..., object]] = dict(
-    bound=torch.mm, products=lambda left, right, out: product(left, right))
+    bound=torch.mm, products=lambda left, right, out: product(left, right), matmul=torch.mm)
 # Of the largest entry, in fp32: sums over tokens are taken in another order.
-TOLERANCE = 1e-5
+TOLERANCE = dict(cpu=1e-5, cuda=1e-4)
+LARGE = dict(cpu=1024, cuda=8192)  # rows and columns of matmul's matrices
+# Options of ours that hold while it runs, one at a time.
+LAYERS = 'tvtsv2_mm.models.layers.'
+CONTEXTS: dict[str, Callable[[], AbstractContextManager]] = dict(
+    plain=lambda: patch(f'{LAYERS}norm_linear.is_plain', lambda *_: False),
+    grouped=lambda: patch(f'{LAYERS}divided_attention.plain_attention', GroupedAttention.apply),
+    grouped_time=lambda: patch(f'{LAYERS}divided_attention.plain_attention', lambda *args: (
+        plain_attention if args[-1] == 'space' else GroupedAttention.apply)(*args)),
+    **{kind: partial(sdpa_kernel, SDPBackend.__members__[f'{kind.upper()}_ATTENTION'])
+       for kind in ('flash', 'efficient', 'cudnn')})
 
 
 class Setting(NamedTuple):
@@ -47,11 +63,7 @@ class Setting(NamedTuple):
 
 
 def make_setting(args: argparse.Namespace, size: str, mask: float) -> Setting:
-    """A size's config with the options of the command line.
-
-    Raises:
-        ValueError: the mask leaves nothing, or more than there is.
-    """
+    """A size's config with the options of the command line; a ValueError where nothing is left."""
     backbone = Config.fromfile(next(CONFIGS.glob(f'tvtsv2_*{size}.py'))).model.backbone.to_dict()
     if args.layers:
         backbone['layers'] = args.layers
@@ -66,22 +78,24 @@ class Encoder:
     """A video encoder at a precision: autocast with weights that stay float32."""
 
     def __init__(self, module: nn.Module, precision: str,
-                 call: Callable[[Batch], Sequence[Tensor]] | None = None) -> None:
+                 call: Callable[[Batch], Sequence[Tensor]] | None = None,
+                 options: Sequence[str] = ()) -> None:
         self.module = module
         self.dtype = DTYPES[precision]
+        self._context = next((CONTEXTS[name] for name in options if name in CONTEXTS), nullcontext)
         self._call = call or (lambda batch: module(batch.video, batch.kept_patches))
 
     def forward(self, batch: Batch) -> Sequence[Tensor]:
         """The outputs, with the graph for a backward pass unless gradients are off."""
         self.module.train(torch.is_grad_enabled())
-        with torch.autocast(batch.video.device.type, self.dtype, self.dtype != torch.float32):
+        with self._context(), torch.autocast(
+                batch.video.device.type, self.dtype, self.dtype != torch.float32):
             return self._call(batch)
 
     def steps(self, batch: Batch) -> dict[str, Callable[[], object]]:
         """Forward pass alone; forward and backward pass of a fixed weighted sum of all outputs.
 
-        Such a loss costs nothing beside the encoder. No gradient stays behind, so that contestants
-        do not lie in each other's memory.
+        No gradient stays behind, so that contestants do not lie in each other's memory.
         """
         weights: list[Tensor] = []
 
@@ -90,22 +104,23 @@ class Encoder:
                 outputs = self.forward(batch)
                 if not weights:
                     weights.extend(torch.randn_like(output) for output in outputs)
-                torch.autograd.backward(outputs, weights)
+                with self._context():  # for what is computed again
+                    torch.autograd.backward(outputs, weights)
             finally:
                 self.module.zero_grad()
 
         return dict(forward=torch.no_grad()(partial(self.forward, batch)), training=train)
 
 
-def bound_steps(setting: Setting, precision: str,
-                multiply: Callable[..., object]) -> dict[str, Callable[[], object]]:
-    """The matrix products of the linear layers alone.
+def bound_steps(setting: Setting, precision: str, multiply: Callable[..., object],
+                layers: Sequence[LinearLayer] = ()) -> dict[str, Callable[[], object]]:
+    """The matrix products of the linear layers alone, the encoder's by default.
 
-    Layers have weights of their own, as in the model; inputs and results of one shape share theirs.
-    ``multiply`` gets left, right, out=result, as torch's mm.
+    Layers have their own weights; inputs and results of one shape share theirs. ``multiply`` gets
+    left, right, out=result, as torch's mm.
     """
-    layers = linear_layers(setting.backbone, setting.backbone['num_frames'], setting.kept,
-                           setting.clips)
+    layers = layers or linear_layers(
+        setting.backbone, setting.backbone['num_frames'], setting.kept, setting.clips)
     make = partial(torch.randn, dtype=DTYPES[precision], device=setting.device)
     weights = [make(layer.outputs, layer.inputs) for layer in layers]
     pairs = list(zip(layers, weights, strict=True))
@@ -145,8 +160,10 @@ def build_ours(backbone: Mapping, device: torch.device, weights: nn.Module | Non
                 elif '.timeattn.' in name:
                     parameter.normal_(std=parameter.shape[1]**-0.5)
     if 'compile' in options:
+        # A backend of its own, or it would get what was compiled for other options.
+        backend = partial(compile_fx)
         for block in encoder.resblocks:
-            block.compile(dynamic=False)
+            block.compile(backend=backend, dynamic=False)
     return encoder
 
 
@@ -168,19 +185,16 @@ def build_clip(backbone: Mapping, device: torch.device, precision: str) -> Encod
 
 def check_equality(ours: nn.Module, einsum: nn.Module, batch: Batch,
                    precisions: Sequence[str]) -> list[dict]:
-    """Rows of the distance from the einsum form in fp32, on two clips.
+    """Rows of the distance from the einsum form in fp32, on two clips; in fp32 it is an error.
 
     At lower precision there is no right answer: ours may round elsewhere, so both are given.
-
-    Raises:
-        ValueError: they are not equal in fp32.
     """
     modules = dict(ours=ours, einsum=einsum)
 
+    @torch.backends.cudnn.flags(allow_tf32=False)
     def compute(name: str, precision: str) -> dict[str, Tensor]:
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            return measures.outputs_and_gradients(
-                Encoder(modules[name], precision).forward, modules[name], batch.first(2))
+        return measures.outputs_and_gradients(
+            Encoder(modules[name], precision).forward, modules[name], batch.first(2))
 
     expected = compute('einsum', 'fp32')
     rows = []
@@ -189,7 +203,7 @@ def check_equality(ours: nn.Module, einsum: nn.Module, batch: Batch,
         tensor, worst = measures.largest_difference(compute(name, precision), expected)
         rows.append(dict(contestant=name, precision=precision, tensor=tensor,
                          largest_difference=worst))
-        if precision == 'fp32' and not worst <= TOLERANCE:
+        if precision == 'fp32' and not worst <= TOLERANCE[batch.video.device.type]:
             raise ValueError(f'not equal to the plain form: {tensor} differs by {worst:.1e} of its '
                              'largest entry')
     return rows
@@ -219,29 +233,39 @@ def measure_precision(args: argparse.Namespace, setting: Setting, precision: str
             return build_clip(setting.backbone, setting.device, precision)
         if base == 'ours':
             return Encoder(build_ours(setting.backbone, setting.device, ours, options)
-                           if options else ours, precision)
+                           if options else ours, precision, options=options)
         return Encoder(einsum, 'fp32' if base == 'einsum_fp32' else precision)
 
+    cost = encoder_cost(setting.backbone, setting.backbone['num_frames'], setting.kept)
     names = [name for name in args.contestants if (name, precision) != ('einsum_fp32', 'fp32')]
     encoders = {name: build(name) for name in names if name not in BOUNDS}
-    part = batch.first(setting.clips)
-    steps = {name: encoder.steps(part) for name, encoder in encoders.items()}
-    steps |= {name: bound_steps(setting, precision, BOUNDS[name])
-              for name in BOUNDS if name in names}
+    steps = {name: encoder.steps(batch.first(setting.clips)) for name, encoder in encoders.items()}
+    rows = LARGE[setting.device.type]
+    large = [LinearLayer(rows, rows, rows)] * 4
+    steps |= {name: bound_steps(setting, precision, multiply, large if name == 'matmul' else ())
+              for name, multiply in BOUNDS.items() if name in names}
     seconds = measures.measure_seconds(
         {(name, kind): step for name, own in steps.items() for kind, step in own.items()},
         args.rounds)
+    on_cpu = setting.device.type == 'cpu'
     kept = {name: measures.per_clip(partial(measures.live_bytes, encoder.forward), batch)
-            for name, encoder in encoders.items()}
-    rows = []
+            for name, encoder in encoders.items() if on_cpu}
+    result = []
     for name in names:
-        row = dict(contestant=name, precision=precision, **compare(seconds, name))
+        row: dict[str, Any] = dict(contestant=name, precision=precision, **compare(seconds, name))
         if name in kept:
             row.update(live_mb=kept[name][0] / 1e6, live_fixed_mb=kept[name][1] / 1e6)
             if 'einsum' in kept:
                 row.update(live_share_einsum=kept[name][0] / kept['einsum'][0])
-        rows.append(row)
-    return rows
+        if not on_cpu and (name, 'training') in seconds:
+            torch.cuda.reset_peak_memory_stats()
+            steps[name]['training']()
+            row.update(training_peak_gb=torch.cuda.max_memory_allocated() / 1e9)
+        if name in encoders and name != 'clip' and 'training_x_matmul_median' in row:
+            row.update(training_share_matmul=setting.clips * cost.training / row[
+                'training_x_matmul_median'] / sum(3 * layer.flop for layer in large))
+        result.append(row)
+    return result
 
 
 def measure(args: argparse.Namespace) -> list[dict]:

@@ -6,7 +6,7 @@ Shows seconds of the forward pass and of a training step (forward and backward p
 parameters), their ratios, and the bytes that a clip keeps for the backward pass. The contestants
 take turns, so that a shared machine is equally unfair to all; with --threads 1 their CPU time
 hardly feels the others on it. 'einsum' must first be equal to ours, or the tool ends with an error.
-Weights are random. docs/performance.md says what each figure means.
+Weights are random. docs/performance.md says what each figure and option means.
 """
 
 import argparse
@@ -14,7 +14,8 @@ import sys
 
 SIZES = ('tiny', 'b32', 'b16', 'l14', 'h14')
 CONTESTANTS = ('ours', 'einsum', 'einsum_fp32', 'clip', 'bound', 'products')
-OPTIONS = ('ours+compile', 'ours+checkpointing', 'ours+compile+checkpointing')
+OPTIONS = ('compile', 'checkpointing', 'plain', 'grouped', 'grouped_time', 'flash', 'efficient',
+           'cudnn')
 PRECISIONS = ('fp32', 'bf16', 'fp16')
 
 
@@ -28,8 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
         help='shares of the patches that are dropped (%(default)s)')
     add('--precisions', nargs='+', default=['fp32', 'bf16'], choices=PRECISIONS,
         help='autocast with fp32 weights (%(default)s)')
-    add('--contestants', nargs='+', default=CONTESTANTS, choices=[*CONTESTANTS, *OPTIONS],
-        help='(default: those without options of ours)')
+    add('--contestants', nargs='+', default=CONTESTANTS,
+        help=f'of {" ".join(CONTESTANTS)} (the default), matmul (a large product, for its rate), '
+        f'ours+OPTION+... ({" ".join(OPTIONS)})')
     add('--batch', type=int, default=2, help='clips (%(default)s)')
     add('--layers', type=int, help="of the video encoder (the size's)")
     add('--rounds', type=int, default=3, help='turns of each (%(default)s)')

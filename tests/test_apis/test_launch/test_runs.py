@@ -144,6 +144,20 @@ class TestApplyLaunchArguments:
         assert cfg.strategy == dict(type='x.FullyShardStrategy')
         assert cfg.env_cfg.dist_cfg.backend == 'gloo'
 
+    def test_a_gpu_waits_for_no_batch(self, on_gpu):
+        cfg = Config(dict(train_dataloader=dict(batch_size=2), val_dataloader=None,
+                          test_dataloader=dict(pin_memory=False),
+                          model=dict(data_preprocessor=dict(type='A'))))
+        runs.apply_launch_arguments(cfg, arguments())
+        assert cfg.train_dataloader == dict(batch_size=2, pin_memory=True)
+        assert cfg.test_dataloader == dict(pin_memory=False)
+        assert cfg.model.data_preprocessor == dict(type='A', non_blocking=True)
+
+    def test_a_cpu_has_nothing_to_pin(self, on_cpu):
+        cfg = Config(dict(train_dataloader=dict(batch_size=2)))
+        runs.apply_launch_arguments(cfg, arguments())
+        assert cfg.train_dataloader == dict(batch_size=2)
+
     @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
     def test_a_gpu_changes_nothing(self, on_gpu, launcher):
         cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
@@ -159,11 +173,18 @@ class TestMixedPrecision:
         runs.use_mixed_precision(cfg)
         assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD'))
 
-    def test_on_a_gpu(self, on_gpu):
-        cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'))))
+    @pytest.mark.parametrize(('given', 'has_bfloat16', 'expected'), [
+        ({}, True, dict(type='BFloat16OptimWrapper')),
+        ({}, False, dict(type='AmpOptimWrapper', loss_scale='dynamic')),
+        (dict(type='AmpOptimWrapper'), True, dict(type='AmpOptimWrapper', loss_scale='dynamic')),
+    ])
+    def test_on_a_gpu(self, on_gpu, monkeypatch, given, has_bfloat16, expected):
+        # Not what torch emulates, which is slow.
+        monkeypatch.setattr('torch.cuda.is_bf16_supported',
+                            lambda including_emulation: has_bfloat16 or including_emulation)
+        cfg = Config(dict(optim_wrapper=dict(given, optimizer=dict(type='SGD'))))
         runs.use_mixed_precision(cfg)
-        assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-        assert cfg.optim_wrapper.loss_scale == 'dynamic'
+        assert cfg.optim_wrapper == dict(expected, optimizer=dict(type='SGD'))
 
     def test_bfloat16_stays(self, on_gpu):
         cfg = Config(dict(optim_wrapper=dict(type='BFloat16OptimWrapper')))

@@ -1,6 +1,7 @@
 import copy
 import logging
 import shutil
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,44 @@ def test_no_graph_breaks(models):
     with torch.no_grad():
         for batch in (2, 3):
             check_equal(model.eval(), compiled.eval(), 1e-6, batch)
+
+
+@pytest.mark.slow
+def test_no_graph_breaks_on_the_way_of_gpus(models, monkeypatch):
+    """What a GPU computes, traced on a CPU: plain products, scaled_dot_product_attention."""
+    monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.dispatch._is_exporting', lambda: True)
+    model, compiled = models
+    CompileBlocksHook(backend='aot_eager', fullgraph=True).before_run(runner_of(compiled))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        for class_only in (False, True):
+            check_equal(model, compiled, 1e-6, 2, class_only=class_only)
+
+
+def test_steps_compile_nothing_anew(models):
+    """Tokens and class tokens alone take a graph each, whatever the mask; so do shorter batches.
+
+    Full batches go on with what was compiled for their size.
+    """
+    graphs, ran = [], []
+
+    def backend(graph: torch.fx.GraphModule, _: list) -> Callable:
+        number = len(graphs)
+        graphs.append(graph)
+        return lambda *args: ran.append(number) or graph.forward(*args)
+
+    def step(batch: int, class_only: bool) -> list[int]:
+        ran.clear()
+        kept = torch.rand(batch, 16).argsort(dim=1)[:, :8]
+        model(torch.randn(batch, 4, 3, 32, 32), kept, class_only)
+        return ran[:]
+
+    _, model = models
+    CompileBlocksHook(backend=backend).before_run(runner_of(model))
+    full = [step(4, False), step(4, True)]
+    assert full == [[0, 0, 0], [0, 0, 1]]
+    shorter = step(3, False)
+    assert [step(4, False), step(4, True)] == full
+    assert step(3, False) == shorter == [2, 2, 2]
 
 
 def test_a_copy_runs_its_own_weights(models):

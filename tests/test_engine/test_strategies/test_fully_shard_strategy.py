@@ -17,6 +17,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers import run_ranks
 from tvtsv2_mm.apis.launch.runs import build_runner
@@ -38,13 +39,25 @@ def build(work_dir, **options):
     return build_runner(cfg)
 
 
+class Gathers(TorchDispatchMode):
+    """Counts the units whose weights are gathered."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.c10d._allgather_base_.default
+        return func(*args, **(kwargs or {}))
+
+
 def train(work_dir, **options):
     """Train, and return what there is to compare."""
     runner = build(work_dir, **options)
-    runner.train()
+    with Gathers() as gathers:
+        runner.train()
     [record] = [hook for hook in runner.hooks if type(hook).__name__ == 'LossesOfStrategyTest']
     model = getattr(runner.model, 'module', runner.model)
     return dict(
+        gathers=gathers.count,
         losses=record.losses,
         weights=whole(model),
         norms=MessageHub.get_current_instance().get_scalar('train/grad_norm').data[0].tolist(),
@@ -86,6 +99,9 @@ def two_ranks(rank, world_size, folder):
     short = dict(train_cfg=dict(max_epochs=1), **on_ranks)
     runs['recomputed'] = train(
         folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
+    for name, once in (('parts', False), ('parts_gathered_once', True)):
+        runs[name] = train(folder / name, model=dict(micro_batch_size=1),
+                           strategy=dict(gather_once=once), **short)
     runs['bfloat16'] = train(
         folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
     accumulated = dict(accumulative_counts=2, optimizer=dict(fused=True))
@@ -187,6 +203,16 @@ def test_activation_checkpointing_changes_nothing(runs):
     for mine, their in zip(runs['recomputed']['losses'], runs['sharded']['losses'], strict=False):
         assert mine == pytest.approx(their, abs=1e-6)
     assert runs['recomputed']['norms'] == pytest.approx(runs['sharded']['norms'][:4], rel=1e-5)
+
+
+def test_micro_batches_need_no_weights_of_their_own(runs):
+    parts, once = runs['parts'], runs['parts_gathered_once']
+    assert_close(dict(parts, weights={}), runs['sharded'] | dict(
+        losses=runs['sharded']['losses'][:4]), abs=1e-5)
+    assert once['losses'] == parts['losses']
+    assert once['gathers'] < 0.5 * parts['gathers']
+    for name, value in parts['weights'].items():
+        assert torch.equal(once['weights'][name], value), name
 
 
 def test_accumulation_and_a_fused_optimiser(runs):

@@ -92,33 +92,37 @@ def test_two_ranks(gradient, factor):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Record the largest number of elements of a tensor that any operation returns."""
+    """Record the largest number of elements that any operation returns, and count exchanges."""
 
-    numel = 0
+    numel = exchanges = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
+        self.exchanges += func.namespace == 'c10d'
         sizes = [x.numel() for x in tree_leaves(out) if isinstance(x, torch.Tensor)]
         self.numel = max(self.numel, *sizes, 0)
         return out
 
 
-def largest_tensors(video: torch.Tensor, text: torch.Tensor, chunk_size: int) -> tuple[int, int]:
+def largest_tensors(video: torch.Tensor, text: torch.Tensor, chunk_size: int,
+                    exchanges: int = 0) -> tuple[int, int]:
     """Elements of the largest tensor that forward and backward make."""
     video, text = video.requires_grad_(), text.requires_grad_()
     with LargestTensor() as forward:
         loss = global_contrastive_loss(video, text, 0.05, chunk_size=chunk_size)
     with LargestTensor() as backward:
         loss.backward()
+    assert (forward.exchanges, backward.exchanges) == (exchanges, 0)
     return forward.numel, backward.numel
 
 
 def memory_rank(rank: int, world_size: int) -> None:
     part = slice(32 * rank, 32 * rank + 32)
     for chunk_size, columns in ((10, 10), (4096, 64)):
-        sizes = largest_tensors(*(x[part].clone() for x in pairs(64)), chunk_size)
-        # The forward gathers the (64, 8) embeddings of all ranks, more than 32 rows of 10 columns.
-        assert sizes == (max(64 * 8, 32 * columns), 32 * columns)
+        sizes = largest_tensors(*(x[part].clone() for x in pairs(64)), chunk_size, exchanges=2)
+        # The forward gathers the (64, 8) embeddings of both kinds from all ranks, more than 32 rows
+        # of 10 columns.
+        assert sizes == (max(2 * 64 * 8, 32 * columns), 32 * columns)
 
 
 def test_memory_is_rows_times_chunk():

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import get_rank
@@ -15,7 +16,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded
@@ -104,6 +105,8 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
     cfg.work_dir = str(cfg.work_dir)
     fit_to_model(cfg)
     _compile_blocks(cfg)
+    if get_device() == 'cuda':
+        _copy_while_it_computes(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
 
@@ -174,7 +177,7 @@ def plain_errors() -> Generator[None]:
 
 
 def use_mixed_precision(cfg: Config) -> None:
-    """Turn on mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
+    """Turn on mixed precision: bfloat16, or float16 with loss scaling on a GPU that has no such.
 
     Where a FullyShardStrategy shards the model it is bfloat16, by the strategy's own option.
 
@@ -192,7 +195,9 @@ def use_mixed_precision(cfg: Config) -> None:
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(f'--amp cannot change an optim_wrapper of type {kind!r}: leave --amp out, '
                          'or use an OptimWrapper')
-    if get_device() == 'cpu':
+    device = get_device()
+    if device == 'cpu' or (kind == 'OptimWrapper' and device == 'cuda'
+                           and torch.cuda.is_bf16_supported(including_emulation=False)):
         wrapper.type = 'BFloat16OptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)
@@ -211,6 +216,16 @@ def _compile_blocks(cfg: Config) -> None:
                          f'{options!r}')
     hook = dict({} if options is True else options, type='CompileBlocksHook')
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+
+
+def _copy_while_it_computes(cfg: Config) -> None:
+    """A GPU waits for no batch that is copied from pinned memory; a CPU has none to pin."""
+    for loader in LOADERS:
+        if cfg.get(loader):
+            cfg[loader].setdefault('pin_memory', True)
+    preprocessor = (cfg.get('model') or {}).get('data_preprocessor')
+    if preprocessor:
+        preprocessor.setdefault('non_blocking', True)
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

@@ -60,6 +60,10 @@ class FullyShardStrategy(SingleDeviceStrategy):
             in, each 'bfloat16' or 'float32'. The shards and the optimiser stay in float32.
         activation_checkpointing: keep only the inputs of each unit, and compute it again in the
             backward: less memory, about a third more computing.
+        gather_once: keep the weights of a unit whole from its first forward of a step to the step
+            of the optimiser. They are gathered once for it instead of twice (with
+            ``model.micro_batch_size`` instead of twice for each part), but every rank holds all
+            weights in ``param_dtype`` by then; losses and gradients are the same.
         **kwargs: of mmengine's ``BaseStrategy``; the runner gives them.
 
     Raises:
@@ -73,8 +77,10 @@ class FullyShardStrategy(SingleDeviceStrategy):
                                          'TranscriptSortingHead'),
                  mixed_precision: dict | None = None,
                  activation_checkpointing: bool = False,
+                 gather_once: bool = False,
                  **kwargs) -> None:
         self.units = tuple(units)
+        self.gather_once = gather_once
         self.policy = _policy(mixed_precision or {})
         self.activation_checkpointing = activation_checkpointing
         super().__init__(**kwargs)
@@ -100,7 +106,12 @@ class FullyShardStrategy(SingleDeviceStrategy):
             warnings.filterwarnings('ignore', message='.*returned a view tensor')
             mesh = init_device_mesh(torch.device(device).type, (self.world_size, ))
             for unit in [*reversed(units), model]:  # the inner ones first
-                fully_shard(unit, mesh=mesh, mp_policy=self.policy)
+                if self.gather_once:
+                    fully_shard(
+                        unit, mesh=mesh, mp_policy=self.policy, reshard_after_forward=False,
+                    ).set_reshard_after_backward(False, recurse=False)
+                else:
+                    fully_shard(unit, mesh=mesh, mp_policy=self.policy)
                 for method in FORWARD_METHODS:
                     if hasattr(unit, method):
                         register_fsdp_forward_method(unit, method)
@@ -123,6 +134,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         if isinstance(wrapper, AmpOptimWrapper):
             raise ValueError("FullyShardStrategy does not scale losses: take an OptimWrapper, and "
                              "strategy.mixed_precision=dict(param_dtype='bfloat16')")
+        if self.gather_once:  # what was gathered is old then
+            wrapper.optimizer.register_step_post_hook(lambda *_: self._reshard())
         if wrapper.clip_grad_kwargs:
             wrapper.clip_func = partial(_whole_norm, wrapper.clip_func)
         return wrapper

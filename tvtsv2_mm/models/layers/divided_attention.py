@@ -5,9 +5,12 @@ members of a group (over space: G = T, M = P; over time: G = P, M = T), H heads,
 R token rows (see TokenRows); K are the 1 + M keys of a group.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .attend import attend
 from .cpu.dispatch import is_for_cpu
@@ -99,26 +102,58 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     Returns:
         (R, H, d).
     """
-    patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
-    heads, head_dim = qkv_R3Hd.shape[2:]
-
-    q_B1Hd, kv_B2Hd = class_B3Hd.split([1, 2], dim=1)
-    all_B2HNd = torch.cat(
-        [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1).permute(
-            0, 2, 3, 1, 4)
-    keys_BHNd, values_BHNd = all_B2HNd.unbind(1)
-    class_BH1d = F.scaled_dot_product_attention(
-        q_B1Hd.transpose(1, 2), keys_BHNd, values_BHNd)
-
-    grouped_3BGHMd = members(patches_BTP3Hd, over)
-    _, clips, groups, _, size, _ = grouped_3BGHMd.shape
-    class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
-        -1, -1, groups, -1, -1, -1)
-    keys_NHKd, values_NHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4).flatten(1, 2)
+    q_BH1d, keys_BHNd, values_BHNd, q_NHMd, keys_NHKd, values_NHKd = _Operands.apply(
+        qkv_R3Hd, layout, over)
+    class_BH1d = F.scaled_dot_product_attention(q_BH1d, keys_BHNd, values_BHNd)
     # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
-    out_BGHMd = F.scaled_dot_product_attention(
-        grouped_3BGHMd[0].flatten(0, 1), keys_NHKd, values_NHKd).view(
-            clips, groups, heads, size, head_dim)
+    out_BGHMd = F.scaled_dot_product_attention(q_NHMd, keys_NHKd, values_NHKd).unflatten(
+        0, (layout.clips, -1))
     out_BGMHd = out_BGHMd.transpose(2, 3)
     out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
     return torch.cat([out_BTPHd.flatten(0, 2), class_BH1d.squeeze(2)])
+
+
+class _Operands(torch.autograd.Function):
+    """Queries, keys and values of the class tokens, and of the groups (N = B * G).
+
+    Backward is written out: derived by autograd, each of them, and each view on the way to it,
+    would get a gradient of the size of all rows.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> tuple[Tensor, ...]:
+        """(R, 3, H, d) -> three of (B, H, ...) and three of (N, H, ...)."""
+        ctx.layout, ctx.over = layout, over
+        patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
+        q_B1Hd, kv_B2Hd = class_B3Hd.split([1, 2], dim=1)
+        all_BN2Hd = torch.cat(
+            [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1)
+        grouped_3BGHMd = members(patches_BTP3Hd, over)
+        class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
+            -1, -1, grouped_3BGHMd.shape[2], -1, -1, -1)
+        grouped_2NHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4).flatten(1, 2)
+        return (q_B1Hd.transpose(1, 2), *all_BN2Hd.permute(2, 0, 3, 1, 4),
+                grouped_3BGHMd[0].flatten(0, 1), *grouped_2NHKd)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, q_BH1d: Tensor, keys_BHNd: Tensor, values_BHNd: Tensor, q_NHMd: Tensor,
+                 keys_NHKd: Tensor, values_NHKd: Tensor) -> tuple[Tensor, None, None]:
+        """Gradient of the rows, from those of what forward returned."""
+        layout = ctx.layout
+        heads, size, head_dim = q_NHMd.shape[1:]
+        groups = layout.frames * layout.patches // size
+        rows_R3Hd = q_NHMd.new_empty(
+            layout.clips * (groups * size + 1), 3, heads, head_dim)
+        patches_BTP3Hd, class_B3Hd = layout.split(rows_R3Hd)
+        grouped_3BGHMd = members(patches_BTP3Hd, ctx.over)
+        grouped_3BGHMd[0] = q_NHMd.unflatten(0, (-1, groups))
+        class_B3Hd[:, 0] = q_BH1d.squeeze(2)
+        for i, (of_class, of_groups) in enumerate(
+                ((keys_BHNd, keys_NHKd), (values_BHNd, values_NHKd)), start=1):
+            of_groups_BGHKd = of_groups.unflatten(0, (-1, groups))
+            grouped_3BGHMd[i] = of_groups_BGHKd[..., 1:, :]
+            patches_BTP3Hd[..., i, :, :] += of_class.transpose(1, 2)[:, 1:].unflatten(
+                1, (layout.frames, layout.patches))
+            class_B3Hd[:, i] = of_groups_BGHKd[..., 0, :].sum(dim=1) + of_class[:, :, 0]
+        return rows_R3Hd, None, None
