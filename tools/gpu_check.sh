@@ -79,16 +79,18 @@ benchmark() {
 : > "$OUT/summary.txt" > "$OUT/log.txt"
 [ -z "$WHEELS" ] || step install 60 python3 -m pip install --quiet --no-index --no-deps \
     --no-compile --no-cache-dir --target "$scratch/site" "$WHEELS"/*.whl
-step environment 60 python3 -m tvtsv2_mm.env
+step environment 90 python3 -m tvtsv2_mm.env
 # shellcheck disable=SC2086  # several words
 step tests 170 python3 -m pytest tests/test_gpu -v --tb=short -p no:cacheprovider \
     --junitxml "$OUT/tests.xml" "${tests[@]}" ${TESTS:-}
-benchmark goal-b16 110 "${goal_b16[@]}" --contestants ours+compile ours einsum matmul
+benchmark goal-b16 110 "${goal_b16[@]}" \
+    --contestants ours+compile ours+compile+grouped_time einsum matmul
 benchmark goal-h14 150 "${goal_h14[@]}" \
-    --contestants ours+compile ours+compile+checkpointing matmul
+    --contestants ours+compile+grouped ours+compile+checkpointing ours+compile matmul
 benchmark einsum-h14 110 "${einsum_h14[@]}" --contestants ours+compile einsum matmul
-benchmark ab-b16 200 "${ab_b16[@]}" --contestants ours+compile ours+compile+plain \
-    ours+compile+grouped ours+compile+flash ours+compile+efficient ours+compile+cudnn matmul
+benchmark ab-b16 200 "${ab_b16[@]}" --contestants ours+compile ours+compile+grouped_time \
+    ours+compile+grouped ours+compile+efficient ours+compile+cudnn ours+compile+flash \
+    ours+compile+plain ours matmul
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}" | tee -a "$OUT/summary.txt"
