@@ -88,10 +88,10 @@ def test_no_thread_is_started_that_a_forked_process_would_miss(tmp_path):
     for size in ((480, 640), (224, 298)):
         pixels = FramePixels(FrameScaling(interpolation='fast'))
         pixels.write(frame, Orientation(), np.empty((*size, 3), np.uint8))
-        assert number_of_threads() == before
+        assert number_of_threads() <= before  # those of what was there before may end
     write_video(tmp_path / 'a.mp4', np.zeros((2, 480, 640, 3), np.uint8), fps=2)
     encode_part(str(tmp_path / 'a.mp4'), 0, 1, EncodingConfig())
-    assert number_of_threads() == before
+    assert number_of_threads() <= before
 
 
 def write_blocks(path: Path, codec: str, pixel_format: str, height: int, width: int) -> str:

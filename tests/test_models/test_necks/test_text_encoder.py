@@ -92,6 +92,12 @@ def test_attention_is_fused_and_needs_no_mask(monkeypatch):
     assert calls == 4 * [(torch.bfloat16, makes_none)]
 
 
+def products(counted: FlopCounterMode) -> int:
+    """Without attention, which torch counts since 2.15."""
+    return sum(count for operator, count in counted.get_flop_counts()['Global'].items()
+               if operator in (torch.ops.aten.mm, torch.ops.aten.addmm))
+
+
 def test_frozen_blocks_make_no_gradient_of_their_weights():
     """The release's embeddings are tuned: the gradient goes through, at the cost of a forward."""
     neck = PartiallyFrozenTextEncoder(**(SIZES | dict(frozen_layers=4)))
@@ -101,7 +107,7 @@ def test_frozen_blocks_make_no_gradient_of_their_weights():
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     tuned = 2 * len(tokens) * neck.clip.text_projection.weight.numel()
-    assert backward.get_total_flops() == forward.get_total_flops() + tuned
+    assert products(backward) == products(forward) + tuned
 
 
 def test_errors():
