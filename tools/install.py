@@ -13,8 +13,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distributions, requires
+from importlib.util import find_spec
 from pathlib import Path
 
+if find_spec('pip') is None:
+    sys.exit(f'error: {sys.executable} has no pip: run it with "-m ensurepip", or "uv pip install '
+             'pip", and then this again')
 try:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -90,7 +94,9 @@ def install(*words: str) -> None:
     words = ('-m', 'pip', 'install', '-qq', '--disable-pip-version-check',
              '--no-warn-conflicts', *words)
     if subprocess.run([sys.executable, *words], check=False).returncode:
-        raise RuntimeError(f'pip could not install {" ".join(words[6:])}')
+        raise RuntimeError(
+            'pip could not install what is missing, for the reason above; where nothing fits what '
+            'is kept, such as a torchvision for your torch, install that first')
 
 
 def install_all(extras: Sequence[str], pins: str | None) -> None:

@@ -44,7 +44,8 @@ setup_env() {
         "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
             -e "$ROOT" || fail "pip could not install $ROOT"
         fit_torchvision "$python" "$no_venv"
-        fingerprint "$python" > "$stamp"
+        # A system's Python may be read only, with pip installing for the user: then each run looks.
+        { fingerprint "$python" > "$stamp"; } 2> /dev/null || true
     fi
     PATH=$(dirname "$python"):$PATH
     export PATH

@@ -1,7 +1,9 @@
 """tools/install.py, with a pip that only writes down what it is asked, and adds it."""
 
 import re
+import subprocess
 import sys
+import venv
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -109,5 +111,15 @@ def test_what_does_not_fit_is_named_and_nothing_is_changed(run, name, version, n
 
 def test_a_pip_that_fails_is_told(module, monkeypatch):
     monkeypatch.setattr(sys, 'executable', 'false')
-    with pytest.raises(RuntimeError, match='pip could not install rich'):
+    with pytest.raises(RuntimeError, match=r'for the reason above; .*, install that first$'):
         module.install('rich')
+
+
+def test_an_environment_without_pip_is_told(tmp_path):
+    venv.create(tmp_path)
+    python = tmp_path / 'bin' / 'python'
+    done = subprocess.run([python, ROOT / 'tools' / 'install.py'], text=True, capture_output=True,
+                          check=False)
+    assert done.returncode == 1
+    assert done.stderr == (f'error: {python} has no pip: run it with "-m ensurepip", or "uv pip '
+                           'install pip", and then this again\n')

@@ -183,6 +183,15 @@ def test_a_change_of_the_requirements_installs_again(run, checkout):
     assert sum('tools/install.py' in call for call in calls) == 1
 
 
+def test_where_the_environment_cannot_be_written_each_run_looks(run, tmp_path):
+    """As with a system's Python, where pip installs for the user."""
+    (tmp_path / '.tvtsv2_mm_installed').mkdir()
+    for _ in range(2):
+        status, last_line, calls = run('tools/run_tests.sh', '--no-venv')
+        assert (status, last_line) == (0, 'PASSED: all checks and all tests')
+        assert sum('tools/install.py' in call for call in calls) == 1
+
+
 def test_a_failed_installation_is_tried_again(run):
     status, last_line, _ = run('tools/run_tests.sh', PIP='1')
     assert (status, last_line) == (1, 'error: told')
