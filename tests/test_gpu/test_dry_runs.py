@@ -15,11 +15,16 @@ from tvtsv2_mm.registry import MODELS
 
 
 class OnMeta(TorchDispatchMode):
-    """Refuse what is made on another device (but numbers: an optimiser counts its steps there)."""
+    """Refuse what is made on another device.
+
+    But numbers, for an optimiser counts its steps there, and what is empty, for checkpointing keeps
+    the state of no device.
+    """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         made = func(*args, **(kwargs or {}))
-        assert not isinstance(made, torch.Tensor) or made.is_meta or not made.ndim, func
+        assert (not isinstance(made, torch.Tensor) or made.is_meta or not made.ndim
+                or not made.numel()), func
         return made
 
 

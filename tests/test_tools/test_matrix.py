@@ -52,9 +52,10 @@ def run(tmp_path):
 
     def call(*words, **variables):
         calls.write_text('')
+        around = {name: value for name, value in os.environ.items() if not name.startswith('UV_')}
         done = subprocess.run(
             [python, tmp_path / 'checkout/tools/matrix.py', *words], cwd=tmp_path, text=True,
-            env=os.environ | dict(CALLS=str(calls), REPORT=GOOD, PYTHONPATH='mine') | variables,
+            env=around | dict(CALLS=str(calls), REPORT=GOOD, PYTHONPATH='mine') | variables,
             capture_output=True, check=False)
         return done.returncode, done.stdout + done.stderr, calls.read_text()
 

@@ -55,7 +55,7 @@ def main() -> None:
         if not files:
             parser.error('no videos: name some, or --generate one')
         rows = measure(args, files)
-    save('decoding', rows, args, ('torch', 'av', 'decord', 'mmaction2', 'opencv-python', 'numpy'))
+    save('decoding', rows, args, ('torch', 'av', 'decord', 'mmaction2', 'numpy'))
 
 
 if __name__ == '__main__':

@@ -57,7 +57,9 @@ def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
                        cudnn_tf32=torch.backends.cudnn.allow_tf32)
     hardware = '-'.join(re.findall('[a-z0-9]+', hardware.lower()))
     versions = dict(python=platform.python_version(), **{name: version(name) for name in packages})
-    versions['torch'] = torch.__version__  # with its build, which the package's own may not tell
+    # With torch's build, which its metadata may not tell, and whichever package brings cv2.
+    versions |= {name: sys.modules[name].__version__ for name in ('torch', 'cv2')
+                 if name in sys.modules}
     result = dict(
         what=what, hardware=hardware, date=date.today().isoformat(),
         command=' '.join(['python', *sys.argv]), options=vars(args), machine=machine,

@@ -297,8 +297,8 @@ class _Writer(FileSystemWriter):
         before = self._folder.with_name(f'.{self._folder.name}.before')
         _remove(before)
         if self._folder.exists():
-            self._folder.replace(before)
-        self._part.replace(self._folder)
+            os.replace(self._folder, before)
+        os.replace(self._part, self._folder)
         _remove(before)
 
     def storage_meta(self) -> StorageMeta:
