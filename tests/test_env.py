@@ -50,7 +50,7 @@ def test_all_is_told_and_nothing_run_from_the_folder(tmp_path):
 
 def test_a_model_only_install(tmp_path):
     hidden = ('av', 'decord', 'torchvision', 'mim', 'matplotlib', 'mmpretrain')
-    lines = run('-c', HIDE, *hidden, cwd=tmp_path).splitlines()
+    lines = run('-c', HIDE, *hidden, cwd=tmp_path).replace('\0', '').splitlines()
     assert [line[1:-1] for line in lines if line[0] == '['] == [*env.SECTIONS]
     for module in hidden[:4]:
         assert next(line for line in lines if line.startswith(f'  {module}: ')).endswith('missing')
@@ -71,7 +71,7 @@ def test_an_import_that_fails_is_told(monkeypatch, tmp_path, source, line):
 
 
 @pytest.mark.parametrize(('source', 'seconds', 'how'), [
-    ('print("noise", flush=True); import os; os.abort()', 99, 'SIGABRT'),
+    ('import os; os.write(2, b"x\\0\\nnoise"); os.abort()', 99, 'SIGABRT noise'),
     ('import time; time.sleep(999)', 9, 'SIGKILL (after 9 s'),
 ])
 def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, seconds, how):
@@ -79,9 +79,24 @@ def test_what_crashes_or_hangs_ends_its_section(monkeypatch, tmp_path, source, s
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(env, 'SECONDS', seconds)
     monkeypatch.setattr(env, 'SECTIONS', {'decoders': None, 'environment variables': None})
-    told = [*env.report()]
+    told = [line for line in env.report() if line]
     assert told[1].startswith(f'  this section ended the process: {how}')
     assert (told[0], told[2]) == ('[decoders]', '[environment variables]')
+
+
+def test_a_reader_that_leaves_ends_it_without_a_word():
+    script = f'"{sys.executable}" -m tvtsv2_mm.env | head -n 1'
+    done = subprocess.run(script, shell=True, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == ('[package]\n', '')
+
+
+def test_a_user_whom_the_system_does_not_know(monkeypatch, capsys):
+    monkeypatch.setattr(env.os.path, 'expanduser', lambda path: path)
+    monkeypatch.setattr(env, 'report', lambda: ['/a ~b'])
+    monkeypatch.setattr(sys, 'argv', ['env'])
+    monkeypatch.setattr(env.signal, 'signal', lambda *_: None)
+    env.main()
+    assert capsys.readouterr().out == '/a ~b\n'
 
 
 def test_several_packages_of_cv2_are_warned_of(monkeypatch):
@@ -98,11 +113,14 @@ def test_requirements_are_those_of_the_metadata(monkeypatch):
     found = Message()
     for line in ('numpy>=1', 'torch>99', 'no-such-a', 'no-such-b; extra == "all"',
                  'no-such-b; extra == "video"', 'no-such-c; extra == "all"',
-                 'no-such-d; extra == "tests"', 'no-such-e; python_version < "3"'):
+                 'no-such-d; extra == "tests"', 'no-such-e',
+                 'no-such-f; python_version < "3"'):
         found['Requires-Dist'] = line
     for extra in ('all', 'tests', 'video'):
         found['Provides-Extra'] = extra
     monkeypatch.setattr(env.metadata, 'metadata', lambda name: found)
+    # Another package serves.
+    monkeypatch.setattr(env, 'SERVED', {'no-such-e': 'numpy', 'no-such-c': 'no_such_module'})
     there, missing = env._requirements()
     version = env.metadata.version
     assert there == f'numpy {version("numpy")}, torch {version("torch")} (NOT >99)'

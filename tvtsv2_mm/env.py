@@ -37,6 +37,9 @@ MODULES = {'numpy': 'numpy', 'torch': 'torch', 'torchvision': 'torchvision', 'cv
            'transformers': 'transformers', 'mmengine': 'mmengine.runner', 'mmcv': 'mmcv',
            'mmaction': 'mmaction.models', 'mmpretrain': '', 'mim': '', 'av': 'av',
            'decord': 'decord'}
+# What is asked for, and the module by which another package serves in its place.
+SERVED = {'mmengine': 'mmengine', 'mmcv-lite': 'mmcv', 'openmim': 'mim', 'decord': 'decord'}
+_MARK = '\0'
 _CHILD = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
           'from tvtsv2_mm.env import _tell; _tell(sys.argv[2:])')
 _VARIABLES = re.compile(r'(OMP|MKL|KMP|CUDA|NCCL|GLOO|PYTORCH|TORCH|TORCHINDUCTOR)_\w+|CXX|'
@@ -110,7 +113,8 @@ def _requirements() -> Iterator[str]:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            missing.append(f'{name} [{extra}]' if extra else name)
+            if name not in SERVED or find_spec(SERVED[name]) is None:
+                missing.append(f'{name} [{extra}]' if extra else name)
             continue
         fits = one.specifier.contains(version, prereleases=True)
         there.append(f'{name} {version}' + ('' if fits else f' (NOT {one.specifier})'))
@@ -233,25 +237,23 @@ SECTIONS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def _tell(sections: Iterable[str]) -> None:
-    """Print sections; what others print is not among them."""
+    """Print sections, each line behind a mark: what others print has none."""
     out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
+
+    def tell(line: str) -> None:
+        for one in line.splitlines():
+            print(f'{_MARK}{one}', file=out, flush=True)
+
     with redirect_stdout(io.StringIO()):
         for section in sections:
-            print(f'[{section}]', file=out, flush=True)
+            tell(f'[{section}]')
 
             def lines(section: str = section) -> None:
                 for line in SECTIONS[section]():
-                    print(f'  {line}', file=out, flush=True)
+                    tell(f'  {line}')
             if (error := attempt(lines)) != 'None':
-                print(f'  {error}', file=out, flush=True)
-
-
-def _watch(process: subprocess.Popen) -> threading.Timer:
-    timer = threading.Timer(SECONDS, process.kill)
-    timer.daemon = True
-    timer.start()
-    return timer
+                tell(f'  {error}')
 
 
 def report() -> Iterator[str]:
@@ -261,24 +263,26 @@ def report() -> Iterator[str]:
     path = sys.path[sys.path[0] in ('', here) and here != str(FOLDER.parent):]
     pending = list(SECTIONS)
     while pending:
-        with tempfile.TemporaryFile('w+', errors='replace') as noise:
-            process = subprocess.Popen(
-                [sys.executable, '-I', '-c', _CHILD, json.dumps(path), *pending], text=True,
-                stdout=subprocess.PIPE, stderr=noise, encoding='utf-8', errors='replace')
-            assert process.stdout is not None
-            reached = pending[0]
-            watch = _watch(process)
-            for line in process.stdout:
-                watch.cancel()
-                if line[1:-2] in pending and line[0] == '[':
-                    reached = line[1:-2]
-                yield line.rstrip()
-                watch = _watch(process)
+        # A mark in what others print would be seen as a line of ours, no more.
+        process = subprocess.Popen(
+            [sys.executable, '-I', '-c', _CHILD, json.dumps(path), *pending], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8', errors='replace')
+        assert process.stdout is not None
+        reached, last = pending[0], ''
+        watch = _watch(process)
+        for line in process.stdout:
+            noise, mark, told = line.rstrip().partition(_MARK)
+            last = noise.strip() or last
+            if not mark:
+                continue
             watch.cancel()
-            if process.wait() == 0:
-                return
-            noise.seek(0)
-            last = (noise.read().strip().splitlines() or [''])[-1]
+            if told[:1] == '[' and told[1:-1] in pending:
+                reached = told[1:-1]
+            yield told
+            watch = _watch(process)
+        watch.cancel()
+        if process.wait() == 0:
+            return
         how = (signal.Signals(-process.returncode).name if process.returncode < 0
                else f'status {process.returncode}')
         if how == 'SIGKILL':
@@ -287,14 +291,25 @@ def report() -> Iterator[str]:
         pending = pending[pending.index(reached) + 1:]
 
 
+def _watch(process: subprocess.Popen) -> threading.Timer:
+    timer = threading.Timer(SECONDS, process.kill)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def main() -> None:
     """Print the report, the home folder as ~."""
     argparse.ArgumentParser(
         prog='python -m tvtsv2_mm.env',
         description='Print what is installed and what of it works, for bug reports.').parse_args()
-    home = re.compile(rf'(?<![\w./-]){re.escape(str(Path.home()))}(?![\w.-])')
+    if hasattr(signal, 'SIGPIPE'):  # of `| head`: end without a word, as other programs do
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # '~' itself for a user whom the system does not know.
+    home = os.path.expanduser('~')
+    pattern = re.compile(rf'(?<![\w./-]){re.escape(home)}(?![\w.-])')
     for line in report():
-        print(home.sub('~', line) if len(str(Path.home())) > 1 else line, flush=True)
+        print(pattern.sub('~', line) if len(home) > 1 else line, flush=True)
 
 
 if __name__ == '__main__':
