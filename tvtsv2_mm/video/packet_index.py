@@ -78,7 +78,11 @@ def read_packet_index(opened: OpenStream) -> PacketIndex:
         raise NotIndexableError(f'{path}: two packets of one time')
     time_base = float(opened.time_base)
     starts = times[shown] * time_base - opened.start
-    fps, duration = fps_and_duration(starts, durations[shown[-1]] * time_base, header)
+    last = durations[shown[-1]]
+    if header.container == 'mov' and not last:  # as in PyAV 15, with reordered frames
+        stream = opened.stream
+        last = max(0, (stream.start_time or 0) + (stream.duration or 0) - times[shown[-1]])
+    fps, duration = fps_and_duration(starts, last * time_base, header)
     return PacketIndex(times, np.flatnonzero(is_key).tolist(), shown, starts, fps, duration,
                        packets if num_bytes <= MAX_KEPT_BYTES else None)
 
