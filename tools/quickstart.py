@@ -28,11 +28,15 @@ def main() -> int:
     """Run all seeds; returns the exit status."""
     args = parse_args()
     from tvtsv2_mm.experiments.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
+    from tvtsv2_mm.utils.extras import MissingPackageError
     started = time.monotonic()
     work_dir = args.work_dir / 'smoke' if args.smoke else args.work_dir
     scale = SMOKE if args.smoke else FULL
-    runs = [run_seed(work_dir / f'seed{seed}', seed=seed, scale=scale, config_dir=CONFIG_DIR)
-            for seed in args.seeds]
+    try:
+        runs = [run_seed(work_dir / f'seed{seed}', seed=seed, scale=scale, config_dir=CONFIG_DIR)
+                for seed in args.seeds]
+    except MissingPackageError as error:
+        sys.exit(f'error: {error}')
     print(write_report(work_dir, runs))
     pictures = ', '.join(run['picture'] for run in runs)
     print(f'pictures: {pictures}\nfigures: {work_dir / "figures.json"}, {work_dir / "table.md"}')

@@ -1,15 +1,18 @@
 import copy
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tvtsv2_mm.experiments import quickstart
 from tvtsv2_mm.experiments.quickstart import Scale, beats_all, run_seed, seeds_table, write_report
 from tvtsv2_mm.experiments.quickstart.stages import Stages
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions
+from tvtsv2_mm.utils.extras import MissingPackageError
 
 REPO = Path(__file__).parents[2]
 MINI = Scale(
@@ -119,3 +122,13 @@ def test_the_command_knows_its_options(tmp_path):
                           capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
     assert done.returncode == 2
     assert "invalid int value: 'x'" in done.stderr
+
+
+def test_a_missing_package_is_one_line(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise MissingPackageError('it needs av')
+
+    monkeypatch.setattr(quickstart, 'run_seed', fail)
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--work-dir', str(tmp_path)])
+    with pytest.raises(SystemExit, match=r'^error: it needs av$'):
+        runpy.run_path(str(REPO / 'tools/quickstart.py'), run_name='__main__')
