@@ -19,8 +19,10 @@ def compare(found, kept, here):
     tolerance = 1e-6
     if here == kept['environment']:
         assert found['inputs'] == kept['inputs'], f'the model is given something else. {RENEW}'
-    else:  # other versions draw (torch < 2.12 the sorting head), encode or round in another way
-        tolerance = 5e-2
+    else:
+        # The first weights are drawn otherwise, by torch before 2.12 those of the sorting head, by
+        # transformers 4 those of the text encoder: up to 14 % at an iteration, of equal inputs.
+        tolerance = 0.2
         warnings.warn(f'losses compared to {tolerance} only: they were kept with '
                       f'{kept["environment"]}, here is {here}', stacklevel=1)
     for number, (losses, expected) in enumerate(
@@ -39,7 +41,7 @@ def test_what_is_not_the_same_is_seen(kept):
     found['losses'][19]['loss_contrastive'] *= 1 + 2e-6
     with pytest.raises(AssertionError, match=r'iteration 19\. If the change is meant'):
         compare(found, kept, here)
-    with pytest.warns(UserWarning, match=r"0\.05 only: .* here is .*'torch': '3\.0'"):
+    with pytest.warns(UserWarning, match=r"0\.2 only: .* here is .*'torch': '3\.0'"):
         compare(found, kept, here | dict(torch='3.0'))
     with pytest.raises(AssertionError, match='is given something else'):
         compare(dict(kept, inputs='0'), kept, here)

@@ -91,7 +91,7 @@ def test_exported_programs_hold_plain_operations():
         def forward(self, qkv: Tensor) -> Tensor:
             return self.layer(qkv, layout)
 
-    program = torch.export.export(Layer(), (torch.randn(26, 36), ))
+    program = torch.export.export(Layer(), (torch.randn(26, 36), ), strict=False)
     names = {str(node.target) for node in program.graph.nodes}
     assert 'aten.scaled_dot_product_attention.default' in names
     assert not any('bmm' in name for name in names)
