@@ -6,6 +6,7 @@ from mmengine.config import Config
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import runs
 from tvtsv2_mm.apis.launch.arguments import add_launch_arguments
+from tvtsv2_mm.registry import MODELS
 
 
 @pytest.fixture
@@ -147,11 +148,23 @@ class TestApplyLaunchArguments:
     def test_a_gpu_waits_for_no_batch(self, on_gpu):
         cfg = Config(dict(train_dataloader=dict(batch_size=2), val_dataloader=None,
                           test_dataloader=dict(pin_memory=False),
-                          model=dict(data_preprocessor=dict(type='A'))))
+                          model=dict(data_preprocessor=dict(type='VideoTextDataPreprocessor'))))
         runs.apply_launch_arguments(cfg, arguments())
         assert cfg.train_dataloader == dict(batch_size=2, pin_memory=True)
         assert cfg.test_dataloader == dict(pin_memory=False)
-        assert cfg.model.data_preprocessor == dict(type='A', non_blocking=True)
+        assert cfg.model.data_preprocessor == dict(
+            type='VideoTextDataPreprocessor', non_blocking=True)
+
+    @pytest.mark.parametrize('preprocessor', [
+        None, dict(type='mmaction.ActionDataPreprocessor', mean=[0, 0, 0], std=[1, 1, 1])])
+    def test_others_models_are_built_as_they_are(self, on_gpu, preprocessor):
+        loaders = [dict(batch_size=1)] * 2  # a user's loop may want several
+        cfg = Config(dict(model=dict(data_preprocessor=preprocessor), val_dataloader=loaders))
+        runs.apply_launch_arguments(cfg, arguments())
+        assert cfg.model.data_preprocessor == preprocessor
+        assert cfg.val_dataloader == loaders
+        if preprocessor:
+            MODELS.build(cfg.model.data_preprocessor)
 
     def test_a_cpu_has_nothing_to_pin(self, on_cpu):
         cfg = Config(dict(train_dataloader=dict(batch_size=2)))

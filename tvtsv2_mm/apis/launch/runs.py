@@ -221,10 +221,11 @@ def _compile_blocks(cfg: Config) -> None:
 def _copy_while_it_computes(cfg: Config) -> None:
     """A GPU waits for no batch that is copied from pinned memory; a CPU has none to pin."""
     for loader in LOADERS:
-        if cfg.get(loader):
+        if isinstance(cfg.get(loader), dict):
             cfg[loader].setdefault('pin_memory', True)
-    preprocessor = (cfg.get('model') or {}).get('data_preprocessor')
-    if preprocessor:
+    preprocessor = (cfg.get('model') or {}).get('data_preprocessor') or {}
+    # Others', of which not all know the option, wait.
+    if str(preprocessor.get('type')).endswith('VideoTextDataPreprocessor'):
         preprocessor.setdefault('non_blocking', True)
 
 

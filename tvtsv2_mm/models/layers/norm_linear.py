@@ -32,12 +32,12 @@ class Activation(NamedTuple):
 # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702.
 ACTIVATIONS = dict(
     quick_gelu=Activation(1.702, F.silu, torch.ops.aten.silu_.default,
-                          torch.ops.aten.silu_backward.grad_input),
+                          torch.ops.aten.silu_backward),
     gelu=Activation(1.0, F.gelu, torch.ops.aten.gelu_.default,
-                    torch.ops.aten.gelu_backward.grad_input),
+                    torch.ops.aten.gelu_backward),
     gelu_pytorch_tanh=Activation(
         1.0, *(partial(function, approximate='tanh') for function in (
-            F.gelu, torch.ops.aten.gelu_.default, torch.ops.aten.gelu_backward.grad_input))))
+            F.gelu, torch.ops.aten.gelu_.default, torch.ops.aten.gelu_backward))))
 
 
 def build_activation(name: str) -> Activation:
@@ -174,5 +174,7 @@ class _ActivationLinear(torch.autograd.Function):
             grads[3] = grad.sum(dim=0)
         if needs[0]:
             through = product(grad, weight, scale=1 / activation.scale)
-            grads[0] = activation.derivative(through, hidden, grad_input=through)
+            # Compiled code finds what to overwrite itself, and is not told so in torch 2.7.
+            out = {} if torch.compiler.is_compiling() else dict(grad_input=through)
+            grads[0] = activation.derivative(through, hidden, **out)
         return tuple(grads)

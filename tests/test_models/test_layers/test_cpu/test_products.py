@@ -38,6 +38,21 @@ def test_equals_plain(is_amd, dtype, tolerance, scale, rows):
                 out.double(), expected + bias.double(), atol=tolerance, rtol=tolerance)
 
 
+def test_compiled_code_gives_addmm_no_factors(monkeypatch):
+    """On a GPU inductor takes it apart, and loses them or computes with what beta=0 leaves out."""
+    monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.dispatch._is_exporting', lambda: True)
+    graphs = []
+    compiled = torch.compile(
+        product, dynamic=False, fullgraph=True,
+        backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    torch.manual_seed(0)
+    a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
+    for given in ((a, b, None, 1.702), (a, b, bias, 1.702), (a, b, bias)):
+        torch.testing.assert_close(compiled(*given), product(*given))
+    nodes = [node for graph in graphs for node in graph.graph.nodes if node.target is torch.addmm]
+    assert [set(node.kwargs.values()) - {1} for node in nodes] == [set()]
+
+
 def test_operands_stay(is_amd):
     a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
     copies = a.clone(), b.clone(), bias.clone()

@@ -17,6 +17,11 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0
         if torch.compiler.is_compiling():
             return _opaque_onednn_product(a, b, bias, scale)
         return _onednn_product(a, b, bias, scale)
+    if scale != 1 and torch.compiler.is_compiling():
+        # Inductor takes addmm apart for GPUs, and then loses the factor (torch 2.7), or what it has
+        # not to read (2.11 in float32). It does this together with what comes next.
+        out = scale * (a @ b)
+        return out if bias is None else out + bias
     if bias is not None:
         return torch.addmm(bias, a, b, alpha=scale)
     if scale != 1:
