@@ -49,7 +49,7 @@ def assert_close(found: dict, expected: dict, bounds: tuple[float, float]) -> No
     whole = torch.stack([value.norm() for name, value in expected.items() if '.' in name]).norm()
     for name, value in expected.items():
         norm, bound = value.norm(), bounds['.' in name]
-        if '.' in name:  # there are gradients of little but rounding: time attention, biases of keys
+        if '.' in name:  # some are little but rounding: of time attention, biases of keys
             norm += whole / 300
         error = (found[name] - value).norm()
         assert error <= bound * norm, f'{name}: {error / norm:.2g} is more than {bound}'
