@@ -24,6 +24,7 @@ from tvtsv2_mm.apis.launch.runs import build_runner
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
 from tvtsv2_mm.engine.strategies import FullyShardStrategy
+from tvtsv2_mm.engine.strategies.fully_shard_strategy import gathers_again
 from tvtsv2_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[3]
@@ -100,8 +101,11 @@ def two_ranks(rank, world_size, folder):
     runs['recomputed'] = train(
         folder / 'recomputed', strategy=dict(activation_checkpointing=True), **short)
     for name, once in (('parts', False), ('parts_gathered_once', True)):
-        runs[name] = train(folder / name, model=dict(micro_batch_size=1),
-                           strategy=dict(gather_once=once), **short)
+        try:
+            runs[name] = train(folder / name, model=dict(micro_batch_size=1),
+                               strategy=dict(gather_once=once), **short)
+        except ValueError as error:  # of torch 2.7
+            runs[name] = str(error)
     runs['bfloat16'] = train(
         folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
     accumulated = dict(accumulative_counts=2, optimizer=dict(fused=True))
@@ -207,6 +211,9 @@ def test_activation_checkpointing_changes_nothing(runs):
 
 def test_micro_batches_need_no_weights_of_their_own(runs):
     parts, once = runs['parts'], runs['parts_gathered_once']
+    if not gathers_again():
+        assert 'take a newer torch' in parts and 'take a newer torch' in once
+        return
     assert_close(dict(parts, weights={}), runs['sharded'] | dict(
         losses=runs['sharded']['losses'][:4]), abs=1e-5)
     assert once['losses'] == parts['losses']

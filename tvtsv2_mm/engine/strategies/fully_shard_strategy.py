@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import unwrap
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ class FullyShardStrategy(SingleDeviceStrategy):
                              f'{", ".join(self.units)}; it has '
                              f'{", ".join(sorted({type(x).__name__ for x in model.modules()}))}')
         _check_forward_methods(model, units)
+        if is_distributed() and getattr(model, 'micro_batch_size', None) and not gathers_again():
+            raise ValueError(f'model.micro_batch_size: the parts of a batch would get wrong '
+                             f'gradients in shards with torch {torch.__version__}, which gathers '
+                             'no weights for a forward in the backward pass; take a newer torch, '
+                             'or leave the option out')
         if self.activation_checkpointing:
             for unit in units:
                 # By hooks, inside of those that gather and drop the weights: no module is wrapped,
@@ -361,3 +367,9 @@ def _shard_like(value: Any, parameter: nn.Parameter) -> Any:
     shards = distribute_tensor(
         value, parameter.device_mesh, parameter.placements, src_data_rank=None)
     return shards.clone()  # not a view of the whole, which would stay in memory
+
+
+def gathers_again() -> bool:
+    """Whether torch gathers a unit's weights for a forward in the backward pass; 2.7 does not."""
+    from torch.distributed.fsdp._fully_shard._fsdp_state import FSDPState
+    return 'unshard' in unwrap(FSDPState._pre_forward).__code__.co_names
