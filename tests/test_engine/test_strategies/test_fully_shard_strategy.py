@@ -105,7 +105,7 @@ def two_ranks(rank, world_size, folder):
             runs[name] = train(folder / name, model=dict(micro_batch_size=1),
                                strategy=dict(gather_once=once), **short)
         except ValueError as error:  # of torch 2.7
-            runs[name] = str(error)
+            runs[name] = dict(weights={}, refused=str(error))
     runs['bfloat16'] = train(
         folder / 'bfloat16', strategy=dict(mixed_precision=dict(param_dtype='bfloat16')), **short)
     accumulated = dict(accumulative_counts=2, optimizer=dict(fused=True))
@@ -212,7 +212,7 @@ def test_activation_checkpointing_changes_nothing(runs):
 def test_micro_batches_need_no_weights_of_their_own(runs):
     parts, once = runs['parts'], runs['parts_gathered_once']
     if not gathers_again():
-        assert 'take a newer torch' in parts and 'take a newer torch' in once
+        assert all('take a newer torch' in run['refused'] for run in (parts, once))
         return
     assert_close(dict(parts, weights={}), runs['sharded'] | dict(
         losses=runs['sharded']['losses'][:4]), abs=1e-5)
