@@ -6,6 +6,7 @@ from collections import Counter
 from functools import lru_cache
 
 import pytest
+import setuptools  # noqa: F401  (before Python's own distutils, or inductor stops over it)
 from mmengine.config import config
 from yapf.yapflib import yapf_api
 
