@@ -41,11 +41,11 @@ def test_equals_plain(is_amd, dtype, tolerance, scale, rows):
 def test_compiled_code_gives_addmm_no_factors(monkeypatch):
     """On a GPU inductor takes it apart, and loses them or computes with what beta=0 leaves out."""
     monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.dispatch._is_exporting', lambda: True)
-    torch._dynamo.reset()
     torch.manual_seed(0)
     a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
     for own, scale in ((None, 1.702), (bias, 1.702), (bias, 1.0)):
         graphs = []
+        torch._dynamo.reset()  # of what other tests have compiled
         with torch._dynamo.config.patch(specialize_float=True):
             compiled = torch.compile(product, fullgraph=True, backend=(
                 lambda graph, _, graphs=graphs: graphs.append(graph) or graph.forward))
