@@ -13,11 +13,12 @@ from .dispatch import is_for_cpu
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0) -> Tensor:
     """scale * a @ b + bias of matrices and a vector of one dtype, without a graph of its own."""
-    if is_for_cpu(a) and _is_for_onednn(a.dtype, bias is not None):
-        if torch.compiler.is_compiling():
-            return _opaque_onednn_product(a, b, bias, scale)
-        return _onednn_product(a, b, bias, scale)
-    if scale != 1 and torch.compiler.is_compiling():
+    if is_for_cpu(a):
+        if _is_for_onednn(a.dtype, bias is not None):
+            if torch.compiler.is_compiling():
+                return _opaque_onednn_product(a, b, bias, scale)
+            return _onednn_product(a, b, bias, scale)
+    elif scale != 1 and torch.compiler.is_compiling():
         # Inductor takes addmm apart for GPUs, and then loses the factor (torch 2.7), or what it has
         # not to read (2.11 in float32). It does this together with what comes next.
         out = scale * (a @ b)
