@@ -38,12 +38,14 @@ class Column:
         lines: Requirements beside those of requirements/.
         without: Packages that are left out, whoever asks for them.
         options: Of ``uv pip install``.
+        build: Constraints on what packages are built with.
     """
 
     python: str
     lines: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
 
 
 def but(opencv: str) -> tuple[str, ...]:
@@ -62,6 +64,9 @@ COLUMNS = {
     'newest': Column('3.13', lines=('opencv-python', ), without=but('opencv-python')),
     'onedl': Column('3.12', lines=('opencv-python', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mim'),
                     without=('mmengine', 'mmcv-lite', 'openmim', *but('opencv-python'))),
+    # mmcv comes as source alone, which newer setuptools do not build.
+    'mmcv': Column('3.12', lines=('opencv-python', 'mmcv'),
+                   without=('mmcv-lite', *but('opencv-python')), build=('setuptools<81', )),
 }
 
 
@@ -97,11 +102,13 @@ def make(name: str, column: Column) -> Path | None:
         return None
     uv('venv', '-q', '--seed', '--clear', '--python', column.python, '--system', folder, **found)
     python = folder / 'bin' / 'python'
-    given, left_out = folder / 'given.txt', folder / 'left-out.txt'
+    given, left_out, build = (folder / f'{one}.txt' for one in ('given', 'left-out', 'build'))
     given.write_text('\n'.join(column.lines), 'utf-8')
     lines = [f'{one}; python_version < "3"' for one in column.without]
     left_out.write_text('\n'.join(lines), 'utf-8')
-    install = ('pip', 'install', '-q', '--python', python, '--override', left_out)
+    build.write_text('\n'.join(column.build), 'utf-8')
+    install = ('pip', 'install', '-q', '--python', python, '--override', left_out,
+               '--build-constraints', build)
     files = [word for one in ('build', 'mminstall', 'runtime', 'all')
              for word in ('-r', f'requirements/{one}.txt')]
     uv(*install, *column.options, *files, '-r', given)

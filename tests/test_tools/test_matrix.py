@@ -78,6 +78,15 @@ def test_an_environment_is_made_and_tested(run, tmp_path):
     assert not (tmp_path / 'checkout/requirements/tried').exists()
 
 
+def test_full_mmcv_is_built_from_its_source(run, tmp_path):
+    status, told, calls = run('mmcv')
+    assert status == 0, told
+    folder = tmp_path / 'checkout/.matrix/mmcv'
+    assert (folder / 'build.txt').read_text() == 'setuptools<81'
+    assert f'--build-constraints {folder}/build.txt' in calls
+    assert 'mmcv-lite; python_version < "3"' in (folder / 'left-out.txt').read_text()
+
+
 def test_what_failed_is_told_and_recorded(run, tmp_path):
     status, told, _ = run('--record', 'lowest', 'newest', REPORT=BAD, PYTEST='1')
     assert status == 1

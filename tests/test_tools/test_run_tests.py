@@ -28,6 +28,7 @@ case "$*" in
     *torchvision==1.0+cpu) [ -z "${FITS:-}" ] && exit 1; touch "$PREFIX/fits"; exit ;;
     "-m venv "*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
     *tools/install.py*) [ -z "${PIP:-}" ] || { echo 'error: told' >&2; exit 1; } ;;
+    "tools/matrix.py "*) exit "${MATRIX:-0}" ;;
     "-m pytest"*) exit "${PYTEST:-0}" ;;
 esac
 """
@@ -145,9 +146,25 @@ def test_files_with_slow_tests_come_first():
     (dict(PYTEST='5', FAILING='codespell ruff'), 'ruff codespell pytest'),
 ])
 def test_a_failure_is_the_last_line_and_the_exit_status(run, settings, failed):
-    for script in ('tools/run_tests.sh', '.ci/run'):
-        status, last_line, _ = run(script, **settings)
-        assert (status, last_line) == (1, f'FAILED: {failed}')
+    status, last_line, _ = run('tools/run_tests.sh', **settings)
+    assert (status, last_line) == (1, f'FAILED: {failed}')
+    status, last_line, _ = run('.ci/run', **settings)
+    assert (status, last_line) == (1, 'FAILED: tools/run_tests.sh')
+    assert f'FAILED: {failed}' in run.told
+
+
+@pytest.mark.parametrize(('result', 'status', 'told'), [
+    ('0', 0, 'PASSED: all that was run'), ('1', 1, 'FAILED: tools/matrix.sh'),
+    ('3', 0, 'WARNING: the lowest versions were NOT tested: install Python 3.10'),
+])
+def test_ci_runs_the_lowest_versions_too(run, result, status, told):
+    found, _, calls = run('.ci/run', '-k', 'a and b', MATRIX=result)
+    assert found == status
+    assert told in run.told
+    assert calls[-4] == f'{PARALLEL} -k a and b'
+    assert calls[-3] == '-m venv .matrix/uv'
+    assert calls[-2].startswith('-m pip install') and calls[-2].endswith(' uv')
+    assert calls[-1] == 'tools/matrix.py lowest -- -k a and b'
 
 
 def test_the_active_environment_is_taken_without_pins(run, checkout):

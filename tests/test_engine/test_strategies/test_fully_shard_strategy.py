@@ -17,6 +17,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
+from torch.multiprocessing import ProcessRaisedException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers import run_ranks
@@ -144,7 +145,12 @@ def runs(folder):
         # The batches of two ranks at once.
         one = train(folder / 'one', train_dataloader=dict(batch_size=4),
                     default_hooks=dict(checkpoint=dict(max_keep_ckpts=3)))
-        run_ranks(2, two_ranks, folder)
+        try:
+            run_ranks(2, two_ranks, folder)
+        except ProcessRaisedException as error:
+            if 'adds the gradients of the ranks up' in str(error):
+                pytest.skip('in shards gloo of this torch is refused')
+            raise
         to_one = train(folder / 'to_one', train_dataloader=dict(batch_size=4), resume=True,
                        load_from=str(folder / 'sharded' / 'iter_4.pth'))
     found = [torch.load(folder / f'runs_{rank}.pth') for rank in range(2)]
@@ -317,6 +323,31 @@ def test_the_config_that_is_ready():
 def test_only_the_last_folders_are_kept(runs, folder):
     assert sorted(path.name for path in (folder / 'one').glob('*iter*')) == [
         'iter_4.pth', 'iter_6.pth', 'iter_8.pth']
+
+
+class Sums:
+    """A group of two whose average is a sum, as that of gloo is with torch 2.7."""
+
+    def size(self):
+        return 2
+
+    def _reduce_scatter_base(self, output, given, options):
+        assert options.reduceOp == torch.distributed.ReduceOp.AVG
+        output.copy_(given.sum())
+        return self
+
+    def wait(self):
+        pass
+
+
+def test_gradients_that_would_be_added_up_are_refused(tmp_path, monkeypatch):
+    runner = build(tmp_path)
+    strategy = sys.modules[FullyShardStrategy.__module__]
+    monkeypatch.setattr(strategy, 'is_distributed', lambda: True)
+    monkeypatch.setattr(strategy, 'get_backend', lambda: 'gloo')
+    monkeypatch.setattr('torch.distributed.distributed_c10d._get_default_group', Sums)
+    with pytest.raises(ValueError, match=r'the backend gloo of torch .* adds the gradients'):
+        runner.strategy.build_optim_wrapper(runner.optim_wrapper, runner.model)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):

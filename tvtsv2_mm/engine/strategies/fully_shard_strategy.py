@@ -13,10 +13,11 @@ import mmengine
 import torch
 from mmengine._strategy import SingleDeviceStrategy
 from mmengine.device import get_device
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_backend, init_dist, is_distributed
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.utils import get_git_hash
 from torch import Tensor, nn
+from torch.distributed import ReduceOp
 from torch.distributed._composable import checkpoint as recompute
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
@@ -131,8 +132,13 @@ class FullyShardStrategy(SingleDeviceStrategy):
         """Build the optimiser over the shards.
 
         Raises:
-            ValueError: it is no single optimiser, or it scales the loss.
+            ValueError: it is no single optimiser, it scales the loss, or torch would add up the
+                gradients of ranks where it should average them.
         """
+        if is_distributed() and not averages(get_device()):
+            raise ValueError(f'FullyShardStrategy: the backend {get_backend()} of torch '
+                             f'{torch.__version__} adds the gradients of the ranks up where it '
+                             'should average them; take a newer torch, or train on GPUs')
         wrapper = super().build_optim_wrapper(optim_wrapper, model)
         if not isinstance(wrapper, OptimWrapper):
             raise ValueError('FullyShardStrategy takes one optimiser in an OptimWrapper, not '
@@ -367,6 +373,16 @@ def _shard_like(value: Any, parameter: nn.Parameter) -> Any:
     shards = distribute_tensor(
         value, parameter.device_mesh, parameter.placements, src_data_rank=None)
     return shards.clone()  # not a view of the whole, which would stay in memory
+
+
+def averages(device: str) -> bool:
+    """Whether gradients that are shared out are averaged; gloo of torch 2.7 adds them up."""
+    group = torch.distributed.distributed_c10d._get_default_group()
+    options = torch.distributed.ReduceScatterOptions()
+    options.reduceOp = ReduceOp(ReduceOp.AVG)
+    found = torch.empty(1, device=device)
+    group._reduce_scatter_base(found, torch.ones(group.size(), device=device), options).wait()
+    return found.item() == 1
 
 
 def gathers_again() -> bool:
