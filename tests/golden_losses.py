@@ -47,6 +47,10 @@ class _Recorder(Hook):
         self.inputs = hashlib.sha256()
         self.losses: list[dict[str, float]] = []
 
+    def before_train(self, runner: Any) -> None:
+        self.drawn = {name: sum(value.double().abs().sum().item() for value in part.parameters())
+                      for name, part in runner.model.named_children()}
+
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         for _, tensors in sorted(data_batch['inputs'].items()):
             for tensor in tensors:
@@ -68,7 +72,8 @@ def first_losses(folder: Path, **changes: Any) -> dict[str, Any]:
         changes: Of the config, as ``--cfg-options`` has them.
 
     Returns:
-        ``inputs``, sha256 of all that the model was given, and ``losses``, one dict an iteration.
+        ``drawn``, the sum of the first weights' sizes in each part of the model; ``inputs``,
+        sha256 of all that the model was given; and ``losses``, one dict an iteration.
     """
     build_narrated_shapes(folder / 'data', DATA)
     cfg = load_config(ROOT / RECIPE, data_root=folder / 'data', seed=0)
@@ -84,7 +89,8 @@ def first_losses(folder: Path, **changes: Any) -> dict[str, Any]:
         pass
     finally:
         torch.set_num_threads(threads)
-    return {'inputs': recorder.inputs.hexdigest(), 'losses': recorder.losses}
+    return {'drawn': recorder.drawn, 'inputs': recorder.inputs.hexdigest(),
+            'losses': recorder.losses}
 
 
 def renew() -> None:
@@ -95,7 +101,8 @@ def renew() -> None:
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_text(
         f'{{"recipe": "{RECIPE}",\n "environment": {json.dumps(environment())},\n'
-        f' "inputs": "{found["inputs"]}",\n "losses": [\n{lines}\n]}}\n', encoding='utf-8')
+        f' "drawn": {json.dumps(found["drawn"])},\n "inputs": "{found["inputs"]}",\n'
+        f' "losses": [\n{lines}\n]}}\n', encoding='utf-8')
     print(f'{KEPT}: {len(found["losses"])} iterations')
 
 
