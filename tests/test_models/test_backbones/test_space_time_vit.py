@@ -153,3 +153,36 @@ def test_bad_arguments(change, message):
 
 def test_frozen():
     assert not any(p.requires_grad for p in SpaceTimeViT(**SIZES, frozen=True).parameters())
+
+
+@pytest.mark.parametrize('kind', [SpaceTimeViT, FramewiseViT])
+@pytest.mark.parametrize('token_output', ['all_normed', 'patches_raw'])
+def test_what_a_recognizer_of_mmaction2_takes(kind, token_output):
+    """Its layout in, and one tensor out; all that is trained has a gradient."""
+    options = dict(image_size=32, patch_size=8, width=32, layers=2, heads=2, embed_dim=16,
+                   num_frames=4, token_output=token_output)
+    torch.manual_seed(0)
+    own = kind(**options)
+    clips = torch.randn(2, 4, 3, 32, 32)
+    embeds, tokens = own(clips)
+    for output, shape in (('embedding', (2, 16)), ('map', (2, 16, 4, 4, 4))):
+        other = kind(**options, output=output)
+        other.load_state_dict(own.state_dict())
+        found = other(clips.transpose(1, 2))
+        assert found.shape == shape
+        found.square().sum().backward()
+        assert all(value.grad is not None for name, value in other.named_parameters()
+                   if value.requires_grad)
+        if output == 'embedding':
+            torch.testing.assert_close(found, embeds)
+        else:
+            for frame, row, column in ((0, 0, 0), (2, 1, 3)):
+                number = (frame * 16 + row * 4 + column if kind is SpaceTimeViT else
+                          frame * (16 + (token_output == 'all_normed')) + row * 4 + column)
+                class_tokens = {'all_normed': 1}.get(token_output, 0)
+                torch.testing.assert_close(found[:, :, frame, row, column],
+                                           tokens[:, class_tokens + number])
+    with pytest.raises(ValueError, match=r"recognizer of MMAction2 takes backbone\.output="):
+        own(clips.transpose(1, 2))
+    with pytest.raises(ValueError, match="'embedding' or 'map', not 'x'"):
+        kind(**options, output='x')

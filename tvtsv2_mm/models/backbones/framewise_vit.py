@@ -20,9 +20,12 @@ class FramewiseViT(SpaceTimeViT):
     def __init__(self, **kwargs) -> None:
         super().__init__(time_attention=False, **kwargs)
 
-    def forward(self, video: Tensor, kept_patches: Tensor | None = None,
-                class_only: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Encode frames and average; shapes as in :meth:`SpaceTimeViT.forward`.
+    def _patches(self, tokens: Tensor, frames: int) -> Tensor:
+        return tokens.unflatten(1, (frames, -1))[:, :, -self.grid**2:]
+
+    def encode(self, video: Tensor, kept_patches: Tensor | None = None,
+               class_only: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Encode frames and average; shapes as in :meth:`SpaceTimeViT.encode`.
 
         The tokens of all frames (their class tokens too, where SpaceTimeViT returns its one) come
         one frame after the other.
@@ -31,7 +34,7 @@ class FramewiseViT(SpaceTimeViT):
         batch, frames = video.shape[:2]
         if kept_patches is not None:
             kept_patches = kept_patches.repeat_interleave(frames, dim=0)
-        embeds, tokens = super().forward(
+        embeds, tokens = super().encode(
             video.flatten(0, 1).unsqueeze(1), kept_patches, class_only)
         clip_embeds = F.normalize(embeds, dim=-1).view(batch, frames, -1).mean(dim=1)
         if tokens is not None:

@@ -44,6 +44,10 @@ class SpaceTimeViT(PretrainedPart):
             came when far sooner with more.
         checkpointing: keep only the input of each block for the backward and compute the block
             again there: a third more work for the least memory.
+        output: None returns what VideoTextModel takes. For a recognizer of MMAction2, clips come as
+            (B, 3, T, H, W) then: 'embedding' returns the clips' embeddings (B, E) for a head that
+            takes vectors (TimeSformerHead), 'map' the projected patches (B, E, T, H / p, W / p)
+            for one that pools (I3DHead, AttentiveHead).
         frozen: True takes all parameters out of training (linear probe).
         init_cfg: mmengine's initialisation config; 'Pretrained' as in PretrainedPart.
     """
@@ -67,6 +71,7 @@ class SpaceTimeViT(PretrainedPart):
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
                  checkpointing: bool = False,
+                 output: str | None = None,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -76,6 +81,8 @@ class SpaceTimeViT(PretrainedPart):
         if token_output not in ('all_normed', 'patches_raw'):
             raise ValueError(
                 f"token_output must be 'all_normed' or 'patches_raw', not {token_output!r}")
+        if output not in (None, 'embedding', 'map'):
+            raise ValueError(f"output must be None, 'embedding' or 'map', not {output!r}")
         if layers < 1:
             raise ValueError(f'layers must be at least 1, not {layers}')
         # Loaded weights must be of a model of these.
@@ -88,6 +95,7 @@ class SpaceTimeViT(PretrainedPart):
         self.num_frames = num_frames
         self.token_output = token_output
         self.checkpointing = checkpointing
+        self.output = output
         self.grid = image_size // patch_size
 
         scale = width**-0.5
@@ -106,11 +114,29 @@ class SpaceTimeViT(PretrainedPart):
             for _ in range(layers))
         self.ln_post = nn.LayerNorm(width, norm_eps)
         self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
+        if output == 'map' and token_output == 'patches_raw':
+            self.ln_post.requires_grad_(False)  # DDP stops at what is trained and not used
         if frozen:
             self.requires_grad_(False)
 
     def forward(self, video: Tensor, kept_patches: Tensor | None = None,
-                class_only: bool = False) -> tuple[Tensor, Tensor | None]:
+                class_only: bool = False) -> tuple[Tensor, Tensor | None] | Tensor:
+        """Encode clips: as :meth:`encode`, or what ``output`` says."""
+        if self.output is None:
+            return self.encode(video, kept_patches, class_only)
+        clips = video.transpose(1, 2)
+        embeds, tokens = self.encode(clips, class_only=self.output == 'embedding')
+        if tokens is None:
+            return embeds
+        tokens = self._patches(tokens, clips.shape[1]).unflatten(2, (self.grid, self.grid))
+        return tokens.permute(0, 4, 1, 2, 3)
+
+    def _patches(self, tokens: Tensor, frames: int) -> Tensor:
+        """Tokens without class tokens: (B, N, E) -> (B, T, P, E)."""
+        return tokens[:, -frames * self.grid**2:].unflatten(1, (frames, -1))
+
+    def encode(self, video: Tensor, kept_patches: Tensor | None = None,
+               class_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode clips.
 
         Args:
@@ -176,7 +202,9 @@ class SpaceTimeViT(PretrainedPart):
                     f'backbone.patch_size is {side} and kept_patches has P\' = {kept}: set '
                     'patch_size of RandomTubeMask to the same value')
         elif video.ndim != 5 or shape[2] != 3:
-            raise ValueError(f'{name} expects (B, T, 3, H, W), got {shape}')
+            hint = ("; a recognizer of MMAction2 takes backbone.output='embedding' or 'map'"
+                    if video.ndim == 5 and shape[1] == 3 else '')
+            raise ValueError(f'{name} expects (B, T, 3, H, W), got {shape}{hint}')
         elif shape[3:] != (self.image_size, self.image_size):
             raise ValueError(
                 f'{name} was built with image_size={self.image_size}, but the frames are '
