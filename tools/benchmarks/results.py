@@ -23,6 +23,8 @@ from pathlib import Path
 import torch
 from tables import LAYOUTS, markdown
 
+from tvtsv2_mm.utils.processor import processor
+
 UNITS = {
     'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'clips': '1', 'blocks': '1', 'files': '1',
     'x': 'times the other', 'speedup': 'times as fast as the other', 'share': '1',
@@ -42,13 +44,9 @@ def units(rows: Iterable[Mapping]) -> dict[str, str]:
 def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
          packages: Iterable[str]) -> None:
     """Write a result, and print the tables that show it."""
-    # Clouds give one name to several generations.
-    cpu = dict(re.findall(r'^(?:cpu )?(family|model name|model)\s*: (.*)',
-                          Path('/proc/cpuinfo').read_text(), re.MULTILINE))
-    name = cpu.pop('model name', platform.machine())
     machine = dict(
-        cpu=' '.join([name, *(f'{key} {value}' for key, value in cpu.items())]),
-        cores=os.cpu_count(), load=os.getloadavg(), threads=torch.get_num_threads(),
+        cpu=processor()[1], cores=os.cpu_count(), load=os.getloadavg(),
+        threads=torch.get_num_threads(),
         float32_matmul_precision=torch.get_float32_matmul_precision())
     hardware = f'{machine["cpu"]} {machine["cores"]} cores'
     if getattr(args, 'device', 'cpu') == 'cuda':
