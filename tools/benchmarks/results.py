@@ -12,17 +12,16 @@
 import argparse
 import json
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from tables import LAYOUTS, markdown
 
+from tvtsv2_mm.evaluation.results import package_versions
 from tvtsv2_mm.utils.processor import processor
 
 UNITS = {
@@ -41,8 +40,7 @@ def units(rows: Iterable[Mapping]) -> dict[str, str]:
     return result
 
 
-def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
-         packages: Iterable[str]) -> None:
+def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace) -> None:
     """Write a result, and print the tables that show it."""
     machine = dict(
         cpu=processor()[1], cores=os.cpu_count(), load=os.getloadavg(),
@@ -54,10 +52,9 @@ def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
         machine.update(gpu=hardware, cuda=torch.version.cuda,
                        cudnn_tf32=torch.backends.cudnn.allow_tf32)
     hardware = '-'.join(re.findall('[a-z0-9]+', hardware.lower()))
-    versions = dict(python=platform.python_version(), **{name: version(name) for name in packages})
     # With torch's build, which its metadata may not tell, and whichever package brings cv2.
-    versions |= {name: sys.modules[name].__version__ for name in ('torch', 'cv2')
-                 if name in sys.modules}
+    versions = package_versions() | {
+        name: sys.modules[name].__version__ for name in ('torch', 'cv2') if name in sys.modules}
     result = dict(
         what=what, hardware=hardware, date=date.today().isoformat(),
         command=' '.join(['python', *sys.argv]), options=vars(args), machine=machine,
