@@ -48,8 +48,6 @@ def attempt(act: Callable[[], object]) -> str:
     """What a function returns, or the error that it ends with, as a text."""
     try:
         return str(act())
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # SystemExit of a package that is imported, too
         return f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
 
