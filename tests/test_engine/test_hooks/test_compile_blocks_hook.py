@@ -77,7 +77,8 @@ def test_no_graph_breaks_on_the_way_of_gpus(models, monkeypatch):
 def test_steps_compile_nothing_anew(models):
     """Tokens and class tokens alone take a graph each, whatever the mask; so do shorter batches.
 
-    Full batches go on with what was compiled for their size.
+    Whether full batches then go on with the graph of their own size or that of any size depends
+    on guards that torch's cache of fake tensors may leave out, and so on the tests before.
     """
     graphs, ran = [], []
 
@@ -97,8 +98,10 @@ def test_steps_compile_nothing_anew(models):
     full = [step(4, False), step(4, True)]
     assert full == [[0, 0, 0], [0, 0, 1]]
     shorter = step(3, False)
-    assert [step(4, False), step(4, True)] == full
+    again = [step(4, False), step(4, True)]
+    assert again in (full, [[2, 2, 2], [2, 2, 1]])
     assert step(3, False) == shorter == [2, 2, 2]
+    assert len(graphs) == 3
 
 
 def test_a_copy_runs_its_own_weights(models):
