@@ -35,6 +35,15 @@ FAULTS = {
 import mmengine.utils
 mmengine.utils.is_installed('mmengine')
 """,
+    'tell_accuracy_in_bfloat16': """
+import torch
+from mmaction.models.heads import TimeSformerHead
+from mmaction.structures import ActionDataSample
+scores = torch.tensor([[0., 1.]], dtype=torch.bfloat16)
+losses = TimeSformerHead(num_classes=2, in_channels=1, topk=(1, )).loss_by_feat(
+    scores, [ActionDataSample().set_gt_label(1)])
+assert losses['top1_acc'] == 1
+""",
     'name_package_to_mmengine': """
 from mmengine.config.utils import MODULE2PACKAGE
 MODULE2PACKAGE['tvtsv2_mm']

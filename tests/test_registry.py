@@ -55,6 +55,7 @@ PARTS = {
         'CompileBlocksHook': 'engine.hooks.compile_blocks_hook',
         'CutTextHook': 'engine.hooks.cut_text_hook',
         'QueryBankHook': 'engine.hooks.query_bank_hook',
+        'RecognizerWeightsHook': 'engine.hooks.recognizer_weights_hook',
         'ResultFileHook': 'engine.hooks.result_file_hook',
         'ResumeDataHook': 'engine.hooks.resume_data_hook',
         'SkippedSampleHook': 'engine.hooks.skipped_sample_hook',

@@ -138,6 +138,26 @@ def leave_out_vindlu(error: Exception, module: types.ModuleType, loader: Loader)
             and (error.name or '').partition('.')[0] in ('transformers', 'timm'))
 
 
+def tell_accuracy_in_bfloat16(base: types.ModuleType) -> bool:
+    """Let MMAction2's heads be trained in bfloat16 (``--amp``).
+
+    For the accuracy in the log they hand their scores to numpy, which has no such type.
+
+    Not applied: heads that convert the scores, or were mended before.
+    """
+    head: Any = base.BaseHead
+    plain = head.loss_by_feat
+    if 'numpy' not in plain.__code__.co_names or 'float' in plain.__code__.co_names:
+        return False
+
+    def loss_by_feat(self: Any, cls_scores: 'torch.Tensor', *args: Any, **kwargs: Any) -> dict:
+        scores = cls_scores.float() if cls_scores.element_size() == 2 else cls_scores
+        return plain(self, scores, *args, **kwargs)
+
+    head.loss_by_feat = loss_by_feat
+    return True
+
+
 def name_package_to_mmengine(utils: types.ModuleType) -> bool:
     """Let ``_base_ = 'tvtsv2_mm::...'`` work: mmengine knows only its own list of packages.
 
@@ -277,6 +297,7 @@ _finder = _Finder()
 _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'torchvision.extension': declare_torchvision_ops,
     'mmaction': stand_in_for_drn,
+    'mmaction.models.heads.base': tell_accuracy_in_bfloat16,
     'mmengine.utils.package_utils': leave_out_pkg_resources_warnings,
     'mmengine.config.utils': name_package_to_mmengine,
     'mmengine.runner.checkpoint': load_checkpoints_safely,

@@ -93,6 +93,16 @@ def test_views_and_checkpoint(tmp_path):
     views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
                             dict(type='SampleClipFrames', fps=2)])
     assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)
+    # Of MMAction2's transforms.
+    views = describe_views([
+        dict(type='DecordInit'), dict(type='UniformSample', clip_len=12, num_clips=4),
+        dict(type='Resize', scale=(-1, 224)), dict(type='mmaction.ThreeCrop', crop_size=224)])
+    assert views == dict(
+        frames=12, sampling='UniformSample', spacing=None, clips=4, crops=3, crop='ThreeCrop',
+        crop_size=224, short_side=224, interpolation='bilinear', keep_ratio=True)
+    views = describe_views([dict(type='SampleFrames', clip_len=8, frame_interval=2),
+                            dict(type='Resize', scale=(224, 224), keep_ratio=False)])
+    assert (views['spacing'], views['crop'], views['short_side']) == (2, None, None)
     path = tmp_path / 'model.pth'
     path.write_bytes(b'weights')
     assert describe_checkpoint(str(path), dict(layout='x')) == dict(

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 
 from tests.clip_models import embed, make_hugging_face, make_model, make_open_clip, randomize
 from tvtsv2_mm.checkpoints import CheckpointError
@@ -59,3 +60,23 @@ def test_other_initialisation_is_mmengines():
         init_cfg=dict(type='Constant', layer='Linear', val=3.0)))
     backbone.init_weights()
     assert (backbone.resblocks[0].mlp.c_fc.weight == 3).all()
+
+
+def test_a_model_of_others_is_not_left_with_random_weights(tmp_path):
+    """What mmengine's loading of a whole checkpoint would only warn of."""
+    clip = make_hugging_face('quick_gelu')
+    torch.save(clip.state_dict(), tmp_path / 'clip.pth')
+    source = make_model()
+    torch.save(dict(state_dict=source.state_dict()), tmp_path / 'own.pth')
+    recognizer = torch.nn.ModuleDict(dict(
+        backbone=make_model().backbone, cls_head=torch.nn.Linear(2, 2)))
+    with pytest.raises(CheckpointError, match=r'nothing that is called backbone\.\*.*'
+                       r'backbone\.init_cfg=.*RecognizerWeightsHook'):
+        load_checkpoint(recognizer, str(tmp_path / 'clip.pth'))
+    load_checkpoint(recognizer, str(tmp_path / 'own.pth'))
+    for key, value in source.backbone.state_dict().items():
+        assert recognizer['backbone'].state_dict()[key].equal(value)
+    cfg = dict(source.backbone.built_with, type='SpaceTimeViT', num_frames=2)
+    other = torch.nn.ModuleDict(dict(backbone=MODELS.build(cfg)))
+    with pytest.raises(CheckpointError, match=r'sizes differ\n  backbone\.temporal_embedding: \('):
+        load_checkpoint(other, str(tmp_path / 'own.pth'))

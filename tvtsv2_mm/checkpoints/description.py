@@ -179,9 +179,9 @@ def with_metadata(weights: Mapping[str, Tensor],
 
 
 def describe(model: nn.Module) -> Description:
-    """What the parts of a VideoTextModel were built with."""
+    """What the parts of a model were built with, as far as they are of this package."""
     parts: dict[str, Any] = {
-        part: dict(getattr(getattr(model, part), 'built_with', {})) for part in FIELDS}
+        part: dict(getattr(getattr(model, part, None), 'built_with', {})) for part in FIELDS}
     return Description(**parts)
 
 

@@ -57,8 +57,14 @@ def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 
 def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Frames, clips and crops of a test pipeline of this package, defaults filled in."""
-    by_type = {step['type']: step for step in pipeline if isinstance(step.get('type'), str)}
+    """Frames, clips and crops of a test pipeline, of this package or of MMAction2's transforms.
+
+    Defaults are filled in.
+    """
+    by_type = {step['type'].rpartition('.')[2]: step for step in pipeline
+               if isinstance(step.get('type'), str)}
+    if not {'SampleClipFrames', 'OpenVideo'} & by_type.keys():
+        return _views_of_mmaction(by_type)
     frames, opening = by_type.get('SampleClipFrames', {}), by_type.get('OpenVideo', {})
     crop = by_type.get('CropClip')
     mode = crop and crop.get('mode', CropClip.mode)
@@ -76,6 +82,24 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         keep_ratio=opening.get('keep_ratio', OpenVideo.keep_ratio),
         square_pixels=opening.get('square_pixels', OpenVideo.square_pixels),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', DecodeClip.short_clip))
+
+
+def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    sampler = next((name for name in by_type if name.endswith(('Sample', 'SampleFrames'))), None)
+    frames, resize = by_type.get(sampler or '', {}), by_type.get('Resize', {})
+    crop = next((name for name in by_type if name.endswith('Crop')), None)
+    scale = resize.get('scale')
+    return dict(
+        frames=frames.get('clip_len'),
+        sampling=sampler,
+        spacing=frames.get('frame_interval'),
+        clips=frames.get('num_clips', 1),
+        crops={'ThreeCrop': 3, 'TenCrop': 10}.get(crop or '', 1),
+        crop=crop,
+        crop_size=by_type.get(crop or '', {}).get('crop_size'),
+        short_side=max(scale) if isinstance(scale, list | tuple) and min(scale) < 0 else None,
+        interpolation=resize.get('interpolation', 'bilinear'),
+        keep_ratio=resize.get('keep_ratio', True))
 
 
 def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) -> dict[str, Any]:

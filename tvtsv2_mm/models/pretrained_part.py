@@ -1,10 +1,12 @@
 """What a backbone and a neck share: weights of their own from any checkpoint."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner.checkpoint import _load_checkpoint
+from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description
 from tvtsv2_mm.checkpoints.convert import fit_weights
@@ -16,17 +18,39 @@ class PretrainedPart(BaseModule):
 
     ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes its weights out of every layout that
     :mod:`tvtsv2_mm.checkpoints` knows, and is an error where they do not fit: mmengine would take
-    what has the part's own names, or nothing, and go on.
+    what has the part's own names, or nothing, and go on. In a model of others that takes a whole
+    checkpoint (``load_from`` of a recognizer), one with nothing of this part is an error too.
 
     Attributes:
         part: its name in the model's config.
+        block_list: the name of the list of its blocks.
+        behind_blocks: the parts of it behind the blocks.
         built_with: its arguments that decide the numbers.
         load_report: what :meth:`init_weights` took, and what not; see ``fit_weights``.
     """
 
     part: str
+    block_list: str
+    behind_blocks: tuple[str, ...]
     built_with: dict
     load_report: dict | None = None
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Where a parameter stands in depth, as mmpretrain's backbones tell it.
+
+        Args:
+            param_name: its name in the model, which begins with ``prefix``.
+            prefix: of this part's names in the model.
+
+        Returns:
+            0 of what comes before the blocks, 1 of the first block, and so on, and of what comes
+            behind them the highest; and how many there are, which is 2 more than there are blocks.
+        """
+        name, layers = param_name.removeprefix(prefix), self.built_with['layers']
+        block = re.match(rf'{re.escape(self.block_list)}\.(\d+)\.', name)
+        if block:
+            return int(block[1]) + 1, layers + 2
+        return (layers + 1 if name.startswith(self.behind_blocks) else 0), layers + 2
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.
@@ -53,3 +77,23 @@ class PretrainedPart(BaseModule):
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
         self._is_init = True
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
+                              *args: Any) -> None:
+        """Refuse weights of which this part would get nothing, or some in another size.
+
+        In a model of others, mmengine would warn of them in the log and leave this part as it is.
+        """
+        differ = [f'{prefix}{key}: {tuple(state_dict[prefix + key].shape)} in the checkpoint, '
+                  f'{tuple(value.shape)} by the config' for key, value in self.state_dict().items()
+                  if prefix + key in state_dict and state_dict[prefix + key].shape != value.shape]
+        if differ:
+            raise CheckpointError(
+                '\n  '.join(['the checkpoint does not fit: sizes differ', *differ]))
+        if not any(key.startswith(prefix) for key in state_dict):
+            raise CheckpointError(
+                f'the checkpoint has nothing that is called {prefix}*, so that its layout is '
+                f"another one: give it as {prefix}init_cfg=dict(type='Pretrained', checkpoint=...),"
+                " or keep load_from and add dict(type='tvtsv2_mm.RecognizerWeightsHook') to "
+                'custom_hooks; both know every layout')
+        super()._load_from_state_dict(state_dict, prefix, *args)

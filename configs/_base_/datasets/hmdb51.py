@@ -5,7 +5,7 @@ num_classes = 51
 # One name a line, in the order of the labels, to read well behind "a person".
 classes = f'{data_root}/classes.txt'
 train_set = dict(
-    type='LabeledVideoDataset',
+    type='tvtsv2_mm.LabeledVideoDataset',
     data_root=data_root,
     ann_file='annotations/train_split1.txt',
     data_prefix=dict(video='videos'))

@@ -28,7 +28,7 @@ captions_train = dict(
     pipeline=[open_cached, random_frames, decode, tokenize, tube_mask, pack])
 pictures_train = dict(captions_train, ann_file='annotations/pictures_train.jsonl')
 motions_train = dict(
-    type='LabeledVideoDataset',
+    type='tvtsv2_mm.LabeledVideoDataset',
     data_root=data_root,
     ann_file='annotations/motions_train.txt',
     data_prefix=dict(video='videos'),
@@ -50,7 +50,7 @@ captions_test = dict(
     test_mode=True,
     pipeline=[dict(type='OpenVideo'), middle_frames, decode, tokenize, pack])
 motions_test = dict(
-    type='LabeledVideoDataset',
+    type='tvtsv2_mm.LabeledVideoDataset',
     data_root=data_root,
     ann_file='annotations/motions_test.txt',
     data_prefix=dict(video='videos'),

@@ -108,14 +108,14 @@ class TestApplyLaunchArguments:
     def test_compile_means_blocks(self, given, options):
         cfg = Config(dict(compile=given, custom_hooks=[dict(type='A')]))
         runs.apply_launch_arguments(cfg, arguments())
-        hooks = [] if options is None else [dict(options, type='CompileBlocksHook')]
+        hooks = [] if options is None else [dict(options, type='tvtsv2_mm.CompileBlocksHook')]
         assert cfg.custom_hooks == [dict(type='A'), *hooks]
         assert 'compile' not in cfg
 
     def test_compile_from_the_command_line(self):
         cfg = Config(dict(a=1))
         runs.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=True'))
-        assert cfg.custom_hooks == [dict(type='CompileBlocksHook')]
+        assert cfg.custom_hooks == [dict(type='tvtsv2_mm.CompileBlocksHook')]
         with pytest.raises(ValueError, match='compile must be True'):
             runs.apply_launch_arguments(cfg, arguments('--cfg-options', 'compile=blocks'))
 
@@ -184,10 +184,11 @@ class TestMixedPrecision:
         cfg = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic',
                                              optimizer=dict(type='SGD'))))
         runs.use_mixed_precision(cfg)
-        assert cfg.optim_wrapper == dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD'))
+        assert cfg.optim_wrapper == dict(
+            type='tvtsv2_mm.BFloat16OptimWrapper', optimizer=dict(type='SGD'))
 
     @pytest.mark.parametrize(('given', 'has_bfloat16', 'expected'), [
-        ({}, True, dict(type='BFloat16OptimWrapper')),
+        ({}, True, dict(type='tvtsv2_mm.BFloat16OptimWrapper')),
         ({}, False, dict(type='AmpOptimWrapper', loss_scale='dynamic')),
         (dict(type='AmpOptimWrapper'), True, dict(type='AmpOptimWrapper', loss_scale='dynamic')),
     ])

@@ -186,3 +186,58 @@ def test_what_a_recognizer_of_mmaction2_takes(kind, token_output):
         own(clips.transpose(1, 2))
     with pytest.raises(ValueError, match="'embedding' or 'map', not 'x'"):
         kind(**options, output='x')
+
+
+class TestDropPath:
+    SIZES = dict(image_size=16, patch_size=8, width=8, layers=3, heads=1, embed_dim=4, num_frames=2)
+
+    def test_nothing_is_dropped_or_drawn_outside_training_or_without_it(self):
+        video = torch.randn(2, 2, 3, 16, 16)
+        plain = SpaceTimeViT(**self.SIZES)
+        dropping = SpaceTimeViT(**self.SIZES, drop_path_rate=0.5)
+        dropping.load_state_dict(plain.state_dict())
+        state = torch.get_rng_state()
+        expected = plain(video)
+        for found, own in zip(dropping.eval()(video), expected, strict=True):
+            assert torch.equal(found, own)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_shares_rise_to_the_last_block_and_the_mean_is_kept(self, monkeypatch):
+        model = SpaceTimeViT(**self.SIZES, drop_path_rate=0.4)
+        seen = {}
+        for number, block in enumerate(model.resblocks):
+            monkeypatch.setattr(block, 'forward', lambda x, layout, class_only, branches, n=number:
+                                seen.__setitem__(n, branches) or x)
+        torch.manual_seed(0)
+        model.encode(torch.zeros(20000, 1, 3, 16, 16))
+        for number, share in enumerate((0, 0.2, 0.4)):
+            factors = seen[number]
+            assert factors.shape == (2, 20000)
+            torch.testing.assert_close(factors, (factors > 0) / (1 - share))
+            assert (factors == 0).float().mean().item() == pytest.approx(share, abs=0.01)
+            # Attention and MLP are drawn each for themselves.
+            both = (factors == 0).all(dim=0).float().mean().item()
+            assert both == pytest.approx(share**2, abs=0.01)
+
+    @pytest.mark.parametrize('again', ['checkpointing', 'compile'])
+    def test_what_computes_or_compiles_blocks_again_drops_the_same(self, again):
+        options = dict(self.SIZES, drop_path_rate=0.7, time_init='proj')
+        plain = SpaceTimeViT(**options)
+        other = SpaceTimeViT(**options, checkpointing=again == 'checkpointing')
+        other.load_state_dict(plain.state_dict())
+        if again == 'compile':
+            for block in other.resblocks:
+                block.compile(backend='aot_eager')
+        video = torch.randn(6, 2, 3, 16, 16)
+        results = []
+        for model in (plain, other):
+            torch.manual_seed(3)
+            embeds, tokens = model(video)
+            (embeds.square().sum() + tokens.sum()).backward()
+            results.append([embeds, tokens, *(p.grad for p in model.parameters())])
+        for own, expected in zip(*results, strict=True):
+            torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4)
+
+    def test_rates(self):
+        with pytest.raises(ValueError, match=r'drop_path_rate must be in \[0, 1\), not 1'):
+            SpaceTimeViT(**self.SIZES, drop_path_rate=1)

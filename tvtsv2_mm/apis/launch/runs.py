@@ -189,7 +189,7 @@ def use_mixed_precision(cfg: Config) -> None:
             cfg.strategy.mixed_precision = dict(param_dtype='bfloat16', reduce_dtype='float32')
         return
     wrapper = cfg.optim_wrapper
-    kind = wrapper.get('type', 'OptimWrapper')
+    kind = wrapper.get('type', 'OptimWrapper').rpartition('.')[2]
     if kind == 'BFloat16OptimWrapper':
         return
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -198,7 +198,7 @@ def use_mixed_precision(cfg: Config) -> None:
     device = get_device()
     if device == 'cpu' or (kind == 'OptimWrapper' and device == 'cuda'
                            and torch.cuda.is_bf16_supported(including_emulation=False)):
-        wrapper.type = 'BFloat16OptimWrapper'
+        wrapper.type = 'tvtsv2_mm.BFloat16OptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)
     else:
@@ -214,7 +214,7 @@ def _compile_blocks(cfg: Config) -> None:
     if options is not True and not isinstance(options, dict):
         raise ValueError('compile must be True, or the options of torch.compile as a dict, not '
                          f'{options!r}')
-    hook = dict({} if options is True else options, type='CompileBlocksHook')
+    hook = dict({} if options is True else options, type='tvtsv2_mm.CompileBlocksHook')
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 

@@ -44,6 +44,9 @@ class SpaceTimeViT(PretrainedPart):
             came when far sooner with more.
         checkpointing: keep only the input of each block for the backward and compute the block
             again there: a third more work for the least memory.
+        drop_path_rate: stochastic depth in training: the share of the clips for which the last
+            block is left out, its attentions and its MLP each for themselves; those of the blocks
+            before rise to it from 0 in equal steps. The branches of the rest are scaled up for it.
         output: None returns what VideoTextModel takes. For a recognizer of MMAction2, clips come as
             (B, 3, T, H, W) then: 'embedding' returns the clips' embeddings (B, E) for a head that
             takes vectors (TimeSformerHead), 'map' the projected patches (B, E, T, H / p, W / p)
@@ -53,6 +56,8 @@ class SpaceTimeViT(PretrainedPart):
     """
 
     part = 'backbone'
+    block_list = 'resblocks'
+    behind_blocks = ('ln_post', 'proj')
 
     def __init__(self,
                  *,
@@ -71,6 +76,7 @@ class SpaceTimeViT(PretrainedPart):
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
                  checkpointing: bool = False,
+                 drop_path_rate: float = 0.0,
                  output: str | None = None,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
@@ -83,6 +89,8 @@ class SpaceTimeViT(PretrainedPart):
                 f"token_output must be 'all_normed' or 'patches_raw', not {token_output!r}")
         if output not in (None, 'embedding', 'map'):
             raise ValueError(f"output must be None, 'embedding' or 'map', not {output!r}")
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate must be in [0, 1), not {drop_path_rate}')
         if layers < 1:
             raise ValueError(f'layers must be at least 1, not {layers}')
         # Loaded weights must be of a model of these.
@@ -95,6 +103,7 @@ class SpaceTimeViT(PretrainedPart):
         self.num_frames = num_frames
         self.token_output = token_output
         self.checkpointing = checkpointing
+        self.drop_path_rate = drop_path_rate
         self.output = output
         self.grid = image_size // patch_size
 
@@ -159,9 +168,10 @@ class SpaceTimeViT(PretrainedPart):
         patches = self._gather_patches(video, kept_patches)
         layout = TokenRows(*patches.shape[:3])
         x = self.ln_pre(self._embed(patches, kept_patches))
-        for block in self.resblocks[:-1]:
-            x = self._run(block, x, layout)
-        x = self._run(self.resblocks[-1], x, layout, class_only)
+        branches = self._draw_branches(x, layout.clips)
+        for block, own in zip(self.resblocks[:-1], branches, strict=False):
+            x = self._run(block, x, layout, False, own)
+        x = self._run(self.resblocks[-1], x, layout, class_only, branches[-1])
         if class_only:
             return self.ln_post(x) @ self.proj, None
         if self.token_output == 'all_normed':
@@ -170,6 +180,18 @@ class SpaceTimeViT(PretrainedPart):
             return class_tokens, tokens
         patches, class_tokens = layout.split(x)
         return self.ln_post(class_tokens) @ self.proj, patches.flatten(1, 2) @ self.proj
+
+    def _draw_branches(self, x: Tensor, clips: int) -> Tensor | list[None]:
+        """What each block multiplies its branches by: (layers, 2, B), or None for nothing.
+
+        Drawn outside the blocks: what computes a block again, or compiles it, gets the same.
+        """
+        layers = len(self.resblocks)
+        if not (self.training and self.drop_path_rate):
+            return [None] * layers
+        kept = 1 - torch.linspace(0, self.drop_path_rate, layers, device=x.device)[:, None, None]
+        drawn = torch.rand(layers, 2, clips, device=x.device) < kept
+        return (drawn / kept).to(x.dtype)
 
     def _run(self, block: nn.Module, *args: Any) -> Tensor:
         if self.checkpointing and self.training:

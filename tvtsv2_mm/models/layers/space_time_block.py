@@ -44,14 +44,28 @@ class SpaceTimeBlock(nn.Module):
                 width=width, heads=heads, over='time', zero_init=time_init)
         self.time_attention = time_attention
 
-    def forward(self, x: Tensor, layout: TokenRows, class_only: bool = False) -> Tensor:
-        """(R, D) -> (R, D), rows as ``layout`` says; with ``class_only`` -> (B, D)."""
+    def forward(self, x: Tensor, layout: TokenRows, class_only: bool = False,
+                branches: Tensor | None = None) -> Tensor:
+        """(R, D) -> (R, D), rows as ``layout`` says; with ``class_only`` -> (B, D).
+
+        ``branches`` (2, B) are factors of what the attentions and the MLP add to each clip, 0 where
+        they are dropped; None for 1 throughout.
+        """
         time = x
         if self.time_attention:
             time = x + self.timeattn(norm_linear(x, self.ln_3, self.timeattn.qkv), layout)
         if class_only:
-            space = layout.split(x)[1] + self.attn.forward_class(self.ln_1(time), layout)
+            x, attended = layout.split(x)[1], self.attn.forward_class(self.ln_1(time), layout)
         else:
-            space = x + self.attn(norm_linear(time, self.ln_1, self.attn.qkv), layout)
-        hidden = norm_linear(space, self.ln_2, self.mlp.c_fc, self.activation.scale)
-        return space + activation_linear(hidden, self.activation, self.mlp.c_proj)
+            attended = self.attn(norm_linear(time, self.ln_1, self.attn.qkv), layout)
+        if branches is None:
+            space = x + attended
+            return space + self._mlp(space)
+        of_attention, of_mlp = (
+            own[:, None] if class_only else layout.spread(own) for own in branches)
+        space = x + of_attention * attended
+        return space + of_mlp * self._mlp(space)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        hidden = norm_linear(x, self.ln_2, self.mlp.c_fc, self.activation.scale)
+        return activation_linear(hidden, self.activation, self.mlp.c_proj)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 # Where the axes B, T, P of (B, T, P, ...) go for (B, G, M, ...).
@@ -25,6 +26,11 @@ class TokenRows(NamedTuple):
         patches, class_tokens = rows.split(
             [self.clips * self.frames * self.patches, self.clips])
         return patches.view(self.clips, self.frames, self.patches, *rows.shape[1:]), class_tokens
+
+    def spread(self, of_clips: Tensor) -> Tensor:
+        """To each row the value of its clip: (B,) -> (R, 1)."""
+        of_patches = of_clips[:, None].expand(-1, self.frames * self.patches)
+        return torch.cat([of_patches.flatten(), of_clips])[:, None]
 
 
 def members(patches_BTPnHd: Tensor, over: str) -> Tensor:

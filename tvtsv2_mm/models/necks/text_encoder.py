@@ -40,6 +40,8 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
     """
 
     part = 'neck'
+    block_list = 'clip.text_model.encoder.layers'
+    behind_blocks = ('clip.text_model.final_layer_norm', 'clip.text_projection')
 
     def __init__(self,
                  *,
