@@ -72,6 +72,25 @@ os.environ |= dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localh
                    MASTER_PORT='0')
 mmengine.dist.init_dist('pytorch', backend='gloo')
 """,
+    'count_attention': """
+import torch
+from mmengine.analysis import FlopAnalyzer
+class Attention(torch.nn.Module):
+    def forward(self, x, y):
+        return torch.nn.functional.scaled_dot_product_attention(x, y, y)
+assert FlopAnalyzer(Attention(), (torch.ones(5, 4, 2, 3), torch.ones(5, 4, 7, 3))).total() == (
+    2 * 5 * 4 * 2 * 7 * 3)
+""",
+    'draw_clips': """
+import tempfile, torch
+from mmaction.engine.hooks import VisualizationHook
+from mmaction.visualization import ActionVisualizer
+visualizer = ActionVisualizer.get_instance('any')
+with tempfile.TemporaryDirectory() as folder:
+    hook = VisualizationHook(enable=True, interval=1, out_dir=folder)
+    hook._draw_samples(0, dict(inputs=[torch.ones(2, 3, 8, 32, 32)]), [{}])
+    assert len(os.listdir(os.path.join(folder, '0_0', 'frames_0'))) == 8
+""",
     'accept_newer_mmcv': 'import mmaction',
     'leave_out_vindlu': 'import mmaction.models',
 }

@@ -10,6 +10,7 @@ from mmengine.config import Config
 # Name of each part, and where it is registered, by registry; since the package got its rooms.
 PARTS = {
     'MODELS': {
+        'AttentiveHead': 'models.heads.attentive_head',
         'FramewiseViT': 'models.backbones.framewise_vit',
         'LinearProbeHead': 'models.heads.linear_probe_head',
         'PartiallyFrozenTextEncoder': 'models.necks.text_encoder',

@@ -8,11 +8,13 @@ was done. When the packages are mended, delete the function.
 """
 
 import importlib
+import inspect
+import math
 import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, partialmethod
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -208,6 +210,43 @@ def start_gloo_without_gpu(utils: Any) -> bool:
     return True
 
 
+def count_attention(analysis: types.ModuleType) -> bool:
+    """Let mmengine's FLOP counter (mmaction2's get_flops.py) count the products of attention.
+
+    It leaves out what it does not know, with a warning, and knows no scaled_dot_product_attention.
+
+    Not applied: a mmengine that counts it.
+    """
+    counted, name = analysis._DEFAULT_SUPPORTED_FLOP_OPS, 'aten::scaled_dot_product_attention'
+    if name in counted:
+        return False
+    counted[name] = _multiplications_of_attention
+    return True
+
+
+def draw_clips(hooks: types.ModuleType) -> bool:
+    """Let mmaction2's VisualizationHook draw the clips of a Recognizer3D: of each the first view.
+
+    It takes them for (C, T, H, W), and they are (views, C, T, H, W); and it asks the visualizer to
+    ``show``, who knows ``show_frames``. Either ends the test that it is a hook of.
+
+    Not applied: a hook that draws them.
+    """
+    import torch
+    visualizer: Any = importlib.import_module('mmaction.visualization').ActionVisualizer
+    original = hooks.VisualizationHook._draw_samples
+    takes = inspect.signature(visualizer.add_datasample).bind
+    tried = types.SimpleNamespace(
+        enable=True, interval=1, out_dir=None, draw_args=dict(show=False),
+        _visualizer=types.SimpleNamespace(add_datasample=partial(takes, None)))
+    try:
+        original(tried, 0, dict(inputs=[torch.zeros(1, 3, 1, 1, 1)]), [{}])
+    except (RuntimeError, TypeError):
+        hooks.VisualizationHook._draw_samples = partialmethod(_draw_first_views, original)
+        return True
+    return False
+
+
 def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
     import torch
     if backend != 'gloo':
@@ -215,6 +254,20 @@ def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: An
         return
     kwargs.pop('init_backend', None)  # who else may start the group, such as deepspeed; not here
     torch.distributed.init_process_group(backend=backend, **kwargs)
+
+
+def _multiplications_of_attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Of queries by keys, and of weights by values; mmengine counts one with its addition as 1."""
+    query, key, value = (x.type().sizes() for x in inputs[:3])
+    return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _draw_first_views(hook: Any, original: Callable[..., None], batch_idx: int, data_batch: dict,
+                      *args: Any, **kwargs: Any) -> None:
+    if 'show' in hook.draw_args:
+        hook.draw_args['show_frames'] = hook.draw_args.pop('show')
+    videos = [video[0] if video.ndim == 5 else video for video in data_batch['inputs']]
+    original(hook, batch_idx, dict(data_batch, inputs=videos), *args, **kwargs)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
@@ -302,6 +355,8 @@ _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'mmengine.config.utils': name_package_to_mmengine,
     'mmengine.runner.checkpoint': load_checkpoints_safely,
     'mmengine.dist.utils': start_gloo_without_gpu,
+    'mmengine.analysis.complexity_analysis': count_attention,
+    'mmaction.engine.hooks.visualization_hook': draw_clips,
 }
 # ... or whose import it saves when that has failed.
 _RESCUES: dict[str, Callable[[Exception, types.ModuleType, Loader], bool]] = {

@@ -59,6 +59,36 @@ def test_our_own_checkpoint_carries_its_config(place):
     assert clip_transforms(found) == clip_transforms(cfg)
 
 
+def recognizer(**changes):
+    """A checkpoint of MMAction2's Recognizer3D with our backbone."""
+    cfg = Config.fromfile(ROOT / 'configs/mmaction2/tiny_i3d-head.py')
+    cfg.merge_from_dict({f'model.{key.replace("__", ".")}': changes[key] for key in changes})
+    weights = {key: value for key, value in tiny_weights().items() if key.startswith('backbone.')}
+    return dict(meta=dict(cfg=f'model = {cfg.model.to_dict()!r}'), state_dict=weights)
+
+
+def test_of_a_recognizer_the_encoder_and_its_pixels_are_taken():
+    model = config_of_checkpoint(recognizer(data_preprocessor__mean=[1.0, 2.0, 3.0]), 'x.pth').model
+    assert model.type == 'VideoTextModel' and model.keys() == {
+        'type', 'backbone', 'data_preprocessor'}
+    assert 'output' not in model.backbone and model.backbone.width == 96
+    assert model.data_preprocessor == dict(
+        type='VideoTextDataPreprocessor', mean=[1.0, 2.0, 3.0], std=[58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    (dict(data_preprocessor__to_rgb=True), 'no ActionDataPreprocessor with mean and std'),
+    (dict(data_preprocessor__mean=None), 'no ActionDataPreprocessor with mean and std'),
+    (dict(data_preprocessor__std=['a/b'] * 3), 'neither a word nor numbers'),
+    (dict(data_preprocessor__type='subprocess.getoutput'), 'no ActionDataPreprocessor'),
+    (dict(backbone__type='ResNet3d'), "model.backbone.type is 'ResNet3d'"),
+    (dict(backbone__width=10**9), 'neither a word nor numbers'),
+])
+def test_other_recognizers_need_a_config(changes, message):
+    with pytest.raises(ValueError, match=rf'x\.pth: the config in the checkpoint.*{message}'):
+        config_of_checkpoint(recognizer(**changes), 'x.pth')
+
+
 @pytest.mark.parametrize('text', [
     'import os', "a = __import__('os')", 'a = dict(b=open)', 'a.b = 1', 'a = b = 1', 'a = [x]',
     "a = {'k': f()}"])

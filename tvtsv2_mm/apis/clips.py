@@ -12,6 +12,7 @@ from mmcv.transforms import Compose
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import get_file_backend, get_local_path
+from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
@@ -88,7 +89,8 @@ class ClipSource(Dataset):
         self.videos = videos
         self.texts = texts
         self.tokenizer: Any = tokenizer  # given where there are texts
-        opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
         self._scaling = opening.scaling
         self._file_pipeline = Compose([opening, *rest])
         self._array_pipeline = Compose(rest)

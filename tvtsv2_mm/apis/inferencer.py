@@ -30,7 +30,7 @@ from tvtsv2_mm.apis.clips import (
 )
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.runs import load_config
-from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
+from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
@@ -262,6 +262,10 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError('the config has no model')
         if self.texts_only and cfg.model.get('neck') is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')
+        kind = cfg.model.get('type')
+        if isinstance(kind, str) and kind.rpartition('.')[2] == RECOGNIZER:
+            raise ValueError(f'the config is of a {RECOGNIZER} of MMAction2: leave it out, as its '
+                             'checkpoint tells what its video encoder is')
         # Classes come with the call, and the sizes of another data set's head do not matter.
         parts = dict(cfg.model, cls_head=None)
         with DefaultScope.overwrite_default_scope('tvtsv2_mm'), warnings.catch_warnings():

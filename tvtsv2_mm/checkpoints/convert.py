@@ -98,6 +98,9 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
 
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
+    # One by other names, of a recognizer of MMAction2, is another head.
+    if not any(key in own for key in converted if key.startswith('cls_head.')):
+        absent_parts += ('cls_head.', )
     others = [key for key in converted if key not in own]
     unneeded = [key for key in others if key.startswith(absent_parts)]
     missing = [key for key in own if key not in converted]
@@ -107,7 +110,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
                  'config' for key, (one, other) in common.items() if one.shape != other.shape}
     problems = {
         'sizes differ': different.values(),
-        'missing in the checkpoint': [key for key in missing if key not in new],
+        'missing in the checkpoint': _missing(
+            [key for key in missing if key not in new], own),
         'not used by the model': unused + [key for key in others if key not in unneeded],
         'whole numbers, as of quantised weights': [
             f'{key}: {one.dtype}' for key, (one, other) in common.items()
@@ -116,7 +120,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     # Not where the patches or the width differ as well: then it is another model.
     if different and not interpolate_positions and different.keys() <= {SPATIAL, TEMPORAL}:
         lines.append('(position tables are resized on request: interpolate_positions=True of '
-                     'the model, --interpolate-positions of tools/convert_checkpoint.py)')
+                     "the model, or of a part's init_cfg; --interpolate-positions of "
+                     'tools/convert_checkpoint.py)')
     if lines:
         raise CheckpointError(f'the checkpoint (layout: {layout.name}) does not fit the model '
                               'config.\n' + '\n'.join(lines))
@@ -224,6 +229,21 @@ def _whole_groups(missing: list[str], own: Iterable[str], patterns: tuple[str, .
         if all(key in missing for key in group):
             found += group
     return found
+
+
+def _missing(missing: list[str], own: Mapping[str, Tensor]) -> list[str]:
+    """The missing keys; of a part that is missing as a whole its name, and what to do."""
+    lines = list(missing)
+    for part in OPTIONAL_PARTS:
+        group = [key for key in own if key.startswith(part)]
+        if group and set(group) <= set(missing) and len(group) < len(own):
+            name = part.rstrip('.')
+            lines = [key for key in lines if key not in group]
+            lines.append(
+                f'{part}*, the whole part: leave it out (model.{name}=None), or let each part take '
+                f"weights of its own (model.{name}.init_cfg=dict(type='Pretrained', "
+                'checkpoint=...)) instead of load_from')
+    return lines
 
 
 def _summary(keys: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .description import RECORD, with_metadata
+from .description import FIELDS, RECORD, with_metadata
 from .errors import CheckpointError
 from .layouts import LAYOUTS
 
@@ -76,12 +76,7 @@ def take_weights(content: Mapping, *,
         table = table[key]
     prefixes = sorted((model.prefix for model in models if model.path == chosen.path),
                       key=len, reverse=True)
-    metadata = getattr(table, '_metadata', None)
-    # Our models keep there what no tensor tells.
-    record = [values[RECORD] for name, values in (
-        metadata.items() if isinstance(metadata, Mapping) else ())
-        if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
-        and _unwrap(name)[0] == chosen.prefix.rstrip('.')]
+    record = _record(getattr(table, '_metadata', None), chosen.prefix.rstrip('.'))
     taken: dict[str, Tensor] = {}
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
@@ -112,7 +107,7 @@ def take_weights(content: Mapping, *,
         notes.append(SIGMOID)
     beside = [str(key) for key, value in content.items() if (
         key not in chosen.path[:1] if chosen.path else not isinstance(value, Tensor))]
-    return with_metadata(taken, {RECORD: record[-1]} if record else {}), dict(
+    return with_metadata(taken, {RECORD: record} if record else {}), dict(
         entry='.'.join(chosen.path), taken_off=dict(taken_off), beside=beside,
         other_weights=[model.name for model in models if model != chosen], dropped=dropped,
         notes=notes)
@@ -220,6 +215,18 @@ def _notes(models: list[Model], chosen: Model, swapped: bool) -> list[str]:
     averaged = [model.name for model in models if model.averaged]
     return [f'averaged weights are there too, and not taken: {some(averaged)} (--weights ema of '
             'tools/convert_checkpoint.py takes them)'] if averaged else []
+
+
+def _record(metadata: Any, root: str) -> Any:
+    """What our models, or their parts in models of others, keep there and no tensor tells."""
+    records = {_unwrap(name)[0]: values[RECORD] for name, values in (
+        metadata.items() if isinstance(metadata, Mapping) else ())
+        if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values}
+    if root in records:
+        return records[root]
+    own = [records[name] for part in FIELDS
+           if isinstance(records.get(name := f'{root}.{part}'.lstrip('.')), Mapping)]
+    return {key: value for record in own for key, value in record.items()}
 
 
 def _unwrap(key: str) -> tuple[str, list[str]]:

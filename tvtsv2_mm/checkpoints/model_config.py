@@ -40,6 +40,7 @@ MODEL_PARTS = {
     'sorting_head': ('TranscriptSortingHead', ),
     'data_preprocessor': ('VideoTextDataPreprocessor', ),
 }
+RECOGNIZER = 'Recognizer3D'  # of MMAction2, with our backbone
 # A config of ours has some 10 kB.
 _MOST_CHARACTERS = 1_000_000
 _LARGEST_NUMBER = 1_000_000
@@ -49,7 +50,8 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     """Find the config of a checkpoint, which errors call by ``name``.
 
     A checkpoint that this package wrote carries its config; a TVTSv2 release
-    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors.
+    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors. Of a recognizer of MMAction2 that
+    was trained with our backbone the config is that of the backbone and of the pixels it saw.
 
     Returns:
         A config with ``model`` (without classes, and without what only training needs) and, of the
@@ -74,8 +76,9 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
         pipeline = [_known_part(step, CLIP_TRANSFORMS, 'pipeline')
                     for step in loader.get('dataset', {}).get('pipeline', [])
                     if _type_of(step) in CLIP_TRANSFORMS]
-        for step in pipeline:
-            TRANSFORMS.build(step)
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            for step in pipeline:
+                TRANSFORMS.build(step)
         _check_size(model, weights)
         _check_clips(pipeline, model['backbone'])
     return ConfigDict(model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
@@ -160,9 +163,27 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _known_model(written: Any) -> dict[str, Any]:
+    if _type_of(written).removeprefix('mmaction.') == RECOGNIZER:
+        return _encoder_of_recognizer(written)
     parts = {key: _known_part(written[key], types, f'model.{key}')
              for key, types in MODEL_PARTS.items() if written.get(key) is not None}
     return dict(_known_part({'type': written.get('type')}, ('VideoTextModel', ), 'model'), **parts)
+
+
+def _encoder_of_recognizer(written: Mapping[str, Any]) -> dict[str, Any]:
+    backbone = _known_part(written['backbone'], MODEL_PARTS['backbone'], 'model.backbone')
+    pixels = written.get('data_preprocessor') or {}
+    mean, std = pixels.get('mean'), pixels.get('std')
+    if (_type_of(pixels).removeprefix('mmaction.') != 'ActionDataPreprocessor'
+            or mean is None or std is None or pixels.get('to_rgb')):
+        raise ValueError('model.data_preprocessor is no ActionDataPreprocessor with mean and std '
+                         'that leaves RGB as it is')
+    return dict(
+        type='VideoTextModel',
+        backbone={key: value for key, value in backbone.items() if key not in ('output', 'frozen')},
+        data_preprocessor=_known_part(dict(
+            type='VideoTextDataPreprocessor', mean=mean, std=std),
+            MODEL_PARTS['data_preprocessor'], 'model.data_preprocessor'))
 
 
 def _known_part(written: Mapping[str, Any], types: tuple[str, ...], place: str) -> dict[str, Any]:

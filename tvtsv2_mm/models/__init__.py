@@ -1,11 +1,17 @@
 from .backbones import FramewiseViT, SpaceTimeViT
 from .data_preprocessor import VideoTextDataPreprocessor
-from .heads import LinearProbeHead, TranscriptSortingHead, VideoTextContrastiveHead, ZeroShotHead
+from .heads import (
+    AttentiveHead,
+    LinearProbeHead,
+    TranscriptSortingHead,
+    VideoTextContrastiveHead,
+    ZeroShotHead,
+)
 from .necks import PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 
 __all__ = [
-    'FramewiseViT', 'LinearProbeHead', 'PartiallyFrozenTextEncoder', 'SpaceTimeViT',
-    'TranscriptSortingHead', 'VideoTextContrastiveHead', 'VideoTextDataPreprocessor',
-    'VideoTextModel', 'ZeroShotHead'
+    'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'PartiallyFrozenTextEncoder',
+    'SpaceTimeViT', 'TranscriptSortingHead', 'VideoTextContrastiveHead',
+    'VideoTextDataPreprocessor', 'VideoTextModel', 'ZeroShotHead'
 ]

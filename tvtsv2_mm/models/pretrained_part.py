@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description
 from tvtsv2_mm.checkpoints.convert import fit_weights
-from tvtsv2_mm.checkpoints.description import metadata_of
+from tvtsv2_mm.checkpoints.description import RECORD, metadata_of
 
 
 class PretrainedPart(BaseModule):
@@ -18,8 +18,11 @@ class PretrainedPart(BaseModule):
 
     ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes its weights out of every layout that
     :mod:`tvtsv2_mm.checkpoints` knows, and is an error where they do not fit: mmengine would take
-    what has the part's own names, or nothing, and go on. In a model of others that takes a whole
-    checkpoint (``load_from`` of a recognizer), one with nothing of this part is an error too.
+    what has the part's own names, or nothing, and go on. ``interpolate_positions=True`` beside them
+    resizes its position tables, as that of VideoTextModel does.
+
+    In a model of others (a recognizer of MMAction2) the weights of the whole, ``load_from``, are
+    those of such a model; what has none for this part, or has other sizes, is an error as well.
 
     Attributes:
         part: its name in the model's config.
@@ -34,6 +37,10 @@ class PretrainedPart(BaseModule):
     behind_blocks: tuple[str, ...]
     built_with: dict
     load_report: dict | None = None
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self._register_state_dict_hook(_record_part)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Where a parameter stands in depth, as mmpretrain's backbones tell it.
@@ -73,7 +80,8 @@ class PretrainedPart(BaseModule):
         weights = fit_weights(
             given, {f'{self.part}.{key}': value for key, value in self.state_dict().items()},
             Description(**cast(Any, {self.part: self.built_with})), report=self.load_report,
-            metadata=metadata_of(given))
+            metadata=metadata_of(given),
+            interpolate_positions=bool(cfg.get('interpolate_positions')))
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
         self._is_init = True
@@ -97,3 +105,10 @@ class PretrainedPart(BaseModule):
                 " or keep load_from and add dict(type='tvtsv2_mm.RecognizerWeightsHook') to "
                 'custom_hooks; both know every layout')
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _record_part(part: PretrainedPart, state_dict: dict, prefix: str,
+                 local_metadata: dict) -> None:
+    """State dict hook: what no tensor tells of the part goes with its weights."""
+    told: Any = {part.part: part.built_with}
+    local_metadata[RECORD] = Description(**told).record()

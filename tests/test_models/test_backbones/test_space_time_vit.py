@@ -188,6 +188,19 @@ def test_what_a_recognizer_of_mmaction2_takes(kind, token_output):
         kind(**options, output='x')
 
 
+@pytest.mark.parametrize('kind', [SpaceTimeViT, FramewiseViT])
+def test_a_trace_holds_plain_operations(kind):
+    """As torch.jit.trace, and MMAction2's get_flops.py, take them."""
+    torch.manual_seed(0)
+    vit = kind(image_size=32, patch_size=8, width=32, layers=2, heads=2, embed_dim=16,
+               num_frames=4, output='map', time_init='proj').eval()
+    clips = torch.randn(2, 3, 4, 32, 32)
+    traced = torch.jit.trace(vit, clips, check_trace=False)
+    assert 'PythonOp' not in str(traced.inlined_graph)
+    with torch.no_grad():
+        torch.testing.assert_close(traced(clips.flip(0)), vit(clips.flip(0)))
+
+
 class TestDropPath:
     SIZES = dict(image_size=16, patch_size=8, width=8, layers=3, heads=1, embed_dim=4, num_frames=2)
 

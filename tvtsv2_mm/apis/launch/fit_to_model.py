@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
 
 # What a data set takes from the config's top level if it does not say it itself, and where.
@@ -21,7 +22,8 @@ def fit_to_model(cfg: Config) -> None:
 
     Frames, crop, context and patches become those of ``model``; OpenVideo before a CropClip gets
     the release's short side, 1.2 times the crop; ``mask_ratio``, ``data_root`` and
-    ``held_out_share`` are the config's names at the top. What is given stays.
+    ``held_out_share`` are the config's names at the top, for data sets that are not MMAction2's.
+    What is given stays.
     """
     model = cfg.get('model') or {}
     backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
@@ -40,7 +42,9 @@ def fit_to_model(cfg: Config) -> None:
         if not isinstance(part, dict):
             continue
         _fill(part, sizes.get(_kind(part), {}))
-        _fill(part, {key: cfg.get(key) for key, beside in _OF_DATASETS.items() if beside in part})
+        if not _of_mmaction2(part):
+            _fill(part, {key: cfg.get(key) for key, beside in _OF_DATASETS.items()
+                         if beside in part})
         pipeline = [step for step in part.get('pipeline') or () if isinstance(step, dict)]
         for crop in (step for step in pipeline if _kind(step) == 'CropClip'):
             crop_size = crop.get('size', size)
@@ -71,6 +75,13 @@ def _fill(part: dict, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if value is not None:
             part.setdefault(key, value)
+
+
+def _of_mmaction2(part: Mapping) -> bool:
+    """Whether it is a data set of MMAction2, whose configs give it whole paths."""
+    kind = part.get('type') if 'ann_file' in part else None
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return cls is not None and cls.__module__.startswith('mmaction.')
 
 
 def _kind(part: Mapping) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.device import get_device
-from torch import Tensor, nn
+from torch import nn
 
 from tvtsv2_mm.evaluation.metrics.multiple_choice_accuracy import expected_hit
+from tvtsv2_mm.utils.attentive_pooling import AttentivePooling
 from tvtsv2_mm.utils.extras import needed_for
 
 from .cache import FeatureCache, check_apart
@@ -58,24 +59,6 @@ def _fit_neighbours(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> Any:
     return KNeighborsClassifier(min(count, len(x)), metric='cosine', weights='distance').fit(x, y)
 
 
-class AttentiveProbe(nn.Module):
-    """One learned query that attends to a video's tokens, and a linear layer behind it."""
-
-    def __init__(self, *, width: int, classes: int, heads: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Parameter(torch.zeros(1, 1, width))
-        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.head = nn.Linear(width, classes)
-        nn.init.trunc_normal_(self.query, std=0.02)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, E) -> (B, classes)."""
-        tokens = self.norm(tokens)
-        query = self.query.expand(len(tokens), -1, -1)
-        return self.head(self.attention(query, tokens, tokens, need_weights=False)[0][:, 0])
-
-
 def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
                    epochs: int = 30, min_steps: int = 500, batch_size: int = 128) -> Any:
     """Train for ``epochs``, and on few videos for as many as ``min_steps`` take."""
@@ -85,8 +68,7 @@ def _fit_attentive(x: np.ndarray, y: np.ndarray, weight_decay: float, seed: int,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         width = x.shape[-1]
-        heads = max(heads for heads in (8, 4, 2, 1) if width % heads == 0)
-        model = AttentiveProbe(width=width, classes=len(classes), heads=heads).to(device)
+        model = nn.Sequential(AttentivePooling(width), nn.Linear(width, len(classes))).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=weight_decay)
         batches = -(-len(x) // batch_size)
         epochs = max(epochs, -(-min_steps // batches))

@@ -133,6 +133,11 @@ class SpaceTimeViT(PretrainedPart):
         """Encode clips: as :meth:`encode`, or what ``output`` says."""
         if self.output is None:
             return self.encode(video, kept_patches, class_only)
+        if video.ndim != 5 or video.shape[1] != 3:
+            raise ValueError(
+                f'{type(self).__name__} with output={self.output!r} expects the clips of a '
+                f'Recognizer3D, (B, 3, T, H, W) in RGB, got {tuple(video.shape)}: the pipeline '
+                "needs FormatShape with input_format='NCTHW'")
         clips = video.transpose(1, 2)
         embeds, tokens = self.encode(clips, class_only=self.output == 'embedding')
         if tokens is None:
@@ -233,9 +238,10 @@ class SpaceTimeViT(PretrainedPart):
                 f'{shape[3]} x {shape[4]} (H x W): set the crop size of the pipeline and '
                 'backbone.image_size to the same value')
         if self.time_attention and shape[1] > self.num_frames:
+            frames = 'num_frames' if self.output is None else 'clip_len'
             raise ValueError(
                 f'a clip of {shape[1]} frames does not fit backbone.num_frames='
-                f'{self.num_frames}: lower num_frames of the pipeline or raise the backbone\'s')
+                f'{self.num_frames}: lower {frames} of the pipeline or raise backbone.num_frames')
 
     def _embed(self, patches: Tensor, kept_patches: Tensor | None) -> Tensor:
         """Project the patches and add the positions: (B, T, P', 3 * p * p) -> (R, D)."""

@@ -1,8 +1,10 @@
+from .attentive_head import AttentiveHead
 from .contrastive_head import VideoTextContrastiveHead
 from .linear_probe_head import LinearProbeHead
 from .transcript_sorting_head import TranscriptSortingHead
 from .zero_shot_head import ZeroShotHead
 
 __all__ = [
-    'LinearProbeHead', 'TranscriptSortingHead', 'VideoTextContrastiveHead', 'ZeroShotHead'
+    'AttentiveHead', 'LinearProbeHead', 'TranscriptSortingHead', 'VideoTextContrastiveHead',
+    'ZeroShotHead'
 ]

@@ -102,7 +102,8 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     Returns:
         (R, H, d).
     """
-    q_BH1d, keys_BHNd, values_BHNd, q_NHMd, keys_NHKd, values_NHKd = _Operands.apply(
+    operands = _operands if torch.jit.is_tracing() else _Operands.apply
+    q_BH1d, keys_BHNd, values_BHNd, q_NHMd, keys_NHKd, values_NHKd = operands(
         qkv_R3Hd, layout, over)
     class_BH1d = F.scaled_dot_product_attention(q_BH1d, keys_BHNd, values_BHNd)
     # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
@@ -111,6 +112,20 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     out_BGMHd = out_BGHMd.transpose(2, 3)
     out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
     return torch.cat([out_BTPHd.flatten(0, 2), class_BH1d.squeeze(2)])
+
+
+def _operands(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> tuple[Tensor, ...]:
+    """(R, 3, H, d) -> three of (B, H, ...) and three of (N, H, ...)."""
+    patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
+    q_B1Hd, kv_B2Hd = class_B3Hd.split([1, 2], dim=1)
+    all_BN2Hd = torch.cat(
+        [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1)
+    grouped_3BGHMd = members(patches_BTP3Hd, over)
+    class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
+        -1, -1, grouped_3BGHMd.shape[2], -1, -1, -1)
+    grouped_2NHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4).flatten(1, 2)
+    return (q_B1Hd.transpose(1, 2), *all_BN2Hd.permute(2, 0, 3, 1, 4),
+            grouped_3BGHMd[0].flatten(0, 1), *grouped_2NHKd)
 
 
 class _Operands(torch.autograd.Function):
@@ -124,16 +139,7 @@ class _Operands(torch.autograd.Function):
     def forward(ctx: Any, qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> tuple[Tensor, ...]:
         """(R, 3, H, d) -> three of (B, H, ...) and three of (N, H, ...)."""
         ctx.layout, ctx.over = layout, over
-        patches_BTP3Hd, class_B3Hd = layout.split(qkv_R3Hd)
-        q_B1Hd, kv_B2Hd = class_B3Hd.split([1, 2], dim=1)
-        all_BN2Hd = torch.cat(
-            [kv_B2Hd[:, None], patches_BTP3Hd[..., 1:, :, :].flatten(1, 2)], dim=1)
-        grouped_3BGHMd = members(patches_BTP3Hd, over)
-        class_2BGH1d = kv_B2Hd.transpose(0, 1)[:, :, None, :, None].expand(
-            -1, -1, grouped_3BGHMd.shape[2], -1, -1, -1)
-        grouped_2NHKd = torch.cat([class_2BGH1d, grouped_3BGHMd[1:]], dim=4).flatten(1, 2)
-        return (q_B1Hd.transpose(1, 2), *all_BN2Hd.permute(2, 0, 3, 1, 4),
-                grouped_3BGHMd[0].flatten(0, 1), *grouped_2NHKd)
+        return _operands(qkv_R3Hd, layout, over)
 
     @staticmethod
     @once_differentiable

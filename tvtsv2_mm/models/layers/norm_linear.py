@@ -51,11 +51,11 @@ def is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
     """Whether its parameters are all of it.
 
     Not so where another class stands in (LoRA, quantised layers), nor under hooks (pruning, FLOP
-    counters, gradients by sample).
+    counters, gradients by sample). While torch.jit traces, none is: it wants plain operations.
     """
     hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks,
              module._backward_hooks)
-    return type(module) is cls and not any(hooks)
+    return type(module) is cls and not any(hooks) and not torch.jit.is_tracing()
 
 
 def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear, scale: float = 1.0) -> Tensor:

@@ -5,8 +5,11 @@ from torch import Tensor
 
 
 def is_for_cpu(x: Tensor) -> bool:
-    """Whether x is to be computed with on a CPU, here: exported files want plain operations."""
-    return x.device.type == 'cpu' and not _is_exporting()
+    """Whether x is to be computed with on a CPU, here: exported files want plain operations.
+
+    So does what traces a model to count them (MMAction2's get_flops.py).
+    """
+    return x.device.type == 'cpu' and not _is_exporting() and not torch.jit.is_tracing()
 
 
 @torch.compiler.assume_constant_result
