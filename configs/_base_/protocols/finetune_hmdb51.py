@@ -1,5 +1,5 @@
-# 3570 videos: 50 epochs as X-CLIP (arXiv 2208.02816), more drop path, and dropout, as VideoMAE on
-# UCF101; the running average is ours, of about 4 epochs of 128 clips.
+# 3570 videos: 50 epochs as X-CLIP's config for few videos of HMDB51 (arXiv 2208.02816), more drop
+# path, and dropout, as VideoMAE on UCF101. The running average, of about 4 epochs, is ours.
 _base_ = ['./finetune.py', '../datasets/hmdb51.py']
 protocol_model = dict(
     data_preprocessor=dict(
