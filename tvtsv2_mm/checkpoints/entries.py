@@ -81,7 +81,7 @@ def take_weights(content: Mapping, *,
     record = [values[RECORD] for name, values in (
         metadata.items() if isinstance(metadata, Mapping) else ())
         if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values
-        and _unwrap(name)[0] == chosen.prefix.rstrip('.')]
+        and unwrap(name)[0] == chosen.prefix.rstrip('.')]
     taken: dict[str, Tensor] = {}
     taken_off: Counter[str] = Counter()
     dropped: dict[str, str] = {}
@@ -91,7 +91,7 @@ def take_weights(content: Mapping, *,
             if chosen.path:
                 dropped[str(key)] = f'no tensor but {type(value).__name__}'
             continue
-        name, wrappers = _unwrap(key)
+        name, wrappers = unwrap(key)
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
         if prefix is None and _of_optimizer(name):
             others[f'{name.split(".")[0]}.*'] += 1
@@ -184,7 +184,7 @@ def _find_models(content: Any, path: tuple[str, ...] = (),
             if not _of_optimizer(key):
                 yield from _find_models(value, (*path, key), seen)
             continue
-        name, _ = _unwrap(key)
+        name, _ = unwrap(key)
         for layout in LAYOUTS:
             if f'.{name}'.endswith(f'.{layout.marker}') and not _of_optimizer(name):
                 prefixes[name.removesuffix(layout.marker)] = None
@@ -222,7 +222,7 @@ def _notes(models: list[Model], chosen: Model, swapped: bool) -> list[str]:
             'tools/convert_checkpoint.py takes them)'] if averaged else []
 
 
-def _unwrap(key: str) -> tuple[str, list[str]]:
+def unwrap(key: str) -> tuple[str, list[str]]:
     """A name without what wrappers put into it, and what that was, once each."""
     parts = key.split('.')
     wrappers = [part for part in dict.fromkeys(parts) if part in WRAPPERS]

@@ -1,11 +1,11 @@
-from .backbones import FramewiseViT, SpaceTimeViT
+from .backbones import FramewiseViT, OpenMMLabBackbone, SpaceTimeViT, VideoBackbone
 from .data_preprocessor import VideoTextDataPreprocessor
 from .heads import LinearProbeHead, TranscriptSortingHead, VideoTextContrastiveHead, ZeroShotHead
 from .necks import PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 
 __all__ = [
-    'FramewiseViT', 'LinearProbeHead', 'PartiallyFrozenTextEncoder', 'SpaceTimeViT',
-    'TranscriptSortingHead', 'VideoTextContrastiveHead', 'VideoTextDataPreprocessor',
-    'VideoTextModel', 'ZeroShotHead'
+    'FramewiseViT', 'LinearProbeHead', 'OpenMMLabBackbone', 'PartiallyFrozenTextEncoder',
+    'SpaceTimeViT', 'TranscriptSortingHead', 'VideoBackbone', 'VideoTextContrastiveHead',
+    'VideoTextDataPreprocessor', 'VideoTextModel', 'ZeroShotHead'
 ]

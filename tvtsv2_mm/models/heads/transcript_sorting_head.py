@@ -77,6 +77,7 @@ class TranscriptSortingHead(BaseModule):
         if depth < 1:
             raise ValueError(f'depth must be at least 1, not {depth}')
         self.built_with = dict(heads=heads)
+        self.embed_dim = embed_dim
         self.num_transcripts = num_transcripts
         self.loss_weight = loss_weight
         self.type_embed = nn.Parameter(torch.zeros(1, 2, embed_dim))
