@@ -122,7 +122,7 @@ def test_a_transformer_over_time_is_a_loss_that_is_told(tmp_path, adapter):
     count = len(adapter.state_dict())
     [told] = [line for line in model.load_report['assumed'] if line.startswith('lost: ')]
     assert f'adapter.* ({count} tensors)' in told and len(model.load_report['lost']) == count
-    with pytest.raises(CheckpointError, match='backbone.average'):
+    with pytest.raises(CheckpointError, match=r'backbone\.average'):
         load_checkpoint(with_pixels(baseline()), str(tmp_path / 'x.pth'))
 
 
@@ -140,7 +140,7 @@ def test_conversion_keeps_what_is_known(tmp_path):
     assert found.config['data_preprocessor']['mean'] == tuple(MEAN)
     report: dict = {}
     convert_checkpoint(path, tmp_path / 'own.safetensors', report=report)
-    with pytest.raises(CheckpointError, match='backbone.average'):
+    with pytest.raises(CheckpointError, match=r'backbone\.average'):
         load_checkpoint(with_pixels(baseline()), str(tmp_path / 'own.safetensors'))
     model = with_pixels(baseline(average='embeddings'))
     load_checkpoint(model, str(tmp_path / 'own.safetensors'))

@@ -138,7 +138,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     if unneeded:
         summary.append(f'not needed by this model: {_summary(unneeded)}')
     summary += [f'resized {line}' for line in positions]
-    if source.get('taken_off') or source.get('dropped'):  # not after a file was read: it has said so
+    # Not after a file was read: it has said so.
+    if source.get('taken_off') or source.get('dropped'):
         summary += report_lines(source)
     print_log('; '.join(summary), logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}

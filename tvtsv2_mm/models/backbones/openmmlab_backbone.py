@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,7 +117,7 @@ class OpenMMLabBackbone(PretrainedPart):
         inputs = video.flatten(0, 1) if per_frame else video.transpose(1, 2)
         source = None if class_only else _SOURCES.get(self.kind)
         heard: list[Tensor] = []
-        with _listening(source and source.module(net), heard):
+        with nullcontext() if source is None else _listening(source.module(net), heard):
             features = read_output(net(inputs), net)
         if len(features.embeds) != len(inputs):
             raise ValueError(f'it returns {len(features.embeds)} embeddings for {len(inputs)} '
@@ -177,8 +177,8 @@ def read_output(output: Any, net: nn.Module) -> Features:
         ValueError: it is something else.
     """
     if isinstance(output, list | tuple) and output:
-        shapes = [tuple(part.shape) if isinstance(part, Tensor) else None for part in output]
-        if len(output) == 2 and None not in shapes and len(shapes[0]) > len(shapes[1]) == 2:
+        dimensions = [part.ndim if isinstance(part, Tensor) else 0 for part in output]
+        if len(output) == 2 and dimensions[0] > dimensions[1] == 2:
             return Features(output[1], read_output(output[0], net).tokens)
         if type(net).__name__ in _PATHWAYS:
             return Features(torch.cat([read_output(part, net).embeds for part in output], dim=1))
@@ -234,11 +234,8 @@ _PATHWAYS = ('ResNet3dSlowFast', )
 
 
 @contextmanager
-def _listening(module: nn.Module | None, heard: list[Tensor]) -> Generator[None]:
+def _listening(module: nn.Module, heard: list[Tensor]) -> Generator[None]:
     """Append what a module returns."""
-    if module is None:
-        yield
-        return
     handle = module.register_forward_hook(lambda module, inputs, output: heard.append(output))
     try:
         yield
@@ -268,6 +265,7 @@ def read_model_config(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]
                                 'installed package are named PACKAGE::PATH)')
     with one_error(f'backbone.config: {name} cannot be read'):
         cfg = get_config(name) if found else Config.fromfile(name)
+    cfg = cfg.to_dict()
     model = cfg.get('model') or {}
     backbone = model.get('backbone')
     if not isinstance(backbone, Mapping) or 'type' not in backbone:
@@ -275,13 +273,13 @@ def read_model_config(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]
                          'recognizer or of an image classifier')
     preprocessor = model.get('data_preprocessor') or {}
     if 'mean' not in preprocessor and 'mean' in (cfg.get('data_preprocessor') or {}):
-        preprocessor = cfg.data_preprocessor  # mmpretrain's place, where pictures are BGR
+        preprocessor = cfg['data_preprocessor']  # mmpretrain's place, where pictures are BGR
         if not preprocessor.get('to_rgb', False):
             raise ValueError(f'backbone.config: {name} is of a model that reads BGR, and clips are '
                              'RGB here')
     pixels = {key: tuple(preprocessor[key]) for key in ('mean', 'std') if key in preprocessor}
     scope = cfg.get('default_scope')
-    own = {key: value for key, value in backbone.to_dict().items() if not _is_start(key, value)}
+    own = {key: value for key, value in backbone.items() if not _is_start(key, value)}
     if own['type'] == 'UniFormerV2':
         own['clip_pretrained'] = False  # what it is without saying
     return dict(own, _scope_=scope) if scope else own, pixels or None
