@@ -110,10 +110,12 @@ def test_a_model_with_time_is_trained_on_from_it(tmp_path):
     assert 'backbone.temporal_embedding' in model.load_report['new']
 
 
-@pytest.mark.parametrize('adapter', [TransformerAdapter(8, 24, 2, 2), ActionClipAdapter()],
-                         ids=['CLIP4Clip', 'ActionCLIP'])
-def test_a_transformer_over_time_is_a_loss_that_is_told(tmp_path, adapter):
+@pytest.mark.parametrize('make_adapter', [lambda: TransformerAdapter(8, 24, 2, 2),
+                                          ActionClipAdapter], ids=['CLIP4Clip', 'ActionCLIP'])
+def test_a_transformer_over_time_is_a_loss_that_is_told(tmp_path, make_adapter):
     """And its names tell that it is OpenAI's CLIP, where there is no config."""
+    adapter = make_adapter()
+    randomize(adapter)
     model = with_pixels(baseline(average='embeddings'))
     load_checkpoint(model, save(tmp_path / 'x.pth', adapter=adapter))
     with torch.no_grad():

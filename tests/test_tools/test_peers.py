@@ -28,6 +28,7 @@ from tests.test_tools.protocol_data import (
 )
 from tests.test_tools.test_protocols import result_of, unit
 from tvtsv2_mm.apis.features.shards import load_features
+from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints.convert import convert_names
 from tvtsv2_mm.checkpoints.layouts import OPENAI
 from tvtsv2_mm.datasets.frame_indices import clip_frames
@@ -252,6 +253,13 @@ def test_sorting_and_contrast_on_a_backbone_of_mmaction2(run, tmp_path, shapes, 
                                dict(runner.model.state_dict()))
     if name != 'tiny_videomae':
         return
+    for words in (dict(), dict(texts_only=True)):
+        infer = TVTSv2Inferencer(str(config), 'out/epoch_1.pth', device='cpu', **words)
+        texts = infer.embed_texts(['a red circle moves left'])
+    expected = tested.model.cpu().neck(infer._tokenizer(['a red circle moves left']))
+    np.testing.assert_allclose(texts, unit(expected.detach().numpy()), atol=1e-5)
+    with pytest.raises(ValueError, match=r"backbone.type is 'OpenMMLabBackbone'"):
+        TVTSv2Inferencer(weights='out/epoch_1.pth', device='cpu')
     (tmp_path / 'retrieval.py').write_text(
         f"_base_ = {str(config)!r}\nmodel = dict(sorting_head=None)\n"
         'test_dataloader = dict(dataset=dict(_base_.captions_test, _delete_=True))\n'

@@ -169,6 +169,9 @@ def detect_layout(given: Mapping[str, Tensor]) -> Layout:
         if isinstance(given.get(layout.marker), Tensor):
             return layout
     known = '\n'.join(f'  {layout.name}: {layout.marker}' for layout in LAYOUTS)
+    if any(key.startswith(('backbone.', 'module.backbone.')) for key in given):
+        known += ('\nIf it is of MMAction2 or mmpretrain: OpenMMLabBackbone reads the backbone '
+                  '(docs/mmaction2.md).')
     raise CheckpointError(
         f'unknown checkpoint layout. It has none of the keys by which layouts are told:\n{known}\n'
         f'It has: {describe(given)}')

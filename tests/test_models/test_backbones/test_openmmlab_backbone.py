@@ -6,6 +6,7 @@ from mmaction.registry import MODELS as MMACTION_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
+from tests.clip_models import make_model
 from tests.openmmlab_models import BACKBONES, make_backbone, model_cfg, randomize
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.models.backbones.openmmlab_backbone import read_model_config
@@ -285,6 +286,12 @@ def test_checkpoints_that_do_not_fit(recognizer, spoil, message):
             embed_dim=16)))
     with pytest.raises(CheckpointError, match=message):
         model.load_state_dict(weights)
+
+
+def test_a_checkpoint_of_theirs_in_a_model_of_ours(recognizer):
+    model = make_model()
+    with pytest.raises(CheckpointError, match='OpenMMLabBackbone reads the backbone'):
+        model.load_state_dict(recognizer.state_dict())
 
 
 @torch.no_grad()
