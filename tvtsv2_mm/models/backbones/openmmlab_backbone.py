@@ -119,11 +119,12 @@ class OpenMMLabBackbone(PretrainedPart):
         heard: list[Tensor] = []
         with nullcontext() if source is None else _listening(source.module(net), heard):
             features = read_output(net(inputs), net)
-        if len(features.embeds) != len(inputs):
-            raise ValueError(f'it returns {len(features.embeds)} embeddings for {len(inputs)} '
+        given, found = inputs.shape[0], features.embeds.shape[0]  # len() would fix them in exports
+        if found != given:
+            raise ValueError(f'it returns {found} embeddings for {given} '
                              f'{"frames" if per_frame else "clips"}')
         if source is not None and heard:
-            features = features._replace(tokens=source.read(net, heard[-1], len(inputs)))
+            features = features._replace(tokens=source.read(net, heard[-1], given))
         if not per_frame:
             return features
         embeds, tokens = features

@@ -50,6 +50,7 @@ class TranscriptSortingHead(BaseModule):
 
     The transcripts have a type embedding but no position: their order in the input carries no
     information. They are detached, so that the text encoder cannot help by giving the order away.
+    The backbone must return tokens of the head's width; see :class:`.VideoBackbone`.
 
     Args:
         embed_dim: width E of the joint embedding space.
