@@ -13,6 +13,7 @@ PARTS = {
         'AttentiveHead': 'models.heads.attentive_head',
         'FramewiseViT': 'models.backbones.framewise_vit',
         'LinearProbeHead': 'models.heads.linear_probe_head',
+        'OpenMMLabBackbone': 'models.backbones.openmmlab_backbone',
         'PartiallyFrozenTextEncoder': 'models.necks.text_encoder',
         'SpaceTimeViT': 'models.backbones.space_time_vit',
         'TranscriptSortingHead': 'models.heads.transcript_sorting_head',

@@ -25,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
                          help='overrides of the config')
     fit = commands.add_parser('fit', help='fit probes on a feature cache')
     fit.add_argument('cache', help='the cache')
-    fit.add_argument('--probes', nargs='+', choices=PROBES, default=list(PROBES),
-                     help='default: all')
+    fit.add_argument('--probes', nargs='+', choices=PROBES,
+                     help='default: all that the cache has features for')
     fit.add_argument('--seed', type=int, default=0)
     fit.add_argument('--out-dir', help='folder of the result files; default: beside the cache')
     return parser
@@ -50,11 +50,11 @@ def extract(args: argparse.Namespace) -> None:
 
 def fit(args: argparse.Namespace) -> None:
     """Fit the probes, and write a result file of each."""
-    from tvtsv2_mm.evaluation.probes import fit_probe, read_cache
+    from tvtsv2_mm.evaluation.probes import fit_probe, possible_probes, read_cache
     from tvtsv2_mm.evaluation.results import write_result
     cache = read_cache(args.cache)
     folder = Path(args.out_dir or Path(args.cache).parent)
-    for kind in args.probes:
+    for kind in args.probes or possible_probes(cache):
         result = fit_probe(cache, kind, seed=args.seed)
         path = folder / f'{Path(args.cache).stem}_{kind}.json'
         write_result(path, result)

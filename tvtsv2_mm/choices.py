@@ -9,5 +9,7 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 CLIP_KINDS = ('protocol', 'feature-script')
 FEATURE_FORMATS = ('npy', 'safetensors', 'parquet')
 TARGET_LAYOUTS = ('own', 'release')
+# What FramewiseViT takes the mean of.
+AVERAGES = ('directions', 'embeddings')
 ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
 PROBES = ('logistic', 'knn', 'attentive')

@@ -38,6 +38,16 @@ def test_side_by_side_and_beside_the_paper():
     assert 'probe' not in text  # which neither has
 
 
+def test_whose_model_it_is():
+    """Older files do not say it."""
+    text = compare([result(1), result(2, backbone='mmaction.UniFormerV2'),
+                    result(3, backbone='SpaceTimeViT')], ['old', 'theirs', 'ours'], paper=False)
+    [row] = lines_with(text, 'backbone')
+    assert [cell.strip() for cell in row.split('|')[1:-1]] == [
+        'backbone *', '-', 'mmaction.UniFormerV2', 'SpaceTimeViT']
+    assert 'backbone' not in compare([result(1)], ['old'])
+
+
 def test_without_the_paper():
     text = compare([result(12.34)], ['ours'], paper=False)
     assert 'paper' not in text

@@ -42,9 +42,10 @@ def read(name: str) -> Config:
 
 
 def names(pattern: str) -> list[str]:
-    """Stems of configs, in the order of SIZES, the baseline first."""
-    found = [path.stem for path in CONFIGS.glob(f'{pattern}.py')]
+    """Stems of configs of SIZES and of the baseline, which comes first; not of others' models."""
     order = ['clip-b16', *SIZES]
+    found = [path.stem for path in CONFIGS.glob(f'{pattern}.py')
+             if path.stem.split('_')[0] in order]
     return sorted(found, key=lambda stem: (order.index(stem.split('_')[0]), stem))
 
 

@@ -170,7 +170,7 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     if clips not in CLIP_KINDS:
         raise ValueError(f'clips must be one of {CLIP_KINDS}, not {clips!r}')
     backbone = cfg.model.backbone
-    size = backbone.image_size
+    size = backbone.get('image_size', 224)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
     chosen = {transform['type']: dict(transform) for transform in dataset.get('pipeline', [])

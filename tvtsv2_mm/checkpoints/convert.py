@@ -15,6 +15,7 @@ from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
 from .layouts import LAYOUTS, Layout
+from .openmmlab import is_foreign, name_backbone
 from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
 
 # Parts of a model that a config may leave out: their weights are then not needed.
@@ -35,7 +36,7 @@ def to_own_layout(given: Mapping[str, Tensor],
         interpolate_positions: resize the tables of spatial and temporal positions to ``own``'s
             number of patches and frames, where they differ.
         report: is filled with what was done: layout, tensors (of the model), taken, new, unneeded,
-            dropped (names), resized (lines) and, unless it is there, file (see
+            dropped, lost (names), resized (lines) and, unless it is there, file (see
             :func:`.entries.take_weights`).
 
     Returns:
@@ -92,7 +93,11 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
 
 def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpolate_positions: bool,
              report: dict, source: dict) -> dict[str, Tensor]:
-    layout = detect_layout(weights)
+    left: list[str] = []
+    if is_foreign(own):
+        weights, layout, left = name_backbone(weights, own)
+    else:
+        layout = detect_layout(weights)
     converted, unused = convert_names(weights, layout)
     positions = _resize_positions(converted, own, layout) if interpolate_positions else []
 
@@ -102,7 +107,7 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     if not any(key in own for key in converted if key.startswith('cls_head.')):
         absent_parts += ('cls_head.', )
     others = [key for key in converted if key not in own]
-    unneeded = [key for key in others if key.startswith(absent_parts)]
+    unneeded = [*left, *(key for key in others if key.startswith(absent_parts))]
     missing = [key for key in own if key not in converted]
     new = _whole_groups(missing, own, layout.new)
     common = {key: (converted[key], own[key]) for key in own if key in converted}
@@ -125,11 +130,12 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     if lines:
         raise CheckpointError(f'the checkpoint (layout: {layout.name}) does not fit the model '
                               'config.\n' + '\n'.join(lines))
-    dropped = [key for key in weights
-               if any(_expression(name).fullmatch(key) for name in layout.dropped)]
+    dropped, lost = ([key for key in weights
+                      if any(_expression(name).fullmatch(key) for name in names)]
+                     for names in (layout.dropped, layout.lost))
     report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
                   new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
-                  resized=positions)
+                  lost=sorted(lost), resized=positions)
     report.setdefault('file', source)
     summary = [f'checkpoint layout {layout.name}: {report["taken"]} of {len(own)} tensors taken']
     if new:
@@ -137,7 +143,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     if unneeded:
         summary.append(f'not needed by this model: {_summary(unneeded)}')
     summary += [f'resized {line}' for line in positions]
-    if source['taken_off'] or source['dropped']:  # not after a file was read: it has said so
+    # Not after a file was read: it has said so.
+    if source.get('taken_off') or source.get('dropped'):
         summary += report_lines(source)
     print_log('; '.join(summary), logger='current')
     return {key: own[key] if key in new else converted[key] for key in own}
@@ -167,6 +174,9 @@ def detect_layout(given: Mapping[str, Tensor]) -> Layout:
         if isinstance(given.get(layout.marker), Tensor):
             return layout
     known = '\n'.join(f'  {layout.name}: {layout.marker}' for layout in LAYOUTS)
+    if any(key.startswith(('backbone.', 'module.backbone.')) for key in given):
+        known += ('\nIf it is of MMAction2 or mmpretrain: OpenMMLabBackbone reads the backbone '
+                  '(docs/mmaction2.md).')
     raise CheckpointError(
         f'unknown checkpoint layout. It has none of the keys by which layouts are told:\n{known}\n'
         f'It has: {describe(given)}')
@@ -184,7 +194,7 @@ def convert_names(given: Mapping[str, Tensor],
         return dict(given), []
     converted: dict[str, Tensor] = {}
     used = {key for key in given
-            if any(_expression(name).fullmatch(key) for name in layout.dropped)}
+            if any(_expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
     for foreign, own, *flags in layout.rules:
         before, after = ((names, ) if isinstance(names, str) else names
                          for names in ((own, foreign) if to_foreign else (foreign, own)))

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tvtsv2_mm.choices import ACTIVATIONS
+from tvtsv2_mm.choices import ACTIVATIONS, AVERAGES
 
 from .errors import CheckpointError
-from .layouts import OPENAI, RELEASE
+from .layouts import ADAPTER_POSITIONS, OPENAI, RELEASE
 
 # Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -22,7 +22,7 @@ CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
 _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
               norm_eps=float)
 FIELDS: dict[str, dict[str, type]] = dict(
-    backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str),
+    backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str, average=str),
     neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str),
     sorting_head=dict(heads=int),
     data_preprocessor=dict(mean=tuple, std=tuple))
@@ -99,9 +99,10 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
     if not fits:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
-    if name.endswith('.activation') and value not in ACTIVATIONS:
-        raise CheckpointError(f'{source}: {name}={value!r} is not implemented; known are '
-                              f'{", ".join(ACTIVATIONS)}')
+    for end, words in (('.activation', ACTIVATIONS), ('.average', AVERAGES)):
+        if name.endswith(end) and value not in words:
+            raise CheckpointError(f'{source}: {name}={value!r} is not implemented; known are '
+                                  f'{", ".join(words)}')
 
 
 def given_description(given: Mapping[str, Any]) -> Description:
@@ -153,16 +154,25 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
     if layout == OPENAI.name and given.keys() >= {
             'input_resolution', 'visual.proj', 'text_projection'}:
         # Only OpenAI's own archives carry their sizes as tensors.
-        parts = dict(
-            backbone=dict(_NORM, activation='quick_gelu',
-                          heads=max(1, len(given['visual.proj']) // 64)),
-            neck=dict(_CLIP_NECK, activation='quick_gelu',
-                      heads=max(1, len(given['text_projection']) // 64)),
-            data_preprocessor=dict(mean=CLIP_MEAN, std=CLIP_STD))
+        parts = vars(openai_clip(given))
+    elif layout == OPENAI.name and given.keys() & {*ADAPTER_POSITIONS}:
+        parts = vars(openai_clip(given, average='embeddings'))
     elif layout == RELEASE.name and 'video_model.proj' in given:
         parts = _RELEASED.get(len(given['video_model.proj']), {})
-    return Description(**parts, source=f'the layout {layout}') | Description.from_record(
+    return Description(**{part: parts[part] for part in FIELDS if part in parts},
+                       source=f'the layout {layout}') | Description.from_record(
         metadata.get(RECORD, {}), 'the checkpoint')
+
+
+def openai_clip(given: Mapping[str, Tensor], **backbone: Any) -> Description:
+    """What all of OpenAI's CLIPs are, of the sizes of these weights by OpenAI's names."""
+    heads = {key: max(1, len(given[key]) // 64) for key in ('visual.proj', 'text_projection')
+             if key in given}
+    return Description(
+        backbone=dict(_NORM, activation='quick_gelu', heads=heads['visual.proj'], **backbone),
+        neck=dict(_CLIP_NECK, activation='quick_gelu', heads=heads['text_projection'])
+        if 'text_projection' in heads else {},
+        data_preprocessor=dict(mean=CLIP_MEAN, std=CLIP_STD))
 
 
 def metadata_of(weights: Any) -> Mapping[str, Any]:
@@ -172,9 +182,11 @@ def metadata_of(weights: Any) -> Mapping[str, Any]:
 
 def with_metadata(weights: Mapping[str, Tensor],
                   metadata: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
-    """Weights, and with them what :func:`metadata_of` gives."""
+    """Weights, and with them what :func:`metadata_of` gives; the versions of modules stay."""
     ordered = OrderedDict(weights)
-    vars(ordered)['_metadata'] = {'': dict(metadata)}
+    versions = getattr(weights, '_metadata', None)
+    vars(ordered)['_metadata'] = {
+        **(versions if isinstance(versions, Mapping) else {}), '': dict(metadata)}
     return ordered
 
 
@@ -204,14 +216,20 @@ def check_model(told: Description, model: Description,
     own = {part: dict(getattr(model, part)) for part in FIELDS}
     lines = list(told.notes)
     new = report['new']
+    if report.get('lost'):
+        lines.append(
+            f'lost: adapter.* ({len(report["lost"])} tensors), the transformer over the frames\' '
+            'embeddings of CLIP4Clip or ActionCLIP, has no place here: frames and texts have the '
+            "original's embeddings, and clips the mean of their frames', not the original's")
     if 'backbone.temporal_embedding' in new:
         # A CLIP that learns time is trained on, with the pixels of the config.
         own['backbone'].pop('token_output', None)
         pixels = dict(data_preprocessor=own.pop('data_preprocessor'))
         lines += [f'trained on with other pixels than before: {line}'
                   for line in _compare(told, pixels)[0]]
-    if any(key.startswith('sorting_head.') for key in new):
-        own.pop('sorting_head')
+    for part in ('neck', 'sorting_head'):
+        if any(key.startswith(f'{part}.') for key in new):
+            own.pop(part)
     if any(line.startswith('backbone.positional_embedding') for line in report['resized']):
         own['backbone'].pop('image_size', None)
     different, unknown = _compare(told, own)
@@ -231,7 +249,7 @@ def _compare(told: Description, model: Mapping[str, Mapping[str, Any]]) -> tuple
             if name in known and not _same(known[name], value):
                 different.append(f'{part}.{name}: {known[name]!r} by {told.source}, {value!r} by '
                                  'the model config')
-            elif name not in known and name in UNTOLD[part]:
+            elif name not in known and name in UNTOLD[part] and name != 'average':  # of pictures
                 unknown[f'{part}.{name}'] = value
     return different, unknown
 

@@ -86,7 +86,7 @@ def take_weights(content: Mapping, *,
             if chosen.path:
                 dropped[str(key)] = f'no tensor but {type(value).__name__}'
             continue
-        name, wrappers = _unwrap(key)
+        name, wrappers = unwrap(key)
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
         if prefix is None and _of_optimizer(name):
             others[f'{name.split(".")[0]}.*'] += 1
@@ -179,7 +179,7 @@ def _find_models(content: Any, path: tuple[str, ...] = (),
             if not _of_optimizer(key):
                 yield from _find_models(value, (*path, key), seen)
             continue
-        name, _ = _unwrap(key)
+        name, _ = unwrap(key)
         for layout in LAYOUTS:
             if f'.{name}'.endswith(f'.{layout.marker}') and not _of_optimizer(name):
                 prefixes[name.removesuffix(layout.marker)] = None
@@ -219,7 +219,7 @@ def _notes(models: list[Model], chosen: Model, swapped: bool) -> list[str]:
 
 def _record(metadata: Any, root: str) -> Any:
     """What our models, or their parts in models of others, keep there and no tensor tells."""
-    records = {_unwrap(name)[0]: values[RECORD] for name, values in (
+    records = {unwrap(name)[0]: values[RECORD] for name, values in (
         metadata.items() if isinstance(metadata, Mapping) else ())
         if isinstance(name, str) and isinstance(values, Mapping) and RECORD in values}
     if root in records:
@@ -229,7 +229,7 @@ def _record(metadata: Any, root: str) -> Any:
     return {key: value for record in own for key, value in record.items()}
 
 
-def _unwrap(key: str) -> tuple[str, list[str]]:
+def unwrap(key: str) -> tuple[str, list[str]]:
     """A name without what wrappers put into it, and what that was, once each."""
     parts = key.split('.')
     wrappers = [part for part in dict.fromkeys(parts) if part in WRAPPERS]

@@ -23,6 +23,7 @@ from .errors import UNREADABLE, CheckpointError, naming, reading
 from .foreign_configs import read_description
 from .kinds import check_kind
 from .layouts import OWN, RELEASE
+from .openmmlab_configs import description_within
 from .sharded import METADATA, is_sharded, read_metadata, read_sharded
 from .untrusted import load_torch_file
 
@@ -140,11 +141,15 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
                 content, Mapping) else None
             taken, report = found or (None, None)
             told = _description_beside(file, taken)
+            if told is None and RECORD not in metadata_of(taken):
+                told = description_within(content, taken)
             if report is None and weights is not None:
                 raise CheckpointError(f'it has no weights {weights!r} of a known layout. It has '
                                       f'{describe(content)}')
             if taken is None or report is None:
-                return dict(state_dict=content) if _is_state_dict(content) else content, None
+                return _with_what_is_told(
+                    dict(state_dict=content) if _is_state_dict(content) else content, path, told
+                ), None
             if report['entry']:
                 rest = {key: value for key, value in content.items() if key in report['beside']}
         if report is None:
@@ -156,6 +161,19 @@ def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | No
             f'model: {some(report["zero"])}')
     metadata = {RECORD: asdict(told)} if told else metadata_of(taken)
     return rest | dict(state_dict=with_metadata(taken, {**metadata, 'file': report})), report
+
+
+def _with_what_is_told(content: Any, path: Path, told: Description | None) -> Any:
+    """Weights of an unknown layout, for a model that knows it; see :mod:`.openmmlab`."""
+    if not isinstance(content, Mapping) or not _is_state_dict(content.get('state_dict')):
+        return content
+    weights, others = content['state_dict'], [key for key in content if key != 'state_dict']
+    report = dict(path=str(path), entry='state_dict', beside=others, taken_off={}, dropped={},
+                  notes=[])
+    metadata = {**metadata_of(weights), 'file': report}
+    if told:
+        metadata[RECORD] = asdict(told)
+    return dict(content, state_dict=with_metadata(weights, metadata))
 
 
 def _description_beside(file: Path, weights: Mapping[str, Tensor] | None) -> Description | None:

@@ -22,6 +22,7 @@ class Layout:
     marker: str  # a key that every such checkpoint has, and none of the layouts behind in LAYOUTS
     rules: tuple[tuple, ...]  # (foreign, ours) or (foreign, ours, 'T')
     dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
+    lost: tuple[str, ...] = ()  # that change the embeddings, and have no place here
     new: tuple[str, ...] = (*TIME, *HEADS)  # prefixes of our keys that it lacks: kept as they are
     antialias: bool | None = None  # how its library resizes positions; see resize_spatial
 
@@ -94,12 +95,21 @@ _OPENAI_DROPPED = ('logit_scale', 'logit_bias', 'attn_mask', 'transformer.resblo
                    'visual.transformer.resblocks.{i}.attn_mask', 'input_resolution',
                    'visual.input_resolution', 'context_length', 'vocab_size')
 
+# MMAction2's CLIP4Clip and ActionCLIP have OpenAI's CLIP under `clip.`, and beside it may have a
+# transformer over the frames' embeddings. Its positions have these names, one in each of the two.
+ADAPTER_POSITIONS = ('adapter.positional_embedding', 'adapter.frame_position_embeddings.weight')
+_ADAPTER_BLOCK = 'adapter.transformer.resblocks.{i}.'
+_ADAPTER = (*ADAPTER_POSITIONS, *(_ADAPTER_BLOCK + name for name in (
+    'attn.in_proj_weight', 'attn.in_proj_bias', 'attn.out_proj.{*}', 'ln_1.{*}', 'ln_2.{*}',
+    'mlp.c_fc.{*}', 'mlp.c_proj.{*}')))
+
 OPENAI = Layout(
     name='OpenAI CLIP / OpenCLIP',
     marker='visual.class_embedding',
     rules=(*_OPENAI_VIDEO_RULES,
            *_clip_text_rules('transformer.resblocks.{i}', '', 'text_projection')),
     dropped=_OPENAI_DROPPED,
+    lost=_ADAPTER,
     antialias=True)
 
 # Told from the one above by its text tower, which is a module of its own.

@@ -65,7 +65,7 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(weights, Mapping):
         raise CheckpointError(f'{name} holds no state dict (names and tensors)')
-    text = _written_config(checkpoint)
+    text = written_config(checkpoint)
     if text is None:
         with naming(name):
             return published_config(weights, name)
@@ -238,7 +238,8 @@ def _check_clips(pipeline: list[dict[str, Any]], backbone: dict[str, Any]) -> No
         raise ValueError(f'its clips of {frames} frames of {side} pixels are not for its model')
 
 
-def _written_config(checkpoint: Mapping[str, Any]) -> str | None:
+def written_config(checkpoint: Mapping[str, Any]) -> str | None:
+    """The text of the config that mmengine wrote into a checkpoint, or None."""
     hub, meta = (checkpoint.get(name) for name in ('message_hub', 'meta'))
     told = hub.get('runtime_info') if isinstance(hub, Mapping) else None
     texts = (part.get('cfg') for part in (told, meta) if isinstance(part, Mapping))

@@ -83,7 +83,9 @@ class _Sizes:
                            "'gelu'"),
             norm_eps=NORM_EPS)
         if 'backbone.temporal_embedding' not in self.weights:
-            return dict(type='FramewiseViT', **backbone)
+            average = self.known.backbone.get('average')
+            return dict(type='FramewiseViT', **backbone,
+                        **({} if average is None else dict(average=average)))
         frames = dict(num_frames=self.shape('backbone.temporal_embedding', 2)[0])
         output = 'all_normed' if backbone['activation'] == 'quick_gelu' else 'patches_raw'
         return dict(type='SpaceTimeViT', **backbone, **self.complete(

@@ -59,7 +59,7 @@ def _facts(result: dict) -> dict[str, str]:
     views, split = result.get('views') or {}, result.get('split') or {}
     checkpoint, prompts = result.get('checkpoint') or {}, result.get('prompts')
     keys, bank = checkpoint.get('keys') or {}, result.get('query_bank') or {}
-    facts = {name: views.get(name) for name in VIEWS}
+    facts = {'backbone': result.get('backbone'), **{name: views.get(name) for name in VIEWS}}
     probe = result.get('probe')
     facts |= {
         'probe': probe and f'{probe["kind"]}, {probe["setting"]} = {probe["chosen"]}',

@@ -149,6 +149,12 @@ def describe_checkpoint(path: str | None, load_report: Mapping | None) -> dict[s
     return dict(path=path, sha256=digest, keys=dict(load_report) if load_report else None)
 
 
+def backbone_name(model: Any) -> str:
+    """The class of a model's video encoder; one of another package has that before it."""
+    backbone = getattr(model, 'backbone', model)
+    return getattr(backbone, 'kind', None) or type(backbone).__name__
+
+
 def describe_config(cfg: Config) -> dict[str, Any]:
     """File, text and hash of a config; the hash is the same wherever a run's files are."""
     content = {key: value for key, value in cfg.to_dict().items() if key not in PLACES}

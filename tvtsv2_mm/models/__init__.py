@@ -1,4 +1,4 @@
-from .backbones import FramewiseViT, SpaceTimeViT
+from .backbones import FramewiseViT, OpenMMLabBackbone, SpaceTimeViT, VideoBackbone
 from .data_preprocessor import VideoTextDataPreprocessor
 from .heads import (
     AttentiveHead,
@@ -11,7 +11,7 @@ from .necks import PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 
 __all__ = [
-    'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'PartiallyFrozenTextEncoder',
-    'SpaceTimeViT', 'TranscriptSortingHead', 'VideoTextContrastiveHead',
-    'VideoTextDataPreprocessor', 'VideoTextModel', 'ZeroShotHead'
+    'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'OpenMMLabBackbone',
+    'PartiallyFrozenTextEncoder', 'SpaceTimeViT', 'TranscriptSortingHead', 'VideoBackbone',
+    'VideoTextContrastiveHead', 'VideoTextDataPreprocessor', 'VideoTextModel', 'ZeroShotHead'
 ]

@@ -26,12 +26,13 @@ class VideoTextModel(BaseModel):
     Shapes: B clips, T frames, K texts of a clip, L tokens, E embedding width.
 
     Args:
-        backbone: video encoder.
+        backbone: video encoder; see :class:`.VideoBackbone`.
         neck: text encoder; may be left out where no text is read (linear probe).
         contrastive_head: video-text contrast, for training.
         sorting_head: transcript sorting; used where a sample has more than one text.
         cls_head: classes of a video: ZeroShotHead or LinearProbeHead.
-        data_preprocessor: batches to the device.
+        data_preprocessor: batches to the device. One that says no ``mean`` and ``std`` takes the
+            backbone's, where that knows them.
         micro_batch_size: in training, encode so many samples of a rank's batch at a time and
             compute them again in the backward: memory for the activations of so many samples,
             the loss of the whole batch. None encodes all at once. See
@@ -53,21 +54,23 @@ class VideoTextModel(BaseModel):
                  micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
                  init_cfg: dict | None = None) -> None:
+        encoder = MODELS.build(backbone)
         # Built here, by the registry of the other parts: the base class takes the root's.
-        super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
+        super().__init__(data_preprocessor and MODELS.build(
+            with_pixels(data_preprocessor, getattr(encoder, 'pixels', None))), init_cfg)
         if micro_batch_size is not None and micro_batch_size < 1:
             raise ValueError('micro_batch_size must be at least 1, or None for the whole batch, '
                              f'not {micro_batch_size!r}')
         self.micro_batch_size = micro_batch_size
         self.interpolate_positions = interpolate_positions
-        self.backbone = MODELS.build(backbone)
+        self.backbone = encoder
         self.neck: Any = neck and MODELS.build(neck)
         self.contrastive_head: Any = contrastive_head and MODELS.build(contrastive_head)
         self.sorting_head: Any = sorting_head and MODELS.build(sorting_head)
         self.cls_head: Any = cls_head and MODELS.build(cls_head)
-        widths = {name: part['embed_dim'] for name, part in dict(
-            backbone=backbone, neck=neck, sorting_head=sorting_head, cls_head=cls_head).items()
-            if part and 'embed_dim' in part}
+        widths = {name: getattr(getattr(self, name), 'embed_dim', None)
+                  for name in ('backbone', 'neck', 'sorting_head', 'cls_head')}
+        widths = {name: width for name, width in widths.items() if width is not None}
         if len(set(widths.values())) > 1:
             raise ValueError('embed_dim must be the same in all parts: ' + ', '.join(
                 f'{name}.embed_dim={width}' for name, width in widths.items()))
@@ -165,8 +168,18 @@ class VideoTextModel(BaseModel):
         video_embeds, video_tokens = self.encode_video(inputs, class_only=not sorts)
         # The data preprocessor has cut them.
         text_embeds = self.encode_text(inputs['tokens'], padded=False)
-        means = self.sorting_head.loss(video_tokens, text_embeds) if sorts else {}
+        means = self.sorting_head.loss(
+            self._tokens_to_sort(video_tokens), text_embeds) if sorts else {}
         return video_embeds, text_embeds, means
+
+    def _tokens_to_sort(self, video_tokens: Tensor | None) -> Tensor:
+        if video_tokens is None:
+            name = getattr(self.backbone, 'kind', type(self.backbone).__name__)
+            raise ValueError(
+                f'the sorting_head reads tokens of the video (B, N, E), and the backbone {name} '
+                'returns none, but embeddings alone: take a backbone that returns a map or tokens '
+                "(of mmpretrain's ViTs: out_type='raw'), or sorting_head=None")
+        return video_tokens
 
     @property
     def untrained_heads(self) -> set[str]:
@@ -204,7 +217,7 @@ class VideoTextModel(BaseModel):
         for sample, embed in zip(data_samples, F.normalize(directions, dim=-1), strict=True):
             sample.video_embed = embed
         if 'tokens' in inputs:
-            self._predict_texts(inputs['tokens'], view_tokens, data_samples)
+            self._predict_texts(inputs['tokens'], view_tokens, data_samples, sorts)
         if self.cls_head is not None:
             # A head that learns has learnt from embeddings of any length.
             embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
@@ -216,12 +229,13 @@ class VideoTextModel(BaseModel):
         return data_samples
 
     def _predict_texts(self, tokens: Tensor | Sequence[Tensor], view_tokens: Tensor | None,
-                       data_samples: Sequence[ActionDataSample]) -> None:
+                       data_samples: Sequence[ActionDataSample], sorts: bool) -> None:
         counts = [len(own) for own in tokens]
         text_embeds = self.encode_text(torch.cat(list(tokens))).split(counts)
         for sample, own in zip(data_samples, text_embeds, strict=True):
             sample.text_embeds = F.normalize(own.float(), dim=-1)
-        if view_tokens is not None:
+        if sorts:
+            view_tokens = self._tokens_to_sort(view_tokens)
             # Each view by itself: the head was trained on the tokens of one.
             texts = torch.stack(text_embeds).repeat_interleave(view_tokens.shape[1], dim=0)
             order_logits = self.sorting_head(view_tokens.flatten(0, 1), texts).float()
@@ -238,7 +252,8 @@ class VideoTextModel(BaseModel):
         if 'tokens' in inputs:
             outputs['text_embeds'] = self.encode_text(inputs['tokens'])
             if self.sorting_head is not None and inputs['tokens'].shape[1] > 1:
-                outputs['order_logits'] = self.sorting_head(video_tokens, outputs['text_embeds'])
+                outputs['order_logits'] = self.sorting_head(
+                    self._tokens_to_sort(video_tokens), outputs['text_embeds'])
         return outputs
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
@@ -258,6 +273,18 @@ class VideoTextModel(BaseModel):
             temperature=getattr(self.contrastive_head, 'temperature', None))
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+def with_pixels(data_preprocessor: dict, pixels: Mapping[str, Any] | None) -> dict:
+    """The preprocessor's config with the pixels of a backbone, where it does not say its own."""
+    if not pixels:
+        return data_preprocessor
+    told = {key: tuple(data_preprocessor[key]) for key in pixels if key in data_preprocessor}
+    other = {key: value for key, value in told.items() if value != tuple(pixels[key])}
+    if other:
+        warnings.warn(f'data_preprocessor has {other}, but the backbone was trained with {pixels}: '
+                      'leave them out, if that is not meant', stacklevel=2)
+    return {**pixels, **data_preprocessor}
 
 
 def _record_description(model: VideoTextModel, state_dict: dict, prefix: str,

@@ -124,7 +124,7 @@ def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Infer
         checkpoint=Path(config.weights).name,
         checkpoint_sha256=checkpoint_sha256(store.folder, config.weights),
         dtype=config.dtype, format=store.format,
-        embed_dim=int(inferencer.model.backbone.proj.shape[1]),
+        embed_dim=inferencer.model.backbone.embed_dim,
         clip=inferencer.pipeline, normalized=True))
     done, last = set(), -1
     for part in store.parts():

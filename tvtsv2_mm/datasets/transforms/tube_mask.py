@@ -15,7 +15,8 @@ class RandomTubeMask(BaseTransform):
 
     Of P patches of a frame ``int(P * (1 - ratio))`` are kept: 98 of 196 for ViT-B/16 at 0.5, 76 of
     256 for ViT-H/14 at 0.7. The others end here: what leaves the worker, goes to the device and is
-    normalised there is the kept patches alone. The class token always stays.
+    normalised there is the kept patches alone. The class token always stays. The backbone
+    must take ``kept_patches`` (SpaceTimeViT, FramewiseViT); others raise an error that says so.
 
     Required keys: imgs (uint8 (T, H, W, 3), whose size gives P), rng.
 

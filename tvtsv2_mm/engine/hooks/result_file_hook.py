@@ -84,6 +84,7 @@ class ResultFileHook(Hook):
             precision=_precision(model, runner.test_loop),
             evaluator=cfg.test_evaluator.to_dict() if hasattr(cfg.test_evaluator, 'to_dict') else
             [dict(metric) for metric in cfg.test_evaluator],
+            backbone=results.backbone_name(model),
             config=results.describe_config(cfg),
             checkpoint=results.describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),

@@ -1,4 +1,5 @@
 from .cache import FeatureCache, extract_features, read_cache, write_cache
-from .fitting import PROBES, fit_probe
+from .fitting import PROBES, fit_probe, possible_probes
 
-__all__ = ['PROBES', 'FeatureCache', 'extract_features', 'fit_probe', 'read_cache', 'write_cache']
+__all__ = ['PROBES', 'FeatureCache', 'extract_features', 'fit_probe', 'possible_probes',
+           'read_cache', 'write_cache']

@@ -39,7 +39,9 @@ class FeatureCache:
     Attributes:
         embeds: of each split, float16 (n, E), video embeddings, not l2-normalised.
         tokens: of each split, float16 (n, T * G * G, E), the space-time tokens, averaged over the
-            cells of a grid of G x G in each frame; ``fields['token_grid']`` is G.
+            cells of a grid of G x G in each frame; ``fields['token_grid']`` is G. None of them,
+            (n, 0, E), where the backbone gives none. T is the backbone's ``token_frames``, if it
+            has them.
         labels: of each split, int64 (n,).
         names: of each split, str (n,), the videos as its annotation file names them.
         fields: what a result file says of the protocol, without metrics; ``splits`` has the
@@ -122,7 +124,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         protocol='linear-probe', benchmark=cfg.get('benchmark'),
         views=results.describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
         precision='float32, features kept in float16', splits={},
-        config=results.describe_config(cfg),
+        backbone=results.backbone_name(model), config=results.describe_config(cfg),
         checkpoint=results.describe_checkpoint(checkpoint, model.load_report),
         versions=results.package_versions(), device=str(get_device()), token_grid=token_grid))
     for name, loader in loaders.items():
@@ -131,7 +133,12 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         for batch in loader:
             data = model.data_preprocessor(batch)
             embeds, tokens = model.encode_video(data['inputs'])
-            tokens = pool_tokens(tokens, data['inputs']['video'].shape[1], token_grid)
+            if tokens is None:
+                tokens = embeds[:, None][:, :0]
+            else:
+                frames = getattr(model.backbone, 'token_frames', None)
+                tokens = pool_tokens(
+                    tokens, frames or data['inputs']['video'].shape[1], token_grid)
             samples = data['data_samples']
             names = [sample.sample_id for sample in samples]
             kept = [values.half().cpu().numpy() for values in (embeds, tokens)]

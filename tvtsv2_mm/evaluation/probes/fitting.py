@@ -132,6 +132,9 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
             raise ValueError(f'features of the {split} split hold NaN or infinity')
     check_apart(cache.names, cache.fields.get('splits', {}))
     probe = PROBES[kind]
+    if probe.tokens and kind not in possible_probes(cache):
+        raise ValueError(f'the {kind} probe reads the tokens of a video, and the backbone of this '
+                         f'feature cache gives none: fit {" or ".join(possible_probes(cache))}')
     values = tuple(values or probe.values)
     labels = cache.labels
     rest, chosen_on, told = _validation(labels, seed)
@@ -165,6 +168,12 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
         probe=dict(kind=kind, setting=probe.setting, chosen=best, validation=told, seed=seed,
                    val_top1=dict(zip(map(str, values), scores, strict=True)),
                    fitted_on=len(all_y), warnings=doubts))
+
+
+def possible_probes(cache: FeatureCache) -> list[str]:
+    """The probes for which a cache has what they read."""
+    has_tokens = all(tokens.shape[1] for tokens in cache.tokens.values())
+    return [kind for kind, probe in PROBES.items() if has_tokens or not probe.tokens]
 
 
 def _features(cache: FeatureCache, split: str, tokens: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from tvtsv2_mm.registry import MODELS
 
 @MODELS.register_module()
 class SpaceTimeViT(PretrainedPart):
-    """CLIP ViT that reads a whole clip with one class token.
+    """CLIP ViT that reads a whole clip with one class token: a :class:`.VideoBackbone`.
 
     Shapes: B clips, T frames, P patches of a frame, P' kept patches, p pixels of a patch's side,
     R token rows (see TokenRows), D width, E embedding width. Parameters carry the names of the
@@ -58,6 +58,8 @@ class SpaceTimeViT(PretrainedPart):
     part = 'backbone'
     block_list = 'resblocks'
     behind_blocks = ('ln_post', 'proj')
+    token_frames = None  # those of the clip
+    pixels = None  # the config's, of which the release and CLIP have others
 
     def __init__(self,
                  *,
@@ -98,6 +100,7 @@ class SpaceTimeViT(PretrainedPart):
             image_size=image_size, patch_size=patch_size, width=width, layers=layers, heads=heads,
             mlp_width=mlp_width or 4 * width, embed_dim=embed_dim, activation=activation,
             norm_eps=norm_eps, **dict(token_output=token_output) if time_attention else {})
+        self.embed_dim = embed_dim
         self.image_size = image_size
         self.patch_size = patch_size
         self.num_frames = num_frames

@@ -12,6 +12,8 @@ from tvtsv2_mm.registry import MODELS
 class VideoTextContrastiveHead(BaseModule):
     """Contrast each video with the mean of its K transcripts over the global batch.
 
+    It reads embeddings of one width, of backbone and neck, and no tokens.
+
     Args:
         temperature: divides the cosine similarities; fixed at 0.05 in the release.
         gradient: 'exact' or 'release' (1 / world size of it); see

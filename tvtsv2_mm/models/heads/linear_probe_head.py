@@ -23,6 +23,7 @@ class LinearProbeHead(BaseModule):
     def __init__(self, *, num_classes: int, embed_dim: int = 512) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.embed_dim = embed_dim
         self.fc = nn.Linear(embed_dim, num_classes)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)

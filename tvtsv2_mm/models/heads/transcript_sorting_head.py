@@ -50,6 +50,7 @@ class TranscriptSortingHead(BaseModule):
 
     The transcripts have a type embedding but no position: their order in the input carries no
     information. They are detached, so that the text encoder cannot help by giving the order away.
+    The backbone must return tokens of the head's width; see :class:`.VideoBackbone`.
 
     Args:
         embed_dim: width E of the joint embedding space.
@@ -77,6 +78,7 @@ class TranscriptSortingHead(BaseModule):
         if depth < 1:
             raise ValueError(f'depth must be at least 1, not {depth}')
         self.built_with = dict(heads=heads)
+        self.embed_dim = embed_dim
         self.num_transcripts = num_transcripts
         self.loss_weight = loss_weight
         self.type_embed = nn.Parameter(torch.zeros(1, 2, embed_dim))

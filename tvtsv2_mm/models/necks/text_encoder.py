@@ -81,6 +81,7 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
             width=width, layers=layers, heads=heads, mlp_width=mlp_width, embed_dim=embed_dim,
             vocab_size=vocab_size, context_length=context_length, activation=activation,
             norm_eps=norm_eps, end_token=self.end_token, tokenizer=tokenizer)
+        self.embed_dim = embed_dim
         self.context_length = context_length
         self.clip = CLIPTextModelWithProjection(
             CLIPTextConfig(
