@@ -8,6 +8,7 @@ from functools import lru_cache
 import pytest
 import setuptools  # noqa: F401  (before Python's own distutils, or inductor stops over it)
 from mmengine.config import config
+from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
 import tvtsv2_mm  # noqa: F401
@@ -32,6 +33,15 @@ def pytest_collection_finish():
 def own_print(monkeypatch):
     """Give back ``print`` after a test: Ray puts its own in place for the life of the process."""
     monkeypatch.setattr(builtins, 'print', builtins.print)
+
+
+@pytest.fixture(autouse=True)
+def own_scope():
+    """Leave no default scope behind: it may be another package's."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
 
 
 def pytest_collection_modifyitems(items):

@@ -3,7 +3,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,7 +13,7 @@ def run(monkeypatch, tmp_path):
     """Call a tool as a command line would; return the Runner that it made."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
-    runners, scopes = [], dict(DefaultScope._instance_dict)
+    runners = []
     init = Runner.__init__
     monkeypatch.setattr(Runner, '__init__', lambda runner, *args, **kwargs: runners.append(runner)
                         or init(runner, *args, **kwargs))
@@ -24,7 +23,4 @@ def run(monkeypatch, tmp_path):
         runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
         return runners[-1]
 
-    yield call
-    # Not that of the last run, which may be another package's.
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(scopes)
+    return call
