@@ -5,10 +5,12 @@ from typing import Any, cast
 
 from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner.checkpoint import _load_checkpoint
+from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description
 from tvtsv2_mm.checkpoints.convert import fit_weights
 from tvtsv2_mm.checkpoints.description import metadata_of
+from tvtsv2_mm.checkpoints.lora import adapters_of, fit_lora
 
 
 class PretrainedPart(BaseModule):
@@ -53,3 +55,17 @@ class PretrainedPart(BaseModule):
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
         self._is_init = True
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
+                              *args: Any) -> None:
+        """Merge adapters that this part does not have, wherever weights are loaded.
+
+        A recognizer of MMAction2 loads by names alone, and would go on without the weights.
+        """
+        own = {prefix + key: value for key, value in self.state_dict().items()}
+        given = {key: value for key, value in state_dict.items() if key.startswith(prefix)}
+        if adapters_of(own) or adapters_of(given):
+            for key in given:
+                del state_dict[key]
+            state_dict.update(fit_lora(given, own))
+        super()._load_from_state_dict(state_dict, prefix, *args)
