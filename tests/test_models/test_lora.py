@@ -203,6 +203,8 @@ def test_a_frozen_part_has_nothing_to_adapt(model_cfg):
     (lambda x: x.pop('backbone.resblocks.1.mlp.c_fc.lora_B.default.weight'), 'c_fc .*do not fit'),
     (lambda x: x.update({'backbone.resblocks.1.mlp.c_fc.lora_B.default.weight': torch.ones(2, 2)}),
      'c_fc .*do not fit'),
+    (lambda x: x.update({'backbone.resblocks.1.mlp.c_fc.lora_A.default.weight': torch.tensor(1.)}),
+     'c_fc .*do not fit'),
     (lambda x: x.pop('backbone.resblocks.1.mlp.c_fc.base_layer.weight'), 'c_fc .*do not fit'),
 ])
 def test_damaged_adapters_are_one_error(adapted, model, change, message):

@@ -54,9 +54,8 @@ def merge_lora(weights: Mapping[str, Tensor],
         if scale is None or scale.numel() != 1:
             raise CheckpointError(f'the adapters of {layer} have no scale ({SCALE} of the part '
                                   'that they are in), so that they cannot be merged')
-        if up is None or weight is None or weight.ndim != 2 or (
-                (up.shape, value.shape) != ((len(weight), len(value)),
-                                            (len(value), weight.shape[1]))):
+        if up is None or weight is None or any(x.ndim != 2 for x in (up, value, weight)) or (
+                (up.shape[1], len(up), value.shape[1]) != (len(value), *weight.shape)):
             raise CheckpointError(f'the adapters of {layer} (lora_A, lora_B) do not fit its weight')
         dtype = torch.promote_types(weight.dtype, torch.float32)
         update = scale.to(dtype) * (up.to(dtype) @ value.to(dtype))
