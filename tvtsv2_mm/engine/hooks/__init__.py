@@ -7,6 +7,7 @@ from tvtsv2_mm.engine.hooks.query_bank_hook import QueryBankHook
 from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
 from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
+from tvtsv2_mm.engine.hooks.zero_shot_check_hook import ZeroShotCheckHook
 
 __all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'QueryBankHook',
-           'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook']
+           'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook', 'ZeroShotCheckHook']
