@@ -1,4 +1,6 @@
 import copy
+import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.func import functional_call
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.lora import adapters_of, merge_lora, without_adapters
+from tvtsv2_mm.engine.hooks import CompileBlocksHook
 from tvtsv2_mm.models import SpaceTimeViT, VideoTextModel
 
 LORA = dict(rank=3, alpha=6)
@@ -106,6 +109,14 @@ def test_under_autocast(adapted, inputs):
     found.backward()
     assert {value.grad.dtype for value in adapted.parameters() if value.requires_grad} == {
         torch.float32}
+
+
+def test_compiled_blocks(adapted, inputs):
+    expected = adapted(inputs, SAMPLES, 'loss')
+    runner = SimpleNamespace(model=adapted, logger=logging.getLogger('test'))
+    CompileBlocksHook(backend='eager', fullgraph=True).before_run(runner)
+    for name, value in adapted(inputs, SAMPLES, 'loss').items():
+        torch.testing.assert_close(value, expected[name])
 
 
 def test_what_has_no_adapters_merges_them(adapted, model, inputs):

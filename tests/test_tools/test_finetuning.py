@@ -90,13 +90,17 @@ def test_two_ranks_train_adapters_as_one_does(run, shapes, tmp_path):
     words = [str(TINY), '--seed', '0', '--work-dir']
     more = [*options(shapes, *LORA, 'train_cfg.max_epochs=1')]
     run('train', *words, 'one', *more)
-    run_ranks(2, train_on_rank, [*words, str(tmp_path / 'two'), '--launcher', 'pytorch', *more,
-                                 'train_dataloader.batch_size=2'])
-    one, two = (read_state_dict(f'{folder}/epoch_1.pth') for folder in ('one', 'two'))
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
-    one, two = (result_of(folder)['zero_shot_check'] for folder in ('one', 'two'))
-    assert (one['before'], one['after']) == (two['before'], two['after'])
+    for folder, strategy in (('two', []), ('sharded', [
+            'runner_type=FlexibleRunner', 'strategy.type=tvtsv2_mm.FullyShardStrategy'])):
+        run_ranks(2, train_on_rank, [
+            *words, str(tmp_path / folder), '--launcher', 'pytorch', *more,
+            'train_dataloader.batch_size=2', *strategy])
+        one, two = (read_state_dict(f'{place}/epoch_1.pth') for place in ('one', folder))
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
+        one, two = (result_of(place)['zero_shot_check'] for place in ('one', folder))
+        assert (one['before'], one['after']) == (two['before'], two['after'])
 
 
 def test_a_check_without_its_data_is_left_out(run, shapes):
