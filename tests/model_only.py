@@ -44,13 +44,15 @@ def work_without_extras(folder: Path) -> None:
 
     from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
     from tvtsv2_mm.checkpoints import model_config, read_weights  # noqa: F401
+    from tvtsv2_mm.checkpoints.lora import without_lora
     from tvtsv2_mm.registry import DATASETS, MODELS, OPTIM_WRAPPERS
 
     import_module('mmaction.models')
     init_default_scope('tvtsv2_mm')
     for config in sorted((ROOT / 'configs' / 'tvtsv2').glob('*.py')):
         with torch.device('meta'):
-            MODELS.build(dict(Config.fromfile(config).model, cls_head=None))
+            # Adapters need a package of an extra.
+            MODELS.build(dict(without_lora(Config.fromfile(config).model), cls_head=None))
 
     cfg = Config.fromfile(ROOT / 'configs' / 'tvtsv2' / 'tiny_pretrain.py')
     model = MODELS.build(cfg.model)
@@ -93,6 +95,14 @@ def call(name: str, *arguments: Any) -> Callable[[], Any]:
     return lambda: getattr(import_module(f'tvtsv2_mm.{module}'), function)(*arguments)
 
 
+def add_lora() -> None:
+    """Give a layer adapters."""
+    from torch import nn
+
+    from tvtsv2_mm.models.lora import add_lora
+    add_lora(nn.Sequential(nn.Linear(2, 2)), rank=1)
+
+
 def uses(folder: Path) -> dict[str, Callable[[], Any]]:
     """What needs each package."""
     (folder / 'empty.srt').touch()
@@ -105,6 +115,7 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'ftfy': call(f'{converters}.yt_temporal._mended', 'é'),
         'ijson': lambda: list(call(f'{converters}.howto100m._from_json', folder)()),
         'py3langid': lambda: list(call('preparation.inspection.languages.detect_languages', '')()),
+        'peft': add_lora,
         'pyarrow': call('apis.features.FeatureStore', folder, 'parquet'),
         'pysubs2': call(f'{converters}.subtitles.read_subtitles', folder / 'empty.srt'),
         'rapidfuzz': call(f'{converters}.word_alignment.transfer_times', [], []),

@@ -61,6 +61,7 @@ PARTS = {
         'ResultFileHook': 'engine.hooks.result_file_hook',
         'ResumeDataHook': 'engine.hooks.resume_data_hook',
         'SkippedSampleHook': 'engine.hooks.skipped_sample_hook',
+        'ZeroShotCheckHook': 'engine.hooks.zero_shot_check_hook',
     },
     'OPTIM_WRAPPERS': {'BFloat16OptimWrapper': 'engine.optimizers.bfloat16_optim_wrapper'},
     'OPTIM_WRAPPER_CONSTRUCTORS': {

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from tests.tiny_model import build_tiny_model, embed_clips, read_clip
 from tvtsv2_mm.apis import export
+from tvtsv2_mm.models.lora import add_lora
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 TEXTS = ['a man speaks', 'x', 'a very long text ' * 20]
@@ -52,3 +53,11 @@ def test_a_file_that_differs_is_refused(model, tmp_path, monkeypatch):
         export.export_towers(model, tmp_path, ('pt2', ))
     with pytest.raises(ValueError, match='formats'):
         export.export_towers(model, tmp_path, ('tflite', ))
+
+
+def test_adapters_are_merged_first(tmp_path):
+    """As tools/export.py and the inferencer do by themselves."""
+    model = build_tiny_model()
+    add_lora(model.backbone, rank=2)
+    with pytest.raises(ValueError, match='leave lora out of its config'):
+        export.export_towers(model, tmp_path, ('pt2', ))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tvtsv2_mm.checkpoints.lora import adapters_of
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.utils.extras import EXTRAS, needed_for
 
@@ -112,11 +113,14 @@ def export_towers(model: VideoTextModel, folder: str | Path,
 
     Raises:
         RuntimeError: a file gives other embeddings than the model.
-        ValueError: what a format needs is not installed.
+        ValueError: what a format needs is not installed, or the model has adapters (LoRA).
     """
     unknown = set(formats) - {'onnx', 'pt2'}
     if unknown or not formats:
         raise ValueError(f"formats must be 'onnx' and 'pt2', or one of them, not {formats}")
+    if adapters_of(model.state_dict()):
+        raise ValueError('the model has adapters (LoRA): leave lora out of its config and load the '
+                         'checkpoint again, by which they are merged')
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()

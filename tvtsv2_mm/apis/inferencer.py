@@ -30,6 +30,7 @@ from tvtsv2_mm.apis.clips import (
 )
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.runs import load_config
+from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.registry import INFERENCERS, MODELS
@@ -267,7 +268,7 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError(f'the config is of a {RECOGNIZER} of MMAction2: leave it out, as its '
                              'checkpoint tells what its video encoder is')
         # Classes come with the call, and the sizes of another data set's head do not matter.
-        parts = dict(cfg.model, cls_head=None)
+        parts = dict(without_lora(cfg.model), cls_head=None)
         with DefaultScope.overwrite_default_scope('tvtsv2_mm'), warnings.catch_warnings():
             if self.texts_only:
                 # Without memory and initial values, so that the whole checkpoint is checked.

@@ -15,6 +15,7 @@ from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
 from .layouts import LAYOUTS, Layout
+from .lora import adapters_of, common_adapters, merge_lora, under_names_of, without_adapters
 from .openmmlab import is_foreign, name_backbone
 from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
 
@@ -36,8 +37,8 @@ def to_own_layout(given: Mapping[str, Tensor],
         interpolate_positions: resize the tables of spatial and temporal positions to ``own``'s
             number of patches and frames, where they differ.
         report: is filled with what was done: layout, tensors (of the model), taken, new, unneeded,
-            dropped, lost (names), resized (lines) and, unless it is there, file (see
-            :func:`.entries.take_weights`).
+            dropped, lost (names), resized (lines), lora (a line, where there are adapters) and,
+            unless it is there, file (see :func:`.entries.take_weights`).
 
     Returns:
         A state dict with exactly the names of ``own``.
@@ -98,11 +99,18 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
         weights, layout, left = name_backbone(weights, own)
     else:
         layout = detect_layout(weights)
-    converted, unused = convert_names(weights, layout)
-    positions = _resize_positions(converted, own, layout) if interpolate_positions else []
-
     absent_parts = tuple(part for part in OPTIONAL_PARTS
                          if not any(key.startswith(part) for key in own))
+    with_adapters, kept = own, common_adapters(weights, own)
+    others = [key for key in adapters_of(weights)
+              if key not in kept and not key.startswith(absent_parts)]
+    adapters = adapters_of(own) | kept
+    lora = [line for line, holds in {
+        'its adapters (LoRA) are merged': others,
+        'adapters (LoRA) are new': len(adapters) > len(kept)}.items() if holds]
+    weights, own = merge_lora(weights, kept), without_adapters(own)
+    converted, unused = convert_names(weights, layout)
+    positions = _resize_positions(converted, own, layout) if interpolate_positions else []
     # One by other names, of a recognizer of MMAction2, is another head.
     if not any(key in own for key in converted if key.startswith('cls_head.')):
         absent_parts += ('cls_head.', )
@@ -137,17 +145,20 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
                   new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
                   lost=sorted(lost), resized=positions)
     report.setdefault('file', source)
+    if lora:
+        report['lora'] = '; '.join(lora)
     summary = [f'checkpoint layout {layout.name}: {report["taken"]} of {len(own)} tensors taken']
     if new:
         summary.append(f'new, kept at their initial values: {_summary(new)}')
     if unneeded:
         summary.append(f'not needed by this model: {_summary(unneeded)}')
-    summary += [f'resized {line}' for line in positions]
+    summary += [*(f'resized {line}' for line in positions), *lora]
     # Not after a file was read: it has said so.
     if source.get('taken_off') or source.get('dropped'):
         summary += report_lines(source)
     print_log('; '.join(summary), logger='current')
-    return {key: own[key] if key in new else converted[key] for key in own}
+    fitted = {key: own[key] if key in new else converted[key] for key in own}
+    return under_names_of(with_adapters, fitted) | adapters
 
 
 def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],

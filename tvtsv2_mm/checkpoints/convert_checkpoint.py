@@ -29,6 +29,7 @@ from .description import (
 from .errors import CheckpointError, naming
 from .files import read_weights
 from .layouts import RELEASE
+from .lora import merge_lora, without_lora
 from .sizes import model_config
 
 SUFFIXES = ('.pth', '.safetensors')
@@ -63,7 +64,7 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
     tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
     with naming(source):
         layout = detect_layout(tensors)
-        own, unused = convert_names(tensors, layout)
+        own, unused = convert_names(merge_lora(tensors), layout)
         told = description_of(tensors, layout=layout.name) | (given or Description())
         config, assumed = model_config(own, told)
     return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
@@ -84,7 +85,8 @@ def convert_checkpoint(source: str | Path,
                        report: dict | None = None) -> list[str]:
     """Convert a checkpoint; every missing or unused key and every other size is an error.
 
-    What the source's layout does not have (time, in a CLIP) is not written: it starts at its
+    Adapters (LoRA) are merged into the weights, by which the outputs stay the same. What the
+    source's layout does not have (time, in a CLIP) is not written: it starts at its
     initial values when the file is loaded.
 
     Args:
@@ -118,8 +120,8 @@ def convert_checkpoint(source: str | Path,
     with naming(source):
         layout = detect_layout(tensors)
         told = description_of(tensors, layout=layout.name) | (given or Description())
-        config = model if model is not None else model_config(
-            convert_names(tensors, layout)[0], _WITHOUT_TENSORS | told)[0]
+        config = without_lora(model) if model is not None else model_config(
+            convert_names(merge_lora(tensors), layout)[0], _WITHOUT_TENSORS | told)[0]
         parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
         with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
             own = MODELS.build(parts)
@@ -140,7 +142,7 @@ def convert_checkpoint(source: str | Path,
         written = to_release_layout(written)
     kind = None if dtype is None else getattr(torch, dtype)
     written = {key: _for_file(value, kind) for key, value in written.items()}
-    _write(written, target, told.record())
+    write_weights(written, target, told.record())
     return list(written)
 
 
@@ -191,7 +193,7 @@ def _for_file(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor if alone else tensor.clone()
 
 
-def _write(weights: dict[str, Tensor], target: Path, record: dict) -> None:
+def write_weights(weights: dict[str, Tensor], target: Path, record: dict) -> None:
     """Write the file whole or not at all, with what is known of the model."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f'.{target.name}.{os.getpid()}')

@@ -24,8 +24,8 @@ WRAPPERS = ('module', '_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_
 AVERAGED = {'ema', 'avg', 'averaged', 'average', 'swa', 'shadow'}
 # Numbers that averaging (of torch, mmengine and others) keeps beside the weights.
 COUNTERS = ('n_averaged', 'steps', 'step', 'initted', 'num_updates')
-# What may be zero throughout: time attention starts with it.
-_MAY_BE_ZERO = re.compile(r'bias$|timeattn|temporal_embedding')
+# What may be zero throughout: time attention starts with it, and adapters do.
+_MAY_BE_ZERO = re.compile(r'bias$|timeattn|temporal_embedding|lora_B')
 _DEPTH = 4
 SIGMOID = ('logit_bias is that of a CLIP trained with a sigmoid loss: cosines and rankings hold '
            'without it, but its probability of a pair is sigmoid(logit_scale.exp() * cosine + '

@@ -191,8 +191,10 @@ def _known_part(written: Mapping[str, Any], types: tuple[str, ...], place: str) 
     kind = _type_of(written)
     if kind not in types:
         raise ValueError(f'{place}.type is {kind!r}, not {" or ".join(types)}')
-    # Initial weights come from the checkpoint, not from where training once took them.
-    arguments = {key: value for key, value in written.items() if key not in ('type', 'init_cfg')}
+    # Initial weights come from the checkpoint, not from where training once took them; what it has
+    # of adapters is merged into them.
+    arguments = {key: value for key, value in written.items()
+                 if key not in ('type', 'init_cfg', 'lora')}
     for key, value in arguments.items():
         if not (isinstance(key, str) and re.fullmatch('[a-z][a-z0-9_]*', key)
                 and (_is_plain(value) or (isinstance(value, list | tuple) and len(value) < 10

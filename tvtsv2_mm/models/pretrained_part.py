@@ -11,6 +11,7 @@ from torch import Tensor
 from tvtsv2_mm.checkpoints import CheckpointError, Description
 from tvtsv2_mm.checkpoints.convert import fit_weights
 from tvtsv2_mm.checkpoints.description import RECORD, metadata_of
+from tvtsv2_mm.checkpoints.lora import adapters_of, fit_lora
 
 
 class PretrainedPart(BaseModule):
@@ -91,7 +92,14 @@ class PretrainedPart(BaseModule):
         """Refuse weights of which this part would get nothing, or some in another size.
 
         In a model of others, mmengine would warn of them in the log and leave this part as it is.
+        Adapters that this part does not have are merged.
         """
+        own = {prefix + key: value for key, value in self.state_dict().items()}
+        given = {key: value for key, value in state_dict.items() if key.startswith(prefix)}
+        if adapters_of(own) or adapters_of(given):
+            for key in given:
+                del state_dict[key]
+            state_dict.update(fit_lora(given, own))
         differ = [f'{prefix}{key}: {tuple(state_dict[prefix + key].shape)} in the checkpoint, '
                   f'{tuple(value.shape)} by the config' for key, value in self.state_dict().items()
                   if prefix + key in state_dict and state_dict[prefix + key].shape != value.shape]

@@ -38,7 +38,8 @@ def fit_to_model(cfg: Config) -> None:
         'ZeroShotHead': context,
     }
     places = [cfg.get(loader) for loader in LOADERS]
-    for _, part in walk([*places, model, cfg.get('custom_hooks')]):
+    hooks = [cfg.get('custom_hooks'), cfg.get('default_hooks')]
+    for _, part in walk([*places, model, *hooks]):
         if not isinstance(part, dict):
             continue
         _fill(part, sizes.get(_kind(part), {}))

@@ -24,6 +24,8 @@ from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest
 from tvtsv2_mm.utils.errors import UserFileError, one_error
 
+_MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
 
 def load_config(path: str) -> Config:
     """Read a config file.
@@ -104,6 +106,7 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
     apply_overrides(cfg, args.cfg_options or {})
     cfg.work_dir = str(cfg.work_dir)
     fit_to_model(cfg)
+    _leave_out_hooks(cfg)
     _compile_blocks(cfg)
     if get_device() == 'cuda':
         _copy_while_it_computes(cfg)
@@ -204,6 +207,13 @@ def use_mixed_precision(cfg: Config) -> None:
     else:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _leave_out_hooks(cfg: Config) -> None:
+    """``default_hooks.NAME=None``, which mmengine knows of its own hooks alone."""
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in _MMENGINES]:
+        del hooks[name]
 
 
 def _compile_blocks(cfg: Config) -> None:

@@ -8,6 +8,8 @@ from tvtsv2_mm.engine.hooks.recognizer_weights_hook import RecognizerWeightsHook
 from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
 from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
+from tvtsv2_mm.engine.hooks.zero_shot_check_hook import ZeroShotCheckHook
 
 __all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'QueryBankHook',
-           'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook']
+           'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook',
+           'ZeroShotCheckHook']

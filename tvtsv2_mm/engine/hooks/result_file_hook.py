@@ -89,6 +89,7 @@ class ResultFileHook(Hook):
             checkpoint=results.describe_checkpoint(cfg.get('load_from'),
                                            getattr(model, 'load_report', None)),
             trained_further=getattr(model, 'has_learnt', False),
+            zero_shot_check=runner.message_hub.get_info('zero_shot_check'),
             versions=results.package_versions(),
             device=torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type,
             num_devices=get_world_size(),

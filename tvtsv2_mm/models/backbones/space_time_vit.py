@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
+from tvtsv2_mm.models.lora import add_lora
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 
@@ -52,6 +53,8 @@ class SpaceTimeViT(PretrainedPart):
             takes vectors (TimeSformerHead), 'map' the projected patches (B, E, T, H / p, W / p)
             for one that pools (I3DHead, AttentiveHead).
         frozen: True takes all parameters out of training (linear probe).
+        lora: adapters that are trained in the place of all weights: ``dict(rank=8)``, see
+            :func:`~tvtsv2_mm.models.lora.add_lora`.
         init_cfg: mmengine's initialisation config; 'Pretrained' as in PretrainedPart.
     """
 
@@ -81,6 +84,7 @@ class SpaceTimeViT(PretrainedPart):
                  drop_path_rate: float = 0.0,
                  output: str | None = None,
                  frozen: bool = False,
+                 lora: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if image_size % patch_size:
@@ -130,6 +134,8 @@ class SpaceTimeViT(PretrainedPart):
             self.ln_post.requires_grad_(False)  # DDP stops at what is trained and not used
         if frozen:
             self.requires_grad_(False)
+        if lora is not None:
+            add_lora(self, **lora)
 
     def forward(self, video: Tensor, kept_patches: Tensor | None = None,
                 class_only: bool = False) -> tuple[Tensor, Tensor | None] | Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from tvtsv2_mm.models.lora import add_lora
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE
@@ -36,6 +37,8 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
         tokenizer: whose tokens the texts are: 'clip', which this package makes, or the name of
             another, whose tokens are made elsewhere.
         frozen: True takes all parameters out of training.
+        lora: adapters that are trained in the place of all weights, in the blocks that are not
+            frozen: ``dict(rank=8)``, see :func:`~tvtsv2_mm.models.lora.add_lora`.
         init_cfg: mmengine's initialisation config; 'Pretrained' as in PretrainedPart.
     """
 
@@ -59,6 +62,7 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
                  end_token: int | None = None,
                  tokenizer: str = 'clip',
                  frozen: bool = False,
+                 lora: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if width % heads:
@@ -103,6 +107,8 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
             self.clip.text_model.embeddings.requires_grad_(False)
         if frozen:
             self.requires_grad_(False)
+        if lora is not None:
+            add_lora(self, **lora)
 
     def forward(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Encode texts.

@@ -1,0 +1,139 @@
+"""Weights between those before and after fine-tuning (WiSE-FT, Wortsman et al., arXiv 2109.01903).
+
+With a in 0..1, ``(1 - a) before + a after`` often keeps most of what fine-tuning gained and most of
+what it cost elsewhere.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_model
+from torch import Tensor
+
+from tvtsv2_mm.apis.launch.runs import build_runner
+from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.convert_checkpoint import write_weights
+from tvtsv2_mm.checkpoints.description import describe
+from tvtsv2_mm.checkpoints.entries import some
+from tvtsv2_mm.checkpoints.lora import without_lora
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
+from tvtsv2_mm.evaluation.results import describe_checkpoint, package_versions
+from tvtsv2_mm.utils.extras import needed_for
+from tvtsv2_mm.utils.files import write_atomically
+
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def interpolate_weights(configs: Mapping[str, Config], before: str, after: str,
+                        folder: str | Path, *, alphas: Sequence[float] = ALPHAS,
+                        keep: float | None = None) -> dict[str, list[dict[str, float]]]:
+    """Test weights between two checkpoints by one or more configs.
+
+    Writes ``interpolation.json`` (all figures), ``interpolation.png`` (the first one of each
+    config) and, where some are to be kept, ``weights_A.pth`` into the folder.
+
+    Args:
+        configs: evaluation configs by name: what was trained for, and what was not.
+        before: checkpoint of any layout; so is ``after``. Adapters (LoRA) are merged.
+        folder: for the results, and the logs of the tests.
+        alphas: shares of ``after``.
+        keep: share of ``after`` in weights to be written.
+
+    Returns:
+        Of each config the metrics, by share.
+
+    Raises:
+        ValueError: a share is not in 0..1, or a config cannot be tested so.
+        CheckpointError: a checkpoint does not fit a model, or lacks weights that the other has.
+    """
+    for alpha in (*alphas, *([] if keep is None else [keep])):
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'shares of the weights after must lie in 0..1, not {alpha:g}')
+    folder = Path(folder)
+    figures: dict[str, list[dict[str, float]]] = {}
+    for name, cfg in configs.items():
+        cfg.model = without_lora(cfg.model)
+        cfg.load_from, cfg.resume = None, False
+        # It would say that these are the weights of a file.
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
+                            if hook.get('type') != 'ResultFileHook']
+        runner = build_runner(cfg)
+        if not isinstance(runner, Runner):
+            raise ValueError(f'{name}: weights are interpolated by a plain Runner; leave '
+                             'runner_type and strategy out of the config')
+        model = bare_model(runner)
+        one, other = (_weights_of(model, path) for path in (before, after))
+        figures[name] = []
+        for alpha in alphas:
+            _put(model, mix(one, other, alpha))
+            figures[name].append({key: float(value) for key, value in runner.test().items()})
+        if keep is not None and name == next(iter(configs)) and is_main_process():
+            write_weights(mix(one, other, keep), folder / f'weights_{keep:g}.pth',
+                          describe(model).record())
+    if is_main_process():
+        _write(folder, figures, before, after, alphas)
+    return figures
+
+
+def mix(before: Mapping[str, Tensor], after: Mapping[str, Tensor],
+        alpha: float) -> dict[str, Tensor]:
+    """(1 - alpha) before + alpha after; whole numbers are those of ``after``."""
+    return {name: (1 - alpha) * before[name] + alpha * value
+            if value.is_floating_point() else value for name, value in after.items()}
+
+
+def _weights_of(model: Any, path: str) -> dict[str, Tensor]:
+    """The weights that a model takes from a checkpoint, all of which are there."""
+    _load_checkpoint_to_model(model, _load_checkpoint(path, map_location='cpu'))
+    new = (model.load_report or {}).get('new')
+    if new:
+        raise CheckpointError(f'{path} lacks weights that are to be interpolated, and would give '
+                              f'random ones: {some(new)}')
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+@torch.no_grad()
+def _put(model: Any, weights: Mapping[str, Tensor]) -> None:
+    for name, value in model.state_dict().items():
+        value.copy_(weights[name])
+
+
+def _write(folder: Path, figures: Mapping[str, list[dict[str, float]]], before: str, after: str,
+           alphas: Sequence[float]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = dict(
+        before=describe_checkpoint(before, None), after=describe_checkpoint(after, None),
+        alphas=list(alphas), figures=figures, versions=package_versions(),
+        time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
+    write_atomically(folder / 'interpolation.json', (json.dumps(content, indent=2) + '\n').encode())
+    draw(folder / 'interpolation.png', figures, alphas)
+
+
+def draw(path: Path, figures: Mapping[str, list[dict[str, float]]],
+         alphas: Sequence[float]) -> None:
+    """Draw the first figure of each config over the share; of two, one over the other as well."""
+    with needed_for('drawing'):
+        from matplotlib.figure import Figure
+    curves = {f'{name}: {key}': [metrics[key] for metrics in found]
+              for name, found in figures.items() for key in list(found[0])[:1]}
+    both = len(curves) == 2
+    figure = Figure(figsize=(12 if both else 6, 4.5), layout='constrained')
+    axes = figure.subplots(1, 1 + both, squeeze=False)[0]
+    for label, values in curves.items():
+        axes[0].plot(alphas, values, marker='o', label=label)
+    axes[0].set(xlabel='a, of weights (1 - a) before + a after')
+    axes[0].legend()
+    if both:
+        (target, gained), (held_out, left) = curves.items()
+        axes[1].plot(left, gained, marker='o', color='tab:green')
+        for alpha, x, y in zip(alphas, left, gained, strict=True):
+            axes[1].annotate(f'{alpha:g}', (x, y), textcoords='offset points', xytext=(5, 5))
+        axes[1].set(xlabel=held_out, ylabel=target)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,180 @@
+"""Tells what fine-tuning costs: zero-shot figures on what is not trained on, before and after."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_model
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from tvtsv2_mm.checkpoints.errors import CheckpointError
+from tvtsv2_mm.checkpoints.lora import merge_lora, without_lora
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
+from tvtsv2_mm.evaluation import results
+from tvtsv2_mm.registry import HOOKS, MODELS
+
+_KEY = 'zero_shot_check'
+
+
+@HOOKS.register_module()
+class ZeroShotCheckHook(Hook):
+    """Test zero-shot before and after a training, on a set that it does not train on.
+
+    One line of the log says ``before -> after``, and so does ``zero_shot_check`` of the result file
+    (``result.json`` in the folder of the run's logs). "After" are the best weights where the run
+    kept them (``save_best``), else the last ones; adapters (LoRA) are merged. A resumed run goes on
+    with what its first part measured.
+
+    The model that is tested is a VideoTextModel of its own, for the time of the test. What the
+    trained model lacks, a recognizer of MMAction2 its text encoder, stays what it was.
+
+    Args:
+        dataloader: of the set, as a config's ``test_dataloader``. Where its annotation file is not
+            there, the check is left out with a warning.
+        evaluator: as a config's ``test_evaluator``.
+        benchmark: what the set is called.
+        cls_head: of the tested model: a ZeroShotHead; None for retrieval.
+        model: config of the tested model; None for that of the run, if it is a VideoTextModel.
+        checkpoint: where the tested model has the weights from that the trained one lacks.
+    """
+
+    # Behind those that write the checkpoints.
+    priority = 'LOWEST'
+
+    def __init__(self, *, dataloader: dict, evaluator: dict | list, benchmark: str = '',
+                 cls_head: dict | None = None, model: dict | None = None,
+                 checkpoint: str | None = None) -> None:
+        self.dataloader = dataloader
+        self.evaluator = evaluator
+        self.benchmark = benchmark
+        self.cls_head = cls_head
+        self.model = model
+        self.checkpoint = checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Measure.
+
+        Raises:
+            ValueError: the tested model cannot be built from the trained one.
+            CheckpointError: its weights cannot.
+        """
+        if not self._is_there(runner) or _before(runner) is not None:
+            return
+        if runner.iter:
+            runner.logger.warning('the zero-shot check is left out: the run goes on from one that '
+                                  'had none')
+            return
+        before = self._measure(runner, _whole(bare_model(runner).state_dict()))
+        runner.message_hub.update_info(_KEY, dict(benchmark=self.benchmark, before=before))
+        runner.logger.info(f'{self._name}, before: ' + ', '.join(
+            f'{name} {value:.2f}' for name, value in before.items()))
+
+    def after_train(self, runner: Runner) -> None:
+        """Measure again, and tell both."""
+        before = _before(runner)
+        if before is None or not self._is_there(runner):
+            return
+        paths = [_kept(runner)]
+        broadcast_object_list(paths)  # which the others wait for: rank 0 has written it
+        [path] = paths
+        weights = (_whole(bare_model(runner).state_dict()) if path is None else
+                   _load_checkpoint(path, map_location='cpu')['state_dict'])
+        after = self._measure(runner, weights)
+        told = dict(benchmark=self.benchmark, before=before, after=after, weights=path)
+        runner.message_hub.update_info(_KEY, told)
+        both = [name for name in before if name in after]
+        changes = ', '.join(f'{name} {before[name]:.2f} -> {after[name]:.2f}' for name in both)
+        fell = any(after[name] < before[name] for name in both)
+        if fell:
+            changes += ' (tools/interpolate_weights.py finds weights in between)'
+        runner.logger.log(logging.WARNING if fell else logging.INFO,
+                          f'{self._name}, before -> after: {changes}')
+        if is_main_process():
+            results.write_result(Path(runner.log_dir, 'result.json'), {
+                'protocol': 'zero-shot check', 'benchmark': self.benchmark,
+                'metrics': results.group_metrics(after), _KEY: told,
+                'config': results.describe_config(runner.cfg),
+                'versions': results.package_versions(),
+                'time': datetime.now(timezone.utc).isoformat(timespec='seconds')})
+
+    @property
+    def _name(self) -> str:
+        return f'zero-shot on {self.benchmark}' if self.benchmark else 'zero-shot'
+
+    def _is_there(self, runner: Runner) -> bool:
+        dataset = self.dataloader['dataset']
+        file = Path(dataset.get('data_root') or '', dataset['ann_file'])
+        if not file.is_file():
+            runner.logger.warning(f'the zero-shot check is left out: there is no {file}')
+        return file.is_file()
+
+    @torch.no_grad()
+    def _measure(self, runner: Runner, weights: Mapping[str, Tensor]) -> dict[str, float]:
+        # Training draws as if nothing had been before it.
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            model = self._build(runner, merge_lora(weights))
+            loader = runner.build_dataloader(self.dataloader)
+            evaluator: Any = runner.build_evaluator(self.evaluator)
+            for batch in loader:
+                evaluator.process(data_samples=model.test_step(batch), data_batch=batch)
+            metrics = evaluator.evaluate(len(loader.dataset))
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _build(self, runner: Runner, weights: Mapping[str, Tensor]) -> Any:
+        """The model to be tested, with the trained weights."""
+        cfg = self.model or runner.cfg.model
+        if str(cfg.get('type')).split('.')[-1] != 'VideoTextModel':
+            raise ValueError(f'ZeroShotCheckHook: a {cfg.get("type")} has no text encoder; give '
+                             'the hook model=dict(type="VideoTextModel", ...) and a checkpoint')
+        model = MODELS.build(ConfigDict(
+            without_lora(cfg), contrastive_head=None, sorting_head=None, cls_head=self.cls_head))
+        if self.checkpoint is not None:
+            _load_checkpoint_to_model(model, _load_checkpoint(self.checkpoint, map_location='cpu'))
+        own = model.state_dict()
+        parts = {name.split('.')[0] for name in weights}
+        for name, value in own.items():
+            part, given = name.split('.')[0], weights.get(name)
+            if part == 'data_preprocessor' or (part not in parts and self.checkpoint):
+                continue
+            if given is None or given.shape != value.shape:
+                raise CheckpointError(
+                    f'ZeroShotCheckHook: the trained model has no {name} of the shape '
+                    f'{tuple(value.shape)}: give the hook the model that it is a part of, and the '
+                    'checkpoint with the other parts')
+            own[name] = given
+        model.load_state_dict(own)
+        return model.to(next(bare_model(runner).parameters()).device).eval()
+
+
+def _before(runner: Runner) -> dict[str, float] | None:
+    """What was measured before, maybe by a run that this one goes on from."""
+    told = runner.message_hub.get_info(_KEY)
+    before = told.get('before') if isinstance(told, dict) else None
+    known = isinstance(before, dict) and all(isinstance(x, float) for x in before.values())
+    return before if known else None
+
+
+def _kept(runner: Runner) -> str | None:
+    """The file, or folder, of the weights that the run leaves: the best ones, or the last."""
+    best = runner.message_hub.get_info('best_ckpt')
+    if best is None and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
+        # Of the run that this one goes on from: a checkpoint is not believed which file it was.
+        found = [*Path(runner.work_dir).glob('best_*.pth')]
+        best = str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
+    return best or runner.message_hub.get_info('last_ckpt')
+
+
+def _whole(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that may be in shards, whole; for all ranks to call."""
+    return {name: value.full_tensor() if isinstance(value, DTensor) else value
+            for name, value in weights.items()}
