@@ -74,10 +74,12 @@ def test_no_graph_breaks_on_the_way_of_gpus(models, monkeypatch):
             check_equal(model, compiled, ROUNDING, 2, class_only=class_only)
 
 
-def test_steps_compile_nothing_anew(models):
+@pytest.mark.parametrize('half', [False, True])
+def test_steps_compile_nothing_anew(models, half):
     """Tokens and class tokens alone take a graph each, whatever the mask; so do shorter batches.
 
-    Full batches go on with what was compiled for their size.
+    Full batches go on with their graph, or with that of the shorter ones where it takes any size.
+    Half precision is the way of CPUs on which torch's own products are the quickest.
     """
     graphs, ran = [], []
 
@@ -89,16 +91,18 @@ def test_steps_compile_nothing_anew(models):
     def step(batch: int, class_only: bool) -> list[int]:
         ran.clear()
         kept = torch.rand(batch, 16).argsort(dim=1)[:, :8]
-        model(torch.randn(batch, 4, 3, 32, 32), kept, class_only)
+        with torch.autocast('cpu', dtype=torch.float16, enabled=half):
+            model(torch.randn(batch, 4, 3, 32, 32), kept, class_only)
         return ran[:]
 
     _, model = models
     CompileBlocksHook(backend=backend).before_run(runner_of(model))
     full = [step(4, False), step(4, True)]
     assert full == [[0, 0, 0], [0, 0, 1]]
-    shorter = step(3, False)
-    assert [step(4, False), step(4, True)] == full
-    assert step(3, False) == shorter == [2, 2, 2]
+    assert step(3, False) == [2, 2, 2]
+    again = [step(4, False), step(4, True)]
+    assert again in (full, [[2, 2, 2], [2, 2, 1]])
+    assert step(3, False) == [2, 2, 2]
 
 
 def test_a_copy_runs_its_own_weights(models):

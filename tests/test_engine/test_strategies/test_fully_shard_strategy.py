@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from safetensors.torch import load_file
@@ -21,6 +23,7 @@ from torch.multiprocessing import ProcessRaisedException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers import run_ranks
+from tests.test_engine.test_strategies.random_parts import RandomClipsOfStrategyTest
 from tvtsv2_mm.apis.launch.runs import build_runner
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
@@ -94,6 +97,9 @@ def two_ranks(rank, world_size, folder):
         sharded=train(folder / 'sharded', **on_ranks))
     runs['resumed'] = train(folder / 'resumed', resume=True, **on_ranks,
                             load_from=str(folder / 'sharded' / 'iter_2.pth'))
+    runs['resumed_gathered_once'] = train(
+        folder / 'resumed_gathered_once', resume=True, strategy=dict(gather_once=True), **on_ranks,
+        load_from=str(folder / 'sharded' / 'iter_2.pth'))
     runs['from_one'] = train(folder / 'from_one', resume=True, **on_ranks,
                              load_from=str(folder / 'one' / 'iter_4.pth'))
     runs['from_ddp'] = train(folder / 'from_ddp', resume=True, **on_ranks,
@@ -181,12 +187,13 @@ def test_the_losses_and_weights_of_ddp(runs):
     assert sharded['norms'] == pytest.approx(ddp['norms'], rel=1e-5)  # over all ranks
 
 
-def test_a_resumed_run_is_the_same_to_the_bit(runs):
+@pytest.mark.parametrize('name', ['resumed', 'resumed_gathered_once'])
+def test_a_resumed_run_is_the_same_to_the_bit(runs, name):
     """From the middle of the first epoch; the log goes on too."""
-    assert runs['resumed']['losses'] == runs['sharded']['losses'][2:]
-    assert runs['resumed']['norms'] == runs['sharded']['norms']
-    for name, value in runs['sharded']['weights'].items():
-        assert torch.equal(runs['resumed']['weights'][name], value), name
+    assert runs[name]['losses'] == runs['sharded']['losses'][2:]
+    assert runs[name]['norms'] == runs['sharded']['norms']
+    for key, value in runs['sharded']['weights'].items():
+        assert torch.equal(runs[name]['weights'][key], value), key
 
 
 def only_global(run):
@@ -226,6 +233,120 @@ def test_micro_batches_need_no_weights_of_their_own(runs):
     assert once['gathers'] < 0.5 * parts['gathers']
     for name, value in parts['weights'].items():
         assert torch.equal(once['weights'][name], value), name
+
+
+class Story:
+    """A run told in words, and what the model says meanwhile."""
+
+    def __init__(self, work_dir, strategy):
+        runner = build(work_dir, strategy=strategy, launcher='pytorch')
+        self.strategy, self.path, self.steps, self.said = runner.strategy, work_dir / 'x.pth', 0, []
+        self.strategy.prepare(runner.model, optim_wrapper=runner.optim_wrapper)
+        self.model, self.wrapper = self.strategy.model, self.strategy.optim_wrapper
+        self.bare = getattr(self.model, 'module', self.model)
+
+    def tell(self, words):
+        for word in words.split():
+            getattr(self, word)()
+        return [*self.said, whole(self.bare)]
+
+    def batch(self):
+        clips = RandomClipsOfStrategyTest(size=64, texts=1 + 2 * (self.steps % 2))
+        first = 4 * self.steps + 2 * dist.get_rank()
+        self.steps += 1
+        return pseudo_collate([clips[first], clips[first + 1]])
+
+    def forward(self):
+        losses = self.model(**self.bare.data_preprocessor(self.batch(), True), mode='loss')
+        self.said.append(losses['loss_contrastive'].detach())
+        return sum(losses.values())
+
+    def backward(self):
+        self.forward().backward()
+
+    def train(self):
+        self.backward()
+        self.step()
+
+    def step(self):
+        self.wrapper.step()
+        self.wrapper.zero_grad()
+        self.in_shards()
+
+    def skip(self):
+        self.backward()
+        self.wrapper.zero_grad()
+        self.in_shards()
+
+    def val(self):
+        with torch.no_grad():
+            self.said += [x.video_embed for x in self.model.val_step(self.batch())]
+        self.in_shards()
+
+    def in_shards(self):
+        kinds = {isinstance(value, DTensor) for value in self.model.parameters()}
+        assert kinds == {isinstance(self.strategy, FullyShardStrategy)}
+
+    def save(self):
+        self.strategy.save_checkpoint(
+            str(self.path), extra_ckpt=dict(meta=dict(iter=0, epoch=0)))
+        dist.barrier()
+
+    def load(self):
+        self.strategy.load_checkpoint(str(self.path))
+
+    def resume(self):
+        self.strategy.resume(str(self.path))
+
+    def keep(self):
+        self.kept = dict(
+            own={name: value.clone() for name, value in self.model.state_dict().items()},
+            whole=whole(self.bare), optimized=[value.detach().clone() for value in self.optimized])
+
+    def restore(self):
+        self.model.load_state_dict(self.kept['own'])
+
+    def restore_whole(self):
+        self.strategy.load_model_state_dict(self.kept['whole'])
+
+    def swap(self):
+        """As schedule-free optimisers do around a validation, and averages."""
+        for value, kept in zip(self.optimized, self.kept['optimized'], strict=True):
+            before = value.detach().clone()
+            value.data.copy_(kept)
+            kept.copy_(before)
+
+    @property
+    def optimized(self):
+        return [value for group in self.wrapper.optimizer.param_groups for value in group['params']]
+
+
+def compare_stories(rank, world_size, folder, words):
+    os.environ['LOCAL_RANK'] = str(rank)
+    ddp, sharded, once = (Story(folder / name, strategy).tell(words) for name, strategy in dict(
+        ddp=DDP, sharded=dict(), once=dict(gather_once=True)).items())
+    torch.testing.assert_close(sharded, ddp, atol=1e-5, rtol=0)
+    torch.testing.assert_close(once, sharded, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize('words', [
+    'train val train skip train skip val train forward val backward val backward step train',
+    'train forward save keep train forward load train val load train skip resume train '
+    'forward restore train val restore train forward restore_whole train',
+    'train keep train swap val swap train skip swap train skip swap val swap train'],
+    ids=['steps', 'loading', 'swaps'])
+def test_no_forward_takes_weights_gathered_before_a_change(tmp_path, words):
+    run_ranks(2, compare_stories, tmp_path, words)
+
+
+def average(rank, world_size, folder):
+    os.environ['LOCAL_RANK'] = str(rank)
+    with pytest.raises(AssertionError, match='does not support deepcopy'):
+        build(folder, custom_hooks=[dict(type='EMAHook')], launcher='pytorch').train()
+
+
+def test_averaged_weights_are_refused_before_the_first_step(tmp_path):
+    run_ranks(1, average, tmp_path)
 
 
 def test_accumulation_and_a_fused_optimiser(runs):

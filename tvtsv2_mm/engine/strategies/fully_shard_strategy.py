@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from inspect import unwrap
 from itertools import chain
 from pathlib import Path
@@ -65,7 +65,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         gather_once: keep the weights of a unit whole from its first forward of a step to the step
             of the optimiser. They are gathered once for it instead of twice (with
             ``model.micro_batch_size`` instead of twice for each part), but every rank holds all
-            weights in ``param_dtype`` by then; losses and gradients are the same.
+            weights in ``param_dtype`` by then; losses and gradients are the same. Between steps,
+            done or left out, and after a forward without gradients there are shards alone.
         **kwargs: of mmengine's ``BaseStrategy``; the runner gives them.
 
     Raises:
@@ -122,6 +123,11 @@ class FullyShardStrategy(SingleDeviceStrategy):
                 for method in FORWARD_METHODS:
                     if hasattr(unit, method):
                         register_fsdp_forward_method(unit, method)
+            # Around torch's own hooks, which keep the model's own weights whole after any forward,
+            # and all of them with gather_once: who swaps weights for a validation, and back after
+            # it, writes to the shards.
+            model.register_forward_pre_hook(self._reshard_without_grad, prepend=True)
+            model.register_forward_hook(self._reshard_without_grad)
         else:
             self.logger.info('one process without a launcher: nothing is sharded, and '
                              'strategy.mixed_precision is not used')
@@ -148,6 +154,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
                              "strategy.mixed_precision=dict(param_dtype='bfloat16')")
         if self.gather_once:  # what was gathered is old then
             wrapper.optimizer.register_step_post_hook(lambda *_: self._reshard())
+            # With this a step ends even where the optimiser's own was left out.
+            wrapper.zero_grad = self._resharding_after(wrapper.zero_grad)
         if wrapper.clip_grad_kwargs:
             wrapper.clip_func = partial(_whole_norm, wrapper.clip_func)
         return wrapper
@@ -295,6 +303,17 @@ class FullyShardStrategy(SingleDeviceStrategy):
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
+
+    def _reshard_without_grad(self, *_: Any) -> None:
+        if not torch.is_grad_enabled():
+            self._reshard()
+
+    def _resharding_after(self, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> None:
+            function(*args, **kwargs)
+            self._reshard()
+        return call
 
 
 def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:

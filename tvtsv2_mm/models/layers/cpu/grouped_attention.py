@@ -60,9 +60,10 @@ class GroupedAttention(torch.autograd.Function):
         weights_QK = _as_QK(weights.flatten(0, 2), over)
         grads_3BGHQd = torch.empty_like(qkv_3BGHQd)
         grad_q, grad_k, grad_v = grads_3BGHQd.flatten(1, 3)
-        torch.baddbmm(grad_q, grad_scores_QK, k, beta=0, alpha=scale, out=grad_q)
-        torch.baddbmm(grad_k, grad_scores_QK.mT, q, beta=0, alpha=scale, out=grad_k)
-        torch.bmm(weights_QK.mT, grad_out, out=grad_v)
+        # Not by out=: torch 2.11's Dynamo compares its size with the batch's, and fixes that.
+        grad_q.baddbmm_(grad_scores_QK, k, beta=0, alpha=scale)
+        grad_k.baddbmm_(grad_scores_QK.mT, q, beta=0, alpha=scale)
+        grad_v.baddbmm_(weights_QK.mT, grad_out, beta=0)
         return _to_rows(grads_3BGHQd, ctx.layout, over), None, None
 
 
