@@ -1,5 +1,4 @@
 import builtins
-import importlib
 import json
 import os
 import pickle
@@ -175,54 +174,36 @@ def test_pkg_resources_is_imported_without_a_word():
 class TestDeclareTorchvisionOps:
     def test_not_where_the_import_works(self):
         # This process has mended it or had no need to.
-        assert compat.declare_torchvision_ops() is False
+        from torchvision import extension
+        assert compat.declare_torchvision_ops(extension) is False
 
     def test_not_beside_a_cuda_build_of_torch(self, monkeypatch):
         monkeypatch.setattr(torch.version, 'cuda', '13.0')
-        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
-        assert compat.declare_torchvision_ops() is False
-
-    def test_not_without_torchvision(self, monkeypatch):
-        monkeypatch.setattr(compat, 'find_spec', lambda name: None)
-        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
-        assert compat.declare_torchvision_ops() is False
-
-    def test_other_errors_of_torchvision_are_not_silenced(self, monkeypatch):
-        monkeypatch.setattr(importlib, 'import_module', self.fail_to_import)
-        monkeypatch.setattr(torch.version, 'cuda', None)
-        with pytest.raises(RuntimeError, match='damaged'):
-            compat.declare_torchvision_ops()
-
-    @staticmethod
-    def fail_to_import(name):
-        raise RuntimeError('damaged')
+        monkeypatch.delattr(torch.ops, 'torchvision')
+        assert compat.declare_torchvision_ops(types.ModuleType('extension')) is False
 
 
 class TestMmaction:
     """On made-up packages: what is installed has its mends already."""
 
     @pytest.fixture
-    def folder(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(compat, '_package_folder', lambda name: tmp_path)
+    def module(self, tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, self.DRN, raising=False)
-        yield tmp_path
+        yield types.SimpleNamespace(__file__=str(tmp_path / '__init__.py'))
         sys.modules.pop(self.DRN, None)
 
     DRN = 'mmaction.models.localizers.drn.drn'
 
-    @staticmethod
-    def write(path, text=''):
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-
-    def test_drn_is_stood_in_for_where_the_file_is_missing(self, folder):
-        assert compat.stand_in_for_drn() is True
+    def test_drn_is_stood_in_for_where_the_file_is_missing(self, module):
+        assert compat.stand_in_for_drn(module) is True
         assert sys.modules[self.DRN].DRN is None
-        assert compat.stand_in_for_drn() is False
+        assert compat.stand_in_for_drn(module) is False
 
-    def test_drn_is_left_alone_where_mmaction_has_it(self, folder):
-        self.write(folder / 'models/localizers/drn/drn.py')
-        assert compat.stand_in_for_drn() is False
+    def test_drn_is_left_alone_where_mmaction_has_it(self, module):
+        file = Path(module.__file__).parent / 'models/localizers/drn/drn.py'
+        file.parent.mkdir(parents=True)
+        file.touch()
+        assert compat.stand_in_for_drn(module) is False
         assert self.DRN not in sys.modules
 
 
@@ -243,7 +224,7 @@ def test_an_import_is_saved_from_the_known_error_alone(rescue, known, others):
         assert rescue(error, module, loader) is False
 
 
-@pytest.mark.parametrize('name', ['mmaction', 'mmengine.config.utils'])
+@pytest.mark.parametrize('name', ['mmaction', 'mmengine.config.utils', 'torchvision.extension'])
 def test_other_errors_of_a_module_end_its_import(name):
     def fail(module):
         raise ImportError('other')
@@ -254,9 +235,14 @@ def test_other_errors_of_a_module_end_its_import(name):
 
 
 def test_nothing_is_touched_where_the_packages_are_missing(monkeypatch):
-    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
-    monkeypatch.setattr(importlib, 'import_module', TestDeclareTorchvisionOps.fail_to_import)
-    assert set(compat.apply().values()) == {False}
+    def fail_to_mend(module):
+        raise AssertionError(module)
+
+    for name in compat._MENDS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(compat._MENDS, name, fail_to_mend)
+    assert compat.apply() == {'fail_to_mend': False}
+    assert not compat._MENDS.keys() & sys.modules.keys()
 
 
 def test_mmengine_knows_the_package_by_name():
@@ -350,7 +336,7 @@ class TestCheckpoints:
             return {}
 
         monkeypatch.setitem(CheckpointLoader._schemes, '', loader)
-        assert compat.load_checkpoints_safely() is False
+        assert compat.load_checkpoints_safely(mmengine_checkpoint) is False
         assert CheckpointLoader._schemes[''] is loader
 
 
@@ -377,8 +363,9 @@ class TestGloo:
 
     def test_not_where_there_is_an_accelerator(self, monkeypatch):
         monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
-        monkeypatch.setattr('mmengine.dist.utils._init_dist_pytorch', self.original)
-        assert compat.start_gloo_without_gpu() is False
+        utils = types.SimpleNamespace(_init_dist_pytorch=self.original)
+        assert compat.start_gloo_without_gpu(utils) is False
+        assert utils._init_dist_pytorch is self.original
 
 
 def test_an_address_that_gives_nothing_is_named(tmp_path):
@@ -503,7 +490,7 @@ assert importlib.util.find_spec('mmengine.no_such_module') is None
         self.run("""
 import sys
 from tvtsv2_mm import compat
-compat._MENDS['mmengine.config.utils'] = lambda: 1 / 0
+compat._MENDS['mmengine.config.utils'] = lambda module: 1 / 0
 try:
     import mmengine.config.utils
 except ZeroDivisionError:

@@ -22,18 +22,12 @@ if [ "${1:-}" = pack ]; then
 fi
 
 slower=1
-gpu=(--device cuda)
 tests=(-m gpu)
-goal_b16=(--sizes b16 --masks 0.5 --batch 64 --rounds 5)
-goal_h14=(--sizes h14 --masks 0.7 --batch 64 --rounds 3)
-einsum_h14=(--sizes h14 --masks 0.7 --batch 24 --rounds 3)
-ab_b16=(--sizes b16 --masks 0.5 --batch 64 --rounds 5 --layers 4)
+last=(--device cuda) # of a benchmark's options; what comes last holds
 if [ "${1:-}" = --rehearse ]; then
     shift
-    slower=10 gpu=() tests=(-m 'not gpu')
-    small=(--sizes tiny --batch 2 --layers 1 --rounds 1 --masks 0.5)
-    goal_b16=("${small[@]}") goal_h14=("${small[@]}") einsum_h14=("${small[@]}")
-    ab_b16=("${small[@]}")
+    slower=10 tests=(-m 'not gpu')
+    last=(--sizes tiny --masks 0.5 --batch 2 --rounds 1 --layers 1)
 fi
 [ -n "${1:-}" ] || { sed -n '2,/^set/s/^# \?//p' "${BASH_SOURCE[0]}"; exit 2; }
 mkdir -p "$1" && OUT=$(cd "$1" && pwd) || exit 2
@@ -72,7 +66,7 @@ benchmark() {
     local name=$1 limit=$2
     shift 2
     step "$name" "$limit" env TORCHDYNAMO_DISABLE=$((slower > 1)) \
-        python3 tools/benchmarks/model.py "$@" "${gpu[@]}" --precisions bf16 \
+        python3 tools/benchmarks/model.py "$@" --precisions bf16 "${last[@]}" \
         --out "$OUT/$name.json"
 }
 
@@ -83,14 +77,15 @@ step environment 90 python3 -m tvtsv2_mm.env
 # shellcheck disable=SC2086  # several words
 step tests 170 python3 -m pytest tests/test_gpu -v --tb=short -p no:cacheprovider \
     --junitxml "$OUT/tests.xml" "${tests[@]}" ${TESTS:-}
-benchmark goal-b16 110 "${goal_b16[@]}" \
+benchmark goal-b16 110 --sizes b16 --masks 0.5 --batch 64 --rounds 5 \
     --contestants ours+compile ours+compile+grouped_time einsum matmul
-benchmark goal-h14 150 "${goal_h14[@]}" \
+benchmark goal-h14 150 --sizes h14 --masks 0.7 --batch 64 --rounds 3 \
     --contestants ours+compile+grouped ours+compile+checkpointing ours+compile matmul
-benchmark einsum-h14 110 "${einsum_h14[@]}" --contestants ours+compile einsum matmul
-benchmark ab-b16 200 "${ab_b16[@]}" --contestants ours+compile ours+compile+grouped_time \
-    ours+compile+grouped ours+compile+efficient ours+compile+cudnn ours+compile+flash \
-    ours+compile+plain ours matmul
+benchmark einsum-h14 110 --sizes h14 --masks 0.7 --batch 24 --rounds 3 \
+    --contestants ours+compile einsum matmul
+benchmark ab-b16 200 --sizes b16 --masks 0.5 --batch 64 --rounds 5 --layers 4 \
+    --contestants ours+compile ours+compile+grouped_time ours+compile+grouped \
+    ours+compile+efficient ours+compile+cudnn ours+compile+flash ours+compile+plain ours matmul
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}" | tee -a "$OUT/summary.txt"

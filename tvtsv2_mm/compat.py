@@ -1,10 +1,10 @@
 """The few mends that the pinned OpenMMLab releases need with today's torch and transformers.
 
-Each mend is one function: it says what is broken, and returns whether it was applied. None touches
-a package that is missing or that does not have the fault, and none swallows an error that it does
-not know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs as soon
-as the module that it is about has been imported, by whomever, or could not be. ``active()`` tells
-what was done. When the packages are mended, delete the function.
+Each mend is one function of a module: it says what is broken, and returns whether it was applied.
+None touches a package that does not have the fault, and none swallows an error that it does not
+know. ``apply()`` sees to them all, once or many times, and imports nothing: a mend runs as soon as
+the module that it is about has been imported, by whomever, or could not be. ``active()`` tells what
+was done. When the packages are mended, delete the function.
 """
 
 import importlib
@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlparse
@@ -37,7 +36,8 @@ def apply() -> dict[str, bool]:
     # First, so that what another thread imports meanwhile is not missed.
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    return {mend.__name__: name in sys.modules and _note(mend, mend())
+    # Imported again, so that one that another thread is still importing is waited for.
+    return {mend.__name__: name in sys.modules and _note(mend, mend(importlib.import_module(name)))
             for name, mend in _MENDS.items()}
 
 
@@ -56,41 +56,33 @@ def _note(mend: Callable[..., bool], applied: bool) -> bool:
     return applied
 
 
-def leave_out_pkg_resources_warnings() -> bool:
+def leave_out_pkg_resources_warnings(utils: Any) -> bool:
     """Do not show, at each of mmengine's imports of it, that pkg_resources will go one day.
 
     requirements/runtime.txt keeps the setuptools that has it; a user can do nothing about it.
 
-    Not applied: no mmengine; a mmengine that asks something else; it was before.
+    Not applied: a mmengine that asks something else; it was before.
     """
-    name = 'leave_out_pkg_resources_warnings'
-    if find_spec('mmengine') is None or name in _applied:
-        return False
-    utils: Any = importlib.import_module('mmengine.utils.package_utils')
-    if 'pkg_resources' not in utils.is_installed.__code__.co_names:
+    if ('leave_out_pkg_resources_warnings' in _applied
+            or 'pkg_resources' not in utils.is_installed.__code__.co_names):
         return False
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated as an API')
     return True
 
 
-def declare_torchvision_ops() -> bool:
+def declare_torchvision_ops(_: types.ModuleType) -> bool:
     """Let a CUDA build of torchvision be imported beside a CPU build of torch.
 
     Its compiled operators cannot be loaded there, and the import stops at the first one that it
     describes ("operator torchvision::nms does not exist"). With the schemas declared it goes on;
     calling the operators still fails, as it must.
 
-    Not applied: no torchvision; a CUDA build of torch (there the same error means a damaged
-    installation); operators that were loaded, or declared before.
+    Not applied: a CUDA build of torch (there the same error means a damaged installation);
+    operators that were loaded, or declared before.
     """
     global _torchvision_library
-    if find_spec('torchvision') is None:
-        return False
     import torch
-    if torch.version.cuda is not None:
-        return False
-    importlib.import_module('torchvision.extension')  # loads the operators that can be loaded
-    if hasattr(torch.ops.torchvision, 'nms'):
+    if torch.version.cuda is not None or hasattr(torch.ops.torchvision, 'nms'):
         return False
     _torchvision_library = torch.library.Library('torchvision', 'FRAGMENT')
     for name in ('nms', 'qnms'):
@@ -99,19 +91,17 @@ def declare_torchvision_ops() -> bool:
     return True
 
 
-def stand_in_for_drn() -> bool:
+def stand_in_for_drn(mmaction: types.ModuleType) -> bool:
     """Stand in for ``mmaction/models/localizers/drn``, which the wheel of mmaction2 1.2.0 lacks.
 
     ``mmaction.models`` imports it and fails without it. A config that names DRN gets the
     registry's own error.
 
-    Not applied: no mmaction2; a mmaction2 that has the file; a module that is already loaded.
+    Not applied: a mmaction2 that has the file; a module that is already loaded.
     """
     name = 'mmaction.models.localizers.drn.drn'
-    folder = _package_folder('mmaction')
-    if folder is None or name in sys.modules:
-        return False
-    if (folder / 'models/localizers/drn/drn.py').exists():
+    file = Path(str(mmaction.__file__)).parent / 'models/localizers/drn/drn.py'
+    if name in sys.modules or file.exists():
         return False
     module = types.ModuleType(name, stand_in_for_drn.__doc__)
     vars(module)['DRN'] = None
@@ -142,38 +132,33 @@ def leave_out_vindlu(error: Exception, module: types.ModuleType, loader: Loader)
     ask for; ``mmaction.models`` fails with it. A config that names VindLU gets the registry's own
     error.
 
-    Not applied: no mmaction2 or transformers; VindLU models that can be imported; another error.
+    Not applied: VindLU models that can be imported; another error.
     """
     return (isinstance(error, ImportError)
             and (error.name or '').partition('.')[0] in ('transformers', 'timm'))
 
 
-def name_package_to_mmengine() -> bool:
+def name_package_to_mmengine(utils: types.ModuleType) -> bool:
     """Let ``_base_ = 'tvtsv2_mm::...'`` work: mmengine knows only its own list of packages.
 
-    Not applied: no mmengine; a mmengine that has no such list or has this package on it.
+    Not applied: a mmengine that has no such list or has this package on it.
     """
-    if find_spec('mmengine') is None:
-        return False
-    packages = getattr(importlib.import_module('mmengine.config.utils'), 'MODULE2PACKAGE', None)
+    packages = getattr(utils, 'MODULE2PACKAGE', None)
     if packages is None or 'tvtsv2_mm' in packages:
         return False
     packages['tvtsv2_mm'] = 'tvtsv2_mm'
     return True
 
 
-def load_checkpoints_safely() -> bool:
+def load_checkpoints_safely(checkpoint: Any) -> bool:
     """Let mmengine load checkpoints, from the disk and from the net, by our own reader.
 
     Beside tensors its own hold log buffers and numpy values, which torch refuses since 2.6 unless
     they are allowed by name (onedl-mmengine then loads them, and whatever else, as any pickle);
     files from the net are loaded as any pickle.
 
-    Not applied: no mmengine; a loader that somebody else has put in place.
+    Not applied: a loader that somebody else has put in place.
     """
-    if find_spec('mmengine') is None:
-        return False
-    checkpoint: Any = importlib.import_module('mmengine.runner.checkpoint')
     if checkpoint.CheckpointLoader._schemes.get('') is not checkpoint.load_from_local:
         return False
     register = checkpoint.CheckpointLoader.register_scheme
@@ -187,30 +172,20 @@ def load_checkpoints_safely() -> bool:
     return True
 
 
-def start_gloo_without_gpu() -> bool:
+def start_gloo_without_gpu(utils: Any) -> bool:
     """Let ``launcher='pytorch'`` with ``backend='gloo'`` start on a machine without a GPU.
 
     mmengine selects a CUDA device first, whatever the backend, and fails.
 
-    Not applied: no mmengine; where mmengine finds an accelerator. The mend itself steps aside for
-    other backends.
+    Not applied: where mmengine finds an accelerator. The mend itself steps aside for other
+    backends.
     """
-    if find_spec('mmengine') is None:
-        return False
-    if importlib.import_module('mmengine.device').get_device() != 'cpu':
-        return False
-    utils: Any = importlib.import_module('mmengine.dist.utils')
+    from mmengine.device import get_device
     original = utils._init_dist_pytorch
-    if isinstance(original, partial) and original.func is _init_dist_pytorch:
+    if get_device() != 'cpu' or getattr(original, 'func', None) is _init_dist_pytorch:
         return False
     utils._init_dist_pytorch = partial(_init_dist_pytorch, original)
     return True
-
-
-def _package_folder(name: str) -> Path | None:
-    """The folder of an installed package, without importing it."""
-    spec = find_spec(name)
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent
 
 
 def _init_dist_pytorch(original: Callable[..., None], backend: str, **kwargs: Any) -> None:
@@ -294,12 +269,12 @@ class _MendingLoader(Loader):
                 raise
         mend = _MENDS.get(module.__name__)
         if mend is not None:
-            _note(mend, mend())
+            _note(mend, mend(module))
 
 
 _finder = _Finder()
 # Each mend, by the module after whose import it runs ...
-_MENDS: dict[str, Callable[[], bool]] = {
+_MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'torchvision.extension': declare_torchvision_ops,
     'mmaction': stand_in_for_drn,
     'mmengine.utils.package_utils': leave_out_pkg_resources_warnings,

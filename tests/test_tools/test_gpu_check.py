@@ -50,6 +50,7 @@ def test_all_steps(run, tmp_path, words):
     assert len(calls) == len(STEPS)
     assert '--no-index' in calls[0] and calls[1] == '-m tvtsv2_mm.env'
     assert all(('--device cuda' in call) is not bool(words) for call in calls[3:])
+    assert all(('--sizes tiny' in call) is bool(words) for call in calls[3:])
     assert ('-m gpu' in calls[2]) is not bool(words)
     assert 'table of tvtsv2_mm.env' in summary and 'warning' not in summary
     names = {path.name for path in (tmp_path / 'out').iterdir()}

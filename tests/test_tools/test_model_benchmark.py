@@ -88,8 +88,7 @@ def test_bytes_are_the_same_twice(tool):
     batch = measures.Batch(torch.randn(3, 3, 3, 32, 32), torch.tensor([[0, 3], [1, 2], [4, 15]]))
     encoder = model.Encoder(
         model.build_ours(SMALL | dict(token_output='all_normed'), DEVICE), 'bf16')
-    first, second = (measures.per_clip(
-        lambda part: measures.live_bytes(encoder.forward, part), batch) for _ in range(2))
+    first, second = (measures.live_bytes(encoder.forward, batch) for _ in range(2))
     assert first == second
     assert first[0] > 0
 
@@ -125,7 +124,7 @@ def test_flop_are_those_that_torch_counts(tool):
 def test_the_bounds_multiply_all_that_the_linear_layers_do(tool, multiply):
     model = tool('encoders')
     backbone = SMALL | dict(token_output='patches_raw')
-    steps = model.bound_steps(model.Setting(backbone, 2, 5, DEVICE), 'fp32', multiply)
+    steps = model.bound_steps(model.linear_layers(backbone, 3, 5, 2), DEVICE, 'fp32', multiply)
     cost = encoder_cost(backbone, 3, 5)
     for kind, flop in dict(forward=cost.linear_forward, training=cost.linear_training).items():
         with FlopCounterMode(display=False) as counted:
@@ -185,8 +184,7 @@ def test_live_bytes_are_those_of_a_clip_and_those_of_all(tool):
     # Of a clip y, 10 x 4, and the output, 5 x 4; whatever the clips exp(weight); neither the video
     # nor the weight itself.
     batch = measures.Batch(torch.randn(3, 10, 4), None)
-    assert measures.per_clip(
-        lambda part: measures.live_bytes(forward, part), batch) == (240, 16)
+    assert measures.live_bytes(forward, batch) == (240, 16)
 
 
 def test_live_bytes_see_what_checkpointing_keeps(tool):
@@ -200,7 +198,7 @@ def test_live_bytes_see_what_checkpointing_keeps(tool):
 
     # exp(video * weight), and the input of the part that is computed again.
     batch = measures.Batch(torch.randn(3, 10, 4), None)
-    assert measures.per_clip(lambda part: measures.live_bytes(forward, part), batch)[0] == 320
+    assert measures.live_bytes(forward, batch)[0] == 320
 
 
 @pytest.mark.parametrize('error', [

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 WAYS = ('auto', 'fast', 'decord', 'isolated', 'several', 'shards')
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
+def main() -> None:
+    """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -31,12 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     add('--size', type=int, default=224, help='of the crop (%(default)s)')
     add('--clips-per-video', type=int, default=4, help='of one opening (%(default)s)')
     add('--out', help='JSON file (benchmarks/results/<what>_<hardware>_<date>.json)')
-    return parser
-
-
-def main() -> None:
-    """Measure, print, and write the result."""
-    parser = build_parser()
     args = parser.parse_args()
     import cv2
     import torch
@@ -55,7 +49,7 @@ def main() -> None:
         if not files:
             parser.error('no videos: name some, or --generate one')
         rows = measure(args, files)
-    save('decoding', rows, args, ('torch', 'av', 'decord', 'mmaction2', 'numpy'))
+    save('decoding', rows, args)
 
 
 if __name__ == '__main__':

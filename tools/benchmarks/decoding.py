@@ -30,7 +30,6 @@ class Contestant:
     """One way from a file to clips: 'stock', or one of data.py's WAYS."""
 
     def __init__(self, name: str, args: argparse.Namespace) -> None:
-        self.name = name
         self.encoded: dict[Path, bytes] = {}  # files as they are in a shard
         self.num_clips = args.clips_per_video if name == 'several' else 1
         if name == 'stock':
@@ -70,17 +69,17 @@ def cpu_seconds() -> float:
     return total
 
 
-def measure_clips(contestants: Sequence[Contestant], files: Sequence[Path],
+def measure_clips(contestants: Mapping[str, Contestant], files: Sequence[Path],
                   rounds: int) -> dict[str, dict[Path, float]]:
     """Median CPU milliseconds of a clip by contestant and file; contestants take turns."""
-    spent = {one.name: {file: [] for file in files} for one in contestants}
+    spent = {name: {file: [] for file in files} for name in contestants}
     for turn in range(-1, rounds):  # the first turn warms up and does not count
         for file in files:
-            for one in contestants:
+            for name, one in contestants.items():
                 before = cpu_seconds()
                 one.clips(file, max(turn, 0))
                 if turn >= 0:
-                    spent[one.name][file].append((cpu_seconds() - before) * 1e3 / one.num_clips)
+                    spent[name][file].append((cpu_seconds() - before) * 1e3 / one.num_clips)
         show_progress(f'clips: round {turn + 1} of {rounds}')
     return {name: {file: statistics.median(own) for file, own in by_file.items()}
             for name, by_file in spent.items()}
@@ -111,13 +110,13 @@ def generate_clip(path: Path) -> None:
         container.mux(stream.encode())
 
 
-def readable(files: Sequence[Path], contestants: Sequence[Contestant]) -> dict[Path, str]:
+def readable(files: Sequence[Path], contestants: Mapping[str, Contestant]) -> dict[Path, str]:
     """Codecs of the files that all contestants can read; the others are named."""
     codecs = {}
     for file in files:
         try:
             codec = read_video_header(VideoSource(str(file))).codec
-            for contestant in contestants:
+            for contestant in contestants.values():
                 contestant.clips(file)
             codecs[file] = codec
         except Exception as error:  # a SampleError, and whatever the stock pipeline raises
@@ -128,7 +127,7 @@ def readable(files: Sequence[Path], contestants: Sequence[Contestant]) -> dict[P
 def measure(args: argparse.Namespace, files: Sequence[Path]) -> list[dict]:
     """The rows of all tables."""
     contestants = {name: Contestant(name, args) for name in ('stock', *args.ways)}
-    codecs = readable(files, list(contestants.values()))
+    codecs = readable(files, contestants)
     if not codecs:
         sys.exit('none of the videos can be read by all')
     files = list(codecs)
@@ -145,7 +144,7 @@ def measure(args: argparse.Namespace, files: Sequence[Path]) -> list[dict]:
             fast, auto = (contestants[name].clips(file)[0]['inputs']['video'].float()
                           for name in ('fast', 'auto'))
             row['fast_levels'] = (fast - auto).abs().mean().item()
-    spent = measure_clips(list(contestants.values()), files, args.rounds)
+    spent = measure_clips(contestants, files, args.rounds)
     for file, row in rows.items():
         for name in contestants:
             row[f'{name}_ms'] = spent[name][file]

@@ -31,7 +31,8 @@ BOUNDS: dict[str, Callable[..., object]] = dict(
     bound=torch.mm, products=lambda left, right, out: product(left, right), matmul=torch.mm)
 # Of the largest entry, in fp32: sums over tokens are taken in another order.
 TOLERANCE = dict(cpu=1e-5, cuda=1e-4)
-LARGE = dict(cpu=1024, cuda=8192)  # rows and columns of matmul's matrices
+# What matmul multiplies.
+LARGE = dict(cpu=4 * [LinearLayer(1024, 1024, 1024)], cuda=4 * [LinearLayer(8192, 8192, 8192)])
 # Options of ours that hold while it runs, one at a time.
 LAYERS = 'tvtsv2_mm.models.layers.'
 CONTEXTS: dict[str, Callable[[], AbstractContextManager]] = dict(
@@ -112,16 +113,14 @@ class Encoder:
         return dict(forward=torch.no_grad()(partial(self.forward, batch)), training=train)
 
 
-def bound_steps(setting: Setting, precision: str, multiply: Callable[..., object],
-                layers: Sequence[LinearLayer] = ()) -> dict[str, Callable[[], object]]:
-    """The matrix products of the linear layers alone, the encoder's by default.
+def bound_steps(layers: Sequence[LinearLayer], device: torch.device, precision: str,
+                multiply: Callable[..., object]) -> dict[str, Callable[[], object]]:
+    """The matrix products of linear layers alone.
 
     Layers have their own weights; inputs and results of one shape share theirs. ``multiply`` gets
     left, right, out=result, as torch's mm.
     """
-    layers = layers or linear_layers(
-        setting.backbone, setting.backbone['num_frames'], setting.kept, setting.clips)
-    make = partial(torch.randn, dtype=DTYPES[precision], device=setting.device)
+    make = partial(torch.randn, dtype=DTYPES[precision], device=device)
     weights = [make(layer.outputs, layer.inputs) for layer in layers]
     pairs = list(zip(layers, weights, strict=True))
     shapes = {(layer.rows, size) for layer in layers for size in (layer.inputs, layer.outputs)}
@@ -201,7 +200,7 @@ def check_equality(ours: nn.Module, einsum: nn.Module, batch: Batch,
     for name, precision in [('ours', 'fp32'), *((name, precision) for precision in precisions
                                                 if precision != 'fp32' for name in modules)]:
         tensor, worst = measures.largest_difference(compute(name, precision), expected)
-        rows.append(dict(contestant=name, precision=precision, tensor=tensor,
+        rows.append(dict(table='equality', contestant=name, precision=precision, tensor=tensor,
                          largest_difference=worst))
         if precision == 'fp32' and not worst <= TOLERANCE[batch.video.device.type]:
             raise ValueError(f'not equal to the plain form: {tensor} differs by {worst:.1e} of its '
@@ -236,34 +235,33 @@ def measure_precision(args: argparse.Namespace, setting: Setting, precision: str
                            if options else ours, precision, options=options)
         return Encoder(einsum, 'fp32' if base == 'einsum_fp32' else precision)
 
-    cost = encoder_cost(setting.backbone, setting.backbone['num_frames'], setting.kept)
+    shape = setting.backbone, setting.backbone['num_frames'], setting.kept
     names = [name for name in args.contestants if (name, precision) != ('einsum_fp32', 'fp32')]
     encoders = {name: build(name) for name in names if name not in BOUNDS}
     steps = {name: encoder.steps(batch.first(setting.clips)) for name, encoder in encoders.items()}
-    rows = LARGE[setting.device.type]
-    large = [LinearLayer(rows, rows, rows)] * 4
-    steps |= {name: bound_steps(setting, precision, multiply, large if name == 'matmul' else ())
-              for name, multiply in BOUNDS.items() if name in names}
+    linear, large = linear_layers(*shape, setting.clips), LARGE[setting.device.type]
+    steps |= {name: bound_steps(large if name == 'matmul' else linear, setting.device, precision,
+                                multiply) for name, multiply in BOUNDS.items() if name in names}
     seconds = measures.measure_seconds(
         {(name, kind): step for name, own in steps.items() for kind, step in own.items()},
         args.rounds)
-    on_cpu = setting.device.type == 'cpu'
-    kept = {name: measures.per_clip(partial(measures.live_bytes, encoder.forward), batch)
-            for name, encoder in encoders.items() if on_cpu}
+    kept = {name: measures.live_bytes(encoder.forward, batch)
+            for name, encoder in encoders.items() if setting.device.type == 'cpu'}
     result = []
     for name in names:
-        row: dict[str, Any] = dict(contestant=name, precision=precision, **compare(seconds, name))
+        row: dict[str, Any] = dict(
+            table='encoder', contestant=name, precision=precision, **compare(seconds, name))
         if name in kept:
             row.update(live_mb=kept[name][0] / 1e6, live_fixed_mb=kept[name][1] / 1e6)
             if 'einsum' in kept:
                 row.update(live_share_einsum=kept[name][0] / kept['einsum'][0])
-        if not on_cpu and (name, 'training') in seconds:
+        if setting.device.type == 'cuda' and (name, 'training') in seconds:
             torch.cuda.reset_peak_memory_stats()
             steps[name]['training']()
             row.update(training_peak_gb=torch.cuda.max_memory_allocated() / 1e9)
         if name in encoders and name != 'clip' and 'training_x_matmul_median' in row:
-            row.update(training_share_matmul=setting.clips * cost.training / row[
-                'training_x_matmul_median'] / sum(3 * layer.flop for layer in large))
+            flop = setting.clips * encoder_cost(*shape).training / row['training_x_matmul_median']
+            row.update(training_share_matmul=flop / sum(3 * layer.flop for layer in large))
         result.append(row)
     return result
 
@@ -279,16 +277,13 @@ def measure(args: argparse.Namespace) -> list[dict]:
         torch._dynamo.reset()
         torch._dynamo.config.recompile_limit = 64
         ours = build_ours(setting.backbone, setting.device)
-        with setting.device:
-            einsum = EinsumEncoder(setting.backbone)
+        einsum = EinsumEncoder(setting.backbone).to(setting.device)
         einsum.load_state_dict(ours.state_dict())
         batch = setting.batch(max(setting.clips, measures.KEPT_CLIPS + 1))
-        rows = [dict(table='equality', **row)
-                for row in check_equality(ours, einsum, batch, args.precisions)]
+        rows = check_equality(ours, einsum, batch, args.precisions)
         for precision in args.precisions:
             show_progress(f'{size}, mask {mask:g}, {precision}')
-            rows += [dict(table='encoder', **row) for row in measure_precision(
-                args, setting, precision, ours, einsum, batch)]
+            rows += measure_precision(args, setting, precision, ours, einsum, batch)
         result += [dict(size=size, mask_share=mask, num_blocks=setting.backbone['layers'],
                         num_clips=setting.clips, **row) for row in rows]
     return result

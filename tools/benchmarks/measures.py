@@ -64,18 +64,16 @@ def measure_seconds(steps: Mapping[Key, Callable[[], object]],
             for key, (wall, cpu) in spent.items()}
 
 
-def live_bytes(forward: Forward, batch: Batch) -> int:
-    """Bytes that are allocated after the forward pass and were not before, outputs included."""
-    gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        outputs = forward(batch)
-    del outputs
-    return sum(event.self_cpu_memory_usage for event in profiled.events() or ())
-
-
-def per_clip(count: Callable[[Batch], int], batch: Batch) -> tuple[int, int]:
-    """Bytes that each clip adds, and those that do not depend on the number of clips."""
-    fewer, more = count(batch.first(KEPT_CLIPS)), count(batch.first(KEPT_CLIPS + 1))
+def live_bytes(forward: Forward, batch: Batch) -> tuple[int, int]:
+    """Bytes that a forward pass leaves allocated, outputs included: of each clip, and of none."""
+    counts = []
+    for clips in (KEPT_CLIPS, KEPT_CLIPS + 1):
+        gc.collect()
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            outputs = forward(batch.first(clips))
+        del outputs
+        counts.append(sum(event.self_cpu_memory_usage for event in profiled.events() or ()))
+    fewer, more = counts
     return more - fewer, fewer - KEPT_CLIPS * (more - fewer)
 
 

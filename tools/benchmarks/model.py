@@ -19,8 +19,8 @@ OPTIONS = ('compile', 'checkpointing', 'plain', 'grouped', 'grouped_time', 'flas
 PRECISIONS = ('fp32', 'bf16', 'fp16')
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
+def main() -> None:
+    """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -38,12 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add('--threads', type=int, help="of torch on the CPU (torch's own choice)")
     add('--device', default='cpu', choices=['cpu', 'cuda'], help='(%(default)s)')
     add('--out', help='JSON file (benchmarks/results/<what>_<hardware>_<date>.json)')
-    return parser
-
-
-def main() -> None:
-    """Measure, print, and write the result."""
-    args = build_parser().parse_args()
+    args = parser.parse_args()
     import torch
     from encoders import measure
     from mmengine.registry import DefaultScope
@@ -55,8 +50,7 @@ def main() -> None:
             rows = measure(args)
         except ValueError as error:
             sys.exit(f'error: {error}')
-    save(f'encoder-{"-".join(args.sizes)}', rows, args,
-         ('torch', 'transformers', 'mmengine', 'mmaction2', 'numpy'))
+    save(f'encoder-{"-".join(args.sizes)}', rows, args)
 
 
 if __name__ == '__main__':

@@ -12,16 +12,17 @@
 import argparse
 import json
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from tables import LAYOUTS, markdown
+
+from tvtsv2_mm.evaluation.results import package_versions
+from tvtsv2_mm.utils.processor import processor
 
 UNITS = {
     'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'clips': '1', 'blocks': '1', 'files': '1',
@@ -39,16 +40,11 @@ def units(rows: Iterable[Mapping]) -> dict[str, str]:
     return result
 
 
-def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
-         packages: Iterable[str]) -> None:
+def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace) -> None:
     """Write a result, and print the tables that show it."""
-    # Clouds give one name to several generations.
-    cpu = dict(re.findall(r'^(?:cpu )?(family|model name|model)\s*: (.*)',
-                          Path('/proc/cpuinfo').read_text(), re.MULTILINE))
-    name = cpu.pop('model name', platform.machine())
     machine = dict(
-        cpu=' '.join([name, *(f'{key} {value}' for key, value in cpu.items())]),
-        cores=os.cpu_count(), load=os.getloadavg(), threads=torch.get_num_threads(),
+        cpu=processor()[1], cores=os.cpu_count(), load=os.getloadavg(),
+        threads=torch.get_num_threads(),
         float32_matmul_precision=torch.get_float32_matmul_precision())
     hardware = f'{machine["cpu"]} {machine["cores"]} cores'
     if getattr(args, 'device', 'cpu') == 'cuda':
@@ -56,10 +52,9 @@ def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace,
         machine.update(gpu=hardware, cuda=torch.version.cuda,
                        cudnn_tf32=torch.backends.cudnn.allow_tf32)
     hardware = '-'.join(re.findall('[a-z0-9]+', hardware.lower()))
-    versions = dict(python=platform.python_version(), **{name: version(name) for name in packages})
     # With torch's build, which its metadata may not tell, and whichever package brings cv2.
-    versions |= {name: sys.modules[name].__version__ for name in ('torch', 'cv2')
-                 if name in sys.modules}
+    versions = package_versions() | {
+        name: sys.modules[name].__version__ for name in ('torch', 'cv2') if name in sys.modules}
     result = dict(
         what=what, hardware=hardware, date=date.today().isoformat(),
         command=' '.join(['python', *sys.argv]), options=vars(args), machine=machine,

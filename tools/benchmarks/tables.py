@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -26,10 +27,8 @@ def markdown(name: str, rows: Iterable[Mapping]) -> str:
 def fill(templates: Iterable[str], row: Mapping) -> str:
     """The first template of whose fields the row has all."""
     for template in templates:
-        try:
+        with suppress(KeyError):
             return template.format_map(row)
-        except KeyError:
-            pass
     return ''
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.choices import CLIP_KINDS
+from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 from tvtsv2_mm.video.base_reader import VideoReader
@@ -186,9 +187,9 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     elif chosen['OpenVideo'].get('short_side') is None:
         chosen['OpenVideo']['short_side'] = size
     # Said in full, for what records them.
-    chosen['OpenVideo'].setdefault('interpolation', 'nearest')
-    chosen['SampleClipFrames'].setdefault('spacing', 'auto')
-    chosen.setdefault('DecodeClip', {}).setdefault('short_clip', 'repeat_last')
+    chosen['OpenVideo'].setdefault('interpolation', OpenVideo.interpolation)
+    chosen['SampleClipFrames'].setdefault('spacing', SampleClipFrames.spacing)
+    chosen.setdefault('DecodeClip', {}).setdefault('short_clip', DecodeClip.short_clip)
     chosen['CropClip'] = dict(size=size, mode='center')
     return [*(dict(chosen[name], type=name) for name in CLIP_TRANSFORMS),
             dict(type='PackVideoText')]

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm import __version__
 from tvtsv2_mm.checkpoints.files import files_of
+from tvtsv2_mm.datasets.transforms import CropClip, DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import write_atomically
 
@@ -60,21 +61,21 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     by_type = {step['type']: step for step in pipeline if isinstance(step.get('type'), str)}
     frames, opening = by_type.get('SampleClipFrames', {}), by_type.get('OpenVideo', {})
     crop = by_type.get('CropClip')
-    mode = crop and crop.get('mode', 'random')
+    mode = crop and crop.get('mode', CropClip.mode)
     return dict(
-        frames=frames.get('num_frames', 12),
-        sampling=frames.get('mode', 'random'),
-        spacing=frames.get('spacing', 'auto') if frames.get('fps') is None else 'fps',
+        frames=frames.get('num_frames', SampleClipFrames.num_frames),
+        sampling=frames.get('mode', SampleClipFrames.mode),
+        spacing='fps' if frames.get('fps') else frames.get('spacing', SampleClipFrames.spacing),
         fps=frames.get('fps'),
-        clips=frames.get('num_clips', 1),
+        clips=frames.get('num_clips', SampleClipFrames.num_clips),
         crops=3 if mode == 'three' else 1,
         crop=mode,
-        crop_size=crop and crop.get('size', 224),
+        crop_size=crop and crop.get('size', CropClip.size),
         short_side=opening.get('short_side'),
-        interpolation=opening.get('interpolation', 'nearest'),
-        keep_ratio=opening.get('keep_ratio', True),
-        square_pixels=opening.get('square_pixels', False),
-        short_clip=by_type.get('DecodeClip', {}).get('short_clip', 'repeat_last'))
+        interpolation=opening.get('interpolation', OpenVideo.interpolation),
+        keep_ratio=opening.get('keep_ratio', OpenVideo.keep_ratio),
+        square_pixels=opening.get('square_pixels', OpenVideo.square_pixels),
+        short_clip=by_type.get('DecodeClip', {}).get('short_clip', DecodeClip.short_clip))
 
 
 def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) -> dict[str, Any]:

@@ -40,3 +40,12 @@ def test_videos_in_training_and_validation_are_told(dataset, caplog):
     CheckLabelsHook().before_train(runner_of(train, val))
     [record] = caplog.records
     assert '1 videos are trained on and validated on, such as b.mp4' in record.message
+
+
+def test_validations_within_a_training_read_no_list_again(dataset):
+    hook, runner = CheckLabelsHook(), runner_of(dataset('a.txt', 'a.mp4 2'))
+    hook.before_train(runner)
+    runner.val_dataloader.dataset = dataset('b.txt', 'b.mp4 3')
+    hook.before_val(runner)
+    with pytest.raises(AnnotationError, match='label 3'):
+        CheckLabelsHook().before_val(runner)

@@ -25,8 +25,11 @@ class CheckLabelsHook(Hook):
             config's ``num_classes``: a line too many would shift the names behind it.
     """
 
+    _trains = False
+
     def before_train(self, runner: Runner) -> None:
         """Check what is trained on, and what will be validated on."""
+        self._trains = True
         trained = self._check(runner, runner.train_dataloader.dataset)
         if runner.val_loop is not None:
             common = trained & self._check(runner, runner.val_dataloader.dataset)
@@ -36,8 +39,9 @@ class CheckLabelsHook(Hook):
                     f'{min(common)}: the figures are not those of videos that the model never saw')
 
     def before_val(self, runner: Runner) -> None:
-        """Check: no training may have begun with it."""
-        self._check(runner, runner.val_dataloader.dataset)
+        """Check, unless a training began with it."""
+        if not self._trains:
+            self._check(runner, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
         """Check."""

@@ -1,12 +1,12 @@
 """Matrix products of linear layers, by the quickest of torch's libraries."""
 
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
+
+from tvtsv2_mm.utils.processor import processor
 
 from .dispatch import is_for_cpu
 
@@ -48,9 +48,7 @@ def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
 @cache
 def _is_amd() -> bool:
     # torch.cpu.get_capabilities, which knows it as well, is newer than the lowest torch asked for.
-    with suppress(OSError):
-        return 'AuthenticAMD' in Path('/proc/cpuinfo').read_text()
-    return False
+    return processor()[0] == 'AuthenticAMD'
 
 
 def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
