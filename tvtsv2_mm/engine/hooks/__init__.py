@@ -3,10 +3,11 @@
 from tvtsv2_mm.engine.hooks.check_labels_hook import CheckLabelsHook
 from tvtsv2_mm.engine.hooks.compile_blocks_hook import CompileBlocksHook
 from tvtsv2_mm.engine.hooks.cut_text_hook import CutTextHook
+from tvtsv2_mm.engine.hooks.early_stopping_hook import EarlyStoppingHook
 from tvtsv2_mm.engine.hooks.query_bank_hook import QueryBankHook
 from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
 from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 
-__all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'QueryBankHook',
-           'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook']
+__all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'EarlyStoppingHook',
+           'QueryBankHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook']
