@@ -57,12 +57,6 @@ with tempfile.NamedTemporaryFile() as file:
     else:
         raise AssertionError
 """,
-    'start_gloo_without_gpu': """
-import mmengine.dist
-os.environ |= dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localhost',
-                   MASTER_PORT='0')
-mmengine.dist.init_dist('pytorch', backend='gloo')
-""",
     'let_flexible_runner_do_as_runner': """
 import tempfile, torch
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -73,7 +67,7 @@ class Model(BaseModel):
         super().__init__()
         self.linear = torch.nn.Linear(1, 1)
     def forward(self, x, mode='tensor'):
-        return dict(loss=self.linear(x).sum()) if mode == 'loss' else [x]
+        return dict(loss=self.linear(x[0]).sum()) if mode == 'loss' else [x]
 class Metric(BaseMetric):
     def process(self, data_batch, data_samples):
         self.results.append(1)
@@ -84,13 +78,20 @@ with tempfile.TemporaryDirectory() as folder:
     torch.save(Model().state_dict(), folder + '/x.pth')
     FlexibleRunner(
         Model(), work_dir=folder, train_dataloader=data, val_dataloader=data,
-        train_cfg=dict(by_epoch=True, max_epochs=1), val_cfg=dict(), val_evaluator=Evaluator(Metric()),
+        train_cfg=dict(by_epoch=True, max_epochs=1), val_cfg=dict(),
+        val_evaluator=Evaluator(Metric()),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)), load_from=folder + '/x.pth',
         custom_hooks=[dict(type='EMAHook')],
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', save_best='acc')),
     ).train()
     saved = torch.load(folder + '/epoch_1.pth', weights_only=False)
 assert (saved['meta']['epoch'], saved['meta']['iter']) == (1, 1), saved['meta']
+""",
+    'start_gloo_without_gpu': """
+import mmengine.dist
+os.environ |= dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localhost',
+                   MASTER_PORT='0')
+mmengine.dist.init_dist('pytorch', backend='gloo')
 """,
     'accept_newer_mmcv': 'import mmaction',
     'leave_out_vindlu': 'import mmaction.models',

@@ -226,7 +226,7 @@ def let_flexible_runner_do_as_runner(module: Any) -> bool:
     @wraps(save_checkpoint)
     def save_where_told(self: Any, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
         self._told = dict(meta or {})
-        save_checkpoint(self, *args, meta=meta, **kwargs)
+        save_checkpoint(self, *args, meta=dict(meta or {}), **kwargs)  # which it writes into
 
     @wraps(call_hook)
     def call(self: Any, fn_name: str, **kwargs: Any) -> None:

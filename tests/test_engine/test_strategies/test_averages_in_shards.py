@@ -15,7 +15,7 @@ from tests.helpers import run_ranks
 from tests.test_engine.test_strategies.test_fully_shard_strategy import build, whole
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
-from tvtsv2_mm.engine.strategies.fully_shard_strategy import gathers_again
+from tvtsv2_mm.engine.strategies.fully_shard_strategy import WeightsAlone, gathers_again
 
 HOOKS = [dict(type='ResumeDataHook'), dict(type='LossesOfStrategyTest')]
 DDP = dict(runner_type='Runner', model_wrapper_cfg=dict(
@@ -159,7 +159,7 @@ def test_the_folder_is_converted(runs, folder, tmp_path, weights, expected):
 
 
 def one_rank(rank, world_size, folder):
-    os.environ['LOCAL_RANK'] = str(rank)
+    os.environ['LOCAL_RANK'], embeds = str(rank), {}
     for name, averaged in dict(swa=dict(ema_type='StochasticWeightAverage'),
                                later=dict(begin_iter=3, update_buffers=True)).items():
         hooks = [*HOOKS, dict(type='EMAHook', **averaged)]
@@ -168,7 +168,32 @@ def one_rank(rank, world_size, folder):
         ddp = train(folder / f'ddp_{name}', **DDP, **options)
         for key, value in ddp['averages'].items():
             torch.testing.assert_close(sharded['averages'][key], value, atol=1e-5, rtol=0)
+        embeds[name] = list(ddp['validated'])
+    runner = build(folder / 'test', load_from=str(folder / 'ddp_swa' / 'iter_8.pth'), **options)
+    runner.test()
+    ours, theirs = whole(runner.model), found_in(runner)['averages']
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+    torch.testing.assert_close(record_of(runner).validated, embeds['swa'])
 
 
-def test_every_kind_of_average(tmp_path):
+@pytest.mark.slow
+def test_every_kind_of_average_and_a_file_as_load_from(tmp_path):
     run_ranks(1, one_rank, tmp_path)
+
+
+def test_a_copy_has_the_weights_alone():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3),
+                                torch.nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    copy = WeightsAlone(model, {})
+    assert [name for name, _ in copy.named_parameters()] == [
+        name for name, _ in model.named_parameters()]
+    assert [name for name, _ in copy.named_buffers()] == [name for name, _ in model.named_buffers()]
+    own, there = copy.state_dict(), model.state_dict()
+    assert list(own) == list(there)
+    assert copy.get_parameter('2.weight') is copy.get_parameter('0.weight')
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert own['0.weight'].any()
+    copy.load_state_dict(there)
+    assert not own['0.weight'].any()

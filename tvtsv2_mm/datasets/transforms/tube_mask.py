@@ -95,6 +95,6 @@ class RandomTubeMask(BaseTransform):
 
 def _what(imgs: Any) -> str:
     if imgs is None:
-        return 'none: they are packed already'
+        return 'none: they are not decoded yet, or packed already'
     return (f'{type(imgs).__name__} of {len(imgs)} frames' if isinstance(imgs, Sequence)
             else f'{tuple(imgs.shape)}')

@@ -133,7 +133,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
             # it, writes to the shards.
             model.register_forward_pre_hook(self._reshard_without_grad, prepend=True)
             model.register_forward_hook(self._reshard_without_grad)
-            model.__deepcopy__ = partial(self._weights_alone, model)
+            # torch refuses to copy what is sharded; EMAHook needs no more of a copy than this.
+            vars(model)['__deepcopy__'] = partial(self._weights_alone, model)
         else:
             self.logger.info('one process without a launcher: nothing is sharded, and '
                              'strategy.mixed_precision is not used')
@@ -262,7 +263,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         if callback is not None:
             callback(checkpoint)
 
-        tensors = {key: checkpoint.pop(key) for key in ('state_dict', AVERAGES) if key in checkpoint}
+        tensors = {key: checkpoint.pop(key) for key in ('state_dict', AVERAGES)
+                   if key in checkpoint}
         state = checkpoint.get('optimizer', {}).pop('state', {})
         if state:
             tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))

@@ -128,7 +128,8 @@ class SpaceTimeViT(PretrainedPart):
         (B, 3, T, P' * p, p) with ``kept_patches`` (see RandomTubeMask).
 
         Raises:
-            ValueError: there are no clips; a map is asked of masked ones.
+            ValueError: there are no clips; a map is asked of masked ones, or these come without
+                ``kept_patches``.
         """
         video = imgs if video is None else video
         if video is None:
@@ -141,6 +142,11 @@ class SpaceTimeViT(PretrainedPart):
                 raise ValueError("backbone.output='map' needs all patches: leave RandomTubeMask "
                                  "out, or take output='embedding'")
             clips = self._patches_of_strips(clips, kept_patches)
+        elif clips.shape[4:] == (self.patch_size, ) and self.grid > 1:
+            raise ValueError(
+                'the clips are patches that RandomTubeMask has cut out, without kept_patches: take '
+                "PackActionInputs(collect_keys=('imgs', 'kept_patches')), "
+                'MultiModalDataPreprocessor and MMRecognizer3D, as its docstring says')
         embeds, tokens = self.encode(clips, kept_patches, class_only=self.output == 'embedding')
         if tokens is None:
             return embeds

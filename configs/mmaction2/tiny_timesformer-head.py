@@ -1,0 +1,7 @@
+# python tools/train.py configs/mmaction2/tiny_timesformer-head.py
+# A linear layer on the clip's embedding.
+# Six motions, on a CPU; the encoder is trained too.
+_base_ = [
+    'mmaction::_base_/default_runtime.py', 'mmaction::_base_/schedules/sgd_50e.py',
+    '../_base_/models/recognizer_tiny.py', '../_base_/datasets/narrated_shapes_recognizer.py'
+]
