@@ -66,6 +66,36 @@ with tempfile.NamedTemporaryFile() as file:
     else:
         raise AssertionError
 """,
+    'let_flexible_runner_do_as_runner': """
+import tempfile, torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import BaseModel
+from mmengine.runner import FlexibleRunner
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, 1)
+    def forward(self, x, mode='tensor'):
+        return dict(loss=self.linear(x[0]).sum()) if mode == 'loss' else [x]
+class Metric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+    def compute_metrics(self, results):
+        return dict(acc=1)
+data = dict(dataset=[dict(x=torch.ones(1))], sampler=dict(type='DefaultSampler'), batch_size=1)
+with tempfile.TemporaryDirectory() as folder:
+    torch.save(Model().state_dict(), folder + '/x.pth')
+    FlexibleRunner(
+        Model(), work_dir=folder, train_dataloader=data, val_dataloader=data,
+        train_cfg=dict(by_epoch=True, max_epochs=1), val_cfg=dict(),
+        val_evaluator=Evaluator(Metric()),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)), load_from=folder + '/x.pth',
+        custom_hooks=[dict(type='EMAHook')],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', save_best='acc')),
+    ).train()
+    saved = torch.load(folder + '/epoch_1.pth', weights_only=False)
+assert (saved['meta']['epoch'], saved['meta']['iter']) == (1, 1), saved['meta']
+""",
     'start_gloo_without_gpu': """
 import mmengine.dist
 os.environ |= dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='localhost',

@@ -56,6 +56,7 @@ PARTS = {
         'CheckLabelsHook': 'engine.hooks.check_labels_hook',
         'CompileBlocksHook': 'engine.hooks.compile_blocks_hook',
         'CutTextHook': 'engine.hooks.cut_text_hook',
+        'EarlyStoppingHook': 'engine.hooks.early_stopping_hook',
         'QueryBankHook': 'engine.hooks.query_bank_hook',
         'RecognizerWeightsHook': 'engine.hooks.recognizer_weights_hook',
         'ResultFileHook': 'engine.hooks.result_file_hook',

@@ -14,7 +14,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial, partialmethod
+from functools import partial, partialmethod, wraps
 from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -270,6 +270,52 @@ def _draw_first_views(hook: Any, original: Callable[..., None], batch_idx: int, 
     original(hook, batch_idx, dict(data_batch, inputs=videos), *args, **kwargs)
 
 
+def let_flexible_runner_do_as_runner(module: Any) -> bool:
+    """Let hooks begin before a FlexibleRunner loads, and say where a checkpoint is from.
+
+    It calls ``before_run`` after it has loaded: EMAHook, which makes its copy there, fails with
+    load_from, and would lose what it resumed. And it counts epoch and iteration anew where
+    CheckpointHook tells them: what is saved again after a validation (save_best) is one further
+    than it was trained, so that a resumed run leaves an epoch out.
+
+    Not applied: a mmengine in which the two do the same.
+    """
+    kind = module.FlexibleRunner
+    if hasattr(kind.call_hook, '__wrapped__'):
+        return False
+    val, save = inspect.getsource(kind.val), inspect.getsource(kind.save_checkpoint)
+    loads_first = val.find('load_or_resume(') < val.find("'before_run'")
+    counts_anew = 'meta.update(epoch=' in save
+    call_hook, load_or_resume, save_checkpoint = (
+        kind.call_hook, kind.load_or_resume, kind.save_checkpoint)
+
+    @wraps(load_or_resume)
+    def begin_and_load(self: Any) -> None:
+        self.call_hook('before_run')
+        self._has_begun = True
+        load_or_resume(self)
+
+    @wraps(save_checkpoint)
+    def save_where_told(self: Any, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
+        self._told = dict(meta or {})
+        save_checkpoint(self, *args, meta=dict(meta or {}), **kwargs)  # which it writes into
+
+    @wraps(call_hook)
+    def call(self: Any, fn_name: str, **kwargs: Any) -> None:
+        if fn_name == 'before_save_checkpoint':
+            kwargs['checkpoint']['meta'].update(vars(self).pop('_told', {}))
+        if fn_name != 'before_run' or not vars(self).pop('_has_begun', False):
+            call_hook(self, fn_name, **kwargs)
+
+    if loads_first or counts_anew:
+        kind.call_hook = call
+    if loads_first:
+        kind.load_or_resume = begin_and_load
+    if counts_anew:
+        kind.save_checkpoint = save_where_told
+    return loads_first or counts_anew
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a file safely; mmengine logs the end of the name: "by local backend"."""
     from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -357,6 +403,7 @@ _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'mmengine.dist.utils': start_gloo_without_gpu,
     'mmengine.analysis.complexity_analysis': count_attention,
     'mmaction.engine.hooks.visualization_hook': draw_clips,
+    'mmengine.runner._flexible_runner': let_flexible_runner_do_as_runner,
 }
 # ... or whose import it saves when that has failed.
 _RESCUES: dict[str, Callable[[Exception, types.ModuleType, Loader], bool]] = {

@@ -85,7 +85,8 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
     entries = tensor_entries(metadata)
     shapes = {name: torch.empty(entry.size, dtype=entry.properties.dtype, device='meta')
               for name, entry in entries.items()}
-    taken, report = take_weights(shapes, weights=weights) or (
+    state = read_run_state(folder) if (folder / RUN_STATE).is_file() else {}
+    taken, report = take_weights(_nested(shapes, state), weights=weights) or (
         {name.removeprefix('state_dict.'): shape for name, shape in shapes.items()
          if name.startswith('state_dict.')}, None)
     if not taken or (report is None and weights is not None):
@@ -98,8 +99,18 @@ def read_sharded(folder: Path, weights: str | None = None) -> tuple[dict[str, Te
     others = sorted({place.fqn for place in metadata.storage_data} - entries.keys())
     if report is not None and others:
         report['dropped'][some(others)] = 'no tensors'
-    state = read_run_state(folder) if (folder / RUN_STATE).is_file() else {}
     return with_metadata(tensors, _told(state)), report
+
+
+def _nested(shapes: dict[str, Tensor], state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the file of a plain run would hold; a folder of another program is left as it is."""
+    if not state:
+        return shapes
+    content: dict[str, dict[str, Tensor]] = {}
+    for name, shape in shapes.items():
+        entry, _, rest = name.partition('.')
+        content.setdefault(entry, {})[rest] = shape
+    return {**state, **content}
 
 
 def load_into(folder: Path, tensors: dict[str, Any], metadata: Metadata, *,

@@ -54,3 +54,28 @@ def test_pictures_that_do_not_fit(size, kwargs, message):
 def test_wrong_arguments(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         RandomTubeMask(**kwargs)
+
+
+def test_clips_of_mmaction2():
+    """Each clip a mask of its own; with numpy's generator, which their data sets seed."""
+    imgs = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 12, 20), np.uint8)
+    results = RandomTubeMask(patch_size=4, ratio=0.5).transform(dict(imgs=imgs, clip_len=5))
+    assert results['imgs'].shape == results['input_shape'] == (2, 3, 5, 7 * 4, 4)
+    assert results['kept_patches'].shape == (2, 7)
+    for clip, own, kept_of_clip in zip(results['imgs'], imgs, results['kept_patches'], strict=True):
+        for number, index in enumerate(kept_of_clip):
+            top, left = index // 5 * 4, index % 5 * 4
+            np.testing.assert_array_equal(clip[:, :, number * 4:number * 4 + 4],
+                                          own[:, :, top:top + 4, left:left + 4])
+
+
+@pytest.mark.parametrize(('results', 'told'), [
+    (dict(imgs=[np.zeros((8, 8, 3))] * 5, clip_len=5), 'list of 5 frames'),  # before FormatShape
+    (dict(imgs=np.zeros((5, 3, 8, 8)), clip_len=1), r'\(5, 3, 8, 8\)'),  # FormatShape('NCHW')
+    (dict(imgs=np.zeros((5, 8, 8, 3)), clip_len=5), r'\(5, 8, 8, 3\)'),  # an array before it
+    (dict(imgs=np.zeros((1, 3, 5, 8, 8))), r'\(1, 3, 5, 8, 8\)'),
+    (dict(inputs=0), 'not decoded yet, or packed already'),
+])
+def test_at_a_wrong_place(results, told):
+    with pytest.raises(ValueError, match=f"put it right behind .*'NCTHW'.* got .*{told}"):
+        RandomTubeMask().transform(results)

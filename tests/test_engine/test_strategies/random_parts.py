@@ -33,10 +33,15 @@ class RandomClipsOfStrategyTest(BaseDataset):
 
 @HOOKS.register_module()
 class LossesOfStrategyTest(Hook):
-    """Writes down the losses of each step."""
+    """Writes down the losses of each step, and the embeddings of evaluated clips."""
 
     def __init__(self):
-        self.losses = []
+        self.losses, self.validated = [], []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.losses.append({key: value.item() for key, value in outputs.items()})
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.validated += [sample.video_embed.cpu() for sample in outputs]
+
+    after_test_iter = after_val_iter

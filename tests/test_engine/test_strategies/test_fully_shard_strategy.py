@@ -339,16 +339,6 @@ def test_no_forward_takes_weights_gathered_before_a_change(tmp_path, words):
     run_ranks(2, compare_stories, tmp_path, words)
 
 
-def average(rank, world_size, folder):
-    os.environ['LOCAL_RANK'] = str(rank)
-    with pytest.raises(AssertionError, match='does not support deepcopy'):
-        build(folder, custom_hooks=[dict(type='EMAHook')], launcher='pytorch').train()
-
-
-def test_averaged_weights_are_refused_before_the_first_step(tmp_path):
-    run_ranks(1, average, tmp_path)
-
-
 def test_accumulation_and_a_fused_optimiser(runs):
     assert runs['accumulated']['losses'][0] == runs['sharded']['losses'][0]
     assert runs['accumulated']['losses'][1] != runs['sharded']['losses'][1]

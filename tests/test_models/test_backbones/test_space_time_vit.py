@@ -201,6 +201,26 @@ def test_a_trace_holds_plain_operations(kind):
         torch.testing.assert_close(traced(clips.flip(0)), vit(clips.flip(0)))
 
 
+@pytest.mark.parametrize('kind', [SpaceTimeViT, FramewiseViT])
+def test_masked_clips_of_a_recognizer(kind):
+    """As RandomTubeMask leaves them behind FormatShape."""
+    options = dict(image_size=32, patch_size=8, width=32, layers=2, heads=2, embed_dim=16,
+                   num_frames=4)
+    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 32, 32), np.uint8)
+    cut = RandomTubeMask(patch_size=8).transform(dict(imgs=clips, clip_len=4))
+    imgs, kept = torch.tensor(cut['imgs']).float(), torch.tensor(cut['kept_patches'])
+    model = kind(**options, output='embedding')
+    expected, _ = model.encode(torch.tensor(clips).float().transpose(1, 2), kept)
+    torch.testing.assert_close(model(imgs=imgs, kept_patches=kept), expected)
+    for broken, message in (
+            (lambda: model(imgs), "without kept_patches: take PackActionInputs"),
+            (lambda: model(imgs[..., :16, :], kept), 'set patch_size of RandomTubeMask'),
+            (lambda: model(kept_patches=kept), 'got neither video nor imgs'),
+            (lambda: kind(**options, output='map')(imgs, kept), "'map' needs all patches")):
+        with pytest.raises(ValueError, match=message):
+            broken()
+
+
 class TestDropPath:
     SIZES = dict(image_size=16, patch_size=8, width=8, layers=3, heads=1, embed_dim=4, num_frames=2)
 

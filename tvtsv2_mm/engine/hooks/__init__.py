@@ -3,6 +3,7 @@
 from tvtsv2_mm.engine.hooks.check_labels_hook import CheckLabelsHook
 from tvtsv2_mm.engine.hooks.compile_blocks_hook import CompileBlocksHook
 from tvtsv2_mm.engine.hooks.cut_text_hook import CutTextHook
+from tvtsv2_mm.engine.hooks.early_stopping_hook import EarlyStoppingHook
 from tvtsv2_mm.engine.hooks.query_bank_hook import QueryBankHook
 from tvtsv2_mm.engine.hooks.recognizer_weights_hook import RecognizerWeightsHook
 from tvtsv2_mm.engine.hooks.result_file_hook import ResultFileHook
@@ -10,6 +11,6 @@ from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 from tvtsv2_mm.engine.hooks.zero_shot_check_hook import ZeroShotCheckHook
 
-__all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'QueryBankHook',
-           'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook',
-           'ZeroShotCheckHook']
+__all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'EarlyStoppingHook',
+           'QueryBankHook', 'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook',
+           'SkippedSampleHook', 'ZeroShotCheckHook']

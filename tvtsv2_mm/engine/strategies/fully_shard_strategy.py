@@ -19,6 +19,7 @@ from mmengine.utils import get_git_hash
 from torch import Tensor, nn
 from torch.distributed import ReduceOp
 from torch.distributed._composable import checkpoint as recompute
+from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -37,6 +38,8 @@ from tvtsv2_mm.registry import STRATEGIES
 
 # float16 is not among them: it would need its loss scaled.
 DTYPES = {name: getattr(torch, name) for name in ('bfloat16', 'float32')}
+# What mmengine's EMAHook adds to a checkpoint.
+AVERAGES = 'ema_state_dict'
 # What uses a unit's weights without its forward.
 FORWARD_METHODS = ('idle', )
 
@@ -51,8 +54,10 @@ class FullyShardStrategy(SingleDeviceStrategy):
 
     Checkpoints are folders (:mod:`tvtsv2_mm.checkpoints.sharded`): any number of ranks resumes
     from them, and everything that takes a checkpoint takes them. A run can also resume from the
-    file of a plain ``Runner``. Not supported: several optimisers, EMAHook (it copies the model),
-    float16.
+    file of a plain ``Runner``. Not supported: several optimisers, float16.
+
+    mmengine's ``EMAHook`` averages shards: a deep copy of the model is its weights and buffers in
+    shards, without the code (:class:`WeightsAlone`).
 
     Args:
         units: names of the classes whose modules are gathered one by one; the rest of the model
@@ -128,6 +133,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
             # it, writes to the shards.
             model.register_forward_pre_hook(self._reshard_without_grad, prepend=True)
             model.register_forward_hook(self._reshard_without_grad)
+            # torch refuses to copy what is sharded; EMAHook needs no more of a copy than this.
+            vars(model)['__deepcopy__'] = partial(self._weights_alone, model)
         else:
             self.logger.info('one process without a launcher: nothing is sharded, and '
                              'strategy.mixed_precision is not used')
@@ -218,15 +225,20 @@ class FullyShardStrategy(SingleDeviceStrategy):
         """
         if not sharded.is_sharded(filename):
             checkpoint = super().load_checkpoint(
-                filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
-                callback=callback)
+                filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys))
         else:
             folder = Path(filename).expanduser()
             self.logger.info(f'Load checkpoint from {folder}')
             checkpoint = self._load_weights(folder, strict=strict, revise_keys=list(revise_keys))
-            if callback is not None:
-                callback(checkpoint)
-            del checkpoint['state_dict']
+        # Hooks find the weights as the model names and holds them, of whatever layout the file is.
+        own = self.model_state_dict()
+        checkpoint['state_dict'] = dict(own)
+        if callback is not None:
+            callback(checkpoint)
+        changed = {name: value for name, value in checkpoint.pop('state_dict').items()
+                   if value is not own.get(name)}
+        if changed:  # by EMAHook, which has put those in training where the averaged ones were
+            self.load_model_state_dict(changed)
         # So that mmengine's resume asks load_optim_state_dict in any case.
         checkpoint.setdefault('optimizer', None)
         return checkpoint
@@ -251,7 +263,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         if callback is not None:
             callback(checkpoint)
 
-        tensors = dict(state_dict=checkpoint.pop('state_dict'))
+        tensors = {key: checkpoint.pop(key) for key in ('state_dict', AVERAGES)
+                   if key in checkpoint}
         state = checkpoint.get('optimizer', {}).pop('state', {})
         if state:
             tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
@@ -269,10 +282,13 @@ class FullyShardStrategy(SingleDeviceStrategy):
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
             # Each rank reads what it needs.
-            sharded.load_into(folder, dict(state_dict=own), metadata)
+            tensors = dict(state_dict=own) | _averages_in(metadata, own)
+            sharded.load_into(folder, tensors, metadata)
             with naming(folder):
-                check_values({name: value.to_local() if isinstance(value, DTensor) else value
-                              for name, value in own.items()})
+                for weights in tensors.values():
+                    check_values({name: value.to_local() if isinstance(value, DTensor) else value
+                                  for name, value in weights.items()})
+            checkpoint |= tensors
         else:
             self.load_model_state_dict(load_from_disk(folder)['state_dict'], **options)
         if 'optimizer' in checkpoint:
@@ -304,6 +320,10 @@ class FullyShardStrategy(SingleDeviceStrategy):
             if isinstance(module, FSDPModule):
                 module.reshard()
 
+    def _weights_alone(self, model: nn.Module, memo: dict) -> 'WeightsAlone':
+        self._reshard()
+        return WeightsAlone(model, memo)
+
     def _reshard_without_grad(self, *_: Any) -> None:
         if not torch.is_grad_enabled():
             self._reshard()
@@ -314,6 +334,25 @@ class FullyShardStrategy(SingleDeviceStrategy):
             function(*args, **kwargs)
             self._reshard()
         return call
+
+
+class WeightsAlone(nn.Module):
+    """A copy of the weights and buffers of a sharded module, by their names and in its order.
+
+    It takes whole weights and shards, and computes nothing: who averages weights swaps them in.
+    """
+
+    def __init__(self, module: nn.Module, memo: dict) -> None:
+        super().__init__()
+        for name, parameter in module.named_parameters(recurse=False):
+            self._parameters[name] = memo.setdefault(
+                id(parameter), nn.Parameter(parameter.detach().clone()))
+        for name, buffer in module.named_buffers(recurse=False):
+            self.register_buffer(name, memo.setdefault(id(buffer), buffer.detach().clone()),
+                                 persistent=name not in module._non_persistent_buffers_set)
+        for name, child in module.named_children():
+            self._modules[name] = WeightsAlone(child, memo)
+        self.register_load_state_dict_pre_hook(_shard_given)
 
 
 def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:
@@ -374,6 +413,18 @@ def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dic
     if tensors:
         sharded.load_into(folder, dict(optimizer=tensors), metadata)
     return tensors
+
+
+def _averages_in(metadata: Metadata, own: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Room for what EMAHook has saved, if it has, in shards as the model's own weights are."""
+    place, entries = f'{AVERAGES}.', sharded.tensor_entries(metadata)
+    saved = {name.removeprefix(place): entry for name, entry in entries.items()
+             if name.startswith(place)}
+    return {AVERAGES: {
+        name: torch.zeros_like(own[name.removeprefix('module.')])
+        if name.removeprefix('module.') in own
+        else torch.zeros(entry.size, dtype=entry.properties.dtype)
+        for name, entry in saved.items()}} if saved else {}
 
 
 def _shard_given(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:

@@ -137,9 +137,21 @@ class SpaceTimeViT(PretrainedPart):
         if lora is not None:
             add_lora(self, **lora)
 
-    def forward(self, video: Tensor, kept_patches: Tensor | None = None,
-                class_only: bool = False) -> tuple[Tensor, Tensor | None] | Tensor:
-        """Encode clips: as :meth:`encode`, or what ``output`` says."""
+    def forward(self, video: Tensor | None = None, kept_patches: Tensor | None = None,
+                class_only: bool = False, *,
+                imgs: Tensor | None = None) -> tuple[Tensor, Tensor | None] | Tensor:
+        """Encode clips: as :meth:`encode`, or what ``output`` says.
+
+        A MMRecognizer3D of MMAction2 gives the clips as ``imgs``, those of a masked pipeline as
+        (B, 3, T, P' * p, p) with ``kept_patches`` (see RandomTubeMask).
+
+        Raises:
+            ValueError: there are no clips; a map is asked of masked ones, or these come without
+                ``kept_patches``.
+        """
+        video = imgs if video is None else video
+        if video is None:
+            raise ValueError(f'{type(self).__name__} got neither video nor imgs')
         if self.output is None:
             return self.encode(video, kept_patches, class_only)
         if video.ndim != 5 or video.shape[1] != 3:
@@ -148,11 +160,31 @@ class SpaceTimeViT(PretrainedPart):
                 f'Recognizer3D, (B, 3, T, H, W) in RGB, got {tuple(video.shape)}: the pipeline '
                 "needs FormatShape with input_format='NCTHW'")
         clips = video.transpose(1, 2)
-        embeds, tokens = self.encode(clips, class_only=self.output == 'embedding')
+        if kept_patches is not None:
+            if self.output == 'map':
+                raise ValueError("backbone.output='map' needs all patches: leave RandomTubeMask "
+                                 "out, or take output='embedding'")
+            clips = self._patches_of_strips(clips, kept_patches)
+        elif clips.shape[4:] == (self.patch_size, ) and self.grid > 1:
+            raise ValueError(
+                'the clips are patches that RandomTubeMask has cut out, without kept_patches: take '
+                "PackActionInputs(collect_keys=('imgs', 'kept_patches')), "
+                'MultiModalDataPreprocessor and MMRecognizer3D, as its docstring says')
+        embeds, tokens = self.encode(clips, kept_patches, class_only=self.output == 'embedding')
         if tokens is None:
             return embeds
         tokens = self._patches(tokens, clips.shape[1]).unflatten(2, (self.grid, self.grid))
         return tokens.permute(0, 4, 1, 2, 3)
+
+    def _patches_of_strips(self, strips: Tensor, kept_patches: Tensor) -> Tensor:
+        """Patches that are one below the other: (B, T, 3, P' * p, p) -> (B, T, P', 3, p, p)."""
+        side, kept = self.patch_size, kept_patches.shape[1]
+        if tuple(strips.shape[3:]) != (kept * side, side):
+            raise ValueError(
+                f'backbone.patch_size is {side} and kept_patches has P\' = {kept}, but the patches '
+                f'of the clips are {strips.shape[3]} x {strips.shape[4]} pixels in all: set '
+                'patch_size of RandomTubeMask to the same value')
+        return strips.unflatten(3, (kept, side)).transpose(2, 3)
 
     def _patches(self, tokens: Tensor, frames: int) -> Tensor:
         """Tokens without class tokens: (B, N, E) -> (B, T, P, E)."""
