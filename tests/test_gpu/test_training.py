@@ -147,10 +147,13 @@ def test_a_resumed_run(device, tmp_path):
     (dict(mixed_precision=dict(param_dtype='bfloat16'), activation_checkpointing=True), LOW)],
     ids=['float32', 'bfloat16'])
 def test_one_rank_of_a_sharded_run(tmp_path, one_rank, on_the_cpu, strategy, bounds):
-    sharded = dict(FUSED, **one_rank, runner_type='FlexibleRunner', strategy=strategy)
+    sharded = dict(FUSED, **AVERAGED, **one_rank, runner_type='FlexibleRunner', strategy=strategy)
     runner = train(tmp_path / 'whole', **sharded)
     assert all(isinstance(value, DTensor) for value in runner.model.parameters())
     assert_close(runner, on_the_cpu, *bounds)
     rest = train(tmp_path / 'rest', **sharded, resume=True,
                  load_from=str(tmp_path / 'whole' / 'iter_4.pth'))
     assert_close(rest, runner, *bounds)
+    drift = LOW[1] if bounds is LOW else 1e-5
+    for own in (runner, rest):
+        assert_close_weights(average(own), average(on_the_cpu), drift)
