@@ -15,7 +15,8 @@ from tests.helpers import run_ranks
 from tests.test_engine.test_strategies.test_fully_shard_strategy import build, whole
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
-from tvtsv2_mm.engine.strategies.fully_shard_strategy import WeightsAlone, gathers_again
+from tvtsv2_mm.engine.strategies.fully_shard_strategy import gathers_again
+from tvtsv2_mm.engine.strategies.shards import WeightsAlone
 
 HOOKS = [dict(type='ResumeDataHook'), dict(type='LossesOfStrategyTest')]
 DDP = dict(runner_type='Runner', model_wrapper_cfg=dict(

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from inspect import unwrap
 from itertools import chain
@@ -19,7 +19,6 @@ from mmengine.utils import get_git_hash
 from torch import Tensor, nn
 from torch.distributed import ReduceOp
 from torch.distributed._composable import checkpoint as recompute
-from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -27,7 +26,7 @@ from torch.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, sharded
 from tvtsv2_mm.checkpoints.description import check_model, describe, description_of
@@ -36,10 +35,18 @@ from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
 from tvtsv2_mm.registry import STRATEGIES
 
+from .shards import (
+    AVERAGES,
+    WeightsAlone,
+    averages_in,
+    only,
+    read_optimizer,
+    shard_given,
+    shard_like,
+)
+
 # float16 is not among them: it would need its loss scaled.
 DTYPES = {name: getattr(torch, name) for name in ('bfloat16', 'float32')}
-# What mmengine's EMAHook adds to a checkpoint.
-AVERAGES = 'ema_state_dict'
 # What uses a unit's weights without its forward.
 FORWARD_METHODS = ('idle', )
 
@@ -174,7 +181,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
     def load_model_state_dict(self, state_dict: dict, **kwargs: Any) -> None:
         """Load whole weights; each rank takes what is its own."""
         self._reshard()
-        hooks = [module.register_load_state_dict_pre_hook(_shard_given)
+        hooks = [module.register_load_state_dict_pre_hook(shard_given)
                  for module in self.model.modules()]
         try:
             super().load_model_state_dict(state_dict, **kwargs)
@@ -203,13 +210,13 @@ class FullyShardStrategy(SingleDeviceStrategy):
         parameters = self._optimized()
         folder = state_dict.pop('folder', None)
         if folder is None:  # of a plain run: whole, and by number
-            state = {i: {key: _shard_like(value, parameter) for key, value in
+            state = {i: {key: shard_like(value, parameter) for key, value in
                          state_dict['state'].get(i, {}).items()}
                      for i, parameter in enumerate(parameters.values())}
         else:
             self._check_groups(state_dict['param_groups'])
             # By name, which torch takes for numbers.
-            tensors = _read_optimizer(folder, parameters)
+            tensors = read_optimizer(folder, parameters)
             state = {name: state_dict['state'].get(name, {}) | tensors.get(name, {})
                      for name in parameters}
         state_dict['state'] = {key: values for key, values in state.items() if values}
@@ -267,8 +274,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
                    if key in checkpoint}
         state = checkpoint.get('optimizer', {}).pop('state', {})
         if state:
-            tensors['optimizer'] = _only(state, lambda value: isinstance(value, Tensor))
-            checkpoint['optimizer']['state'] = _only(
+            tensors['optimizer'] = only(state, lambda value: isinstance(value, Tensor))
+            checkpoint['optimizer']['state'] = only(
                 state, lambda value: not isinstance(value, Tensor))
         sharded.save_sharded(Path(filename).expanduser(), tensors, checkpoint)
 
@@ -282,7 +289,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
             # Each rank reads what it needs.
-            tensors = dict(state_dict=own) | _averages_in(metadata, own)
+            tensors = dict(state_dict=own) | averages_in(metadata, own)
             sharded.load_into(folder, tensors, metadata)
             with naming(folder):
                 for weights in tensors.values():
@@ -336,25 +343,6 @@ class FullyShardStrategy(SingleDeviceStrategy):
         return call
 
 
-class WeightsAlone(nn.Module):
-    """A copy of the weights and buffers of a sharded module, by their names and in its order.
-
-    It takes whole weights and shards, and computes nothing: who averages weights swaps them in.
-    """
-
-    def __init__(self, module: nn.Module, memo: dict) -> None:
-        super().__init__()
-        for name, parameter in module.named_parameters(recurse=False):
-            self._parameters[name] = memo.setdefault(
-                id(parameter), nn.Parameter(parameter.detach().clone()))
-        for name, buffer in module.named_buffers(recurse=False):
-            self.register_buffer(name, memo.setdefault(id(buffer), buffer.detach().clone()),
-                                 persistent=name not in module._non_persistent_buffers_set)
-        for name, child in module.named_children():
-            self._modules[name] = WeightsAlone(child, memo)
-        self.register_load_state_dict_pre_hook(_shard_given)
-
-
 def _check_forward_methods(model: nn.Module, units: Sequence[nn.Module]) -> None:
     for module in model.modules():
         if not any(hasattr(module, method) for method in FORWARD_METHODS):
@@ -387,62 +375,6 @@ def _whole_norm(clip: Callable, parameters: list[Tensor], **kwargs: Any) -> Tens
     """Clip, and return the norm over all ranks, which torch leaves to be added up."""
     norm = clip(parameters, **kwargs)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
-
-
-def _only(state: Mapping[str, dict], wanted: Callable[[Any], bool]) -> dict[str, dict]:
-    """The wanted values of a nested dictionary, without what is then empty."""
-    parts = {name: {key: value for key, value in values.items() if wanted(value)}
-             for name, values in state.items()}
-    return {name: values for name, values in parts.items() if values}
-
-
-def _read_optimizer(folder: Path, parameters: Mapping[str, nn.Parameter]) -> dict[str, dict]:
-    """The optimiser's tensors in a checkpoint, in shards as the weights are."""
-    metadata = sharded.read_metadata(folder)
-    tensors: dict[str, dict] = {}
-    for place, entry in sharded.tensor_entries(metadata).items():
-        if not place.startswith('optimizer.'):
-            continue
-        name, key = place.removeprefix('optimizer.').rsplit('.', 1)
-        if name not in parameters:
-            raise CheckpointError(f'{folder}: the optimiser has no weights {name}')
-        dtype, parameter = entry.properties.dtype, parameters[name].detach()
-        tensors.setdefault(name, {})[key] = (
-            torch.zeros_like(parameter, dtype=dtype) if entry.size == parameter.shape
-            else torch.zeros(entry.size, dtype=dtype))
-    if tensors:
-        sharded.load_into(folder, dict(optimizer=tensors), metadata)
-    return tensors
-
-
-def _averages_in(metadata: Metadata, own: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Room for what EMAHook has saved, if it has, in shards as the model's own weights are."""
-    place, entries = f'{AVERAGES}.', sharded.tensor_entries(metadata)
-    saved = {name.removeprefix(place): entry for name, entry in entries.items()
-             if name.startswith(place)}
-    return {AVERAGES: {
-        name: torch.zeros_like(own[name.removeprefix('module.')])
-        if name.removeprefix('module.') in own
-        else torch.zeros(entry.size, dtype=entry.properties.dtype)
-        for name, entry in saved.items()}} if saved else {}
-
-
-def _shard_given(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:
-    """Bring a module's whole weights in a state dict into the shards that the module has."""
-    for name, parameter in module.named_parameters(recurse=False):
-        if prefix + name in state_dict:
-            state_dict[prefix + name] = _shard_like(state_dict[prefix + name], parameter)
-
-
-def _shard_like(value: Any, parameter: nn.Parameter) -> Any:
-    """A whole tensor of a weight's size in shards as the weight is; anything else as it is."""
-    if (not isinstance(parameter, DTensor) or not isinstance(value, Tensor)
-            or isinstance(value, DTensor) or value.shape != parameter.shape):
-        return value
-    # Every rank has the whole: none has to send any of it.
-    shards = distribute_tensor(
-        value, parameter.device_mesh, parameter.placements, src_data_rank=None)
-    return shards.clone()  # not a view of the whole, which would stay in memory
 
 
 def averages(device: str) -> bool:
