@@ -51,8 +51,9 @@ def work_without_extras(folder: Path) -> None:
     init_default_scope('tvtsv2_mm')
     for config in sorted((ROOT / 'configs' / 'tvtsv2').glob('*.py')):
         with torch.device('meta'):
-            # Adapters need a package of an extra.
-            MODELS.build(dict(without_lora(Config.fromfile(config).model), cls_head=None))
+            # Adapters need a package of an extra, MMAction2's mixup values.
+            MODELS.build(dict(without_lora(Config.fromfile(config).model), cls_head=None,
+                              data_preprocessor=None))
 
     cfg = Config.fromfile(ROOT / 'configs' / 'tvtsv2' / 'tiny_pretrain.py')
     model = MODELS.build(cfg.model)

@@ -144,6 +144,8 @@ def fails(program):
     except Exception:
         traceback.print_exc()
         return True
+    finally:  # a Runner's, which would be the next one's
+        mmengine.registry.DefaultScope._instance_dict.clear()
     return False
 
 def forked(job):

@@ -232,7 +232,7 @@ def test_config_names_are_unique():
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_is_complete(path):
     cfg = Config.fromfile(path)
-    assert cfg.default_scope == 'tvtsv2_mm'
+    assert cfg.default_scope in ('tvtsv2_mm', 'mmaction')
     assert 'model' in cfg
     assert 'train_dataloader' in cfg or 'test_dataloader' in cfg
 
