@@ -1,8 +1,8 @@
 """Environments from the lowest versions to the newest, and the fast tests in each; by matrix.sh.
 
 Needs nothing but Python, and uv beside it. A record, ``requirements/tried/COLUMN.txt``, is a
-constraints file of all that was installed, with the result in its second line;
-``python tools/docs/blocks.py`` makes the table of docs/installation.md from these.
+constraints file of all that was installed, with the result in its second line; the table of
+docs/installation.md is made from these, by ``tools/docs/blocks.py``, which a record renews.
 """
 
 import argparse
@@ -166,6 +166,7 @@ def try_column(name: str, record: bool, words: Sequence[str]) -> dict | None:
         text = [f'# The column {name} of tools/matrix.sh, and the result of the fast tests in it:',
                 f'# {json.dumps(result)}', *lines, '']
         (TRIED / f'{name}.txt').write_text('\n'.join(text), 'utf-8')
+        subprocess.run([python, 'tools/docs/blocks.py'], cwd=ROOT, check=False, env=environment())
     return result | dict(packages=packages(lines))
 
 

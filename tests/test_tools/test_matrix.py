@@ -88,8 +88,9 @@ def test_full_mmcv_is_built_from_its_source(run, tmp_path):
 
 
 def test_what_failed_is_told_and_recorded(run, tmp_path):
-    status, told, _ = run('--record', 'lowest', 'newest', REPORT=BAD, PYTEST='1')
+    status, told, calls = run('--record', 'lowest', 'newest', REPORT=BAD, PYTEST='1')
     assert status == 1
+    assert calls.splitlines().count('tools/docs/blocks.py') == 2
     assert 'lowest: FAILED tests.test_a::test_b2\nlowest: FAILED tests.test_c\nnewest: ' in told
     first, second, *lines = (
         tmp_path / 'checkout/requirements/tried/lowest.txt').read_text().splitlines()
