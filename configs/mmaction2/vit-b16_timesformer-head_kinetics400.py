@@ -1,8 +1,12 @@
 # python tools/train.py configs/mmaction2/vit-b16_timesformer-head_kinetics400.py \
 #     --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# A linear layer on the clip's embedding.
-# The encoder is frozen (model.backbone.frozen).
+# A linear layer on the clip's embedding. The encoder is frozen (model.backbone.frozen).
 _base_ = [
     'mmaction::_base_/default_runtime.py', 'mmaction::_base_/schedules/sgd_50e.py',
     '../_base_/models/recognizer_vit-b16.py', '../_base_/datasets/kinetics400_recognizer.py'
 ]
+model = dict(
+    backbone=dict(
+        frozen=True,
+        init_cfg=dict(type='Pretrained', checkpoint='data/tvtsv2/TVTSv2_ViT_B_16.pth')),
+    cls_head=dict(num_classes=_base_.num_classes))

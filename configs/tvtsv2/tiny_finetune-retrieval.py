@@ -31,22 +31,11 @@ optim_wrapper = dict(
         _delete_=True,
         lr_mult={'conv1': 0.05, 'positional_embedding': 5.0, 'temporal_embedding': 5.0}))
 default_hooks = dict(
-    checkpoint=dict(save_best='t2v/R1', rule='greater', max_keep_ckpts=1),
-    early_stopping=dict(
-        type='EarlyStoppingHook', monitor='t2v/R1', rule='greater', patience=3, strict=True),
+    _base_.best_retrieval,
     zero_shot_check=dict(
         type='ZeroShotCheckHook',
         benchmark='six motions',
-        cls_head=dict(
-            type='ZeroShotHead',
-            classes=[
-                'moving left', 'moving right', 'moving up', 'moving down', 'growing', 'shrinking'
-            ],
-            prompts=[
-                f'a {colour} {shape} {{}}'
-                for colour in ('red', 'green', 'blue', 'yellow', 'purple', 'white')
-                for shape in ('circle', 'square', 'triangle')
-            ]),
+        cls_head=_base_.motions_in_words,
         dataloader=dict(
             batch_size=54,
             num_workers=0,

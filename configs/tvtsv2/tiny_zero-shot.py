@@ -4,19 +4,7 @@ _base_ = [
     '../_base_/models/tvtsv2_tiny.py', '../_base_/datasets/narrated_shapes.py',
     '../_base_/default_runtime.py'
 ]
-model = dict(
-    sorting_head=None,
-    cls_head=dict(
-        type='ZeroShotHead',
-        classes=[
-            'moving left', 'moving right', 'moving up', 'moving down', 'growing', 'shrinking'
-        ],
-        prompts=[
-            f'a {colour} {shape} {{}}'
-            for colour in ('red', 'green', 'blue', 'yellow', 'purple', 'white')
-            for shape in ('circle', 'square', 'triangle')
-        ],
-        context_length=32))
+model = dict(sorting_head=None, cls_head=dict(_base_.motions_in_words, context_length=32))
 test_dataloader = dict(
     batch_size=54,
     num_workers=0,

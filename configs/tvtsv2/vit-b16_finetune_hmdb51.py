@@ -1,9 +1,6 @@
 # tools/dist_train.sh configs/tvtsv2/vit-b16_finetune_hmdb51.py 8 --amp
 # HMDB51 by MMAction2's Recognizer3D with our encoder. Not run here at full size.
-_base_ = ['../_base_/models/tvtsv2_vit-b16.py', '../_base_/protocols/finetune_hmdb51.py']
+_base_ = ['../_base_/models/recognizer_vit-b16.py', '../_base_/protocols/finetune_hmdb51.py']
 model = _base_.protocol_model
-model.backbone = dict(_base_.model.backbone, **model.backbone)
-model.data_preprocessor = dict(_base_.model.data_preprocessor, **model.data_preprocessor)
-model.cls_head.in_channels = _base_.model.backbone.embed_dim
 # Any checkpoint that this package reads; a CLIP's too.
 load_from = 'data/tvtsv2/TVTSv2_ViT_B_16.pth'

@@ -1,9 +1,13 @@
 """Small data sets in the layout of the benchmarks, and a small model for their configs."""
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
+import mmaction
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -14,6 +18,8 @@ from tvtsv2_mm.registry import MODELS
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'tvtsv2'
 CLIPS = ROOT / 'tests' / 'data' / 'videos'
+# MMAction2's programs, as its wheel has them.
+PROGRAMS = Path(mmaction.__file__).parent / '.mim' / 'tools'
 CLASSES = ['waving', 'drawing a picture', 'speaking']
 SENTENCES = ['people in a room', 'a drawing full of colours', 'a man speaks', 'grey gets brighter',
              'somebody waves']
@@ -45,6 +51,32 @@ def make_recognition(root: Path, train: str, test: str) -> tuple[list[str], list
         (root / 'annotations' / name).write_text(text)
     (root / 'classes.txt').write_text('\n'.join(CLASSES))
     return paths, labels
+
+
+def make_motions(root: Path) -> tuple[list[str], list[np.ndarray]]:
+    """Six videos of 64 x 64 and their lists, as narrated shapes have them; return paths, and frames
+    of the last."""
+    (root / 'videos').mkdir(parents=True)
+    (root / 'annotations').mkdir()
+    rng = np.random.default_rng(0)
+    paths = [f'{name}.mp4' for name in 'abcdef']
+    for path in paths:
+        pictures = [np.kron(rng.integers(256, size=(4, 4, 3)), np.ones((16, 16, 1))).astype(
+            np.uint8) for _ in range(20)]
+        write_grey_video(root / 'videos' / path, pictures=pictures, num_frames=20)
+    for split in ('train', 'test'):
+        (root / 'annotations' / f'motions_{split}.txt').write_text(
+            ''.join(f'{path} {label}\n' for label, path in enumerate(paths)))
+    return paths, pictures
+
+
+def run_theirs(program: str, *words) -> None:
+    """Run a program of MMAction2 in this process."""
+    argv, sys.argv = sys.argv, [program, *map(str, words)]
+    try:
+        runpy.run_path(str(PROGRAMS / program), run_name='__main__')
+    finally:
+        sys.argv = argv
 
 
 def make_captions(root: Path, records: list[dict]) -> list[str]:

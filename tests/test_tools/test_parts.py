@@ -1,12 +1,5 @@
 """Parts of ours in MMAction2's pipelines and in models of others."""
 
-import runpy
-import sys
-from pathlib import Path
-
-import mmaction
-import numpy as np
-import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -15,40 +8,11 @@ from mmengine.runner import Runner
 from torch.nn import functional as F
 
 from tests.clip_models import make_hugging_face, randomize
-from tests.grey_videos import write_grey_video
+from tests.test_tools.protocol_data import ROOT, make_motions, run_theirs
 from tvtsv2_mm.models.backbones import SpaceTimeViT
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(mmaction.__file__).parent / '.mim' / 'tools'
 
-
-def call(program, *words):
-    """Run a program of MMAction2 in this process."""
-    argv, sys.argv = sys.argv, [program, *map(str, words)]
-    try:
-        runpy.run_path(str(PROGRAMS / program), run_name='__main__')
-    finally:
-        sys.argv = argv
-
-
-@pytest.fixture
-def videos(tmp_path):
-    """Six videos where the tiny configs look."""
-    root = tmp_path / 'data' / 'narrated_shapes'
-    (root / 'videos').mkdir(parents=True)
-    (root / 'annotations').mkdir()
-    rng = np.random.default_rng(0)
-    names = [f'{name}.mp4' for name in 'abcdef']
-    for name in names:
-        write_grey_video(root / 'videos' / name, num_frames=20, pictures=[
-            np.kron(rng.integers(256, size=(4, 4, 3)), np.ones((16, 16, 1))).astype(np.uint8)
-            for _ in range(20)])
-    for split in ('train', 'test'):
-        (root / 'annotations' / f'motions_{split}.txt').write_text(
-            ''.join(f'{name} {label}\n' for label, name in enumerate(names)))
-
-
-def test_the_tube_mask_in_a_pipeline_of_mmaction2(videos, tmp_path, monkeypatch):
+def test_the_tube_mask_in_a_pipeline_of_mmaction2(tmp_path, monkeypatch):
     """Training computes with half of the tokens, validation and test with all."""
     tokens = []
     encode = SpaceTimeViT._embed
@@ -59,15 +23,16 @@ def test_the_tube_mask_in_a_pipeline_of_mmaction2(videos, tmp_path, monkeypatch)
             assert len({tuple(kept) for kept in kept_patches.tolist()}) > 1  # of each clip
         return encode(self, patches, kept_patches)
 
+    make_motions(tmp_path / 'data' / 'narrated_shapes')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
     monkeypatch.setattr(SpaceTimeViT, '_embed', embed)
     config = ROOT / 'configs' / 'mmaction2' / 'tiny_tube-mask.py'
-    call('train.py', config, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1',
-         'train_cfg.val_interval=1', 'train_dataloader.batch_size=3')
+    run_theirs('train.py', config, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1',
+               'train_cfg.val_interval=1', 'train_dataloader.batch_size=3')
     assert tokens == [(True, (3, 8, 8)), (True, (3, 8, 8)), (False, (6, 8, 16))]
     tokens.clear()
-    call('test.py', config, 'out/epoch_1.pth', '--work-dir', 'out')
+    run_theirs('test.py', config, 'out/epoch_1.pth', '--work-dir', 'out')
     assert tokens == [(False, (36, 8, 16))]  # of six videos two clips, three crops
 
 

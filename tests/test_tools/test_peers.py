@@ -1,9 +1,7 @@
 """Models of MMAction2 and mmpretrain as a user of the tools meets them; our heads on theirs."""
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from tests.openmmlab_models import randomize
 from tests.test_tools.protocol_data import (
     CLIPS,
     CONFIGS,
-    ROOT,
     SENTENCES,
     make_captions,
     make_recognition,
@@ -52,11 +49,6 @@ MEAN = torch.tensor([110.0, 111.0, 112.0]).view(3, 1, 1, 1)
 STD = torch.tensor([50.0, 51.0, 52.0]).view(3, 1, 1, 1)
 OPTIONS = [option for option in small_options(PROBE) if not option.startswith('model.')]
 BACKBONE = ['model.backbone.config=theirs.py', 'model.backbone.num_frames=4']
-
-
-def call(monkeypatch, tool, *words):
-    monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, words)])
-    runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
 
 
 def read_frames(path):
@@ -117,15 +109,14 @@ def test_a_head_on_their_frozen_backbone(run, tmp_path, theirs, hmdb51):
     assert tested['checkpoint']['keys']['new'] == []
 
 
-def test_one_table_of_peers(monkeypatch, tmp_path, theirs, hmdb51, capsys):
+def test_one_table_of_peers(run, tmp_path, theirs, hmdb51, capsys):
     """A backbone of theirs beside ours: probes and features, by the same tools."""
-    monkeypatch.chdir(tmp_path)
     own = 'vit-b16_linear-probe_hmdb51.py'
     save_checkpoint('vit-b16_retrieval_msrvtt.py', tmp_path / 'own.pth')
-    call(monkeypatch, 'probe_features', 'extract', CONFIGS / PROBE, 'theirs.pth', '--out',
-         'theirs.npz', '--token-grid', 2, '--cfg-options', *OPTIONS, *BACKBONE)
-    call(monkeypatch, 'probe_features', 'extract', CONFIGS / own, 'own.pth', '--out', 'own.npz',
-         '--cfg-options', *small_options(own))
+    run('probe_features', 'extract', CONFIGS / PROBE, 'theirs.pth', '--out',
+        'theirs.npz', '--token-grid', 2, '--cfg-options', *OPTIONS, *BACKBONE)
+    run('probe_features', 'extract', CONFIGS / own, 'own.pth', '--out', 'own.npz',
+        '--cfg-options', *small_options(own))
     cache = read_cache('theirs.npz')
     assert cache.tokens['test'].shape == (6, 2 * 2 * 2, 24)  # of two frames, as VideoMAE has them
     # Through their own recognizer, from the frames on.
@@ -139,12 +130,11 @@ def test_one_table_of_peers(monkeypatch, tmp_path, theirs, hmdb51, capsys):
 
     with pytest.warns(UserWarning):
         for name in ('theirs', 'own'):
-            call(monkeypatch, 'probe_features', 'fit', f'{name}.npz', '--probes', 'knn',
-                 'logistic')
-        call(monkeypatch, 'probe_features', 'fit', 'theirs.npz', '--probes', 'attentive')
+            run('probe_features', 'fit', f'{name}.npz', '--probes', 'knn', 'logistic')
+        run('probe_features', 'fit', 'theirs.npz', '--probes', 'attentive')
     capsys.readouterr()
-    call(monkeypatch, 'compare_results', *(f'{name}_{kind}.json' for name in ('theirs', 'own')
-                                           for kind in ('knn', 'logistic')))
+    run('compare_results', *(f'{name}_{kind}.json' for name in ('theirs', 'own')
+                             for kind in ('knn', 'logistic')))
     rows = {line.split('|')[1].strip(' *'): [cell.strip() for cell in line.split('|')[2:6]]
             for line in capsys.readouterr().out.splitlines() if line.startswith('|')}
     assert rows['backbone'] == ['mmaction.VisionTransformer'] * 2 + ['SpaceTimeViT'] * 2
@@ -155,8 +145,8 @@ def test_one_table_of_peers(monkeypatch, tmp_path, theirs, hmdb51, capsys):
     (tmp_path / 'peer.py').write_text(
         f"_base_ = {str(CONFIGS / PROBE)!r}\nmodel = dict(cls_head=None, backbone=dict("
         "config='theirs.py', num_frames=4))\n")
-    call(monkeypatch, 'extract_features', hmdb51 / 'videos', 'features', '--checkpoint',
-         'theirs.pth', '--config', 'peer.py', '--device', 'cpu', '--num-workers', 0)
+    run('extract_features', hmdb51 / 'videos', 'features', '--checkpoint',
+        'theirs.pth', '--config', 'peer.py', '--device', 'cpu', '--num-workers', 0)
     meta = json.loads((tmp_path / 'features' / 'meta.json').read_text())
     assert meta['embed_dim'] == 24
     found = load_features('features')
@@ -164,9 +154,8 @@ def test_one_table_of_peers(monkeypatch, tmp_path, theirs, hmdb51, capsys):
                                unit(cache.embeds['test'][5].astype(np.float64)), atol=5e-3)
 
 
-def test_a_backbone_without_tokens_has_the_other_probes(monkeypatch, tmp_path, hmdb51, capsys):
+def test_a_backbone_without_tokens_has_the_other_probes(run, tmp_path, hmdb51, capsys):
     """An image encoder of mmpretrain, frame by frame, of which the network alone was saved."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / 'images.py').write_text(
         f"_base_ = {str(CONFIGS / PROBE)!r}\nmodel = dict(backbone=dict(config=None, "
         "num_frames=2, backbone=dict(type='mmpretrain.ConvNeXt', arch=dict("
@@ -175,15 +164,15 @@ def test_a_backbone_without_tokens_has_the_other_probes(monkeypatch, tmp_path, h
         net = MMPRETRAIN_MODELS.build(dict(type='ConvNeXt', arch=dict(
             depths=[1, 1, 1, 1], channels=[8, 8, 8, 8])))
     torch.save(net.state_dict(), tmp_path / 'net.pth')
-    call(monkeypatch, 'probe_features', 'extract', 'images.py', 'net.pth', '--out', 'net.npz',
-         '--cfg-options', *OPTIONS)
+    run('probe_features', 'extract', 'images.py', 'net.pth', '--out', 'net.npz',
+        '--cfg-options', *OPTIONS)
     assert read_cache('net.npz').tokens['train'].shape == (5, 0, 8)
     with pytest.warns(UserWarning):
-        call(monkeypatch, 'probe_features', 'fit', 'net.npz')
+        run('probe_features', 'fit', 'net.npz')
     assert [path.name for path in sorted(tmp_path.glob('net_*.json'))] == [
         'net_knn.json', 'net_logistic.json']
     with pytest.raises(SystemExit):
-        call(monkeypatch, 'probe_features', 'fit', 'net.npz', '--probes', 'attentive')
+        run('probe_features', 'fit', 'net.npz', '--probes', 'attentive')
     assert 'gives none: fit logistic or knn' in capsys.readouterr().err
 
 

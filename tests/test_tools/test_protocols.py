@@ -381,7 +381,7 @@ def test_the_baseline_takes_clip_and_reports_what_it_took(run, tmp_path):
     assert keys['taken'] == keys['tensors'] - len(keys['new']) and keys['unneeded'] == []
 
 
-# Fine-tuning is MMAction2's: test_finetune.py. Models of others: test_peers.py.
+# Fine-tuning is MMAction2's: test_finetune_recognition.py. Models of others: test_peers.py.
 FULL_SIZE = sorted(path.name for path in CONFIGS.glob('*_*_*.py')
                    if 'own-data' not in path.name and 'finetune' not in path.name
                    and not path.name.startswith('openmmlab'))

@@ -4,13 +4,11 @@ import csv
 import json
 import os
 import pickle
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
-import mmaction
 import numpy as np
 import pytest
 import torch
@@ -22,34 +20,21 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
-from tests.grey_videos import write_grey_video
+from tests.test_tools.protocol_data import PROGRAMS, ROOT, make_motions, run_theirs
 from tests.tiny_model import build_tiny_model
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.models import LinearProbeHead, VideoTextModel
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'mmaction2'
 HEADS = ('timesformer', 'i3d', 'attentive')
-PROGRAMS = Path(mmaction.__file__).parent / '.mim' / 'tools'
-VIDEOS = [f'{name}.mp4' for name in 'abcdef']
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Six videos of 64 x 64 where the tiny configs look, and the frames of one of them."""
     folder = tmp_path_factory.mktemp('recognizers')
-    root = folder / 'data' / 'narrated_shapes'
-    (root / 'videos').mkdir(parents=True)
-    (root / 'annotations').mkdir()
-    rng = np.random.default_rng(0)
-    for name in VIDEOS:
-        pictures = [np.kron(rng.integers(256, size=(4, 4, 3)), np.ones((16, 16, 1))).astype(
-            np.uint8) for _ in range(20)]
-        write_grey_video(root / 'videos' / name, pictures=pictures, num_frames=20)
-    for split in ('train', 'test'):
-        (root / 'annotations' / f'motions_{split}.txt').write_text(
-            ''.join(f'{name} {label}\n' for label, name in enumerate(VIDEOS)))
+    _, pictures = make_motions(folder / 'data' / 'narrated_shapes')
     (folder / 'frames' / 'a').mkdir(parents=True)
     for number, picture in enumerate(pictures, start=1):
         cv2.imwrite(str(folder / 'frames' / 'a' / f'img_{number:05}.jpg'), picture[..., ::-1])
@@ -64,15 +49,6 @@ def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv('LOCAL_RANK', '0')
     init_default_scope('mmaction')
-
-
-def call(program, *words):
-    """Run a program of MMAction2 in this process."""
-    argv, sys.argv = sys.argv, [program, *map(str, words)]
-    try:
-        runpy.run_path(str(PROGRAMS / program), run_name='__main__')
-    finally:
-        sys.argv = argv
 
 
 def run_alone(program, *words):
@@ -103,8 +79,8 @@ def trained(folder):
     def train(head):
         path = folder / head / 'epoch_1.pth'
         if not path.exists():
-            call('train.py', CONFIGS / f'tiny_{head}-head.py', '--work-dir', head,
-                 '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=3')
+            run_theirs('train.py', CONFIGS / f'tiny_{head}-head.py', '--work-dir', head,
+                       '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=3')
         return path
 
     return train
@@ -124,8 +100,8 @@ def plain_scores(model, inputs):
 def test_each_head_trains_and_tests_by_their_programs(trained, head):
     """In testing the probabilities of two clips with three crops are averaged."""
     weights = trained(head)
-    call('test.py', CONFIGS / f'tiny_{head}-head.py', weights, '--dump', f'{head}.pkl',
-         '--work-dir', 'tested')
+    run_theirs('test.py', CONFIGS / f'tiny_{head}-head.py', weights, '--dump', f'{head}.pkl',
+               '--work-dir', 'tested')
     predictions = pickle.loads(Path(f'{head}.pkl').read_bytes())
     model = build(head, weights)
     dataset = DATASETS.build(config_of(head).test_dataloader.dataset)
@@ -187,11 +163,11 @@ test_evaluator = [_base_.test_evaluator, dict(type='ConfusionMatrix')]
 default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=True, interval=4, out_dir='shown'))
 ''')
-    call('test.py', 'shown.py', trained('i3d'), '--work-dir', 'measured')
+    run_theirs('test.py', 'shown.py', trained('i3d'), '--work-dir', 'measured')
     [path] = Path('measured').glob('*/*.json')
     metrics = json.loads(path.read_text())
-    call('test.py', CONFIGS / 'tiny_i3d-head.py', trained('i3d'), '--dump', 'scores.pkl',
-         '--work-dir', 'tested')
+    run_theirs('test.py', CONFIGS / 'tiny_i3d-head.py', trained('i3d'), '--dump', 'scores.pkl',
+               '--work-dir', 'tested')
     labels = [int(own['pred_label']) for own in pickle.loads(Path('scores.pkl').read_bytes())]
     counts = np.zeros((6, 6), int)
     np.add.at(counts, (np.arange(6), labels), 1)
@@ -232,11 +208,8 @@ def test_flops_by_their_program():
 def test_features_by_their_program(trained):
     """The embedding itself, and the mean of a map."""
     for head in ('timesformer', 'i3d'):
-        words = [CONFIGS / f'tiny_{head}-head.py', trained(head), f'features_{head}']
-        if head == 'timesformer':
-            run_alone('misc/clip_feature_extraction.py', *words)
-        else:
-            call('misc/clip_feature_extraction.py', *words)
+        run_theirs('misc/clip_feature_extraction.py', CONFIGS / f'tiny_{head}-head.py',
+                   trained(head), f'features_{head}')
         found = pickle.loads(Path(f'features_{head}', 'c.mp4.pkl').read_bytes())
         model = build(head, trained(head))
         sample = DATASETS.build(config_of(head).test_dataloader.dataset)[2]

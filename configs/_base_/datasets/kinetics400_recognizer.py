@@ -1,35 +1,15 @@
-# Kinetics-400, made by tools/data/kinetics400, in MMAction2's data set and transforms: 8 frames of
-# 64 in training, 10 such clips with three crops each in testing.
-data_root = 'data/kinetics400'
-
-train_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1),
-    dict(type='DecordDecode'),
-    dict(type='RandomResizedCrop'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
-    dict(type='Flip', flip_ratio=0.5),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(-1, 224)),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-test_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=10, test_mode=True),
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(-1, 224)),
-    dict(type='ThreeCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
+# Kinetics-400 for a recognizer, as MMAction2 samples it for most of its models: 8 frames of 64 in
+# training, 10 such clips with three crops each in testing.
+_base_ = ['./kinetics400.py', './recognizer_steps.py']
+# Whole paths: MMAction2's programs open ann_file themselves.
+train_set, test_set = (
+    dict(
+        own,
+        data_root='',
+        ann_file=f'{_base_.data_root}/{own.ann_file}',
+        data_prefix=dict(video=f'{_base_.data_root}/videos'))
+    for own in (_base_.train_set, _base_.test_set))
+dense = dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1)
 
 train_dataloader = dict(
     batch_size=16,
@@ -37,32 +17,35 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/train.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=train_pipeline))
+        train_set,
+        pipeline=[
+            _base_.open_decord, dense, _base_.decode_decord, *_base_.random_crop, _base_.flip,
+            *_base_.pack_clip
+        ]))
 val_dataloader = dict(
     batch_size=16,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/val.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=val_pipeline,
-        test_mode=True))
+        test_set,
+        test_mode=True,
+        pipeline=[
+            _base_.open_decord,
+            dict(dense, test_mode=True), _base_.decode_decord, *_base_.center_crop,
+            *_base_.pack_clip
+        ]))
 test_dataloader = dict(
+    val_dataloader,
     batch_size=1,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/val.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=test_pipeline,
-        test_mode=True))
+        test_set,
+        test_mode=True,
+        pipeline=[
+            _base_.open_decord,
+            dict(dense, num_clips=10, test_mode=True), _base_.decode_decord, *_base_.three_crops,
+            *_base_.pack_clip
+        ]))
 
 val_evaluator = dict(type='AccMetric')
 test_evaluator = val_evaluator

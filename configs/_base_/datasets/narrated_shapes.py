@@ -56,3 +56,12 @@ motions_test = dict(
     data_prefix=dict(video='videos'),
     test_mode=True,
     pipeline=[dict(type='OpenVideo'), middle_frames, decode, pack])
+# The motions in words, in the order of the labels.
+motions_in_words = dict(
+    type='ZeroShotHead',
+    classes=['moving left', 'moving right', 'moving up', 'moving down', 'growing', 'shrinking'],
+    prompts=[
+        f'a {colour} {shape} {{}}'
+        for colour in ('red', 'green', 'blue', 'yellow', 'purple', 'white')
+        for shape in ('circle', 'square', 'triangle')
+    ])

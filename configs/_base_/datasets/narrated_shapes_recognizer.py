@@ -1,60 +1,38 @@
-# The six motions of narrated_shapes.py in MMAction2's data set and transforms: a frame of each of
-# eight equal parts of a video; in testing two such clips with three crops each.
-data_root = 'data/narrated_shapes'
-
-train_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='UniformSample', clip_len=8),
-    dict(type='DecordDecode'),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='UniformSample', clip_len=8, test_mode=True),
-    dict(type='DecordDecode'),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-test_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='UniformSample', clip_len=8, num_clips=2, test_mode=True),
-    dict(type='DecordDecode'),
+# The six motions of narrated_shapes.py for a recognizer: a frame of each of eight equal parts of a
+# video; in testing two such clips with three crops each.
+_base_ = ['./narrated_shapes.py', './recognizer_steps.py']
+# Whole paths: MMAction2's programs open ann_file themselves.
+motions_train, motions_test = (
+    dict(
+        own,
+        data_root='',
+        ann_file=f'{_base_.data_root}/{own.ann_file}',
+        data_prefix=dict(video=f'{_base_.data_root}/videos'))
+    for own in (_base_.motions_train, _base_.motions_test))
+uniform = dict(type='UniformSample', clip_len=8)
+read = [_base_.open_decord, uniform, _base_.decode_decord]
+read_middle = [_base_.open_decord, dict(uniform, test_mode=True), _base_.decode_decord]
+read_twice = [
+    _base_.open_decord,
+    dict(uniform, num_clips=2, test_mode=True), _base_.decode_decord,
     dict(type='Resize', scale=(-1, 64)),
-    dict(type='ThreeCrop', crop_size=64),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
+    dict(type='ThreeCrop', crop_size=64)
 ]
 
 train_dataloader = dict(
     batch_size=54,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/motions_train.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=train_pipeline))
+    dataset=dict(motions_train, pipeline=[*read, *_base_.pack_clip]))
 val_dataloader = dict(
     batch_size=54,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/motions_test.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=val_pipeline,
-        test_mode=True))
+    dataset=dict(motions_test, pipeline=[*read_middle, *_base_.pack_clip]))
 test_dataloader = dict(
+    val_dataloader,
     batch_size=18,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/annotations/motions_test.txt',
-        data_prefix=dict(video=f'{data_root}/videos'),
-        pipeline=test_pipeline,
-        test_mode=True))
+    dataset=dict(motions_test, pipeline=[*read_twice, *_base_.pack_clip]))
 
 val_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
 test_evaluator = val_evaluator

@@ -1,10 +1,5 @@
-# For CPUs: the encoder of tvtsv2_tiny.py, all of it trained, from random weights or by
-# --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = './recognizer_vit-b16.py'
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='tvtsv2_mm.SpaceTimeViT',
-        output='embedding',
-        image_size=64, patch_size=16, width=96, layers=3, heads=3, embed_dim=64, num_frames=8),
-    cls_head=dict(num_classes=6, in_channels=64))
+_base_ = ['./tvtsv2_tiny.py', './recognizer3d.py']
+model = _base_.recognizer
+model.backbone = dict(_base_.model.backbone, **model.backbone)
+model.data_preprocessor = dict(_base_.model.data_preprocessor, **model.data_preprocessor)
+model.cls_head.in_channels = _base_.model.backbone.embed_dim

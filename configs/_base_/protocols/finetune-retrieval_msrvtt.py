@@ -45,11 +45,7 @@ val_dataloader = dict(
         held_out_share=0.05))
 val_evaluator = dict(type='RetrievalMetric')
 
-default_hooks = dict(
-    checkpoint=dict(save_best='t2v/R1', rule='greater', max_keep_ckpts=1),
-    early_stopping=dict(
-        type='EarlyStoppingHook', monitor='t2v/R1', rule='greater', patience=3, strict=True),
-    zero_shot_check=_base_.zero_shot_check)
+default_hooks = dict(_base_.best_retrieval, zero_shot_check=_base_.zero_shot_check)
 custom_hooks = [
     dict(type='QueryBankHook'), dict(type='ResultFileHook'),
     dict(type='SkippedSampleHook', max_share=0.05), dict(type='ResumeDataHook')

@@ -4,7 +4,7 @@
 # What happens to the videos is after VideoMAE (arXiv 2203.12602, the defaults of its script):
 # RandAugment, crops, erasing, mixup or cutmix, smoothed labels, drop path 0.1, 5 epochs of warm-up.
 # To put the two together is ours.
-_base_ = ['../models/recognizer3d.py', 'mmaction::_base_/default_runtime.py']
+_base_ = ['../datasets/recognizer_steps.py', 'mmaction::_base_/default_runtime.py']
 protocol = 'finetune'
 mixup = dict(type='MixupBlending', alpha=0.8)
 cutmix = dict(type='CutmixBlending', alpha=1.0)
@@ -14,20 +14,17 @@ protocol_model = dict(
     backbone=dict(drop_path_rate=0.1, checkpointing=True),
     cls_head=dict(label_smooth_eps=0.1))
 
+uniform = dict(type='UniformSample', clip_len=12)
 train_transforms = [
-    dict(type='DecordInit'),
-    dict(type='UniformSample', clip_len=12),
-    dict(type='DecordDecode'),
+    _base_.open_decord,
+    uniform,
+    _base_.decode_decord,
     dict(type='Resize', scale=(-1, 256)),
     # VideoMAE's 4 of strength 7, by torchvision: PytorchVideoWrapper needs one package more.
     dict(type='TorchVisionWrapper', op='RandAugment', num_ops=4, magnitude=7),
-    dict(type='RandomResizedCrop'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    *_base_.random_crop,
 ]
-flip = dict(type='Flip', flip_ratio=0.5)
 erase = dict(type='RandomErasing', erase_prob=0.25, mode='rand')
-test_frames = dict(type='UniformSample', clip_len=12, test_mode=True)
-pack = [dict(type='FormatShape', input_format='NCTHW'), dict(type='PackActionInputs')]
 
 train_dataloader = dict(
     batch_size=16,
@@ -35,7 +32,7 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(pipeline=[*train_transforms, flip, erase, *pack]))
+    dataset=dict(pipeline=[*train_transforms, _base_.flip, erase, *_base_.pack_clip]))
 val_dataloader = dict(
     batch_size=16,
     num_workers=8,
@@ -44,12 +41,9 @@ val_dataloader = dict(
     dataset=dict(
         test_mode=True,
         pipeline=[
-            dict(type='DecordInit'),
-            test_frames,
-            dict(type='DecordDecode'),
-            dict(type='Resize', scale=(-1, 224)),
-            dict(type='CenterCrop', crop_size=224),
-            *pack,
+            _base_.open_decord,
+            dict(uniform, test_mode=True), _base_.decode_decord, *_base_.center_crop,
+            *_base_.pack_clip
         ]))
 # 4 clips of 3 crops, as X-CLIP (arXiv 2208.02816) tests CLIP on Kinetics-400.
 test_dataloader = dict(
@@ -58,12 +52,9 @@ test_dataloader = dict(
     dataset=dict(
         test_mode=True,
         pipeline=[
-            dict(type='DecordInit'),
-            dict(test_frames, num_clips=4),
-            dict(type='DecordDecode'),
-            dict(type='Resize', scale=(-1, 224)),
-            dict(type='ThreeCrop', crop_size=224),
-            *pack,
+            _base_.open_decord,
+            dict(uniform, num_clips=4, test_mode=True), _base_.decode_decord,
+            *_base_.three_crops, *_base_.pack_clip
         ]))
 # In per cent, as all result files: AccMetric's shares would be read as such.
 val_evaluator = dict(type='tvtsv2_mm.TopKAccuracy')

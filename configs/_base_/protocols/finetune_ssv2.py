@@ -9,6 +9,6 @@ protocol_model = dict(
 # No flip: to the left is another class than to the right.
 train_dataloader = dict(
     dataset=dict(
-        _base_.train_set, pipeline=[*_base_.train_transforms, _base_.erase, *_base_.pack]))
+        _base_.train_set, pipeline=[*_base_.train_transforms, _base_.erase, *_base_.pack_clip]))
 val_dataloader = dict(dataset=_base_.test_set)
 test_dataloader = dict(dataset=_base_.test_set)

@@ -1,27 +1,12 @@
-# Pre-training on a folder of narrated videos, and on captions of them where there are any. For
-# models of every size: frames, crop, context and patches are left out here and come from the model.
+# Pre-training on a folder of narrated videos, and on captions of them where there are any.
 #   data_root/                  the videos, any layout
 #     transcripts.jsonl         made by tools/data/subtitles_to_transcripts.py, asr_to_..., ...
 #     captions.jsonl            if there is one
-_base_ = ['../schedules/pretrain_10e.py', '../default_runtime.py']
+_base_ = ['../datasets/own-data.py', '../schedules/pretrain_10e.py', '../default_runtime.py']
 protocol = 'pretrain'
-benchmark = 'own data'
-data_root = 'data/own/videos'
-# A tenth of the videos is never trained on, told by the names; captions follow the transcripts.
-held_out_share = 0.1
 mask_ratio = 0.5
 
-segments = dict(
-    type='SampleTranscriptSegments', num_segments=4, segment_seconds=(3, 5), gap_seconds=1.0)
-random_clip = [
-    dict(type='OpenVideo', interpolation='nearest', isolate=True),
-    dict(type='SampleClipFrames', mode='random'),
-    dict(type='DecodeClip', short_clip='black'),
-    dict(type='CropClip', mode='random'),
-    dict(type='TokenizeText'),
-    dict(type='RandomTubeMask'),
-    dict(type='PackVideoText'),
-]
+random_clip = [*_base_.random_clip, dict(type='RandomTubeMask'), _base_.pack]
 train_dataloader = dict(
     batch_size=12,
     num_workers=2,
@@ -35,7 +20,8 @@ train_dataloader = dict(
                 type='TranscriptVideoDataset',
                 ann_file='transcripts.jsonl',
                 held_out_by='transcripts.jsonl',
-                pipeline=[segments, *random_clip]),
+                pipeline=[_base_.segments, *random_clip]),
+            # Its held-out videos are those of the transcripts.
             dict(
                 type='CaptionVideoDataset',
                 ann_file='captions.jsonl',
@@ -54,20 +40,8 @@ val_dataloader = dict(
         ann_file='transcripts.jsonl',
         held_out_by='transcripts.jsonl',
         test_mode=True,
-        pipeline=[
-            segments,
-            dict(type='OpenVideo', interpolation='nearest'),
-            dict(type='SampleClipFrames', mode='middle'),
-            dict(type='DecodeClip', short_clip='black'),
-            dict(type='CropClip', mode='center'),
-            dict(type='TokenizeText'),
-            dict(type='PackVideoText'),
-        ]))
+        pipeline=[_base_.segments, *_base_.middle_clip]))
 val_evaluator = [dict(type='SortingAccuracy'), dict(type='RetrievalMetric')]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-# Own videos are few, and some will not do: all of these are told at the end of each epoch.
-custom_hooks = [
-    dict(type='SkippedSampleHook', max_share=0.5), dict(type='ResumeDataHook'),
-    dict(type='ResultFileHook')
-]
+custom_hooks = _base_.own_data_hooks

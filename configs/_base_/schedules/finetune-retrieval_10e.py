@@ -15,6 +15,11 @@ param_scheduler = [
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=1)
 val_cfg = dict(type='ValLoop')
+# For default_hooks: the best weights are kept, and three epochs without better ones end the run.
+best_retrieval = dict(
+    checkpoint=dict(save_best='t2v/R1', rule='greater', max_keep_ckpts=1),
+    early_stopping=dict(
+        type='EarlyStoppingHook', monitor='t2v/R1', rule='greater', patience=3, strict=True))
 
 # `--auto-scale-lr` scales from here.
 auto_scale_lr = dict(enable=False, base_batch_size=128)

@@ -55,6 +55,15 @@ def options(shapes, *more):
             f'load_from={shapes}/tiny.pth', 'train_cfg.max_epochs=2', *more]
 
 
+@pytest.fixture(scope='module')
+def adapted(run_once, shapes):
+    """A checkpoint with adapters that have learnt something."""
+    run_once(shapes, 'train', TINY, '--work-dir', 'adapted', *options(
+        shapes, *LORA, 'optim_wrapper.optimizer.lr=1e-2', 'train_cfg.max_epochs=1',
+        'default_hooks.zero_shot_check=None'))
+    return shapes / 'adapted' / 'epoch_1.pth'
+
+
 def log_of(folder):
     return ''.join(path.read_text() for path in sorted(Path(folder).glob('*/*.log')))
 
@@ -139,45 +148,37 @@ def test_adapters_with_average_and_resumed(run, shapes):
     assert not whole.model.state_dict()[name].equal(one[name])
 
 
-def test_a_checkpoint_with_adapters_is_taken_by_everything(run, shapes, monkeypatch):
-    run('train', TINY, '--work-dir', 'out', *options(
-        shapes, *LORA, 'optim_wrapper.optimizer.lr=1e-2', 'train_cfg.max_epochs=1'))
+def test_a_checkpoint_with_adapters_is_taken_by_everything(run, shapes, adapted):
     figures = []
     for config, more in ((TINY, LORA), (TINY, []), (CONFIGS / 'tiny_retrieval.py', [])):
-        tested = run('test', config, 'out/epoch_1.pth', '--cfg-options',
-                     f'data_root={shapes}/data', *more)
+        tested = run('test', config, adapted, '--cfg-options', f'data_root={shapes}/data', *more)
         figures.append(tested.message_hub.log_scalars['test/t2v/MnR'].current())
     assert figures == pytest.approx(figures[:1] * 3)
 
-    monkeypatch.setattr('sys.argv', ['x', 'out/epoch_1.pth', 'merged.safetensors'])
-    runpy.run_path(str(ROOT / 'tools' / 'convert_checkpoint.py'), run_name='__main__')
+    run('convert_checkpoint', adapted, 'merged.safetensors')
     merged, start = read_state_dict('merged.safetensors'), read_state_dict(shapes / 'tiny.pth')
     assert not adapters_of(merged) and merged.keys() <= start.keys()
     assert not merged['backbone.resblocks.0.attn.qkv.weight'].equal(
         start['backbone.resblocks.0.attn.qkv.weight'])
-    for name, value in merge_lora(read_state_dict('out/epoch_1.pth')).items():
+    for name, value in merge_lora(read_state_dict(adapted)).items():
         torch.testing.assert_close(merged[name], value)
 
     video = next((shapes / 'data' / 'videos').rglob('*.mp4'))
     features = []
-    for model, weights in ((None, 'out/epoch_1.pth'), ('lora.py', 'out/epoch_1.pth'),
+    for model, weights in ((None, str(adapted)), ('lora.py', str(adapted)),
                            (str(CONFIGS / 'tiny_retrieval.py'), 'merged.safetensors')):
         Path('lora.py').write_text(f'_base_ = {str(TINY)!r}\n'
                                    'model = dict(backbone=dict(lora=dict(rank=2, alpha=4)))')
         infer = TVTSv2Inferencer(model, weights, device='cpu', show_progress=False)
         assert not adapters_of(infer.model.state_dict())
         features.append(torch.from_numpy(infer(str(video))['predictions'][0]['features']))
-    adapted = tested.model  # merged as well, by another way
-    assert not adapters_of(adapted.state_dict())
+    assert not adapters_of(tested.model.state_dict())  # merged as well, by another way
     for own in features[1:]:
         torch.testing.assert_close(own, features[0], rtol=0, atol=1e-5)
 
 
-def test_weights_in_between(run, shapes, capsys):
-    run('train', TINY, '--work-dir', 'out', *options(
-        shapes, *LORA, 'optim_wrapper.optimizer.lr=1e-2', 'train_cfg.max_epochs=1',
-        'default_hooks.zero_shot_check=None'))
-    words = ['--before', f'{shapes}/tiny.pth', '--after', 'out/epoch_1.pth', '--work-dir', 'wise',
+def test_weights_in_between(run, shapes, adapted, capsys):
+    words = ['--before', f'{shapes}/tiny.pth', '--after', adapted, '--work-dir', 'wise',
              '--cfg-options', f'data_root={shapes}/data']
     run('interpolate_weights', TINY, CONFIGS / 'tiny_zero-shot.py', *words, '--keep', '0.25')
     table = capsys.readouterr().out
@@ -185,12 +186,12 @@ def test_weights_in_between(run, shapes, capsys):
     told = json.loads(Path('wise/interpolation.json').read_text())
     assert told['alphas'] == [0, 0.25, 0.5, 0.75, 1]
     assert Path('wise/interpolation.png').read_bytes().startswith(b'\x89PNG')
-    for place, checkpoint in ((1, 'wise/weights_0.25.pth'), (4, 'out/epoch_1.pth')):
+    for place, checkpoint in ((1, 'wise/weights_0.25.pth'), (4, adapted)):
         tested = run('test', TINY, checkpoint, '--cfg-options', f'data_root={shapes}/data')
         assert told['figures'][TINY.stem][place]['t2v/MnR'] == pytest.approx(
             tested.message_hub.log_scalars['test/t2v/MnR'].current())
     before, after, between = (read_state_dict(path) for path in (
-        shapes / 'tiny.pth', 'out/epoch_1.pth', 'wise/weights_0.25.pth'))
+        shapes / 'tiny.pth', adapted, 'wise/weights_0.25.pth'))
     after = merge_lora(after)
     for name, value in between.items():
         if value.is_floating_point():

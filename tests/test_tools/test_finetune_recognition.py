@@ -127,7 +127,7 @@ def test_the_tiny_one_learns_stops_and_goes_on(run, tmp_path, shapes):
                'model.backbone.drop_path_rate=0.1', 'model.backbone.checkpointing=True',
                'optim_wrapper.optimizer.lr=3e-3', 'param_scheduler.1.end=30',
                'train_cfg.val_interval=30', 'default_hooks.logger.interval=1', 'randomness.seed=0',
-               'val_dataloader.dataset.ann_file=annotations/motions_train.txt']
+               f'val_dataloader.dataset.ann_file={shapes}/annotations/motions_train.txt']
     name = CONFIGS / 'tiny_finetune.py'
     run('train', name, '--work-dir', 'out', *options, 'train_cfg.max_epochs=15',
         'default_hooks.checkpoint.interval=15')
