@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import tempfile
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,7 +33,7 @@ def environment() -> dict[str, str]:
     """What the numbers depend on; not the instruction set of a CPU (see data/README.md)."""
     packages = ('av', 'mmengine', 'numpy', 'torch', 'transformers')
     return {'machine': platform.machine(),
-            **{package: version(package).split('+')[0] for package in packages}}
+            **{package: import_module(package).__version__.split('+')[0] for package in packages}}
 
 
 class _EnoughError(Exception):

@@ -108,7 +108,11 @@ def alone(installed):
 def editable(tmp_path_factory):
     """A checkout, and what ``pip install -e`` of it leaves in site-packages."""
     checkout = copy_checkout(tmp_path_factory.mktemp('editable') / 'checkout')
-    return checkout, unpacked_wheel(checkout, 'build_editable')
+    site_packages = unpacked_wheel(checkout, 'build_editable')
+    [metadata] = site_packages.glob('*.dist-info')
+    (metadata / 'direct_url.json').write_text(  # as pip does, which onedl-mim reads
+        json.dumps(dict(url=checkout.as_uri(), dir_info=dict(editable=True))))
+    return checkout, site_packages
 
 
 def files(folder):
@@ -166,7 +170,8 @@ def look_up(site_packages, folder):
     assert found['model'] == 'VideoTextModel'
     assert found['work_dir'] == 'mine'
     assert 'tvtsv2_vit-h_pretrain' in found['models']
-    assert found['mim'] == str(site_packages / 'tvtsv2_mm')
+    # onedl-mim takes the checkout of an editable install.
+    assert Path(found['mim']) in (site_packages / 'tvtsv2_mm', site_packages.parent / 'checkout')
     return Path(found['package'])
 
 

@@ -75,6 +75,7 @@ ALL = [(registry, name, module) for registry, parts in PARTS.items()
 
 FIND = """
 import json, sys
+import tvtsv2_mm  # mmaction2 refuses newer mmcv without
 from mmaction import registry as mmaction
 from mmengine import registry as mmengine
 from tvtsv2_mm import registry

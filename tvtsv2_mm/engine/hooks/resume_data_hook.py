@@ -74,9 +74,17 @@ class ResumeDataHook(Hook):
             iterator = _InfiniteDataloaderIterator(loader)
             iterator._epoch = position['epoch']
             # The loop draws, and throws away, as many batches as were trained on.
-            loop.dataloader_iterator = chain(repeat(None, runner.iter), iterator)
+            loop.dataloader_iterator = _Batches(repeat(None, runner.iter), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
+
+
+class _Batches(chain):
+    """Iterators one after the other, also for onedl-mmengine's loop, which asks for a skip."""
+
+    def skip_iter(self, num_iters: int) -> None:
+        for _ in range(num_iters):
+            next(self)
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:
