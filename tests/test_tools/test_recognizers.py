@@ -331,7 +331,8 @@ def test_position_tables_are_resized_on_request(trained):
 
 @pytest.mark.parametrize('head', HEADS)
 def test_full_size(head):
-    """Shapes alone; MMAction2's own base files are below."""
+    """Shapes alone; MMAction2's own base files are below. Kinetics has names with blanks."""
+    Path('kinetics.txt').write_text('riding a bike/x.mp4 12\n')
     cfg = Config.fromfile(CONFIGS / f'vit-b16_{head}-head_kinetics400.py')
     assert cfg.default_scope == 'mmaction' and cfg.default_hooks.checkpoint.save_best == 'auto'
     with torch.device('meta'):
@@ -340,5 +341,6 @@ def test_full_size(head):
     trained = {name for name, value in model.named_parameters() if value.requires_grad}
     assert trained and all(name.startswith('cls_head.') for name in trained)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        loader.dataset.lazy_init = True
-        DATASETS.build(loader.dataset)
+        loader.dataset.update(lazy_init=True, ann_file='kinetics.txt')
+        [video] = DATASETS.build(loader.dataset).load_data_list()
+        assert video['filename'] == 'data/kinetics400/videos/riding a bike/x.mp4'
