@@ -23,8 +23,10 @@ from tvtsv2_mm.checkpoints.convert_checkpoint import write_weights
 from tvtsv2_mm.checkpoints.description import describe
 from tvtsv2_mm.checkpoints.entries import some
 from tvtsv2_mm.checkpoints.lora import without_lora
+from tvtsv2_mm.engine.hooks import RecognizerWeightsHook
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.evaluation.results import describe_checkpoint, package_versions
+from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import write_atomically
 
@@ -69,7 +71,7 @@ def interpolate_weights(configs: Mapping[str, Config], before: str, after: str,
             raise ValueError(f'{name}: weights are interpolated by a plain Runner; leave '
                              'runner_type and strategy out of the config')
         model = bare_model(runner)
-        one, other = (_weights_of(model, path) for path in (before, after))
+        one, other = (_weights_of(runner, path) for path in (before, after))
         figures[name] = []
         for alpha in alphas:
             _put(model, mix(one, other, alpha))
@@ -89,9 +91,17 @@ def mix(before: Mapping[str, Tensor], after: Mapping[str, Tensor],
             if value.is_floating_point() else value for name, value in after.items()}
 
 
-def _weights_of(model: Any, path: str) -> dict[str, Tensor]:
+def _weights_of(runner: Runner, path: str) -> dict[str, Tensor]:
     """The weights that a model takes from a checkpoint, all of which are there."""
-    _load_checkpoint_to_model(model, _load_checkpoint(path, map_location='cpu'))
+    model, checkpoint = bare_model(runner), _load_checkpoint(path, map_location='cpu')
+    hooks = [hook for hook in runner.hooks if isinstance(hook, RecognizerWeightsHook)]
+    if not isinstance(model, VideoTextModel) and not hooks:
+        raise ValueError(f'a {type(model).__name__} takes weights that do not fit with a warning '
+                         "alone: add dict(type='tvtsv2_mm.RecognizerWeightsHook') to custom_hooks "
+                         'of its config')
+    for hook in hooks:
+        hook.after_load_checkpoint(runner, checkpoint)
+    _load_checkpoint_to_model(model, checkpoint)
     new = (model.load_report or {}).get('new')
     if new:
         raise CheckpointError(f'{path} lacks weights that are to be interpolated, and would give '

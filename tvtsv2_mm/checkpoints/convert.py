@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -117,7 +117,7 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     others = [key for key in converted if key not in own]
     unneeded = [*left, *(key for key in others if key.startswith(absent_parts))]
     missing = [key for key in own if key not in converted]
-    new = _whole_groups(missing, own, layout.new)
+    new = whole_groups(missing, own, layout.new)
     common = {key: (converted[key], own[key]) for key in own if key in converted}
     different = {key: f'{key}: {tuple(one.shape)} in the checkpoint, {tuple(other.shape)} by the '
                  'config' for key, (one, other) in common.items() if one.shape != other.shape}
@@ -239,7 +239,8 @@ def _fill(name: str, found: re.Match[str]) -> str:
     return name.replace('{i}', values.get('i', '')).replace('{*}', values.get('kind', ''))
 
 
-def _whole_groups(missing: list[str], own: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
+def whole_groups(missing: Collection[str], own: Iterable[str],
+                 patterns: tuple[str, ...]) -> list[str]:
     """The missing keys that a layout calls new: only where a whole group of them is missing.
 
     Half a sorting head is an error, none at all is not.

@@ -9,8 +9,9 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor
 
 from tvtsv2_mm.checkpoints import CheckpointError, Description
-from tvtsv2_mm.checkpoints.convert import fit_weights
+from tvtsv2_mm.checkpoints.convert import fit_weights, whole_groups
 from tvtsv2_mm.checkpoints.description import RECORD, metadata_of
+from tvtsv2_mm.checkpoints.layouts import TIME
 from tvtsv2_mm.checkpoints.lora import adapters_of, fit_lora
 
 
@@ -23,7 +24,8 @@ class PretrainedPart(BaseModule):
     resizes its position tables, as that of VideoTextModel does.
 
     In a model of others (a recognizer of MMAction2) the weights of the whole, ``load_from``, are
-    those of such a model; what has none for this part, or has other sizes, is an error as well.
+    those of such a model; what has none for this part, not all (but for what is new in time), more
+    than it has, or other sizes, is an error as well.
 
     Attributes:
         part: its name in the model's config.
@@ -89,7 +91,7 @@ class PretrainedPart(BaseModule):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
                               *args: Any) -> None:
-        """Refuse weights of which this part would get nothing, or some in another size.
+        """Refuse weights that are not all of this part's, and in its sizes.
 
         In a model of others, mmengine would warn of them in the log and leave this part as it is.
         Adapters that this part does not have are merged.
@@ -106,12 +108,27 @@ class PretrainedPart(BaseModule):
         if differ:
             raise CheckpointError(
                 '\n  '.join(['the checkpoint does not fit: sizes differ', *differ]))
-        if not any(key.startswith(prefix) for key in state_dict):
+        names = {f'{self.part}.{key}': prefix + key for key in self.state_dict()
+                 if prefix + key not in adapters_of(own)}
+        missing = [name for name, key in names.items() if key not in state_dict]
+        # Also where it has other things of that name: of another backbone, for example.
+        if len(missing) == len(names):
             raise CheckpointError(
-                f'the checkpoint has nothing that is called {prefix}*, so that its layout is '
-                f"another one: give it as {prefix}init_cfg=dict(type='Pretrained', checkpoint=...),"
+                f'the checkpoint has nothing of {prefix}* by the names of {type(self).__name__}, '
+                'so that its layout is another one, or it is of another model: give it as '
+                f"{prefix}init_cfg=dict(type='Pretrained', checkpoint=...),"
                 " or keep load_from and add dict(type='tvtsv2_mm.RecognizerWeightsHook') to "
                 'custom_hooks; both know every layout')
+        new = whole_groups(missing, names, TIME)  # as in every checkpoint of a FramewiseViT
+        problems = {
+            'missing in it': [names[name] for name in missing if name not in new],
+            # Blocks that the config has no place for, or time attention. Without a prefix they may
+            # be of anything.
+            'not used by the model': [key for key in state_dict if prefix and key not in own
+                                      and key.startswith(prefix)]}
+        if any(problems.values()):
+            raise CheckpointError('the checkpoint does not fit.' + ''.join(
+                '\n  '.join([f'\n{title}:', *keys]) for title, keys in problems.items() if keys))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -137,6 +137,8 @@ class VideoTextModel(BaseModel):
         """
         if self.neck is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')
+        if not self.training:
+            self._check_texts()
         return self.neck(tokens.flatten(0, -2), padded).unflatten(0, tokens.shape[:-1])
 
     def loss(self, inputs: Mapping[str, Tensor],
@@ -181,6 +183,23 @@ class VideoTextModel(BaseModel):
                 "(of mmpretrain's ViTs: out_type='raw'), or sorting_head=None")
         return video_tokens
 
+    def _check_texts(self) -> None:
+        """Refuse to compare videos and texts by random weights.
+
+        Raises:
+            CheckpointError: the weights loaded last (of a model of MMAction2) lack the text encoder
+                or the projection into the joint space, and no loss came after.
+        """
+        if self.load_report is None or self.has_learnt:
+            return
+        random = [part for part in ('neck', 'backbone.projection')
+                  if any(key.startswith(f'{part}.') for key in self.load_report.get('new', ()))]
+        if random:
+            raise CheckpointError(
+                f'the checkpoint has no trained {" and no ".join(random)}, so that what texts and '
+                'videos have in common would be random: train them (tools/train.py, '
+                'load_from=CHECKPOINT), and test what that writes')
+
     @property
     def untrained_heads(self) -> set[str]:
         """Heads with random weights: the weights loaded last lack them, and no loss came after."""
@@ -200,7 +219,8 @@ class VideoTextModel(BaseModel):
         ``order_logits``, so that equal views change nothing.
 
         Raises:
-            CheckpointError: the cls_head is one of :attr:`untrained_heads`.
+            CheckpointError: the cls_head is one of :attr:`untrained_heads`, or there are texts and
+                the weights loaded last lack their encoder.
         """
         if 'cls_head' in self.untrained_heads:
             raise CheckpointError(
@@ -220,7 +240,10 @@ class VideoTextModel(BaseModel):
             self._predict_texts(inputs['tokens'], view_tokens, data_samples, sorts)
         if self.cls_head is not None:
             # A head that learns has learnt from embeddings of any length.
-            embeds = view_embeds.mean(dim=1) if hasattr(self.cls_head, 'loss') else directions
+            learns = hasattr(self.cls_head, 'loss')
+            embeds = view_embeds.mean(dim=1) if learns else directions
+            if not learns:
+                self._check_texts()
             # The neck alone: what the texts' embeddings depend on.
             scores = self.cls_head.predict(
                 embeds, self.encode_text if self.neck is None else self.neck).float()

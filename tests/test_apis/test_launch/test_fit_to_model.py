@@ -45,6 +45,20 @@ def test_frames_that_are_not_cropped_keep_their_size():
     assert cfg.train_dataloader.dataset.dataset.pipeline == [dict(type='OpenVideo')]
 
 
+def test_a_hook_with_a_model_of_its_own():
+    """A ZeroShotCheckHook in a recognizer, which has no text encoder."""
+    own = make().model.to_dict()
+    del own['cls_head']
+    hook = dict(type='ZeroShotCheckHook', model=own, cls_head=dict(type='ZeroShotHead'),
+                dataloader=dict(dataset=dict(pipeline=[dict(type='SampleClipFrames')])))
+    cfg = Config(dict(model=dict(type='Recognizer3D', backbone=dict(num_frames=8)),
+                      default_hooks=dict(check=hook)))
+    fit_to_model(cfg)
+    hook = cfg.default_hooks.check
+    assert hook.cls_head.context_length == 20
+    assert hook.dataloader.dataset.pipeline[0].num_frames == 4
+
+
 def test_a_config_without_sizes_stays():
     cfg = Config(dict(model=dict(type='ToyModel'), train_dataloader=None))
     fit_to_model(cfg)

@@ -1,11 +1,14 @@
 import argparse
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch import runs
 from tvtsv2_mm.apis.launch.arguments import add_launch_arguments
+from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import MODELS
 
 
@@ -248,3 +251,55 @@ def test_a_run_goes_on_from_its_own_folder_alone(tmp_path, place):
     (work_dir / 'last_checkpoint').write_text(str(tmp_path / 'all' / 'run' / 'epoch_1.pth'))
     cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', out_dir=str(tmp_path / 'all')))
     runs.check_resume(cfg)
+
+
+class TestGoingOnWithAnotherModel:
+    """torch and mmengine take an optimiser's state by the number of its parameters alone."""
+
+    class Plain:  # a Runner, as far as it matters here
+        _resume = True
+
+        def __init__(self, lora):
+            torch.manual_seed(0)
+            backbone = MODELS.build(dict(
+                type='SpaceTimeViT', image_size=8, patch_size=4, width=8, layers=1, heads=2,
+                embed_dim=4, num_frames=2, lora=lora))
+            self.model = torch.nn.ModuleDict(dict(backbone=backbone))
+            learning = [part for part in backbone.parameters() if part.requires_grad]
+            self.optim_wrapper = OptimWrapper(torch.optim.AdamW(learning))
+            self.saved = None
+
+        def load_checkpoint(self, filename):
+            self.model.load_state_dict(self.saved['state_dict'], strict=False)
+            return self.saved
+
+        def resume(self, filename):
+            self.load_checkpoint(filename)
+            self.optim_wrapper.load_state_dict(self.saved['optimizer'])
+
+    class Run(runs._OurRunner, Plain):
+        pass
+
+    def go_on(self, before, after):
+        one, other = self.Run(before), self.Run(after)
+        video = torch.ones(1, 2, 3, 8, 8)
+        one.model.backbone(video)[0].sum().backward()
+        one.optim_wrapper.step()
+        one.saved = other.saved = dict(
+            state_dict=one.model.state_dict(), optimizer=one.optim_wrapper.state_dict())
+        other.resume('epoch_1.pth')
+
+    @pytest.mark.parametrize('after', [dict(rank=1), dict(rank=2, alpha=4), None])
+    def test_other_adapters(self, after):
+        self.go_on(dict(rank=2), dict(rank=2))
+        with pytest.raises(CheckpointError, match=r'epoch_1\.pth .*adapters .*others.*same lora'):
+            self.go_on(dict(rank=2), after)
+
+    def test_other_sizes(self):
+        one, other = (OptimWrapper(torch.optim.AdamW([torch.nn.Parameter(torch.ones(size))]))
+                      for size in (2, 3))
+        one.update_params(one.optimizer.param_groups[0]['params'][0].sum())
+        runs._check_optimizer(one)
+        other.load_state_dict(one.state_dict())
+        with pytest.raises(CheckpointError, match=r'exp_avg of a parameter of \(2,\), .* \(3,\)'):
+            runs._check_optimizer(other)

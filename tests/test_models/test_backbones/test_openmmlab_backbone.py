@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmaction.registry import MODELS as MMACTION_MODELS
+from mmaction.structures import ActionDataSample
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
@@ -257,6 +258,25 @@ def test_a_checkpoint_of_theirs_is_taken_and_what_is_left_is_told(recognizer, tm
     load_checkpoint(other, str(tmp_path / 'ours.pth'))
     torch.testing.assert_close(dict(other.state_dict()), dict(model.state_dict()))
     assert other.load_report['new'] == [] and other.load_report['layout'] == 'tvtsv2_mm'
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('cls_head', [None, dict(type='ZeroShotHead', classes=['a', 'b'])])
+def test_a_text_tower_that_no_checkpoint_gave_is_not_tested(recognizer, tmp_path, cls_head):
+    """Of a checkpoint of theirs it is random, and so is the projection to its width."""
+    cfg = model_cfg(dict(type='OpenMMLabBackbone', backbone=BACKBONES['VideoMAE'], num_frames=4,
+                         image_size=32, embed_dim=16))
+    cfg['data_preprocessor'].update(mean=[100.0, 101.0, 102.0], std=[50.0, 51.0, 52.0])
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = MODELS.build(cfg | dict(cls_head=cls_head)).eval()
+    load_checkpoint(model, str(tmp_path / 'theirs.pth'))
+    inputs = dict(video=CLIPS)
+    if cls_head is None:
+        inputs['tokens'] = torch.ones(2, 1, 8, dtype=torch.long)
+    with pytest.raises(CheckpointError, match=r'no trained neck and no backbone\.projection'):
+        model.predict(inputs, [ActionDataSample() for _ in CLIPS])
+    model.has_learnt = True
+    model._check_texts()
 
 
 def test_pixels_that_the_checkpoint_tells_are_compared(recognizer, tmp_path):

@@ -23,9 +23,19 @@ def fit_to_model(cfg: Config) -> None:
     Frames, crop, context and patches become those of ``model``; OpenVideo before a CropClip gets
     the release's short side, 1.2 times the crop; ``mask_ratio``, ``data_root`` and
     ``held_out_share`` are the config's names at the top, for data sets that are not MMAction2's.
-    What is given stays.
+    What a hook with a model of its own has is filled in for that model. What is given stays.
     """
     model = cfg.get('model') or {}
+    hooks = [cfg.get('custom_hooks'), cfg.get('default_hooks')]
+    # Of a ZeroShotCheckHook, whose data are for the model that it tests.
+    for _, part in walk(hooks):
+        if isinstance(part, dict) and isinstance(part.get('model'), dict):
+            _fit([part], part['model'], cfg)
+    _fit([*(cfg.get(loader) for loader in LOADERS), model, *hooks], model, cfg)
+
+
+def _fit(places: list, model: Mapping, cfg: Config) -> None:
+    """Fill in what lies in some places of a config, for one model."""
     backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
     size = backbone.get('image_size')
     context = dict(context_length=neck.get('context_length'))
@@ -37,9 +47,7 @@ def fit_to_model(cfg: Config) -> None:
         'QueryBankHook': context,
         'ZeroShotHead': context,
     }
-    places = [cfg.get(loader) for loader in LOADERS]
-    hooks = [cfg.get('custom_hooks'), cfg.get('default_hooks')]
-    for _, part in walk([*places, model, *hooks]):
+    for _, part in walk(places):
         if not isinstance(part, dict):
             continue
         _fill(part, sizes.get(_kind(part), {}))

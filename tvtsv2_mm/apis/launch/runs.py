@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -14,12 +14,15 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank
 from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints.lora import adapters_of, common_adapters
 from tvtsv2_mm.checkpoints.sharded import is_sharded
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest
 from tvtsv2_mm.utils.errors import UserFileError, one_error
@@ -122,6 +125,20 @@ class _OurRunner:  # mixed into a runner
         with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
                        'alone)', CheckpointError):
             super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
+            _check_optimizer(self.optim_wrapper)  # pyrefly: ignore[missing-attribute]
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights; a run goes on with the adapters that its optimiser has the state of."""
+        loaded: Any = super().load_checkpoint(  # pyrefly: ignore[missing-attribute]
+            *args, **kwargs)
+        if self._resume:  # pyrefly: ignore[missing-attribute]
+            own, given = bare_model(cast(Any, self)).state_dict(), loaded.get('state_dict', {})
+            kept = common_adapters(given, own)
+            if not kept.keys() == adapters_of(own).keys() == adapters_of(given).keys():
+                raise CheckpointError(
+                    'its adapters (LoRA) are others than those of the config: a run goes on with '
+                    'the same lora (rank, alpha, targets) of model.backbone and model.neck')
+        return loaded
 
     def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with the level DEBUG the console gets everything."""
@@ -131,6 +148,22 @@ class _OurRunner:  # mixed into a runner
             for handler in _consoles(logger):
                 handler.setLevel(max(handler.level, logging.WARNING))
         return logger
+
+
+def _check_optimizer(wrapper: Any) -> None:
+    """Compare what optimisers keep of a parameter with its size, which torch does not.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    for parameter, kept in (item for one in wrappers for item in one.optimizer.state.items()):
+        for name in ('exp_avg', 'exp_avg_sq', 'momentum_buffer'):
+            value = kept.get(name)
+            if value is not None and value.shape != parameter.shape:
+                raise CheckpointError(
+                    f'its optimiser keeps {name} of a parameter of {tuple(value.shape)}, which has '
+                    f'{tuple(parameter.shape)} by the config')
 
 
 def build_runner(cfg: Config) -> Runner:
