@@ -5,8 +5,8 @@ import torch
 from mmengine.runner import save_checkpoint
 
 from tests.clip_models import make_model, randomize
-from tests.test_engine.test_hooks.test_recognizer_weights_hook import make_recognizer
-from tvtsv2_mm.apis.interpolation import _weights_of
+from tests.test_engine.test_hooks.test_recognizer_weights_hook import MEAN, make_recognizer
+from tvtsv2_mm.apis.interpolation import _description_of, _weights_of
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.engine.hooks import RecognizerWeightsHook
 
@@ -23,5 +23,6 @@ def test_recognizers(tmp_path):
     runner.hooks = [RecognizerWeightsHook()]
     torch.testing.assert_close(_weights_of(runner, str(tmp_path / 'whole.pth')),
                                dict(source.state_dict()))
+    assert _description_of(source).record()['data_preprocessor']['mean'] == pytest.approx(MEAN)
     with pytest.raises(CheckpointError, match=r'headless\.pth lacks weights .*cls_head'):
         _weights_of(runner, str(tmp_path / 'headless.pth'))

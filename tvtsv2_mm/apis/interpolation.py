@@ -18,13 +18,14 @@ from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_mod
 from torch import Tensor
 
 from tvtsv2_mm.apis.launch.runs import build_runner
-from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.checkpoints import CheckpointError, Description
 from tvtsv2_mm.checkpoints.convert_checkpoint import write_weights
 from tvtsv2_mm.checkpoints.description import describe
 from tvtsv2_mm.checkpoints.entries import some
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.engine.hooks import RecognizerWeightsHook
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
+from tvtsv2_mm.engine.hooks.recognizer_weights_hook import describe_recognizer
 from tvtsv2_mm.evaluation.results import describe_checkpoint, package_versions
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.utils.extras import needed_for
@@ -78,7 +79,7 @@ def interpolate_weights(configs: Mapping[str, Config], before: str, after: str,
             figures[name].append({key: float(value) for key, value in runner.test().items()})
         if keep is not None and name == next(iter(configs)) and is_main_process():
             write_weights(mix(one, other, keep), folder / f'weights_{keep:g}.pth',
-                          describe(model).record())
+                          _description_of(model).record())
     if is_main_process():
         _write(folder, figures, before, after, alphas)
     return figures
@@ -89,6 +90,11 @@ def mix(before: Mapping[str, Tensor], after: Mapping[str, Tensor],
     """(1 - alpha) before + alpha after; whole numbers are those of ``after``."""
     return {name: (1 - alpha) * before[name] + alpha * value
             if value.is_floating_point() else value for name, value in after.items()}
+
+
+def _description_of(model: Any) -> Description:
+    """What no tensor of it tells, to be compared where they are loaded."""
+    return describe(model) if isinstance(model, VideoTextModel) else describe_recognizer(model)
 
 
 def _weights_of(runner: Runner, path: str) -> dict[str, Tensor]:

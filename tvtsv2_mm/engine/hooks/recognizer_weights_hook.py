@@ -63,7 +63,7 @@ class RecognizerWeightsHook(Hook):
         kept = {key: value for key, value in given.items() if key not in left}
         model.has_learnt, model.load_report = False, {}
         checkpoint['state_dict'] = fit_weights(
-            kept, own, _describe(model), metadata=metadata, report=model.load_report)
+            kept, own, describe_recognizer(model), metadata=metadata, report=model.load_report)
         model.load_report['dropped'] += left
         if left:
             print_log(f'the {HEAD[:-1]} of the checkpoint is for other classes, or of another '
@@ -84,7 +84,7 @@ class RecognizerWeightsHook(Hook):
         """Put what no tensor tells beside the weights."""
         metadata = getattr(checkpoint['state_dict'], '_metadata', None)
         if metadata is not None:
-            metadata.setdefault('', {})[RECORD] = _describe(bare_model(runner)).record()
+            metadata.setdefault('', {})[RECORD] = describe_recognizer(bare_model(runner)).record()
 
 
 def _other_head(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _other_head(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[
     return {} if heads[0] == heads[1] else heads[0]
 
 
-def _describe(model: nn.Module) -> Description:
+def describe_recognizer(model: nn.Module) -> Description:
     """What the model was built with; of ActionDataPreprocessor, the pixels."""
     described, pixels = describe(model), getattr(model, 'data_preprocessor', None)
     values: Any = {name: tuple(getattr(pixels, name).flatten().tolist())
