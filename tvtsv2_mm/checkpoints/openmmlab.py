@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from .entries import check_values, describe, some, unwrap
+from .entries import check_values, describe, unwrap
 from .errors import CheckpointError
 from .layouts import HEADS, Layout
 
@@ -45,13 +45,9 @@ def name_backbone(given: Mapping[str, Tensor], own: Iterable[str]) -> tuple[
         return weights, OWN, []
     named = {PLACE + key.removeprefix('backbone.'): value for key, value in weights.items()
              if key.startswith('backbone.')}
-    own = set(own)
-    if named and own.isdisjoint(named):
-        found = [key for key in weights if key.startswith('backbone.')]
-        raise CheckpointError('its backbone is of another kind than the one of the config: it has '
-                              f'{some(found)}')
     if named:
         return named, OPENMMLAB, [key for key in weights if not key.startswith('backbone.')]
+    own = set(own)
     named = {PLACE + key: value for key, value in weights.items() if PLACE + key in own}
     if not named:
         raise CheckpointError(

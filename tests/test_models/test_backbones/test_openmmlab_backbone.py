@@ -279,14 +279,6 @@ def test_a_text_tower_that_no_checkpoint_gave_is_not_tested(recognizer, tmp_path
     model._check_texts()
 
 
-def test_a_backbone_of_another_kind_is_one_line(recognizer, tmp_path):
-    """Not a list of all that is missing."""
-    backbone = make_backbone('TimeSformer', init_cfg=dict(
-        type='Pretrained', checkpoint=str(tmp_path / 'theirs.pth')))
-    with pytest.raises(CheckpointError, match=r'of another kind .* has backbone\.[^\n]*$'):
-        backbone.init_weights()
-
-
 def test_pixels_that_the_checkpoint_tells_are_compared(recognizer, tmp_path):
     with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
         model = MODELS.build(model_cfg(dict(
