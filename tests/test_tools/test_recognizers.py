@@ -309,7 +309,7 @@ def test_weights_of_the_whole_must_be_of_a_recognizer(folder):
     del cfg.default_hooks.weights  # which knows every layout
     cfg.update(load_from='release.pth', work_dir='refused')
     with pytest.raises(CheckpointError, match=(
-            r'nothing that is called backbone\.\*, .* give it as backbone\.init_cfg=dict')):
+            r'has nothing of backbone\.\* by the names of .* give it as backbone\.init_cfg=dict')):
         Runner.from_cfg(cfg).train()
     state = build('timesformer').state_dict()
     torch.save(dict(state_dict=state), 'other.pth')
