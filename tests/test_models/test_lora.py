@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 from mmaction.structures import ActionDataSample
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
@@ -78,13 +79,17 @@ def test_gradients_are_those_of_merged_weights(model_cfg, inputs, variant):
     if variant == 'captions':  # the last block is computed for the class token alone
         model_cfg['sorting_head'] = None
         inputs['tokens'] = inputs['tokens'][:, :1]
-    inputs['video'] = inputs['video'].double()
-    plain = VideoTextModel(**copy.deepcopy(model_cfg)).double()
+    # The text encoder of transformers 4 cannot be computed in float64.
+    dtype, exact = (torch.float32, dict(rtol=1e-3, atol=1e-5)) if (
+        transformers.__version__.startswith('4.')) else (
+        torch.float64, dict(rtol=1e-6, atol=1e-7))
+    inputs['video'] = inputs['video'].to(dtype)
+    plain = VideoTextModel(**copy.deepcopy(model_cfg)).to(dtype)
     if variant == 'checkpointing':
         model_cfg['backbone']['checkpointing'] = True
     if variant == 'micro batches':
         model_cfg['micro_batch_size'] = 1
-    adapted = randomized(with_lora(model_cfg)).double()
+    adapted = randomized(with_lora(model_cfg)).to(dtype)
     weights = {name: value.detach().clone() for name, value in adapted.state_dict().items()}
     trained = {name: weights[name].requires_grad_() for name, value in adapted.named_parameters()
                if value.requires_grad}
@@ -96,7 +101,7 @@ def test_gradients_are_those_of_merged_weights(model_cfg, inputs, variant):
     parameters = dict(adapted.named_parameters())
     for name, grad in zip(trained, torch.autograd.grad(
             expected, list(trained.values())), strict=True):
-        torch.testing.assert_close(parameters[name].grad, grad, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(parameters[name].grad, grad, **exact)
         assert grad.abs().max() > 0, name
     assert all(value.grad is None for value in parameters.values() if not value.requires_grad)
 

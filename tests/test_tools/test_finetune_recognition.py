@@ -90,6 +90,27 @@ def test_from_a_pretrained_model(run, tmp_path, benchmark, words, options):
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(100 * float(np.mean(right)))
 
 
+def test_what_it_costs_zero_shot_is_told(run, tmp_path):
+    """With the text encoder of the checkpoint that was started from."""
+    prepare(tmp_path, 'kinetics400')
+    make_recognition(tmp_path / 'data' / 'hmdb51', 'train_split1.txt', 'test_split1.txt')
+    name, hook = 'vit-b16_finetune_kinetics400.py', 'default_hooks.zero_shot_check'
+    sizes = [f'{hook}.{option}' for option in small_options('vit-b16_retrieval_msrvtt.py')
+             if option.startswith('model.')]
+    options = [*small_options(name), *SHORT, *sizes, f'{hook}.dataloader.num_workers=0']
+    run('train', CONFIGS / name, '--work-dir', 'out', '--cfg-options', *options,
+        'load_from=model.pth')
+    [path] = (tmp_path / 'out').glob('*/result.json')
+    told = json.loads(path.read_text())['zero_shot_check']
+    assert told['benchmark'] == 'HMDB51' and told['weights'].endswith('epoch_1.pth')
+    assert told['before'].keys() == told['after'].keys() >= {'acc/top1'}
+    run('test', CONFIGS / 'vit-b16_zero-shot_hmdb51.py', 'model.pth', '--work-dir', 'zero',
+        '--cfg-options', *small_options('vit-b16_zero-shot_hmdb51.py'))
+    [path] = (tmp_path / 'zero').glob('*/result.json')
+    before = json.loads(path.read_text())['metrics']['raw']
+    assert told['before']['acc/top1'] == pytest.approx(before['acc/top1'])
+
+
 def test_what_does_not_fit_is_told(run, tmp_path):
     prepare(tmp_path, 'hmdb51')
     name = 'vit-b16_finetune_hmdb51.py'

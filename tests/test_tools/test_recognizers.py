@@ -236,7 +236,7 @@ def test_equals_our_own_linear_probe():
     probe.backbone.load_state_dict(tiny.backbone.state_dict())
     recognizer = build('timesformer')
     recognizer.backbone.load_state_dict(tiny.backbone.state_dict())
-    torch.nn.init.normal_(probe.cls_head.fc.weight)
+    torch.nn.init.normal_(probe.cls_head.fc.weight, std=0.2)
     recognizer.cls_head.fc_cls.load_state_dict(probe.cls_head.fc.state_dict())
     batch = pseudo_collate([*DATASETS.build(config_of('timesformer').val_dataloader.dataset)])
     clips = [own[0] for own in batch['inputs']]
@@ -244,7 +244,8 @@ def test_equals_our_own_linear_probe():
         inputs=dict(video=[clip.transpose(0, 1) for clip in clips]),
         data_samples=[sample.clone() for sample in batch['data_samples']]))
     found = recognizer.test_step(batch)
-    assert len({sample.pred_label.item() for sample in found}) > 1
+    scores = torch.stack([sample.pred_score for sample in found])
+    assert (scores.amax(dim=0) - scores.amin(dim=0)).max() > 1e-3  # the videos differ
     for own, other in zip(found, expected, strict=True):
         torch.testing.assert_close(own.pred_score, other.pred_score, rtol=0, atol=1e-5)
 

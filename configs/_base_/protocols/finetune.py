@@ -4,7 +4,9 @@
 # What happens to the videos is after VideoMAE (arXiv 2203.12602, the defaults of its script):
 # RandAugment, crops, erasing, mixup or cutmix, smoothed labels, drop path 0.1, 5 epochs of warm-up.
 # To put the two together is ours.
-_base_ = ['../datasets/recognizer_steps.py', 'mmaction::_base_/default_runtime.py']
+_base_ = [
+    '../datasets/recognizer_steps.py', './zero-shot-check.py', 'mmaction::_base_/default_runtime.py'
+]
 protocol = 'finetune'
 mixup = dict(type='MixupBlending', alpha=0.8)
 cutmix = dict(type='CutmixBlending', alpha=1.0)
@@ -82,6 +84,7 @@ default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'),
-    result_file=dict(type='tvtsv2_mm.ResultFileHook'))
+    result_file=dict(type='tvtsv2_mm.ResultFileHook'),
+    zero_shot_check=_base_.zero_shot_check)
 running_average = dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=2e-4)
 custom_hooks = [running_average]

@@ -15,4 +15,10 @@ test_dataloader = dict(dataset=_base_.test_set)
 
 train_cfg = dict(max_epochs=50)
 param_scheduler = [_base_.warm_up, dict(_base_.cosine, end=50)]
+# HMDB51 is what is trained on.
+default_hooks = dict(
+    zero_shot_check=dict(
+        benchmark='UCF101',
+        cls_head=dict(classes='data/ucf101/classes.txt'),
+        dataloader=dict(dataset=dict(data_root='data/ucf101'))))
 custom_hooks = [dict(_base_.running_average, momentum=1e-2)]

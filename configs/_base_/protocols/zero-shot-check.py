@@ -1,7 +1,7 @@
 # What fine-tuning costs: zero-shot on HMDB51 (tools/data/hmdb51) before -> after, in the log and in
 # result.json. A fine-tuning config puts it into its default_hooks; without HMDB51 it is left out.
 zero_shot_check = dict(
-    type='ZeroShotCheckHook',
+    type='tvtsv2_mm.ZeroShotCheckHook',
     benchmark='HMDB51',
     cls_head=dict(type='ZeroShotHead', classes='data/hmdb51/classes.txt', prompts='paper'),
     dataloader=dict(

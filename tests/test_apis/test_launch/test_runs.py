@@ -303,3 +303,15 @@ class TestGoingOnWithAnotherModel:
         other.load_state_dict(one.state_dict())
         with pytest.raises(CheckpointError, match=r'exp_avg of a parameter of \(2,\), .* \(3,\)'):
             runs._check_optimizer(other)
+
+
+@pytest.mark.parametrize(('load_from', 'expected'), [
+    ('b.pth', dict(type='X', checkpoint='b.pth')), (None, None)])
+def test_a_hook_follows_the_checkpoint_that_is_started_from(load_from, expected):
+    other = dict(type='X', checkpoint='c.pth')
+    cfg = Config(dict(load_from=load_from, default_hooks=dict(
+        one=dict(type='X', checkpoint='a.pth'), other=other, none=None)))
+    runs._follow_start(cfg, 'a.pth')
+    assert cfg.default_hooks == dict(one=expected, other=other, none=None)
+    runs._follow_start(cfg, None)
+    assert cfg.default_hooks == dict(one=expected, other=other, none=None)

@@ -106,7 +106,9 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    start = cfg.get('load_from')
     apply_overrides(cfg, args.cfg_options or {})
+    _follow_start(cfg, start)
     cfg.work_dir = str(cfg.work_dir)
     fit_to_model(cfg)
     _leave_out_hooks(cfg)
@@ -115,6 +117,14 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
         _copy_while_it_computes(cfg)
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
+
+
+def _follow_start(cfg: Config, before: str | None) -> None:
+    """Let a hook that reads the checkpoint that is started from read another one too, or none."""
+    hooks = cfg.get('default_hooks') or {}
+    for name, hook in hooks.items():
+        if before is not None and isinstance(hook, dict) and hook.get('checkpoint') == before:
+            hooks[name] = cfg.load_from and {**hook, 'checkpoint': cfg.load_from}
 
 
 class _OurRunner:  # mixed into a runner

@@ -65,9 +65,16 @@ class ZeroShotCheckHook(Hook):
 
         Raises:
             ValueError: the tested model cannot be built from the trained one.
+            FileNotFoundError: the checkpoint is not there, which is needed after the training too.
             CheckpointError: its weights cannot.
         """
-        if not self._is_there(runner) or _before(runner) is not None:
+        if not self._is_there(runner):
+            return
+        if self.checkpoint is not None and not Path(self.checkpoint).exists():
+            raise FileNotFoundError(
+                f'ZeroShotCheckHook.checkpoint: there is no {self.checkpoint}; a resumed run takes '
+                'it from default_hooks.zero_shot_check.checkpoint')
+        if _before(runner) is not None:
             return
         if runner.iter:
             runner.logger.warning('the zero-shot check is left out: the run goes on from one that '
