@@ -1,11 +1,12 @@
 """What is installed and what of it works, for bug reports: ``python -m tvtsv2_mm.env``.
 
-Whatever is broken becomes a line. Each section is collected by a process of its own: where a
-library crashes or hangs it, that is told, and the others go on. Nothing is imported from the
+Whatever is broken becomes a line. A process of its own collects the sections: where a library
+crashes or hangs it, that is told, and another goes on with the next. Nothing is imported from the
 current folder.
 """
 
 import argparse
+import faulthandler
 import importlib
 import json
 import os
@@ -38,7 +39,7 @@ MODULES = ('numpy', 'torch', 'torchvision', 'cv2', 'transformers', 'mmengine.run
 # What is asked for, and the module by which another package serves in its place.
 SERVED = {'mmengine': 'mmengine', 'mmcv-lite': 'mmcv', 'openmim': 'mim', 'decord': 'decord'}
 _CHILD = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]); '
-          'from tvtsv2_mm.env import _tell; _tell(sys.argv[2])')
+          'from tvtsv2_mm.env import _tell; _tell(int(sys.argv[2]), sys.argv[3:])')
 _VARIABLES = re.compile(r'(?!.*(TOKEN|SECRET|PASSW|KEY|CREDENTIAL))('
                         r'(OMP|MKL|KMP|CUDA|NCCL|GLOO|PYTORCH|TORCH|TORCHINDUCTOR)_\w+|CXX|'
                         r'PYTHONPATH|LD_LIBRARY_PATH|LD_PRELOAD|TVTSV2\w*)')
@@ -196,12 +197,15 @@ SECTIONS: dict[str, Callable[[], Iterator[str]]] = {
     'decoders': _decoders, 'a training step': _devices}
 
 
-def _tell(section: str) -> None:
-    """Print the lines of a section; what others print goes where their errors go."""
+def _tell(seconds: int, sections: list[str]) -> None:
+    """Print sections; what others print goes where their errors go."""
     out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
-    for line in SECTIONS[section]():
-        print(f'  {line}', file=out, flush=True)
+    for section in sections:
+        faulthandler.dump_traceback_later(seconds, exit=True)  # starts anew with each
+        print(f'[{section}]', file=out, flush=True)
+        for line in SECTIONS[section]():
+            print(f'  {line}', file=out, flush=True)
 
 
 def report() -> Iterator[str]:
@@ -209,20 +213,23 @@ def report() -> Iterator[str]:
     # -m puts the current folder first.
     here = os.getcwd()
     path = sys.path[sys.path[0] in ('', here) and here != str(FOLDER.parent):]
-    for section in SECTIONS:
-        yield f'[{section}]'
-        words = [sys.executable, '-I', '-c', _CHILD, json.dumps(path), section]
-        try:
-            done = subprocess.run(words, capture_output=True, check=False, timeout=SECONDS)
-            code = done.returncode
-            how = signal.Signals(-code).name if code < 0 else f'status {code}' * (code != 0)
-        except subprocess.TimeoutExpired as error:
-            done, how = error, f'SIGKILL after {SECONDS} s'
-        told, noise = ((part or b'').decode('utf-8', 'replace').splitlines()
-                       for part in (done.stdout, done.stderr))
-        yield from told
-        if how:
-            yield f'  this section ended with {how} {noise[-1] if noise else ""}'
+    names = [*SECTIONS]
+    while names:
+        words = [sys.executable, '-I', '-c', _CHILD, json.dumps(path), str(SECONDS), *names]
+        with tempfile.TemporaryFile() as errors:
+            begun = 0
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors) as child:
+                for line in child.stdout or ():
+                    begun += line.startswith(b'[')
+                    yield line.decode('utf-8', 'replace').rstrip()
+            errors.seek(0)
+            noise = errors.read().decode('utf-8', 'replace').splitlines()
+        if code := child.returncode:
+            how = signal.Signals(-code).name if code < 0 else f'status {code}'
+            hangs = [place for place, line in enumerate(noise) if line.startswith('Timeout (')]
+            told = noise[hangs[0]:][:3] if hangs else noise[-1:]
+            yield f'  this section ended with {how} {" ".join(told)}'
+        names = names[max(begun, 1):]
 
 
 def main() -> None:
