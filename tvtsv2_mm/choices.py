@@ -12,4 +12,7 @@ TARGET_LAYOUTS = ('own', 'release')
 # What FramewiseViT takes the mean of.
 AVERAGES = ('directions', 'embeddings')
 ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
+# What a file may name of the parts of a SpaceTimeViT.
+POOLINGS = ('ClassTokenPooling', 'AttentionPooling')
+ROTARY_POSITIONS = ('RotaryPositions2D', )
 PROBES = ('logistic', 'knn', 'attentive')

@@ -239,7 +239,8 @@ class TestDropPath:
         model = SpaceTimeViT(**self.SIZES, drop_path_rate=0.4)
         seen = {}
         for number, block in enumerate(model.resblocks):
-            monkeypatch.setattr(block, 'forward', lambda x, layout, class_only, branches, n=number:
+            monkeypatch.setattr(block, 'forward', lambda x, layout, class_only, branches, turns,
+                                n=number:
                                 seen.__setitem__(n, branches) or x)
         torch.manual_seed(0)
         model.encode(torch.zeros(20000, 1, 3, 16, 16))

@@ -11,24 +11,24 @@ SHAPES = [(1, 4), (3, 4), (4, 1)]
 def make_qkv(layout: TokenRows, dtype: torch.dtype = torch.float64) -> Tensor:
     """Queries, keys and values of 3 heads of width 4, as token rows."""
     torch.manual_seed(0)
-    rows = layout.clips * (layout.frames * layout.patches + 1)
-    return torch.randn(rows, 3, 3, 4, dtype=dtype, requires_grad=True)
+    return torch.randn(layout.rows, 3, 3, 4, dtype=dtype, requires_grad=True)
 
 
 def definition(qkv: Tensor, layout: TokenRows, over: str) -> Tensor:
     """One query after the other."""
-    clips, frames, patches = layout
+    clips, frames, patches, class_tokens = layout
     out = torch.zeros_like(qkv[:, 0])
     for clip in range(clips):
-        first, class_row = clip * frames * patches, clips * frames * patches + clip
+        first = clip * frames * patches
+        class_row = [clips * frames * patches + clip] * class_tokens
         for frame in range(frames):
             for patch in range(patches):
                 group = ([first + t * patches + patch for t in range(frames)] if over == 'time'
                          else [first + frame * patches + p for p in range(patches)])
                 out[first + frame * patches + patch] = attend(
-                    qkv, first + frame * patches + patch, [class_row, *group])
-        out[class_row] = attend(
-            qkv, class_row, [class_row, *range(first, first + frames * patches)])
+                    qkv, first + frame * patches + patch, [*class_row, *group])
+        for row in class_row:
+            out[row] = attend(qkv, row, [row, *range(first, first + frames * patches)])
     return out
 
 
@@ -40,8 +40,9 @@ def attend(qkv: Tensor, query: int, seen: list[int]) -> Tensor:
 @pytest.mark.parametrize('attention', [plain_attention, GroupedAttention.apply])
 @pytest.mark.parametrize('over', ['time', 'space'])
 @pytest.mark.parametrize(('frames', 'patches'), SHAPES)
-def test_equals_definition(attention, over, frames, patches):
-    layout = TokenRows(2, frames, patches)
+@pytest.mark.parametrize('class_tokens', [1, 0])
+def test_equals_definition(attention, over, frames, patches, class_tokens):
+    layout = TokenRows(2, frames, patches, class_tokens)
     qkv = make_qkv(layout)
     expected = definition(qkv, layout, over)
     weights = torch.randn_like(expected)
@@ -53,8 +54,9 @@ def test_equals_definition(attention, over, frames, patches):
 
 
 @pytest.mark.parametrize('over', ['time', 'space'])
-def test_half_precision_is_near(over):
-    layout = TokenRows(2, 3, 4)
+@pytest.mark.parametrize('class_tokens', [1, 0])
+def test_half_precision_is_near(over, class_tokens):
+    layout = TokenRows(2, 3, 4, class_tokens)
     exact = make_qkv(layout)
     qkv = exact.detach().bfloat16().requires_grad_()
     expected, out = (f(x, layout, over) for f, x in (

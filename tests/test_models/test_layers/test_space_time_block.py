@@ -43,7 +43,7 @@ def test_kept_values():
     x = torch.randn(ROWS, WIDTH, dtype=torch.float64, requires_grad=True)
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         block(x, LAYOUT)
-    clips, frames, patches = LAYOUT
+    clips, frames, patches, _ = LAYOUT
     weights = clips * HEADS * (frames * (1 + patches)**2 + patches * (1 + frames)**2)
     copies = 3 * WIDTH * clips * (frames + patches - 2)
     assert sum(kept.values()) == 15 * ROWS * WIDTH + weights + copies + 3 * 2 * ROWS + 2 * WIDTH

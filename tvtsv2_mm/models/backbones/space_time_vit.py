@@ -16,6 +16,10 @@ from tvtsv2_mm.registry import MODELS
 class SpaceTimeViT(PretrainedPart):
     """CLIP ViT that reads a whole clip with one class token: a :class:`.VideoBackbone`.
 
+    Other image encoders are this one with other arguments, and one frame is to it what a picture is
+    to them: SigLIP (no class token, no ``ln_pre``, no projection, attention pooling) and PE-core
+    (rotary positions, attention pooling).
+
     Shapes: B clips, T frames, P patches of a frame, P' kept patches, p pixels of a patch's side,
     R token rows (see TokenRows), D width, E embedding width. Parameters carry the names of the
     released checkpoints.
@@ -26,15 +30,27 @@ class SpaceTimeViT(PretrainedPart):
         width: token width D.
         layers: number of blocks.
         heads: attention heads.
-        embed_dim: width E of the joint embedding space.
+        embed_dim: width E of the joint embedding space; None for D, without a projection (SigLIP).
         num_frames: longest clip; rows of the temporal position table (12 in the release). A
             shorter clip uses the first T rows.
         activation: 'quick_gelu' (OpenAI-type), 'gelu' (OpenCLIP-type) or 'gelu_pytorch_tanh'.
         mlp_width: of the blocks' hidden layer; None for 4 * D.
         norm_eps: what is added to the variance in the layer norms.
+        class_token: False for none (SigLIP). Patches then attend to their own group alone, over
+            time and over space, and frames meet in time attention and in the pooling.
+        pre_norm: whether a norm, ``ln_pre``, stands before the blocks; not so in SigLIP.
+        patch_bias: whether the projection of patches has a bias, as in SigLIP.
+        pooling: how the tokens become the clip's embedding: 'ClassTokenPooling', or
+            'AttentionPooling' (SigLIP, PE-core), which reads the tokens of all frames behind
+            ``ln_post``; the name of a registered module.
+        pooling_heads: heads of the attention of ``pooling``; None for ``heads``. PE-core has 8.
+        rotary: positions that the attention over space takes beside the table:
+            'RotaryPositions2D' (PE-core); the name of a registered module.
         token_output: what the sorting head gets. 'all_normed': proj(ln_post(x)) of all tokens,
             the class token included (OpenAI-type). 'patches_raw': proj(x) of the patch tokens,
-            without ln_post (OpenCLIP-type).
+            without ln_post (OpenCLIP-type). Without a projection, ln_post(x) and x. That is the
+            space of the embeddings where these are class tokens; AttentionPooling has its own
+            layers between, and the sorting head gets what it reads.
         time_attention: False leaves out everything that is new in time (see FramewiseViT).
         time_init: how time attention starts with the output 0. 'qkv' is the release's way, whose
             gradient is almost 0 too: the output weights are all equal, and the layer norm behind
@@ -60,7 +76,7 @@ class SpaceTimeViT(PretrainedPart):
 
     part = 'backbone'
     block_list = 'resblocks'
-    behind_blocks = ('ln_post', 'proj')
+    behind_blocks = ('ln_post', 'pooling', 'proj')
     token_frames = None  # those of the clip
     pixels = None  # the config's, of which the release and CLIP have others
 
@@ -71,11 +87,17 @@ class SpaceTimeViT(PretrainedPart):
                  width: int = 768,
                  layers: int = 12,
                  heads: int = 12,
-                 embed_dim: int = 512,
+                 embed_dim: int | None = 512,
                  num_frames: int = 12,
                  activation: str = 'quick_gelu',
                  mlp_width: int | None = None,
                  norm_eps: float = 1e-5,
+                 class_token: bool = True,
+                 pre_norm: bool = True,
+                 patch_bias: bool = False,
+                 pooling: str = 'ClassTokenPooling',
+                 pooling_heads: int | None = None,
+                 rotary: str | None = None,
                  token_output: str = 'all_normed',
                  time_attention: bool = True,
                  time_init: str = 'qkv',
@@ -99,12 +121,15 @@ class SpaceTimeViT(PretrainedPart):
             raise ValueError(f'drop_path_rate must be in [0, 1), not {drop_path_rate}')
         if layers < 1:
             raise ValueError(f'layers must be at least 1, not {layers}')
+        mlp_width = mlp_width or 4 * width
+        self.embed_dim = embed_dim or width
         # Loaded weights must be of a model of these.
         self.built_with = dict(
             image_size=image_size, patch_size=patch_size, width=width, layers=layers, heads=heads,
-            mlp_width=mlp_width or 4 * width, embed_dim=embed_dim, activation=activation,
-            norm_eps=norm_eps, **dict(token_output=token_output) if time_attention else {})
-        self.embed_dim = embed_dim
+            mlp_width=mlp_width, embed_dim=self.embed_dim, activation=activation,
+            norm_eps=norm_eps, class_token=class_token, pre_norm=pre_norm, patch_bias=patch_bias,
+            pooling=pooling, pooling_heads=pooling_heads or heads, rotary=rotary,
+            **dict(token_output=token_output) if time_attention else {})
         self.image_size = image_size
         self.patch_size = patch_size
         self.num_frames = num_frames
@@ -115,23 +140,36 @@ class SpaceTimeViT(PretrainedPart):
         self.grid = image_size // patch_size
 
         scale = width**-0.5
-        self.conv1 = nn.Conv2d(3, width, patch_size, patch_size, bias=False)
-        self.class_embedding = nn.Parameter(scale * torch.randn(width))
-        self.positional_embedding = nn.Parameter(scale * torch.randn(1 + self.grid**2, width))
+        self.class_tokens = int(class_token)
+        self.conv1 = nn.Conv2d(3, width, patch_size, patch_size, bias=patch_bias)
+        if class_token:
+            self.class_embedding = nn.Parameter(scale * torch.randn(width))
+        self.positional_embedding = nn.Parameter(
+            scale * torch.randn(self.class_tokens + self.grid**2, width))
         if time_attention:
             temporal_scale = scale if temporal_std is None else temporal_std
             self.temporal_embedding = nn.Parameter(temporal_scale * torch.randn(num_frames, width))
         self.time_attention = time_attention
-        self.ln_pre = nn.LayerNorm(width, norm_eps)
+        self.rotary = None if rotary is None else _build_part(
+            'rotary', rotary, grid=self.grid, head_width=width // heads)
+        self.ln_pre = nn.LayerNorm(width, norm_eps) if pre_norm else nn.Identity()
         self.resblocks = nn.ModuleList(
             SpaceTimeBlock(
                 width=width, heads=heads, activation=activation, mlp_width=mlp_width,
                 norm_eps=norm_eps, time_attention=time_attention, time_init=time_init)
             for _ in range(layers))
         self.ln_post = nn.LayerNorm(width, norm_eps)
-        self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
-        if output == 'map' and token_output == 'patches_raw':
-            self.ln_post.requires_grad_(False)  # DDP stops at what is trained and not used
+        self.pooling = _build_part(
+            'pooling', pooling, width=width, heads=pooling_heads or heads, mlp_width=mlp_width,
+            activation=activation, norm_eps=norm_eps)
+        if self.pooling.picks and not class_token:
+            raise ValueError(f"pooling={pooling!r} takes the class token, which a model with "
+                             "class_token=False has not: take 'AttentionPooling'")
+        self.proj = None if embed_dim is None else nn.Parameter(
+            scale * torch.randn(width, embed_dim))
+        if output == 'map':  # DDP stops at what is trained and not used
+            self.pooling.requires_grad_(False)
+            self.ln_post.requires_grad_(token_output != 'patches_raw')
         if frozen:
             self.requires_grad_(False)
         if lora is not None:
@@ -200,11 +238,12 @@ class SpaceTimeViT(PretrainedPart):
             kept_patches: (B, P') indices of the patches that every frame of a clip keeps (tube
                 mask); None keeps all. The others are dropped before the patch projection.
             class_only: leave the tokens out. What only they need is not computed, which is most of
-                the last block.
+                the last block where the class token is the embedding.
 
         Returns:
             The clips' embeddings (B, E), and the tokens for the sorting head (B, N, E) with
-            N = 1 + T * P' ('all_normed') or T * P' ('patches_raw'), or None with ``class_only``.
+            N = 1 + T * P' ('all_normed'; T * P' without a class token) or T * P' ('patches_raw'),
+            or None with ``class_only``.
             Neither is l2-normalised.
 
         Raises:
@@ -212,20 +251,42 @@ class SpaceTimeViT(PretrainedPart):
                 temporal position table; patches do not fit their indices.
         """
         patches = self._gather_patches(video, kept_patches)
-        layout = TokenRows(*patches.shape[:3])
+        clips, frames, kept = patches.shape[:3]
+        layout = TokenRows(clips, frames, kept, self.class_tokens)
+        turns = self._turns(kept_patches, video.device)
         x = self.ln_pre(self._embed(patches, kept_patches))
         branches = self._draw_branches(x, layout.clips)
         for block, own in zip(self.resblocks[:-1], branches, strict=False):
-            x = self._run(block, x, layout, False, own)
-        x = self._run(self.resblocks[-1], x, layout, class_only, branches[-1])
-        if class_only:
-            return self.ln_post(x) @ self.proj, None
-        if self.token_output == 'all_normed':
-            patches, class_tokens = layout.split(self.ln_post(x) @ self.proj)
-            tokens = torch.cat([class_tokens[:, None], patches.flatten(1, 2)], dim=1)
-            return class_tokens, tokens
-        patches, class_tokens = layout.split(x)
-        return self.ln_post(class_tokens) @ self.proj, patches.flatten(1, 2) @ self.proj
+            x = self._run(block, x, layout, False, own, turns)
+        class_rows = class_only and self.pooling.picks and turns is None
+        x = self._run(self.resblocks[-1], x, layout, class_rows, branches[-1], turns)
+        if class_rows:
+            layout = layout._replace(patches=0)
+        if class_only or self.token_output == 'patches_raw':
+            patches = None if class_only else self._project(layout.split(x)[0].flatten(1, 2))
+            return self._project(self._pool(x, layout)), patches
+        x = self.ln_post(x)
+        tokens = self._project(x)
+        embeds = (self.pooling(tokens, layout) if self.pooling.picks else
+                  self._project(self.pooling(x, layout)))
+        return embeds, layout.by_clip(tokens)
+
+    def _pool(self, x: Tensor, layout: TokenRows) -> Tensor:
+        """What is behind the blocks, (R, D) -> (B, D)."""
+        if self.pooling.picks:
+            return self.ln_post(self.pooling(x, layout))
+        return self.pooling(self.ln_post(x), layout)
+
+    def _project(self, x: Tensor) -> Tensor:
+        return x if self.proj is None else x @ self.proj
+
+    def _turns(self, kept_patches: Tensor | None, device: torch.device) -> Tensor | None:
+        """Rotary positions, (2, B or 1, P', d / 2)."""
+        if self.rotary is None:
+            return None
+        if kept_patches is None:
+            kept_patches = torch.arange(self.grid**2, device=device)[None]
+        return self.rotary(kept_patches)
 
     def _draw_branches(self, x: Tensor, clips: int) -> Tensor | list[None]:
         """What each block multiplies its branches by: (layers, 2, B), or None for nothing.
@@ -286,10 +347,20 @@ class SpaceTimeViT(PretrainedPart):
 
     def _embed(self, patches: Tensor, kept_patches: Tensor | None) -> Tensor:
         """Project the patches and add the positions: (B, T, P', 3 * p * p) -> (R, D)."""
-        spatial = self.positional_embedding[1:]
+        spatial = self.positional_embedding[self.class_tokens:]
+        if self.conv1.bias is not None:
+            spatial = spatial + self.conv1.bias
         spatial = spatial[None] if kept_patches is None else spatial[kept_patches]  # (B, P', D)
         x = patches @ self.conv1.weight.flatten(1).t() + spatial[:, None]
         if self.time_attention:
             x = x + self.temporal_embedding[:patches.shape[1], None]
+        if not self.class_tokens:
+            return x.flatten(0, 2)
         class_token = self.class_embedding + self.positional_embedding[0]
         return torch.cat([x.flatten(0, 2), class_token.expand(patches.shape[0], -1).to(x)])
+
+
+def _build_part(option: str, kind: str, **arguments: Any) -> nn.Module:
+    if MODELS.get(kind) is None:
+        raise ValueError(f'backbone.{option}={kind!r} is no registered module')
+    return MODELS.build(dict(type=kind, **arguments))

@@ -1,8 +1,9 @@
-"""Attention divided over space and time (TVTSv2 section 3; one class token for the whole clip).
+"""Attention divided over space and time (TVTSv2 section 3; one class token for the clip, or none).
 
 Names end in the axes of a tensor: B clips, T frames, P patches of a frame, G groups of a clip, M
 members of a group (over space: G = T, M = P; over time: G = P, M = T), H heads, d width of a head,
-R token rows (see TokenRows); K are the 1 + M keys of a group.
+R token rows (see TokenRows); K are the keys of a group: its M members, and before them the class
+token where there is one.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from .attend import attend
 from .cpu.dispatch import is_for_cpu
 from .cpu.grouped_attention import GroupedAttention
 from .norm_linear import plain_linear
+from .rotary_positions import turn
 from .token_rows import TokenRows, members
 
 
@@ -26,6 +28,9 @@ class DividedAttention(nn.Module):
 
     - ``over='time'``: to the T tokens of its own patch position;
     - ``over='space'``: to the P patches of its own frame.
+
+    In a model without a class token (SigLIP) patches attend to their group alone, so that frames
+    learn of each other by time attention, and where the clip's tokens are pooled.
 
     Parameters are named as in the released checkpoints (``qkv``, ``proj``). The caller applies
     ``qkv`` together with the norm before it (norm_linear).
@@ -62,17 +67,20 @@ class DividedAttention(nn.Module):
         elif zero_init == 'proj':
             nn.init.zeros_(self.proj.weight)
 
-    def forward(self, qkv: Tensor, layout: TokenRows) -> Tensor:
+    def forward(self, qkv: Tensor, layout: TokenRows, turns: Tensor | None = None) -> Tensor:
         """Attend inside the groups.
 
         Args:
             qkv: (R, 3 * D), the queries, keys and values of all tokens.
             layout: of the R rows.
+            turns: rotary positions of the patches, see RotaryPositions2D.
 
         Returns:
             (R, D).
         """
         qkv = qkv.unflatten(-1, (3, self.heads, -1))
+        if turns is not None:
+            qkv = turn(qkv, turns, layout)
         # CPU kernels of scaled_dot_product_attention are slow for groups as small as these, above
         # all their backward in bfloat16; GPUs' are not.
         if is_for_cpu(qkv):
@@ -91,9 +99,8 @@ class DividedAttention(nn.Module):
         Returns:
             (B, D).
         """
-        patches, class_tokens = layout.split(x)
-        tokens = torch.cat([class_tokens[:, None], patches.flatten(1, 2)], dim=1)
-        return self.proj(attend(class_tokens[:, None], tokens, self.qkv, self.heads).flatten(1))
+        queries = layout.split(x)[1][:, None]
+        return self.proj(attend(queries, layout.by_clip(x), self.qkv, self.heads).flatten(1))
 
 
 def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
@@ -102,16 +109,30 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
     Returns:
         (R, H, d).
     """
+    if not layout.class_tokens:
+        q_NHMd, keys_NHMd, values_NHMd = members(
+            layout.split(qkv_R3Hd)[0], over).flatten(1, 2).unbind()
+        return _to_rows(_attend_in_groups(q_NHMd, keys_NHMd, values_NHMd, layout), over)
     operands = _operands if torch.jit.is_tracing() else _Operands.apply
     q_BH1d, keys_BHNd, values_BHNd, q_NHMd, keys_NHKd, values_NHKd = operands(
         qkv_R3Hd, layout, over)
     class_BH1d = F.scaled_dot_product_attention(q_BH1d, keys_BHNd, values_BHNd)
-    # Groups become the batch of one 4-D call: a 5-D call falls back to the slow kernel.
-    out_BGHMd = F.scaled_dot_product_attention(q_NHMd, keys_NHKd, values_NHKd).unflatten(
+    out_BGHMd = _attend_in_groups(q_NHMd, keys_NHKd, values_NHKd, layout)
+    return torch.cat([_to_rows(out_BGHMd, over), class_BH1d.squeeze(2)])
+
+
+def _attend_in_groups(q_NHMd: Tensor, keys_NHKd: Tensor, values_NHKd: Tensor,
+                      layout: TokenRows) -> Tensor:
+    """(B, G, H, M, d). Groups are the batch (N = B * G): a 5-D call falls to the slow kernel."""
+    return F.scaled_dot_product_attention(q_NHMd, keys_NHKd, values_NHKd).unflatten(
         0, (layout.clips, -1))
+
+
+def _to_rows(out_BGHMd: Tensor, over: str) -> Tensor:
+    """(B, G, H, M, d) -> (B * T * P, H, d)."""
     out_BGMHd = out_BGHMd.transpose(2, 3)
     out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
-    return torch.cat([out_BTPHd.flatten(0, 2), class_BH1d.squeeze(2)])
+    return out_BTPHd.flatten(0, 2)
 
 
 def _operands(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> tuple[Tensor, ...]:

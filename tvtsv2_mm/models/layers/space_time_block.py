@@ -45,11 +45,13 @@ class SpaceTimeBlock(nn.Module):
         self.time_attention = time_attention
 
     def forward(self, x: Tensor, layout: TokenRows, class_only: bool = False,
-                branches: Tensor | None = None) -> Tensor:
+                branches: Tensor | None = None, turns: Tensor | None = None) -> Tensor:
         """(R, D) -> (R, D), rows as ``layout`` says; with ``class_only`` -> (B, D).
 
         ``branches`` (2, B) are factors of what the attentions and the MLP add to each clip, 0 where
-        they are dropped; None for 1 throughout.
+        they are dropped; None for 1 throughout. ``turns`` are rotary positions of the patches, for
+        the attention over space, which ``class_only`` knows nothing of. That over time goes
+        without: in it all patches of a group are at the same place.
         """
         time = x
         if self.time_attention:
@@ -57,7 +59,7 @@ class SpaceTimeBlock(nn.Module):
         if class_only:
             x, attended = layout.split(x)[1], self.attn.forward_class(self.ln_1(time), layout)
         else:
-            attended = self.attn(norm_linear(time, self.ln_1, self.attn.qkv), layout)
+            attended = self.attn(norm_linear(time, self.ln_1, self.attn.qkv), layout, turns)
         if branches is None:
             space = x + attended
             return space + self._mlp(space)

@@ -1,6 +1,7 @@
 """Attention divided over space and time, as matrix products that are quick on a CPU.
 
-Names of axes as in divided_attention; Q and K are the 1 + M queries and keys of a group.
+Names of axes as in divided_attention; Q and K are the C + M queries and keys of a group, of which
+the class token is the first where there is one (C = 1, else 0).
 """
 
 from typing import Any
@@ -34,9 +35,9 @@ class GroupedAttention(torch.autograd.Function):
         q, k, v = qkv_3BGHQd.flatten(1, 3)
         scores = _product_by_keys(q, k, over, q.shape[-1]**-0.5).unflatten(
             0, qkv_3BGHQd.shape[1:4])
-        class_weights = _class_softmax(_as_QK(scores, over)[..., 0, :])
         weights = scores.softmax(dim=_KEYS[over])
-        _as_QK(weights, over)[..., 0, :] = class_weights
+        if layout.class_tokens:
+            _as_QK(weights, over)[..., 0, :] = _class_softmax(_as_QK(scores, over)[..., 0, :])
         out_BGHQd = torch.bmm(_as_QK(weights.flatten(0, 2), over), v).view_as(qkv_3BGHQd[0])
         ctx.save_for_backward(qkv_3BGHQd, weights)
         ctx.layout, ctx.over = layout, over
@@ -51,11 +52,11 @@ class GroupedAttention(torch.autograd.Function):
         q, k, v = qkv_3BGHQd.flatten(1, 3)
         grad_out = _to_groups(grad_RHd[:, None], ctx.layout, over).flatten(0, 3)
         grad_weights = _product_by_keys(grad_out, v, over).view_as(weights)
-        class_grad = _class_softmax_backward(
-            *(_as_QK(x, over)[..., 0, :] for x in (grad_weights, weights)))
         grad_scores = torch._softmax_backward_data(
             grad_weights, weights, _KEYS[over], weights.dtype)
-        _as_QK(grad_scores, over)[..., 0, :] = class_grad
+        if ctx.layout.class_tokens:
+            _as_QK(grad_scores, over)[..., 0, :] = _class_softmax_backward(
+                *(_as_QK(x, over)[..., 0, :] for x in (grad_weights, weights)))
         grad_scores_QK = _as_QK(grad_scores.flatten(0, 2), over)
         weights_QK = _as_QK(weights.flatten(0, 2), over)
         grads_3BGHQd = torch.empty_like(qkv_3BGHQd)
@@ -79,25 +80,26 @@ def _as_QK(x: Tensor, over: str) -> Tensor:
 
 
 def _to_groups(rows_RnHd: Tensor, layout: TokenRows, over: str) -> Tensor:
-    """(R, n, H, d) -> (n, B, G, H, 1 + M, d), the class token before the members of each group."""
+    """(R, n, H, d) -> (n, B, G, H, C + M, d), the class token before the members of each group."""
     patches_BTPnHd, class_BnHd = layout.split(rows_RnHd)
     members_nBGHMd = members(patches_BTPnHd, over)
     shape = list(members_nBGHMd.shape)
-    shape[4] += 1
+    shape[4] += layout.class_tokens
     grouped = rows_RnHd.new_empty(shape)
-    grouped[..., 1:, :] = members_nBGHMd
-    grouped[..., 0, :] = class_BnHd.transpose(0, 1)[:, :, None]
+    grouped[..., layout.class_tokens:, :] = members_nBGHMd
+    if layout.class_tokens:
+        grouped[..., 0, :] = class_BnHd.transpose(0, 1)[:, :, None]
     return grouped
 
 
 def _to_rows(grouped_nBGHQd: Tensor, layout: TokenRows, over: str) -> Tensor:
-    """(n, B, G, H, 1 + M, d) -> (R, n, H, d); a clip's class token is the sum over its groups."""
+    """(n, B, G, H, C + M, d) -> (R, n, H, d); a clip's class token is the sum over its groups."""
     count, _, _, heads, _, head_dim = grouped_nBGHQd.shape
-    rows = grouped_nBGHQd.new_empty(
-        layout.clips * (layout.frames * layout.patches + 1), count, heads, head_dim)
+    rows = grouped_nBGHQd.new_empty(layout.rows, count, heads, head_dim)
     patches_BTPnHd, class_BnHd = layout.split(rows)
-    members(patches_BTPnHd, over).copy_(grouped_nBGHQd[..., 1:, :])
-    class_BnHd.copy_(grouped_nBGHQd[..., 0, :].sum(dim=2).transpose(0, 1))
+    members(patches_BTPnHd, over).copy_(grouped_nBGHQd[..., layout.class_tokens:, :])
+    if layout.class_tokens:
+        class_BnHd.copy_(grouped_nBGHQd[..., 0, :].sum(dim=2).transpose(0, 1))
     return rows
 
 
