@@ -20,6 +20,7 @@ PARTS = {
         'VideoTextContrastiveHead': 'models.heads.contrastive_head',
         'VideoTextDataPreprocessor': 'models.data_preprocessor',
         'VideoTextModel': 'models.video_text_model',
+        'VideoTextSigmoidHead': 'models.heads.sigmoid_head',
         'ZeroShotHead': 'models.heads.zero_shot_head',
     },
     'DATASETS': {

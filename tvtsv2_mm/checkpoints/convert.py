@@ -14,13 +14,13 @@ from torch import Tensor
 from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
-from .layouts import LAYOUTS, Layout
+from .layouts import HEADS, LAYOUTS, Layout
 from .lora import adapters_of, common_adapters, merge_lora, under_names_of, without_adapters
 from .openmmlab import is_foreign, name_backbone
 from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
 
 # Parts of a model that a config may leave out: their weights are then not needed.
-OPTIONAL_PARTS = ('backbone.', 'neck.', 'sorting_head.', 'cls_head.')
+OPTIONAL_PARTS = ('backbone.', 'neck.', 'contrastive_head.', 'sorting_head.', 'cls_head.')
 
 
 def to_own_layout(given: Mapping[str, Tensor],
@@ -63,7 +63,7 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
         own: the model's present state dict.
         model: what it was built with.
         metadata: of the root of ``given``; the report on its file is taken from them.
-        temperature: of the model's contrastive head, where it has one.
+        temperature: of the model's contrastive head, where that is a constant.
 
     Raises:
         CheckpointError: they do not fit. All differences are listed.
@@ -224,6 +224,8 @@ def convert_names(given: Mapping[str, Tensor],
                 tensors = tensors[0].chunk(len(targets))
             if 'T' in flags:
                 tensors = [tensor.t() for tensor in tensors]
+            if '1' in flags and tensors[0].numel() == 1:
+                tensors = [tensors[0].reshape(1)]
             converted.update(zip(targets, tensors, strict=True))
     return converted, [key for key in given if key not in used]
 
@@ -272,5 +274,4 @@ def _summary(keys: list[str]) -> str:
     """The first names of the keys, block numbers left out, each once."""
     stems = (re.sub(r'\.\d+\.', '.*.', key).split('.') for key in keys)
     return ', '.join(dict.fromkeys(
-        '.'.join(stem[:1] if stem[0] in ('neck', 'sorting_head', 'cls_head') else stem[:4])
-        for stem in stems))
+        '.'.join(stem[:1] if f'{stem[0]}.' in ('neck.', *HEADS) else stem[:4]) for stem in stems))

@@ -2,7 +2,8 @@
 
 A rule is (foreign name, our name). ``{i}`` stands for a block's number and ``{*}`` for 'weight' or
 'bias'; a tuple of three names on one side is the q, k, v of what the other side holds in one
-tensor, stacked in the first dimension; ``T`` behind a rule transposes.
+tensor, stacked in the first dimension; ``T`` behind a rule transposes, ``1`` gives a single number
+one dimension.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ Names = str | tuple[str, str, str]
 # What TVTSv2 adds to a CLIP.
 TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
         'backbone.resblocks.{i}.timeattn.')
-HEADS = ('sorting_head.', 'cls_head.')
+HEADS = ('contrastive_head.', 'sorting_head.', 'cls_head.')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Layout:
 
     name: str  # as errors and logs call it
     marker: str  # a key that every such checkpoint has, and none of the layouts behind in LAYOUTS
-    rules: tuple[tuple, ...]  # (foreign, ours) or (foreign, ours, 'T')
+    rules: tuple[tuple, ...]  # (foreign, ours), (foreign, ours, 'T') or (foreign, ours, '1')
     dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
     lost: tuple[str, ...] = ()  # that change the embeddings, and have no place here
     new: tuple[str, ...] = (*TIME, *HEADS)  # prefixes of our keys that it lacks: kept as they are
@@ -120,6 +121,10 @@ OPENCLIP_CUSTOM_TEXT = Layout(
            *_clip_text_rules('text.transformer.resblocks.{i}', 'text.', 'text_projection')),
     dropped=(*_OPENAI_DROPPED, 'text.attn_mask'),
     antialias=True)
+
+# What a SigLIP has learnt beside its towers; the scale of a CLIP is that of another loss.
+SIGMOID_RULES = (('logit_scale', 'contrastive_head.logit_scale', '1'),
+                 ('logit_bias', 'contrastive_head.logit_bias', '1'))
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
 HUGGING_FACE = Layout(

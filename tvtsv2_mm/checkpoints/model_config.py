@@ -36,7 +36,7 @@ CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 MODEL_PARTS = {
     'backbone': ('SpaceTimeViT', 'FramewiseViT'),
     'neck': ('PartiallyFrozenTextEncoder', ),
-    'contrastive_head': ('VideoTextContrastiveHead', ),
+    'contrastive_head': ('VideoTextContrastiveHead', 'VideoTextSigmoidHead'),
     'sorting_head': ('TranscriptSortingHead', ),
     'data_preprocessor': ('VideoTextDataPreprocessor', ),
 }

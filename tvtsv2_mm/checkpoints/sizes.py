@@ -42,6 +42,8 @@ def model_config(weights: Mapping[str, Tensor], known: Description | None = None
     config: dict[str, Any] = dict(type='VideoTextModel', backbone=backbone)
     if any(key.startswith('neck.') for key in weights):
         config['neck'] = found.neck(backbone['activation'])
+    if 'contrastive_head.logit_bias' in weights:
+        config['contrastive_head'] = dict(type='VideoTextSigmoidHead')
     if any(key.startswith('sorting_head.') for key in weights):
         config['sorting_head'] = found.sorting_head()
     if 'cls_head.fc.weight' in weights:

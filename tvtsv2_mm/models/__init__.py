@@ -5,6 +5,7 @@ from .heads import (
     LinearProbeHead,
     TranscriptSortingHead,
     VideoTextContrastiveHead,
+    VideoTextSigmoidHead,
     ZeroShotHead,
 )
 from .necks import PartiallyFrozenTextEncoder
@@ -13,5 +14,6 @@ from .video_text_model import VideoTextModel
 __all__ = [
     'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'OpenMMLabBackbone',
     'PartiallyFrozenTextEncoder', 'SpaceTimeViT', 'TranscriptSortingHead', 'VideoBackbone',
-    'VideoTextContrastiveHead', 'VideoTextDataPreprocessor', 'VideoTextModel', 'ZeroShotHead'
+    'VideoTextContrastiveHead', 'VideoTextDataPreprocessor', 'VideoTextModel',
+    'VideoTextSigmoidHead', 'ZeroShotHead'
 ]

@@ -289,11 +289,14 @@ class VideoTextModel(BaseModel):
         self.has_learnt = False
         given = {key.removeprefix(prefix): state_dict.pop(key) for key in list(state_dict)
                  if key.startswith(prefix)}
-        report = self.load_report = {}
+        report, own = {}, self.state_dict()
+        self.load_report = report
+        learns_scale = any(key.startswith('contrastive_head.') for key in own)
         converted = fit_weights(
-            given, self.state_dict(), describe(self), metadata=local_metadata,
+            given, own, describe(self), metadata=local_metadata,
             interpolate_positions=self.interpolate_positions, report=report,
-            temperature=getattr(self.contrastive_head, 'temperature', None))
+            temperature=None if learns_scale else getattr(
+                self.contrastive_head, 'temperature', None))
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 

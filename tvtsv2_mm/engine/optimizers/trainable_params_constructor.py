@@ -1,4 +1,4 @@
-"""Parameter groups: rates by name and by depth, no weight decay on biases and norms."""
+"""Parameter groups: rates by name and by depth, no weight decay on biases, norms and scales."""
 
 from typing import Any
 
@@ -55,7 +55,8 @@ class TrainableParamsConstructor:
             if not parameter.requires_grad:
                 continue
             factor = (self.lr_mult[keys[-1]] if keys else 1.0) * self._decay(bare, name)
-            decayed = not (name.endswith('bias') or parameter in norms)
+            # A single number is a scale: that of VideoTextSigmoidHead.
+            decayed = not (name.endswith('bias') or parameter in norms or parameter.numel() == 1)
             groups.setdefault((factor, decayed), []).append(parameter)
         if self.layer_decay_rate != 1 and not any(
                 hasattr(part, 'get_layer_depth') for part in bare.children()):

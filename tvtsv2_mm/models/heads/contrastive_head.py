@@ -41,10 +41,17 @@ class VideoTextContrastiveHead(BaseModule):
         Returns:
             ``loss_contrastive``: scalar.
         """
-        # In float32 also where the model computes in bfloat16: the similarities are divided by a
-        # small temperature.
         loss = global_contrastive_loss(
-            F.normalize(video_embeds.float(), dim=-1),
-            F.normalize(text_embeds.float().mean(dim=1), dim=-1),
-            self.temperature, self.gradient, self.chunk_size)
+            *pair_directions(video_embeds, text_embeds), self.temperature, self.gradient,
+            self.chunk_size)
         return dict(loss_contrastive=self.loss_weight * loss)
+
+
+def pair_directions(video_embeds: Tensor, text_embeds: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions of videos (B, E) and of the means of their K transcripts (B, K, E): (B, E) each.
+
+    In float32 also where the model computes in bfloat16: the similarities are divided by a small
+    temperature.
+    """
+    return (F.normalize(video_embeds.float(), dim=-1),
+            F.normalize(text_embeds.float().mean(dim=1), dim=-1))

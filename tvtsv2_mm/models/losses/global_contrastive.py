@@ -3,9 +3,11 @@
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from .gathering import gather_rows
 
 
 def global_contrastive_loss(video: Tensor,
@@ -52,11 +54,11 @@ class _GlobalContrastive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, video: Tensor, text: Tensor, temperature: float, gradient: str,
                 chunk_size: int) -> Tensor:
-        all_video, all_text = _gather(video, text)
+        all_video, all_text = gather_rows(video, text)
         video_lse = _log_sum_exp(video / temperature, all_text, chunk_size)
         text_lse = _log_sum_exp(text / temperature, all_video, chunk_size)
         positive = (video * text).sum(dim=1) / temperature
-        all_video_lse, all_text_lse, all_positive = _gather(video_lse, text_lse, positive)
+        all_video_lse, all_text_lse, all_positive = gather_rows(video_lse, text_lse, positive)
         loss = (all_video_lse + all_text_lse - 2 * all_positive).mean()
         ctx.save_for_backward(video, text, all_video, all_text, video_lse, text_lse,
                               all_video_lse, all_text_lse)
@@ -98,13 +100,3 @@ def _log_sum_exp(own: Tensor, others: Tensor, chunk_size: int) -> Tensor:
     for part in others.split(chunk_size):
         lse = torch.logaddexp(lse, (own @ part.t()).logsumexp(dim=1))
     return lse
-
-
-def _gather(*tensors: Tensor) -> list[Tensor]:
-    """The rows of all ranks, in one exchange: each of them waits for the slowest rank."""
-    if get_world_size() == 1:
-        return list(tensors)
-    columns = [x.view(len(x), -1) for x in tensors]
-    rows = torch.cat(all_gather(torch.cat(columns, dim=1)))
-    parts = rows.split([x.shape[1] for x in columns], dim=1)
-    return [part.reshape(-1, *x.shape[1:]) for part, x in zip(parts, tensors, strict=True)]
