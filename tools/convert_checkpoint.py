@@ -9,21 +9,13 @@ read from the tensors and printed as a config that fits.
 """
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tvtsv2_mm.apis.launch.arguments import ReadOverrides
 from tvtsv2_mm.choices import ACTIVATIONS, DTYPES, TARGET_LAYOUTS
 
 if TYPE_CHECKING:
     from tvtsv2_mm.checkpoints import Description
-
-
-class ReadKnown(argparse.Action):
-    """Reads ``KEY=VALUE ...`` as mmengine does, which is imported then."""
-
-    def __call__(self, *args: Any) -> None:
-        """Read the values."""
-        from mmengine.config import DictAction
-        DictAction(self.option_strings, self.dest)(*args)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     known.add_argument('--text-heads', type=int, help='attention heads of the text encoder')
     known.add_argument('--sorting-heads', type=int, help='attention heads of the sorting head')
     known.add_argument('--activation', choices=ACTIVATIONS, help='of both encoders')
-    known.add_argument('--known', nargs='+', action=ReadKnown, default={},
+    known.add_argument('--known', nargs='+', action=ReadOverrides, default={},
                        metavar='PART.NAME=VALUE',
                        help='any other: backbone.norm_eps=1e-6 neck.activation=gelu '
                             'neck.end_token=2 neck.tokenizer=NAME')

@@ -196,10 +196,16 @@ def test_it_is_built_without_memory(model_cfg):
 
 @pytest.mark.parametrize(('part', 'lora', 'message'), [
     ('backbone', dict(rank=0), r'lora\.rank must be a whole number of at least 1, not 0'),
-    ('backbone', dict(rank=2, alpha=0), r'lora\.alpha must be positive'),
+    ('backbone', dict(rank=2, alpha=0), r'lora\.alpha must be a positive number, not 0'),
+    ('backbone', dict(rank=2, alpha='a'), r"lora\.alpha must be a positive number, not 'a'"),
+    ('neck', dict(rank=2, dropout='a'), r'lora\.dropout must lie in'),
+    ('backbone', dict(r=4), r'^lora\.r: lora has no r; it has alpha, dropout, rank, targets$'),
+    ('neck', dict(alpha=2), r'^lora needs rank: lora\.rank=\.\.\.$'),
+    ('backbone', 4, r'^lora: a dict is needed here, with rank, not 4$'),
+    ('backbone', dict(rank=2, targets=3), 'not 3'),
     ('neck', dict(rank=2, dropout=1), r'lora\.dropout must lie in \[0, 1\)'),
-    ('neck', dict(rank=2, targets=['qkv']), r'in PartiallyFrozenTextEncoder there are fc1, .*not '
-                                            'qkv'),
+    ('neck', dict(rank=2, targets='qkv'), r'in PartiallyFrozenTextEncoder there are fc1, .*not '
+                                          'qkv'),
 ])
 def test_wrong_options(model_cfg, part, lora, message):
     model_cfg[part]['lora'] = lora

@@ -78,3 +78,14 @@ def test_the_printed_command_works(convert):
     assert len(read_state_dict('weights.safetensors')) == 69
     names = command[command.index('--stand-in') + 1:]
     convert('my odd.pth', 'y.pth', *(word for name in names for word in ('--stand-in', name)))
+
+
+def test_what_is_known_of_a_model(convert, capsys):
+    """Each mention adds to it."""
+    convert('clip', '--known', 'backbone.heads=2', '--known', 'neck.heads=4', 'neck.end_token=None')
+    printed = capsys.readouterr().out
+    assert 'heads=2' in printed and 'heads=4' in printed
+    for word in ('neck.heads', '=4'):
+        with pytest.raises(SystemExit):
+            convert('clip', '--known', word)
+        assert capsys.readouterr().err.startswith('error: --known')

@@ -1,12 +1,26 @@
 """Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685) in a tower, by peft."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import nn
 
 from tvtsv2_mm.checkpoints.lora import SCALE
+from tvtsv2_mm.utils.config_errors import check_options
 from tvtsv2_mm.utils.extras import needed_for
+
+
+def adapt(part: nn.Module, lora: Mapping[str, Any] | None) -> None:
+    """Give a part the adapters that its option ``lora`` asks for; None asks for none.
+
+    Raises:
+        ValueError: ``lora`` is not what :func:`add_lora` takes.
+    """
+    if lora is not None:
+        check_options(lora, add_lora, 'lora')
+        add_lora(part, **lora)
 
 
 def add_lora(part: nn.Module, *, rank: int, alpha: int | None = None, dropout: float = 0.0,
@@ -33,15 +47,15 @@ def add_lora(part: nn.Module, *, rank: int, alpha: int | None = None, dropout: f
     if not isinstance(rank, int) or rank < 1:
         raise ValueError(f'lora.rank must be a whole number of at least 1, not {rank!r}')
     alpha = rank if alpha is None else alpha
-    if alpha <= 0:
-        raise ValueError(f'lora.alpha must be positive, not {alpha!r}')
-    if not 0 <= dropout < 1:
+    if not isinstance(alpha, Real) or alpha <= 0:
+        raise ValueError(f'lora.alpha must be a positive number, not {alpha!r}')
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise ValueError(f'lora.dropout must lie in [0, 1), not {dropout!r}')
     # Not of classes that derive from it: who calls those may read their weight.
     layers = [name for name, module in part.named_modules()
               if type(module) is nn.Linear and module.weight.requires_grad]
-    if isinstance(targets, str):
-        targets = [targets]
+    if targets is not None and not isinstance(targets, list | tuple):
+        targets = [str(targets)]
     kinds = {name.split('.')[-1] for name in layers}
     if not layers or (targets is not None and not set(targets) <= kinds):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from dis import opname
@@ -133,6 +133,32 @@ def options_of(cls: Any) -> Options:
             return found
     found.closed = not calls
     return found
+
+
+def check_options(given: Any, call: Callable, place: str) -> None:
+    """Look whether a dict of a config has the options of the function that it is given to.
+
+    Args:
+        given: the value in the config.
+        call: the function; what it needs beside its options stands before them.
+        place: the option's name in the config.
+
+    Raises:
+        ValueError: it is no dict, has an option that there is not, or lacks one.
+    """
+    options = [each for each in inspect.signature(call).parameters.values()
+               if each.kind is each.KEYWORD_ONLY]
+    names = {each.name for each in options}
+    needed = [each.name for each in options if each.default is each.empty]
+    if not isinstance(given, Mapping):
+        raise ValueError(f'{place}: a dict is needed here, with {", ".join(needed or names)}, not '
+                         f'{given!r}')
+    for key in given:
+        if key not in names:
+            raise ValueError(unknown_key(place, key, place, names))
+    lacking = [name for name in needed if name not in given]
+    if lacking:
+        raise ValueError(f'{place} needs {" and ".join(lacking)}: {place}.{lacking[0]}=...')
 
 
 def options_of_part(kind: Any) -> Options:

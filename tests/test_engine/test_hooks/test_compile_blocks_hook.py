@@ -136,3 +136,8 @@ def test_compiled_code(models):
 def test_a_model_without_blocks():
     with pytest.raises(ValueError, match='leave compile out'):
         CompileBlocksHook().before_run(runner_of(nn.Linear(1, 1)))
+
+
+def test_an_option_that_torch_compile_does_not_have():
+    with pytest.raises(ValueError, match=r'compile\.modee: .* did you mean mode\?'):
+        CompileBlocksHook(modee='max-autotune')

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from tvtsv2_mm.models.layers import SpaceTimeBlock
 from tvtsv2_mm.registry import HOOKS
+from tvtsv2_mm.utils.config_errors import check_options
 
 
 @HOOKS.register_module()
@@ -27,6 +28,7 @@ class CompileBlocksHook(Hook):
     """
 
     def __init__(self, **options: Any) -> None:
+        check_options(options, torch.compile, 'compile')
         self.options = options
 
     def before_run(self, runner: Runner) -> None:

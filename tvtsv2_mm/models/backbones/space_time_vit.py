@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
-from tvtsv2_mm.models.lora import add_lora
+from tvtsv2_mm.models.lora import adapt
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 
@@ -172,8 +172,7 @@ class SpaceTimeViT(PretrainedPart):
             self.ln_post.requires_grad_(token_output != 'patches_raw')
         if frozen:
             self.requires_grad_(False)
-        if lora is not None:
-            add_lora(self, **lora)
+        adapt(self, lora)
 
     def forward(self, video: Tensor | None = None, kept_patches: Tensor | None = None,
                 class_only: bool = False, *,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-from tvtsv2_mm.models.lora import add_lora
+from tvtsv2_mm.models.lora import adapt
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE
@@ -107,8 +107,7 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
             self.clip.text_model.embeddings.requires_grad_(False)
         if frozen:
             self.requires_grad_(False)
-        if lora is not None:
-            add_lora(self, **lora)
+        adapt(self, lora)
 
     def forward(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Encode texts.
