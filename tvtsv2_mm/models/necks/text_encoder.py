@@ -108,6 +108,8 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
         if frozen:
             self.requires_grad_(False)
         adapt(self, lora)
+        # For mmengine's init_weights: transformers' would draw anew what an adapter begins with as 0.
+        self.clip.is_init = lora is not None
 
     def forward(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Encode texts.
