@@ -18,13 +18,14 @@ def test_frames_keep_their_moments():
 
 @pytest.mark.parametrize('side', [4, 7, 14])
 def test_a_grid_keeps_its_directions(side):
-    """Rows stay rows and columns columns, each still rising."""
+    """Rows stay rows and columns columns, each still rising, with a class token and without."""
     row, column = torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing='ij')
     grid = torch.stack([row, column], dim=-1).flatten(0, 1)
     table = torch.cat([torch.tensor([[50.0, -50.0]]), grid])
     resized = resize_spatial(table, 1 + side * side)
     assert resized.shape == (1 + side * side, 2)
     torch.testing.assert_close(resized[0], table[0])
+    torch.testing.assert_close(resize_spatial(grid, side * side), resized[1:])
     resized = resized[1:].view(side, side, 2)
     torch.testing.assert_close(resized[..., 0], resized[..., 1].t())
     torch.testing.assert_close(resized[..., 0], resized[:, :1, 0].expand(side, side))
@@ -35,9 +36,13 @@ def test_a_grid_keeps_its_directions(side):
         torch.testing.assert_close(resized.flatten(0, 1), grid)
 
 
-def test_no_square_grid():
-    with pytest.raises(ValueError, match='9 positions are not a class token and a square grid'):
-        resize_spatial(torch.zeros(9, 2), 17)
+@pytest.mark.parametrize(('rows', 'message'), [
+    (12, '12 positions are no square grid, with a class token or without'),
+    (17, "of 9 and 17 positions, the first of one are a class token's"),
+])
+def test_no_such_grid(rows, message):
+    with pytest.raises(ValueError, match=message):
+        resize_spatial(torch.zeros(9, 2), rows)
 
 
 def test_half_precision_stays():

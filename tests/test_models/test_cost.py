@@ -13,8 +13,12 @@ SMALL = dict(image_size=32, patch_size=8, width=32, layers=2, heads=2, embed_dim
 
 
 @pytest.mark.parametrize('token_output', ['all_normed', 'patches_raw'])
-def test_flop_of_the_encoder(token_output):
-    backbone = SMALL | dict(type='tvtsv2_mm.SpaceTimeViT', token_output=token_output)
+@pytest.mark.parametrize('kind', [
+    dict(),
+    dict(pooling='AttentionPooling', rotary='RotaryPositions2D'),
+    dict(pooling='AttentionPooling', class_token=False, embed_dim=None, mlp_width=80)])
+def test_flop_of_the_encoder(token_output, kind):
+    backbone = SMALL | dict(type='tvtsv2_mm.SpaceTimeViT', token_output=token_output) | kind
     cost = encoder_cost(backbone, 3, 16)
     encoder = MODELS.build(backbone)
     with FlopCounterMode(display=False) as counted, torch.no_grad():

@@ -7,7 +7,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from tvtsv2_mm.models.cost import encoder_cost, grid_patches, kept_count, transcripts_flop
+from tvtsv2_mm.models.cost import (
+    class_tokens,
+    encoder_cost,
+    grid_patches,
+    kept_count,
+    transcripts_flop,
+)
 from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/models'
@@ -51,9 +57,10 @@ def block(table: str) -> str:
         for mask in (0.0, 0.5, 0.7):
             kept = kept_count(backbone, mask)
             cost = encoder_cost(backbone, frames, kept)
+            tokens = class_tokens(backbone) + frames * kept
             linear = cost.linear_forward / cost.forward
             lines.append(
                 f'| {size} | {frames} | {mask:g} | {kept} of {grid_patches(backbone)} '
-                f'| {1 + frames * kept} | {giga(cost.forward)} | {linear:.1%} | {1 - linear:.1%} '
+                f'| {tokens} | {giga(cost.forward)} | {linear:.1%} | {1 - linear:.1%} '
                 f'| {giga(cost.training)} | {giga(transcripts_flop(config, frames, kept))} |')
     return '\n'.join(lines)

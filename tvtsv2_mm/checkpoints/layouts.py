@@ -153,7 +153,7 @@ HUGGING_FACE = Layout(
     antialias=False)
 
 # Ours: the names as they are. A checkpoint of FramewiseViT has no time; see `new`.
-OWN = Layout(name='tvtsv2_mm', marker='backbone.class_embedding', rules=())
+OWN = Layout(name='tvtsv2_mm', marker='backbone.positional_embedding', rules=())
 
 # In the order of looking for their markers.
 LAYOUTS = (OWN, RELEASE, OPENCLIP_CUSTOM_TEXT, OPENAI, HUGGING_FACE)

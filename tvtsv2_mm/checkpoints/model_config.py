@@ -16,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from tvtsv2_mm.choices import POOLINGS, ROTARY_POSITIONS
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.errors import one_error
 
@@ -40,6 +41,8 @@ MODEL_PARTS = {
     'sorting_head': ('TranscriptSortingHead', ),
     'data_preprocessor': ('VideoTextDataPreprocessor', ),
 }
+# Arguments that name what is built.
+_NAMES = dict(pooling=POOLINGS, rotary=(None, *ROTARY_POSITIONS))
 RECOGNIZER = 'Recognizer3D'  # of MMAction2, with our backbone
 # A config of ours has some 10 kB.
 _MOST_CHARACTERS = 1_000_000
@@ -200,6 +203,8 @@ def _known_part(written: Mapping[str, Any], types: tuple[str, ...], place: str) 
                 and (_is_plain(value) or (isinstance(value, list | tuple) and len(value) < 10
                      and all(map(_is_plain, value))))):
             raise ValueError(f'{place}.{key} is {value!r:.80}, neither a word nor numbers')
+        if value not in _NAMES.get(key, (value, )):
+            raise ValueError(f'{place}.{key} is {value!r}, not one of {_NAMES[key]}')
     return dict(arguments, type=kind)
 
 

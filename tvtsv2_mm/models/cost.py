@@ -55,28 +55,48 @@ def kept_count(backbone: Mapping, mask: float) -> int:
     return int(grid_patches(backbone) * (1 - mask))
 
 
+def class_tokens(backbone: Mapping) -> int:
+    """Of a clip: 1 or 0."""
+    return int(backbone.get('class_token', True))
+
+
 def linear_layers(backbone: Mapping, frames: int, kept: int, clips: int) -> list[LinearLayer]:
     """The encoder's linear layers in the order of the forward pass."""
     width, embed_dim = backbone['width'], backbone['embed_dim']
+    hidden = backbone.get('mlp_width') or 4 * width
     patches = clips * frames * kept
-    tokens = clips + patches
+    tokens = clips * class_tokens(backbone) + patches
+    all_normed = backbone['token_output'] == 'all_normed'
     attention = [LinearLayer(tokens, width, 3 * width), LinearLayer(tokens, width, width)]
-    mlp = [LinearLayer(tokens, width, 4 * width), LinearLayer(tokens, 4 * width, width)]
+    mlp = [LinearLayer(tokens, width, hidden), LinearLayer(tokens, hidden, width)]
     block = [*attention, *attention, *mlp]  # over time, over space
-    outputs = [tokens] if backbone['token_output'] == 'all_normed' else [clips, patches]
+    pooling, embedded = [], [tokens] if all_normed else [clips, patches]
+    if _pools_by_attention(backbone):
+        pooling = [LinearLayer(clips, width, width), LinearLayer(tokens, width, 2 * width),
+                   LinearLayer(clips, width, width), LinearLayer(clips, width, hidden),
+                   LinearLayer(clips, hidden, width)]
+        embedded = [clips, tokens if all_normed else patches]
+    outputs = [LinearLayer(rows, width, embed_dim) for rows in embedded if embed_dim is not None]
     return [
         LinearLayer(patches, 3 * backbone['patch_size']**2, width, input_gradient=False),
-        *block * backbone['layers'], *(LinearLayer(rows, width, embed_dim) for rows in outputs)]
+        *block * backbone['layers'], *pooling, *outputs]
 
 
 def encoder_cost(backbone: Mapping, frames: int, kept: int) -> Cost:
     """Of one clip; attention is the scores and weighted sums of both kinds in all blocks."""
     layers = linear_layers(backbone, frames, kept, 1)
-    pairs = 2 * (1 + frames * kept)  # of the class query, in time and in space
-    pairs += kept * frames * (1 + frames) + frames * kept * (1 + kept)
+    extra = class_tokens(backbone)
+    tokens = extra + frames * kept
+    pairs = 2 * extra * tokens  # of the class query, in time and in space
+    pairs += kept * frames * (extra + frames) + frames * kept * (extra + kept)
+    pairs = backbone['layers'] * pairs + _pools_by_attention(backbone) * tokens
     return Cost(linear_forward=sum(layer.flop for layer in layers),
                 linear_training=sum((2 + layer.input_gradient) * layer.flop for layer in layers),
-                attention_forward=backbone['layers'] * pairs * 4 * backbone['width'])
+                attention_forward=pairs * 4 * backbone['width'])
+
+
+def _pools_by_attention(backbone: Mapping) -> bool:
+    return backbone.get('pooling') == 'AttentionPooling'
 
 
 def transformer_flop(width: int, layers: int, tokens: int) -> int:
@@ -86,9 +106,12 @@ def transformer_flop(width: int, layers: int, tokens: int) -> int:
 
 def transcripts_flop(model: Mapping, frames: int, kept: int) -> int:
     """Forward pass of the text encoder and the sorting head for a clip with its transcripts."""
-    neck, width = model['neck'], model['backbone']['embed_dim']
+    neck, backbone = model['neck'], model['backbone']
+    width = backbone['embed_dim'] or backbone['width']
     text = TRANSCRIPTS * transformer_flop(neck['width'], neck['layers'], TEXT_TOKENS)
-    video_tokens = frames * kept + (model['backbone']['token_output'] == 'all_normed')
+    video_tokens = frames * kept
+    if backbone['token_output'] == 'all_normed':
+        video_tokens += class_tokens(backbone)
     tokens = video_tokens + TRANSCRIPTS
     # The last of two blocks: keys and values of all, the rest for the transcripts.
     last = (4 * tokens + 20 * TRANSCRIPTS) * width**2 + 4 * TRANSCRIPTS * tokens * width

@@ -77,7 +77,8 @@ class AttentionPooling(nn.Module):
 
     def forward(self, x: Tensor, layout: TokenRows) -> Tensor:
         """(R, D), behind the last norm -> (B, D)."""
-        probe = self.probe.to(x.dtype).expand(layout.clips, -1, -1)
+        # No view: counters of FLOP stumble over one of a parameter.
+        probe = self.probe.to(x.dtype).repeat(layout.clips, 1, 1)
         x = self.attn(probe, layout.by_clip(x)).squeeze(1)
         hidden = self.activation.scale * self.mlp.c_fc(self.ln(x))
         return x + self.mlp.c_proj(self.activation.function(hidden) / self.activation.scale)
