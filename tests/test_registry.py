@@ -14,6 +14,7 @@ PARTS = {
         'FramewiseViT': 'models.backbones.framewise_vit',
         'LinearProbeHead': 'models.heads.linear_probe_head',
         'OpenMMLabBackbone': 'models.backbones.openmmlab_backbone',
+        'PartiallyFrozenSiglipTextEncoder': 'models.necks.siglip_text_encoder',
         'PartiallyFrozenTextEncoder': 'models.necks.text_encoder',
         'SpaceTimeViT': 'models.backbones.space_time_vit',
         'TranscriptSortingHead': 'models.heads.transcript_sorting_head',

@@ -63,7 +63,7 @@ def step(request, device, compile_blocks, monkeypatch):
     samples = [RandomClipsOfStrategyTest(4, 3)[i] for i in range(4)]
     inputs = {key: [own['inputs'][key] for own in samples] for key in samples[0]['inputs']}
     if device == 'cpu':  # where the texts always are when it looks at them
-        monkeypatch.setattr('tvtsv2_mm.models.data_preprocessor.longest_text', lambda tokens: 9)
+        monkeypatch.setattr(model.data_preprocessor, 'longest_text', lambda tokens: 9)
     else:
         inputs = {key: [own.pin_memory() for own in value] for key, value in inputs.items()}
     batch = dict(inputs=inputs, data_samples=[own['data_samples'] for own in samples])

@@ -82,16 +82,21 @@ def test_different_numbers_of_texts_stay_a_list():
 
 
 @pytest.mark.parametrize('texts', [2, 3])
-def test_texts_are_cut_to_the_longest_of_the_batch(texts):
+@pytest.mark.parametrize('columns', [4, None])
+def test_texts_are_cut_to_what_is_read_of_the_longest_of_the_batch(model, texts, columns):
+    """By CLIP's text encoder; None: another may read the padding."""
+    preprocessor = build()
+    if columns is not None:
+        preprocessor.longest_text = model.neck.longest_text
     samples = [make_sample(texts=2), make_sample(texts=texts)]
     for sample, end in zip(samples, (1, 3), strict=True):
         sample['inputs']['tokens'][0, end] = 99
         sample['inputs']['tokens'][0, end + 1:] = 0
         sample['inputs']['tokens'][1:, 1] = 99
         sample['inputs']['tokens'][1:, 2:] = 0
-    batch = build()(pseudo_collate(samples))
+    batch = preprocessor(pseudo_collate(samples))
     for found, sample in zip(batch['inputs']['tokens'], samples, strict=True):
-        assert found.tolist() == sample['inputs']['tokens'][:, :4].tolist()
+        assert found.tolist() == sample['inputs']['tokens'][:, :columns].tolist()
 
 
 def test_samples_without_text_or_mask():

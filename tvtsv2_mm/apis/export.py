@@ -43,8 +43,8 @@ class VideoTower(nn.Module):
 class TextTower(nn.Module):
     """Tokens to embeddings.
 
-    The neck cuts the batch behind its last end token, which depends on the data; here the whole
-    width is computed. Attention is causal, so the embeddings are the same.
+    A neck whose attention is causal cuts the batch behind its last end token, which depends on the
+    data; here the whole width is computed. The embeddings are the same.
     """
 
     def __init__(self, model: VideoTextModel) -> None:
@@ -52,20 +52,16 @@ class TextTower(nn.Module):
         self.neck = model.neck
         self.context_length = model.neck.context_length
         length = self.context_length
-        self.register_buffer('mask', torch.full((length, length), float('-inf')).triu_(1),
-                             persistent=False)
+        # transformers builds its mask in a way that depends on the version and does not export.
+        self.register_buffer('mask', torch.full((length, length), float('-inf')).triu_(1)
+                             if model.neck.causal else None, persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embed texts: int64 (B, L), 0 behind the end token -> float32 (B, E), l2-normalised."""
-        # transformers builds its mask in a way that depends on the version and does not export.
-        text_model = self.neck.clip.text_model
-        x = text_model.embeddings(input_ids=tokens)
+        """Embed texts as the tokenizer pads them: int64 (B, L) -> float32 (B, E), l2-normalised."""
         # Not len(tokens): that would fix the batch size of the exported file.
         batch = tokens.shape[0]
-        mask = self.mask.expand(batch, 1, -1, -1)
-        x = text_model.encoder(inputs_embeds=x, attention_mask=mask).last_hidden_state
-        x = text_model.final_layer_norm(x)
-        return F.normalize(self.neck.clip.text_projection(self.neck.at_end(x, tokens)), dim=-1)
+        mask = None if self.mask is None else self.mask.expand(batch, 1, -1, -1)
+        return F.normalize(self.neck.encode(tokens, mask), dim=-1)
 
     def example(self, batch: int) -> Tensor:
         """Random texts of different lengths."""

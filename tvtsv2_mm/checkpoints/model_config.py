@@ -36,7 +36,7 @@ PUBLISHED = {
 CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 MODEL_PARTS = {
     'backbone': ('SpaceTimeViT', 'FramewiseViT'),
-    'neck': ('PartiallyFrozenTextEncoder', ),
+    'neck': ('PartiallyFrozenTextEncoder', 'PartiallyFrozenSiglipTextEncoder'),
     'contrastive_head': ('VideoTextContrastiveHead', 'VideoTextSigmoidHead'),
     'sorting_head': ('TranscriptSortingHead', ),
     'data_preprocessor': ('VideoTextDataPreprocessor', ),

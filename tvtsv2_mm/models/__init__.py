@@ -8,12 +8,12 @@ from .heads import (
     VideoTextSigmoidHead,
     ZeroShotHead,
 )
-from .necks import PartiallyFrozenTextEncoder
+from .necks import PartiallyFrozenSiglipTextEncoder, PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 
 __all__ = [
     'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'OpenMMLabBackbone',
-    'PartiallyFrozenTextEncoder', 'SpaceTimeViT', 'TranscriptSortingHead', 'VideoBackbone',
-    'VideoTextContrastiveHead', 'VideoTextDataPreprocessor', 'VideoTextModel',
-    'VideoTextSigmoidHead', 'ZeroShotHead'
+    'PartiallyFrozenSiglipTextEncoder', 'PartiallyFrozenTextEncoder', 'SpaceTimeViT',
+    'TranscriptSortingHead', 'VideoBackbone', 'VideoTextContrastiveHead',
+    'VideoTextDataPreprocessor', 'VideoTextModel', 'VideoTextSigmoidHead', 'ZeroShotHead'
 ]

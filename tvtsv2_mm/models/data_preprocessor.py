@@ -1,6 +1,6 @@
 """Collated samples to the batch the model reads: on the device, stacked, normalised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmaction.structures import ActionDataSample
@@ -10,15 +10,14 @@ from torch import Tensor
 from tvtsv2_mm.checkpoints.description import IMAGENET_MEAN, IMAGENET_STD
 from tvtsv2_mm.registry import MODELS
 
-from .necks import longest_text
-
 
 @MODELS.register_module()
 class VideoTextDataPreprocessor(BaseDataPreprocessor):
     """Stack the samples of a batch, move them to the device, and normalise the pixels there.
 
     Pixels stay uint8 until they are on the device: a quarter of the bytes to move. Texts are cut to
-    the longest of the batch before, where looking for it waits for no device. Frames from a
+    what is read of the longest of the batch before, where looking for it waits for no device.
+    Frames from a
     sample's ``num_valid_frames`` on are set to 0 after normalisation, in each view
     (``short_clip='black'`` of ``DecodeClip``).
 
@@ -28,9 +27,15 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         std: Likewise.
         non_blocking: Do not wait for the copy to the device (with ``pin_memory`` in the loader).
 
+    Attributes:
+        longest_text: How many columns of token ids (N, L) the model's text encoder reads; the model
+            sets it. None leaves the texts as they are.
+
     Raises:
         ValueError: If mean or std are not three numbers, std not positive.
     """
+
+    longest_text: Callable[[Tensor], int] | None = None
 
     def __init__(self,
                  *,
@@ -71,7 +76,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if isinstance(data, Sequence):
             raise ValueError('the batch is a list: a data set with clips_per_video above 1 needs '
                              "collate_fn=dict(type='tvtsv2_mm.collate_clips') in its data loader")
-        data = self.cast_data(_cut_texts(data))
+        data = self.cast_data(self._cut_texts(data))
         inputs, data_samples = data['inputs'], data.get('data_samples')
         if not isinstance(inputs, Mapping) or 'video' not in inputs:
             raise ValueError("the batch has no inputs['video']: end the pipeline with "
@@ -88,6 +93,14 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         if 'tokens' in inputs:
             batch['tokens'] = _stack_where_equal(inputs['tokens'])
         return {'inputs': batch, 'data_samples': data_samples}
+
+    def _cut_texts(self, data: dict) -> dict:
+        inputs = data['inputs']
+        if self.longest_text is None or not isinstance(inputs, Mapping) or 'tokens' not in inputs:
+            return data
+        longest = self.longest_text(torch.cat(list(inputs['tokens'])))
+        tokens = [own[..., :longest] for own in inputs['tokens']]
+        return data | {'inputs': {**inputs, 'tokens': tokens}}
 
     def _stack_clips(self, clips: Sequence[Tensor] | Tensor,
                      data_samples: Sequence[ActionDataSample] | None) -> Tensor:
@@ -112,15 +125,6 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         for clip, sample in zip(video, data_samples, strict=True):
             num_valid = sample.get('num_valid_frames', len(clip))
             clip.unflatten(0, (sample.get('num_views', 1), -1))[:, num_valid:] = 0
-
-
-def _cut_texts(data: dict) -> dict:
-    inputs = data['inputs']
-    if not isinstance(inputs, Mapping) or 'tokens' not in inputs:
-        return data
-    longest = longest_text(torch.cat(list(inputs['tokens'])))
-    tokens = [own[..., :longest] for own in inputs['tokens']]
-    return data | {'inputs': {**inputs, 'tokens': tokens}}
 
 
 def _stack_where_equal(tensors: Sequence[Tensor] | Tensor) -> Tensor | list[Tensor]:

@@ -21,6 +21,10 @@ def adapt(part: nn.Module, lora: Mapping[str, Any] | None) -> None:
     if lora is not None:
         check_options(lora, add_lora, 'lora')
         add_lora(part, **lora)
+        for child in part.children():
+            # For mmengine's init_weights: transformers' would draw B too, which begins as 0.
+            if hasattr(child, 'init_weights'):
+                setattr(child, 'is_init', True)  # noqa: B010
 
 
 def add_lora(part: nn.Module, *, rank: int, alpha: int | None = None, dropout: float = 0.0,

@@ -16,6 +16,7 @@ from tvtsv2_mm.checkpoints.description import RECORD, describe
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.tokenizer import check_reads_clip
 
+from .data_preprocessor import VideoTextDataPreprocessor
 from .micro_batches import Encoded, encode_in_micro_batches
 
 
@@ -65,6 +66,8 @@ class VideoTextModel(BaseModel):
         self.interpolate_positions = interpolate_positions
         self.backbone = encoder
         self.neck: Any = neck and MODELS.build(neck)
+        if isinstance(self.data_preprocessor, VideoTextDataPreprocessor):
+            self.data_preprocessor.longest_text = getattr(self.neck, 'longest_text', None)
         self.contrastive_head: Any = contrastive_head and MODELS.build(contrastive_head)
         self.sorting_head: Any = sorting_head and MODELS.build(sorting_head)
         self.cls_head: Any = cls_head and MODELS.build(cls_head)
@@ -133,7 +136,7 @@ class VideoTextModel(BaseModel):
     def encode_text(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Embed texts: (..., L) -> (..., E), not l2-normalised.
 
-        ``padded``: whether there may be padding to cut, see PartiallyFrozenTextEncoder.
+        ``padded``: whether there may be padding to cut, see BaseTextEncoder.
         """
         if self.neck is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')

@@ -89,7 +89,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
     def __init__(self,
                  *,
                  units: Sequence[str] = ('SpaceTimeBlock', 'CLIPEncoderLayer',
-                                         'TranscriptSortingHead'),
+                                         'SiglipEncoderLayer', 'TranscriptSortingHead'),
                  mixed_precision: dict | None = None,
                  activation_checkpointing: bool = False,
                  gather_once: bool = False,

@@ -1,3 +1,4 @@
-from .text_encoder import PartiallyFrozenTextEncoder, longest_text
+from .siglip_text_encoder import PartiallyFrozenSiglipTextEncoder
+from .text_encoder import PartiallyFrozenTextEncoder
 
-__all__ = ['PartiallyFrozenTextEncoder', 'longest_text']
+__all__ = ['PartiallyFrozenSiglipTextEncoder', 'PartiallyFrozenTextEncoder']
