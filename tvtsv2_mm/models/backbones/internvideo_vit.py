@@ -56,9 +56,6 @@ class InternVideoViT(SpaceTimeViT):
         self.dpe = nn.ModuleList(
             nn.Conv3d(width, width, kernel_size=3, padding=1, groups=width)
             for _ in range(decoders))
-        for convolution in self.dpe:
-            nn.init.zeros_(convolution.weight)
-            nn.init.zeros_(convolution.bias)
         self.dec = nn.ModuleList(
             _Decoder(width=width, heads=heads, mlp_width=self.built_with['mlp_width'],
                      activation=self.built_with['activation'],
