@@ -12,6 +12,7 @@ PARTS = {
     'MODELS': {
         'AttentiveHead': 'models.heads.attentive_head',
         'FramewiseViT': 'models.backbones.framewise_vit',
+        'InternVideoViT': 'models.backbones.internvideo_vit',
         'LinearProbeHead': 'models.heads.linear_probe_head',
         'OpenMMLabBackbone': 'models.backbones.openmmlab_backbone',
         'PartiallyFrozenSiglipTextEncoder': 'models.necks.siglip_text_encoder',

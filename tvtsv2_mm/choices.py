@@ -11,6 +11,8 @@ FEATURE_FORMATS = ('npy', 'safetensors', 'parquet')
 TARGET_LAYOUTS = ('own', 'release')
 # What FramewiseViT takes the mean of.
 AVERAGES = ('directions', 'embeddings')
+# How the patches of a clip meet in SpaceTimeViT.
+ATTENTIONS = ('divided', 'joint')
 ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
 # What a file may name of the parts of a SpaceTimeViT.
 POOLINGS = ('ClassTokenPooling', 'AttentionPooling')

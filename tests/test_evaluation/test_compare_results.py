@@ -97,8 +97,8 @@ def test_views_and_checkpoint(tmp_path):
                             dict(type='SampleClipFrames', mode='middle', num_clips=4),
                             dict(type='DecodeClip'), dict(type='CropClip', mode='three')])
     assert views == dict(
-        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, crops=3, crop='three',
-        crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
+        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, clip_seconds=None, crops=3,
+        crop='three', crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
         square_pixels=False, short_clip='repeat_last')
     views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
                             dict(type='SampleClipFrames', fps=2)])

@@ -17,6 +17,7 @@ from tests.test_tools.protocol_data import (
     CLIPS,
     CONFIGS,
     SENTENCES,
+    SMALL,
     make_captions,
     make_recognition,
     save_checkpoint,
@@ -27,7 +28,7 @@ from tests.test_tools.test_protocols import result_of, unit
 from tvtsv2_mm.apis.features.shards import load_features
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints.convert import convert_names
-from tvtsv2_mm.checkpoints.layouts import OPENAI
+from tvtsv2_mm.checkpoints.layouts import IMAGEBIND, INTERNVIDEO, OPENAI, VICLIP
 from tvtsv2_mm.datasets.frame_indices import clip_frames
 from tvtsv2_mm.evaluation.probes import read_cache
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
@@ -256,3 +257,98 @@ def test_sorting_and_contrast_on_a_backbone_of_mmaction2(run, tmp_path, shapes, 
         "custom_hooks = [dict(type='ResultFileHook')]\n")
     run('test', 'retrieval.py', 'out/epoch_1.pth', '--work-dir', 'retrieval', *options)
     assert 0 < result_of(tmp_path / 'retrieval')['metrics']['raw']['t2v/MnR'] < 108
+
+
+PEERS = {'imagebind-huge': IMAGEBIND, 'internvideo-b16': INTERNVIDEO, 'viclip-b16': VICLIP}
+OWN_SIZES = {'internvideo-b16': ['model.backbone.decoders=1']}
+
+
+@pytest.fixture
+def peer(request, tmp_path):
+    """Options of a small model, and its weights in their authors' layout as theirs.pth."""
+    name = request.param
+    cfg = Config.fromfile(CONFIGS / f'{name}_retrieval_msrvtt.py')
+    own = dict(option.split('=') for option in OWN_SIZES.get(name, ()))
+    cfg.merge_from_dict(SMALL | {key: int(value) for key, value in own.items()})
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        model = MODELS.build(cfg.model).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.2)
+    weights, left = convert_names(model.state_dict(), PEERS[name], to_foreign=True)
+    assert left == []
+    torch.save(dict(state_dict=weights), tmp_path / 'theirs.pth')
+    return name, model
+
+
+def options_of(name, config):
+    return ['--cfg-options', *small_options(config), *OWN_SIZES.get(name, ())]
+
+
+@pytest.mark.parametrize('peer', PEERS, indirect=True)
+def test_retrieval_features_and_search_of_a_peer(run, tmp_path, peer):
+    name, model = peer
+    config = f'{name}_retrieval_msrvtt.py'
+    root = tmp_path / 'data' / 'msrvtt'
+    paths = make_captions(root, [dict(captions=[text]) for text in SENTENCES])
+    write_jsonl(root / 'annotations' / 'train.jsonl', [dict(path='x', captions=['a dog runs'])])
+    runner = run('test', CONFIGS / config, 'theirs.pth', '--work-dir', 'out',
+                 *options_of(name, config))
+    result = result_of(tmp_path / 'out')
+    assert result['checkpoint']['keys']['layout'] == PEERS[name].name
+    views = {'imagebind-huge': (2, 5, 3), 'internvideo-b16': (8, 1, 1), 'viclip-b16': (8, 1, 1)}
+    assert tuple(result['views'][key] for key in ('frames', 'clips', 'crops')) == views[name]
+
+    # Each view alone, from the pixels on.
+    embeds, (frames, clips, crops) = [], views[name]
+    with torch.no_grad():
+        for batch in runner.test_dataloader:
+            data = runner.model.data_preprocessor(batch)
+            for clip in data['inputs']['video']:
+                own = [unit(model.backbone(view[None])[0][0].numpy())
+                       for view in clip.unflatten(0, (clips * crops, frames))]
+                embeds.append(unit(np.mean(own, axis=0)))
+    (tmp_path / 'small.py').write_text(f'_base_ = {str(CONFIGS / config)!r}\n')
+    cfg = Config.fromfile(tmp_path / 'small.py')
+    cfg.merge_from_dict({key: int(value) for key, value in (
+        option.split('=') for option in options_of(name, config)[1:] if 'model.' in option)})
+    cfg.dump(tmp_path / 'small.py')
+    infer = TVTSv2Inferencer(str(tmp_path / 'small.py'), 'theirs.pth', device='cpu',
+                             show_progress=False)
+    files = [str(root / 'videos' / path) for path in paths]
+    found = infer(files, batch_size=2)['predictions']
+    np.testing.assert_allclose([one['features'] for one in found], embeds, atol=1e-5)
+    similarity = infer(files, task='retrieval', texts=SENTENCES, top_k=2)['similarity']
+    expected = 100 * np.mean(similarity.argmax(axis=0) == np.arange(5))
+    assert result['metrics']['raw']['t2v/R1'] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('peer', PEERS, indirect=True)
+def test_zero_shot_and_probe_of_a_peer(run, tmp_path, peer):
+    name, _ = peer
+    config = f'{name}_zero-shot_kinetics400.py'
+    make_recognition(tmp_path / 'data' / 'kinetics400', 'train.txt', 'val.txt')
+    run('test', CONFIGS / config, 'theirs.pth', '--work-dir', 'out', *options_of(name, config))
+    assert 0 <= result_of(tmp_path / 'out')['metrics']['raw']['acc/top1'] <= 100
+
+    (tmp_path / 'probe.py').write_text(f'''
+_base_ = [{str(CONFIGS / '..' / '_base_' / 'models' / (name.replace('-', '_') + '.py'))!r},
+          {str(CONFIGS / '..' / '_base_' / 'protocols' / 'linear-probe_kinetics400.py')!r}]
+model = _base_.protocol_model
+''')
+    options = [option for option in options_of(name, config) if '.neck.' not in option]
+    if name == 'imagebind-huge':  # pairs of more than its two frames
+        options.append('model.backbone.num_frames=4')
+    (tmp_path / 'data/kinetics400/annotations/val.txt').write_text('short.mp4 1\n')
+    (tmp_path / 'data/kinetics400/annotations/train.txt').write_text(''.join(
+        f'{path} {label}\n' for path, label in zip(
+            ['waving/part_0.mp4', 'drawing/example.mp4', 'speaking/grid_swwp2s.mpg'],
+            [0, 1, 2], strict=True)))
+    run('probe_features', 'extract', 'probe.py', 'theirs.pth', '--out', 'x.npz', '--token-grid', 2,
+        *options, 'test_dataloader.dataset.pipeline.1.num_frames=4')
+    cache = read_cache('x.npz')
+    frames = 2 if name == 'imagebind-huge' else 4
+    assert cache.tokens['test'].shape == (1, frames * 2 * 2, 32)
+    assert cache.embeds['train'].shape == (3, 32)

@@ -25,6 +25,22 @@ def test_the_pixels_are_those_of_pil(interpolation, keep_ratio, size):
         np.testing.assert_array_equal(scaling.scale(frame, (height, width)), expected)
 
 
+@pytest.mark.parametrize('size', [(240, 320), (1080, 607)])
+def test_the_pixels_of_opencv_are_a_mean_of_the_four_nearest(size):
+    frame = noise(*size)
+    scaling = FrameScaling(short_side=64, interpolation='cv2_bilinear')
+    shape = scaling.size_of(*size)
+    expected = frame.astype(float)
+    for axis, (old, new) in enumerate(zip(size, shape, strict=True)):
+        places = ((np.arange(new) + 0.5) * old / new - 0.5).clip(0, old - 1)
+        low = places.astype(int)
+        share = (places - low).reshape(-1, *[1] * (2 - axis))
+        expected = ((1 - share) * expected.take(low, axis)
+                    + share * expected.take((low + 1).clip(max=old - 1), axis))
+    found = scaling.scale(frame[:, ::-1], shape)[:, ::-1]  # a view that goes backwards
+    assert np.abs(found - expected).max() <= 1
+
+
 def test_nearest_neighbours_are_those_of_pil_at_every_length():
     scaling = FrameScaling(short_side=64, keep_ratio=False)
     for width in range(64, 2000):

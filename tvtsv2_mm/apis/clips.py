@@ -192,7 +192,8 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     chosen['OpenVideo'].setdefault('interpolation', OpenVideo.interpolation)
     chosen['SampleClipFrames'].setdefault('spacing', SampleClipFrames.spacing)
     chosen.setdefault('DecodeClip', {}).setdefault('short_clip', DecodeClip.short_clip)
-    chosen['CropClip'] = dict(size=size, mode='center')
+    crop = chosen.get('CropClip', {}).get('mode')
+    chosen['CropClip'] = dict(size=size, mode='three' if crop == 'three' else 'center')
     return [*(dict(chosen[name], type=name) for name in CLIP_TRANSFORMS),
             dict(type='PackVideoText')]
 

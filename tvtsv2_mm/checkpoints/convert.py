@@ -14,7 +14,7 @@ from torch import Tensor
 from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
-from .layouts import HEADS, LAYOUTS, Layout
+from .layouts import CHANGES, HEADS, LAYOUTS, Layout
 from .lora import adapters_of, common_adapters, merge_lora, under_names_of, without_adapters
 from .openmmlab import is_foreign, name_backbone
 from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
@@ -48,7 +48,8 @@ def to_own_layout(given: Mapping[str, Tensor],
             listed.
     """
     weights, source = take_weights(given) or (given, {})
-    return _convert(weights, own, interpolate_positions, {} if report is None else report, source)
+    return _convert(
+        weights, own, interpolate_positions, {} if report is None else report, source)[0]
 
 
 def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: Description, *,
@@ -73,17 +74,18 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
         report['file'] = file
     with naming(file.get('path') if isinstance(file, Mapping) else None):
         weights, source = take_weights(given) or (given, {})
-        converted = _convert(weights, own, interpolate_positions, report, source)
+        converted, layout = _convert(weights, own, interpolate_positions, report, source)
         unknown, lines = check_model(
             description_of(weights, metadata, report['layout']), model, report)
     if unknown:
         lines.append('not told by the weights, as in the model config: ' + ', '.join(
             f'{name}={value!r}' for name, value in unknown.items()))
-    scale = weights.get('logit_scale')
-    if temperature is not None and scale is not None and scale.numel() == 1:
-        learnt = math.exp(-scale.item())
+    name, of = layout.temperature
+    number = weights.get(name)
+    if temperature is not None and number is not None and number.numel() == 1:
+        learnt = of(number.item())
         if not math.isclose(learnt, temperature, rel_tol=1e-3):
-            lines.append(f'logit_scale is not taken: its temperature is {learnt:.4g}, that of '
+            lines.append(f'{name} is not taken: its temperature is {learnt:.4g}, that of '
                          f'contrastive_head {temperature:g}, by which losses and probabilities '
                          'are computed here')
     report['assumed'] = lines
@@ -93,7 +95,7 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
 
 
 def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpolate_positions: bool,
-             report: dict, source: dict) -> dict[str, Tensor]:
+             report: dict, source: dict) -> tuple[dict[str, Tensor], Layout]:
     left: list[str] = []
     if is_foreign(own):
         weights, layout, left = name_backbone(weights, own)
@@ -115,7 +117,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     if not any(key in own for key in converted if key.startswith('cls_head.')):
         absent_parts += ('cls_head.', )
     others = [key for key in converted if key not in own]
-    unneeded = [*left, *(key for key in others if key.startswith(absent_parts))]
+    unneeded = [*left, *(key for key in weights if key.startswith(layout.unneeded)),
+                *(key for key in others if key.startswith(absent_parts))]
     missing = [key for key in own if key not in converted]
     new = whole_groups(missing, own, layout.new)
     common = {key: (converted[key], own[key]) for key in own if key in converted}
@@ -158,7 +161,7 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
         summary += report_lines(source)
     print_log('; '.join(summary), logger='current')
     fitted = {key: own[key] if key in new else converted[key] for key in own}
-    return under_names_of(with_adapters, fitted) | adapters
+    return under_names_of(with_adapters, fitted) | adapters, layout
 
 
 def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
@@ -204,9 +207,9 @@ def convert_names(given: Mapping[str, Tensor],
     if not layout.rules:
         return dict(given), []
     converted: dict[str, Tensor] = {}
-    used = {key for key in given
-            if any(_expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
-    for foreign, own, *flags in layout.rules:
+    used = {key for key in given if key.startswith(layout.unneeded) or any(
+        _expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
+    for foreign, own, *changes in layout.rules:
         before, after = ((names, ) if isinstance(names, str) else names
                          for names in ((own, foreign) if to_foreign else (foreign, own)))
         for key in given:
@@ -218,15 +221,19 @@ def convert_names(given: Mapping[str, Tensor],
                 continue  # then a target is missing, and the caller says so
             used.update(sources)
             tensors = [given[source] for source in sources]
-            if len(sources) > len(targets):
-                tensors = [torch.cat(tensors)]
-            elif len(sources) < len(targets):
-                tensors = tensors[0].chunk(len(targets))
-            if 'T' in flags:
-                tensors = [tensor.t() for tensor in tensors]
-            if '1' in flags and tensors[0].numel() == 1:
-                tensors = [tensors[0].reshape(1)]
-            converted.update(zip(targets, tensors, strict=True))
+            try:
+                if len(sources) > len(targets):
+                    tensors = [torch.cat(tensors)]
+                elif len(sources) < len(targets):
+                    tensors = tensors[0].chunk(len(targets))
+                for name in changes:
+                    change = CHANGES[name][to_foreign]
+                    tensors = [change(tensor) for tensor in tensors]
+                converted.update(zip(targets, tensors, strict=True))
+            except (RuntimeError, IndexError, ValueError):
+                shapes = ', '.join(f'{source}: {tuple(given[source].shape)}' for source in sources)
+                raise CheckpointError(f'{", ".join(targets)} cannot be made of tensors of such '
+                                      f'shapes: {shapes}') from None
     return converted, [key for key in given if key not in used]
 
 

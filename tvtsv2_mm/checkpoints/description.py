@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tvtsv2_mm.choices import ACTIVATIONS, AVERAGES
+from tvtsv2_mm.choices import ACTIVATIONS, ATTENTIONS, AVERAGES
 
 from .errors import CheckpointError
-from .layouts import ADAPTER_POSITIONS, OPENAI, RELEASE
+from .layouts import ADAPTER_POSITIONS, IMAGEBIND, INTERNVIDEO, OPENAI, RELEASE, VICLIP
 
 # Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -22,14 +22,17 @@ CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
 _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
               norm_eps=float)
 FIELDS: dict[str, dict[str, type]] = dict(
-    backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str, average=str),
+    backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str, average=str,
+                           attention=str, frames_per_patch=int, decoders=int),
     neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str),
     sorting_head=dict(heads=int),
     data_preprocessor=dict(mean=tuple, std=tuple))
 _SIZES = ('width', 'layers', 'mlp_width', 'embed_dim', 'image_size', 'patch_size', 'vocab_size',
-          'context_length')
+          'context_length', 'frames_per_patch', 'decoders')
 # What no tensor tells.
 UNTOLD = {part: [name for name in names if name not in _SIZES] for part, names in FIELDS.items()}
+# Which a model of pictures has no say in.
+_OF_VIDEOS = ('attention', 'average')
 _LARGEST = 1e9
 # Under which a file's metadata hold a description.
 RECORD = 'tvtsv2_mm'
@@ -99,7 +102,8 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
     if not fits:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
-    for end, words in (('.activation', ACTIVATIONS), ('.average', AVERAGES)):
+    for end, words in (('.activation', ACTIVATIONS), ('.average', AVERAGES),
+                       ('.attention', ATTENTIONS)):
         if name.endswith(end) and value not in words:
             raise CheckpointError(f'{source}: {name}={value!r} is not implemented; known are '
                                   f'{", ".join(words)}')
@@ -137,6 +141,33 @@ _RELEASED = {768: _released(12, 8, 'quick_gelu', 'all_normed'),
              1280: _released(16, 16, 'gelu', 'patches_raw')}
 
 
+def _peer(heads: Mapping[int, tuple[int, int]], mean: tuple = CLIP_MEAN, std: tuple = CLIP_STD,
+          activation: str = 'quick_gelu', norm_eps: float = 1e-5, **backbone: Any) -> tuple:
+    common = dict(activation=activation, norm_eps=norm_eps)
+    return heads, dict(
+        backbone=dict(common, **backbone), neck=dict(_CLIP_NECK, **common),
+        data_preprocessor=dict(mean=mean, std=std))
+
+
+_BASE_AND_LARGE = {768: (12, 8), 1024: (16, 12)}
+# By layout: the heads of both towers of the published sizes, by the width of the video encoder, and
+# what all sizes have.
+_PEERS = {
+    INTERNVIDEO.name: _peer(_BASE_AND_LARGE),
+    VICLIP.name: _peer(_BASE_AND_LARGE, IMAGENET_MEAN, IMAGENET_STD, attention='joint'),
+    IMAGEBIND.name: _peer({1280: (16, 16)}, activation='gelu', norm_eps=1e-6),
+}
+_PEER_WIDTHS = ('visual.class_embedding', 'vision_encoder.class_embedding', IMAGEBIND.marker)
+
+
+def _of_peer(given: Mapping[str, Tensor], layout: str) -> dict[str, Any]:
+    heads, parts = _PEERS[layout]
+    width = next((given[key].numel() for key in _PEER_WIDTHS if key in given), None)
+    known = dict(zip(('backbone', 'neck'), heads.get(width, ()), strict=False))
+    return {part: {**values, **({'heads': known[part]} if part in known else {})}
+            for part, values in parts.items()}
+
+
 def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None,
                    layout: str = '') -> Description:
     """What is known of weights beside their tensors.
@@ -159,6 +190,8 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
         parts = vars(openai_clip(given, average='embeddings'))
     elif layout == RELEASE.name and 'video_model.proj' in given:
         parts = _RELEASED.get(len(given['video_model.proj']), {})
+    elif layout in _PEERS:
+        parts = _of_peer(given, layout)
     return Description(**{part: parts[part] for part in FIELDS if part in parts},
                        source=f'the layout {layout}') | Description.from_record(
         metadata.get(RECORD, {}), 'the checkpoint')
@@ -249,7 +282,7 @@ def _compare(told: Description, model: Mapping[str, Mapping[str, Any]]) -> tuple
             if name in known and not _same(known[name], value):
                 different.append(f'{part}.{name}: {known[name]!r} by {told.source}, {value!r} by '
                                  'the model config')
-            elif name not in known and name in UNTOLD[part] and name != 'average':  # of pictures
+            elif name not in known and name in UNTOLD[part] and name not in _OF_VIDEOS:
                 unknown[f'{part}.{name}'] = value
     return different, unknown
 

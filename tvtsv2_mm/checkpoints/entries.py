@@ -122,7 +122,7 @@ def check_values(weights: Mapping[str, Tensor]) -> list[str]:
     broken, zero = [], []
     for name, tensor in weights.items():
         if (not tensor.is_floating_point() or not tensor.numel() or tensor.is_meta
-                or name.endswith('attn_mask')):
+                or name.endswith(('attn_mask', 'text.mask'))):
             continue
         tensor = tensor.detach()
         low, high = torch.aminmax(tensor if tensor.itemsize > 1 else tensor.float())

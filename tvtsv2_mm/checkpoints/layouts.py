@@ -2,13 +2,24 @@
 
 A rule is (foreign name, our name). ``{i}`` stands for a block's number and ``{*}`` for 'weight' or
 'bias'; a tuple of three names on one side is the q, k, v of what the other side holds in one
-tensor, stacked in the first dimension; ``T`` behind a rule transposes, ``1`` gives a single number
-one dimension.
+tensor, stacked in the first dimension; a name of ``CHANGES`` behind a rule changes the tensor.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
+
+from torch import Tensor
 
 Names = str | tuple[str, str, str]
+# From the foreign tensor to ours, and back.
+CHANGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = dict(
+    T=(lambda x: x.t(), lambda x: x.t()),
+    number=(lambda x: x.reshape(1), lambda x: x.reshape(1)),
+    row=(lambda x: x.flatten(), lambda x: x[None, None]),  # (1, 1, D), (D,)
+    rows=(lambda x: x.flatten(0, 1), lambda x: x[None]),  # (1, N, D), (N, D)
+    # Of patches that span t frames: (D, 3, t, p, p), (D, 3 * t, p, p).
+    frames=(lambda x: x.flatten(1, 2), lambda x: x.unflatten(1, (3, -1))))
 # What TVTSv2 adds to a CLIP.
 TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
         'backbone.resblocks.{i}.timeattn.')
@@ -21,11 +32,14 @@ class Layout:
 
     name: str  # as errors and logs call it
     marker: str  # a key that every such checkpoint has, and none of the layouts behind in LAYOUTS
-    rules: tuple[tuple, ...]  # (foreign, ours), (foreign, ours, 'T') or (foreign, ours, '1')
+    rules: tuple[tuple, ...]  # (foreign, ours) or (foreign, ours, change)
     dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
+    unneeded: tuple[str, ...] = ()  # foreign prefixes of what is for other things than ours
     lost: tuple[str, ...] = ()  # that change the embeddings, and have no place here
     new: tuple[str, ...] = (*TIME, *HEADS)  # prefixes of our keys that it lacks: kept as they are
     antialias: bool | None = None  # how its library resizes positions; see resize_spatial
+    # The number that tells the temperature of its contrast, and how.
+    temperature: tuple[str, Callable[[float], float]] = ('logit_scale', lambda x: exp(-x))
 
 
 TEXT = 'neck.clip.text_model'
@@ -60,13 +74,24 @@ def _clip_text_rules(block: str, stem: str, projection: str = 'projection') -> t
 _VIDEO_BLOCK = 'backbone.resblocks.{i}.'
 
 
-def _clip_video_rules(stem: str) -> tuple[tuple, ...]:
-    """What the release and OpenAI's CLIP name alike in the visual tower."""
+_VIDEO_ENDS = ('conv1.weight', 'ln_post.{*}', 'proj')
+
+
+def _clip_video_rules(stem: str, *ends: str) -> tuple[tuple, ...]:
+    """What the release and OpenAI's CLIP name alike in the visual tower; ``ends`` as well."""
     return (
-        *_rules(stem, 'backbone.', 'class_embedding', 'positional_embedding', 'proj',
-                'conv1.weight', 'ln_pre.{*}', 'ln_post.{*}'),
+        *_rules(stem, 'backbone.', 'class_embedding', 'positional_embedding', 'ln_pre.{*}', *ends),
         *_rules(f'{stem}transformer.resblocks.{{i}}.', _VIDEO_BLOCK, 'ln_1.{*}', 'ln_2.{*}',
                 'mlp.c_fc.{*}', 'mlp.c_proj.{*}'),
+    )
+
+
+def _openai_video_rules(stem: str, *ends: str) -> tuple[tuple, ...]:
+    return (
+        *_clip_video_rules(stem, *ends),
+        *_rules(f'{stem}transformer.resblocks.{{i}}.attn.', f'{_VIDEO_BLOCK}attn.',
+                'in_proj_weight = qkv.weight', 'in_proj_bias = qkv.bias',
+                'out_proj.{*} = proj.{*}'),
     )
 
 
@@ -74,7 +99,7 @@ RELEASE = Layout(
     name='TVTSv2 release',
     marker='video_model.class_embedding',
     rules=(
-        *_clip_video_rules('video_model.'),
+        *_clip_video_rules('video_model.', *_VIDEO_ENDS),
         *_rules('video_model.', 'backbone.', 'temporal_embedding'),
         *_rules('video_model.transformer.resblocks.{i}.', _VIDEO_BLOCK, 'attn.qkv.{*}',
                 'attn.proj.{*}', 'ln_3.{*}', 'timeattn.qkv.{*}', 'timeattn.proj.{*}'),
@@ -86,11 +111,7 @@ RELEASE = Layout(
     ),
     new=HEADS)
 
-_OPENAI_VIDEO_RULES = (
-    *_clip_video_rules('visual.'),
-    *_rules('visual.transformer.resblocks.{i}.attn.', f'{_VIDEO_BLOCK}attn.',
-            'in_proj_weight = qkv.weight', 'in_proj_bias = qkv.bias', 'out_proj.{*} = proj.{*}'),
-)
+_OPENAI_VIDEO_RULES = _openai_video_rules('visual.', *_VIDEO_ENDS)
 # The sizes are tensors in OpenAI's archives; the masks are attributes or buffers in some.
 _OPENAI_DROPPED = ('logit_scale', 'logit_bias', 'attn_mask', 'transformer.resblocks.{i}.attn_mask',
                    'visual.transformer.resblocks.{i}.attn_mask', 'input_resolution',
@@ -116,15 +137,15 @@ OPENAI = Layout(
 # Told from the one above by its text tower, which is a module of its own.
 OPENCLIP_CUSTOM_TEXT = Layout(
     name='OpenCLIP with custom text',
-    marker='text.token_embedding.weight',
+    marker='text.positional_embedding',
     rules=(*_OPENAI_VIDEO_RULES,
            *_clip_text_rules('text.transformer.resblocks.{i}', 'text.', 'text_projection')),
     dropped=(*_OPENAI_DROPPED, 'text.attn_mask'),
     antialias=True)
 
 # What a SigLIP has learnt beside its towers; the scale of a CLIP is that of another loss.
-SIGMOID_RULES = (('logit_scale', 'contrastive_head.logit_scale', '1'),
-                 ('logit_bias', 'contrastive_head.logit_bias', '1'))
+SIGMOID_RULES = (('logit_scale', 'contrastive_head.logit_scale', 'number'),
+                 ('logit_bias', 'contrastive_head.logit_bias', 'number'))
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
 HUGGING_FACE = Layout(
@@ -152,8 +173,84 @@ HUGGING_FACE = Layout(
              'text_model.embeddings.position_ids'),
     antialias=False)
 
+# InternVideo-MM (OpenGVLab/InternVideo, InternVideo1): a CLIP with a side branch. Its visual tower
+# is UniFormerV2's, without CLIP's own ln_post and proj. What masks words is for its training.
+_DECODER = 'dec.{i}.'
+INTERNVIDEO = Layout(
+    name='InternVideo-MM',
+    marker='visual.transformer.temporal_cls_token',
+    rules=(
+        ('visual.conv1.weight', 'backbone.conv1.weight', 'frames'),
+        *_openai_video_rules('visual.'),
+        *_rules('visual', 'backbone.', '_ln_post.{*} = ln_post.{*}', '_proj = proj'),
+        *_rules('visual.transformer.', 'backbone.', 'temporal_cls_token', 'balance', 'dpe.{i}.{*}'),
+        *_rules(f'visual.transformer.{_DECODER}', f'backbone.{_DECODER}', 'ln_1.{*}', 'ln_2.{*}',
+                'ln_3.{*}', 'attn.in_proj_weight = attn.qkv.weight',
+                'attn.in_proj_bias = attn.qkv.bias', 'attn.out_proj.{*} = attn.proj.{*}',
+                'mlp.c_fc.{*}', 'mlp.c_proj.{*}'),
+        *_clip_text_rules('transformer.resblocks.{i}', '', 'text_projection'),
+    ),
+    dropped=('logit_scale', 'text_mask_embedding'),
+    new=HEADS)
+
+# ViCLIP (OpenGVLab/InternVideo, InternVid): a CLIP whose attention goes over the whole clip, with
+# positions in time.
+VICLIP = Layout(
+    name='ViCLIP',
+    marker='vision_encoder.temporal_positional_embedding',
+    rules=(
+        ('vision_encoder.conv1.weight', 'backbone.conv1.weight', 'frames'),
+        ('vision_encoder.temporal_positional_embedding', 'backbone.temporal_embedding', 'rows'),
+        *_openai_video_rules('vision_encoder.', 'ln_post.{*}', 'proj'),
+        *_clip_text_rules('text_encoder.transformer.resblocks.{i}', 'text_encoder.',
+                          'text_projection'),
+    ),
+    dropped=('temp', ),
+    new=HEADS,
+    temperature=('temp', lambda x: x))
+
+# ImageBind (facebookresearch/ImageBind): vision and text of its six modalities.
+_BOUND = ('norm_1.{*} = ln_1.{*}', 'norm_2.{*} = ln_2.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
+          'mlp.fc2.{*} = mlp.c_proj.{*}', 'attn.in_proj_weight = attn.qkv.weight',
+          'attn.in_proj_bias = attn.qkv.bias', 'attn.out_proj.{*} = attn.proj.{*}')
+_BOUND_TEXT = 'modality_trunks.text.blocks.{i}.'
+IMAGEBIND = Layout(
+    name='ImageBind',
+    marker='modality_preprocessors.vision.cls_token',
+    rules=(
+        ('modality_preprocessors.vision.cls_token', 'backbone.class_embedding', 'row'),
+        ('modality_preprocessors.vision.rgbt_stem.proj.1.weight', 'backbone.conv1.weight',
+         'frames'),
+        ('modality_preprocessors.vision.pos_embedding_helper.pos_embed',
+         'backbone.positional_embedding', 'rows'),
+        *_rules('modality_trunks.vision.', 'backbone.', 'pre_transformer_layer.0.{*} = ln_pre.{*}'),
+        *_rules('modality_trunks.vision.blocks.{i}.', _VIDEO_BLOCK, *_BOUND),
+        *_rules('modality_heads.vision.', 'backbone.', '0.{*} = ln_post.{*}'),
+        ('modality_heads.vision.2.weight', 'backbone.proj', 'T'),
+        *_rules('modality_preprocessors.text.', f'{TEXT}.embeddings.', 'token_embedding.weight'),
+        ('modality_preprocessors.text.pos_embed', f'{TEXT}.embeddings.position_embedding.weight',
+         'rows'),
+        (f'{_BOUND_TEXT}attn.in_proj_weight', _qkv(f'{TEXT_BLOCK}.self_attn', 'weight')),
+        (f'{_BOUND_TEXT}attn.in_proj_bias', _qkv(f'{TEXT_BLOCK}.self_attn', 'bias')),
+        *_rules(_BOUND_TEXT, f'{TEXT_BLOCK}.', 'attn.out_proj.{*} = self_attn.out_proj.{*}',
+                'norm_1.{*} = layer_norm1.{*}', 'norm_2.{*} = layer_norm2.{*}', 'mlp.fc1.{*}',
+                'mlp.fc2.{*}'),
+        *_rules('modality_heads.text.proj.', f'{TEXT}.', '0.{*} = final_layer_norm.{*}'),
+        ('modality_heads.text.proj.1.weight', 'neck.clip.text_projection.weight'),
+    ),
+    dropped=('modality_preprocessors.text.mask', 'modality_postprocessors.text.1.log_logit_scale'),
+    unneeded=tuple(f'modality_{part}.{modality}.'
+                   for modality in ('audio', 'depth', 'thermal', 'imu')
+                   for part in ('preprocessors', 'trunks', 'heads', 'postprocessors')),
+    new=HEADS,
+    antialias=False,
+    # Its scale is never above 100.
+    temperature=('modality_postprocessors.text.1.log_logit_scale',
+                 lambda x: max(exp(-x), 0.01)))
+
 # Ours: the names as they are. A checkpoint of FramewiseViT has no time; see `new`.
 OWN = Layout(name='tvtsv2_mm', marker='backbone.positional_embedding', rules=())
 
 # In the order of looking for their markers.
-LAYOUTS = (OWN, RELEASE, OPENCLIP_CUSTOM_TEXT, OPENAI, HUGGING_FACE)
+LAYOUTS = (OWN, RELEASE, INTERNVIDEO, VICLIP, IMAGEBIND, OPENCLIP_CUSTOM_TEXT, OPENAI,
+           HUGGING_FACE)

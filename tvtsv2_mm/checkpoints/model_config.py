@@ -35,7 +35,7 @@ PUBLISHED = {
 # evaluation pipeline that make a clip out of a video.
 CLIP_TRANSFORMS = ('OpenVideo', 'SampleClipFrames', 'DecodeClip', 'CropClip')
 MODEL_PARTS = {
-    'backbone': ('SpaceTimeViT', 'FramewiseViT'),
+    'backbone': ('SpaceTimeViT', 'FramewiseViT', 'InternVideoViT'),
     'neck': ('PartiallyFrozenTextEncoder', 'PartiallyFrozenSiglipTextEncoder'),
     'contrastive_head': ('VideoTextContrastiveHead', 'VideoTextSigmoidHead'),
     'sorting_head': ('TranscriptSortingHead', ),

@@ -65,8 +65,10 @@ class _Sizes:
 
     def backbone(self) -> dict[str, Any]:
         width, channels, patch, _ = self.shape('backbone.conv1.weight', 4)
-        if channels != 3:
-            raise CheckpointError(f'backbone.conv1.weight reads {channels} channels, not 3')
+        frames_per_patch, rest = divmod(channels, 3)
+        if rest:
+            raise CheckpointError(f'backbone.conv1.weight reads {channels} channels, not 3, or 3 '
+                                  'of each of several frames')
         positions = self.shape('backbone.positional_embedding', 2)[0] - 1
         grid = math.isqrt(positions)
         if not positions or grid * grid != positions:
@@ -84,14 +86,21 @@ class _Sizes:
             ('quick_gelu', "that of OpenAI's CLIP and the release's ViT-B; most of OpenCLIP's have "
                            "'gelu'"),
             norm_eps=NORM_EPS)
+        if 'backbone.temporal_cls_token' in self.weights:
+            return dict(type='InternVideoViT', **backbone,
+                        decoders=self.count(r'backbone\.dec\.(\d+)\.'))
         if 'backbone.temporal_embedding' not in self.weights:
             average = self.known.backbone.get('average')
+            several = dict(frames_per_patch=frames_per_patch, num_frames=frames_per_patch)
             return dict(type='FramewiseViT', **backbone,
-                        **({} if average is None else dict(average=average)))
+                        **({} if average is None else dict(average=average)),
+                        **({} if frames_per_patch == 1 else several))
         frames = dict(num_frames=self.shape('backbone.temporal_embedding', 2)[0])
         output = 'all_normed' if backbone['activation'] == 'quick_gelu' else 'patches_raw'
+        joint = not any('.timeattn.' in key for key in self.weights)
         return dict(type='SpaceTimeViT', **backbone, **self.complete(
-            'backbone', frames, token_output=(output, 'goes with the activation')))
+            'backbone', frames, token_output=(output, 'goes with the activation')),
+            **(dict(attention='joint') if joint else {}))
 
     def neck(self, activation: str) -> dict[str, Any]:
         vocab_size, width = self.shape(f'{TEXT}.embeddings.token_embedding.weight', 2)

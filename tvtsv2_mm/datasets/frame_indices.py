@@ -92,6 +92,31 @@ def end_to_end_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + np.linspace(0, stop - 1 - start, num_frames).astype(np.int64)
 
 
+def spread_clips(frame_starts: np.ndarray, end: float, seconds: float, num_frames: int,
+                 num_clips: int) -> np.ndarray:
+    """Frames of clips of so many seconds: the first at the start of a part, the last at its end.
+
+    Each goes from its first to its last frame. Of a part that is shorter than a clip all are equal.
+
+    Args:
+        frame_starts: Seconds at which each frame of the part begins, increasing.
+        end: Second at which the last one ends.
+        seconds: Of a clip.
+        num_frames: Frames of a clip, T.
+        num_clips: C.
+
+    Returns:
+        int64 array (C, T) that counts from the part's first frame.
+
+    Examples:
+        >>> spread_clips(np.arange(32) / 4, 8.0, 2.0, 2, 3).tolist()
+        [[0, 7], [12, 19], [24, 31]]
+    """
+    places = np.linspace(frame_starts[0], max(end - seconds, frame_starts[0]), num_clips)
+    return np.stack([end_to_end_frames(*frames_of_span(
+        frame_starts, (place, place + seconds)), num_frames) for place in places])
+
+
 def rate_varies(frame_edges: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:
     """Whether equal numbers of frames are no equal times: a frame begins, or the last one ends, too
     far off index / fps, where fps is the mean over the part.

@@ -8,8 +8,9 @@ from terminaltables import AsciiTable
 from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
 
 NOTE = 'Columns "paper: ..." are the figures of arXiv 2305.14173; nothing here has reproduced them.'
-VIEWS = ('frames', 'sampling', 'spacing', 'spacing_used', 'fps', 'clips', 'crops', 'crop',
-         'crop_size', 'short_side', 'interpolation', 'keep_ratio', 'square_pixels', 'short_clip')
+VIEWS = ('frames', 'sampling', 'spacing', 'spacing_used', 'fps', 'clips', 'clip_seconds', 'crops',
+         'crop', 'crop_size', 'short_side', 'interpolation', 'keep_ratio', 'square_pixels',
+         'short_clip')
 COUNTS = ('annotated', 'used', 'missing', 'failed')
 
 

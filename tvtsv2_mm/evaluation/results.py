@@ -74,6 +74,7 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         spacing='fps' if frames.get('fps') else frames.get('spacing', SampleClipFrames.spacing),
         fps=frames.get('fps'),
         clips=frames.get('num_clips', SampleClipFrames.num_clips),
+        clip_seconds=frames.get('clip_seconds'),
         crops=3 if mode == 'three' else 1,
         crop=mode,
         crop_size=crop and crop.get('size', CropClip.size),

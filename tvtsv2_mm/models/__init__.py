@@ -1,4 +1,10 @@
-from .backbones import FramewiseViT, OpenMMLabBackbone, SpaceTimeViT, VideoBackbone
+from .backbones import (
+    FramewiseViT,
+    InternVideoViT,
+    OpenMMLabBackbone,
+    SpaceTimeViT,
+    VideoBackbone,
+)
 from .data_preprocessor import VideoTextDataPreprocessor
 from .heads import (
     AttentiveHead,
@@ -12,7 +18,7 @@ from .necks import PartiallyFrozenSiglipTextEncoder, PartiallyFrozenTextEncoder
 from .video_text_model import VideoTextModel
 
 __all__ = [
-    'AttentiveHead', 'FramewiseViT', 'LinearProbeHead', 'OpenMMLabBackbone',
+    'AttentiveHead', 'FramewiseViT', 'InternVideoViT', 'LinearProbeHead', 'OpenMMLabBackbone',
     'PartiallyFrozenSiglipTextEncoder', 'PartiallyFrozenTextEncoder', 'SpaceTimeViT',
     'TranscriptSortingHead', 'VideoBackbone', 'VideoTextContrastiveHead',
     'VideoTextDataPreprocessor', 'VideoTextModel', 'VideoTextSigmoidHead', 'ZeroShotHead'

@@ -210,7 +210,23 @@ def test_from_the_first_to_the_last_frame_as_the_feature_script():
         assert results['frame_spacing'] == 'index'
 
 
+def test_clips_of_some_seconds_lie_from_the_start_to_the_end():
+    """VIDEO has 10 frames a second, for 10 s; a part may be shorter than a clip."""
+    transform = SampleClipFrames(num_frames=2, mode='ends', clip_seconds=2.0, num_clips=3)
+    results = sample(transform)
+    assert results['frame_inds'].tolist() == [0, 19, 40, 59, 80, 99]
+    assert (results['num_views'], results['num_frames']) == (3, 6)
+    assert sample(transform, start=5.0, end=8.0)['frame_inds'].tolist() == [50, 69, 55, 74, 60, 79]
+    assert sample(transform, start=5.0, end=6.0)['frame_inds'].tolist() == 3 * [50, 59]
+    varying = sample(transform, video=VARYING)['frame_inds'].reshape(3, 2)
+    starts = VARYING.frame_starts
+    assert (starts[varying[:, 1]] - starts[varying[:, 0]] < 2).all() and varying[2, 1] == len(
+        starts) - 1
+
+
 @pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(clip_seconds=2), "in mode 'ends'"), (dict(mode='ends', clip_seconds=0), 'positive'),
+    (dict(mode='ends', num_clips=2), 'with clip_seconds'),
     (dict(spacing='even'), "'auto', 'index', 'time'"), (dict(fps=0), 'fps'),
     (dict(fps=2, spacing='time'), 'spacing'), (dict(mode='ends', fps=2), 'ends'),
     (dict(num_frames=0), 'num_frames'), (dict(mode='uniform'), "'random', 'middle'"),

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -145,6 +147,7 @@ def test_wrong_input(shape, message):
     (dict(activation='relu'), 'activation'),
     (dict(heads=5), 'multiple of heads'),
     (dict(layers=0), 'at least 1'),
+    (dict(attention='sparse'), "attention must be one of divided, joint, not 'sparse'"),
 ])
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):
@@ -177,18 +180,17 @@ def test_what_a_recognizer_of_mmaction2_takes(kind, token_output):
             torch.testing.assert_close(found, embeds)
         else:
             for frame, row, column in ((0, 0, 0), (2, 1, 3)):
-                number = (frame * 16 + row * 4 + column if kind is SpaceTimeViT else
-                          frame * (16 + (token_output == 'all_normed')) + row * 4 + column)
-                class_tokens = {'all_normed': 1}.get(token_output, 0)
+                number = frame * 16 + row * 4 + column
                 torch.testing.assert_close(found[:, :, frame, row, column],
-                                           tokens[:, class_tokens + number])
+                                           tokens[:, number - 4 * 16])
     with pytest.raises(ValueError, match=r"recognizer of MMAction2 takes backbone\.output="):
         own(clips.transpose(1, 2))
     with pytest.raises(ValueError, match="'embedding' or 'map', not 'x'"):
         kind(**options, output='x')
 
 
-@pytest.mark.parametrize('kind', [SpaceTimeViT, FramewiseViT])
+@pytest.mark.parametrize('kind', [SpaceTimeViT, partial(SpaceTimeViT, attention='joint'),
+                                  FramewiseViT, partial(FramewiseViT, frames_per_patch=2)])
 def test_a_trace_holds_plain_operations(kind):
     """As torch.jit.trace, and MMAction2's get_flops.py, take them."""
     torch.manual_seed(0)
@@ -219,6 +221,45 @@ def test_masked_clips_of_a_recognizer(kind):
             (lambda: kind(**options, output='map')(imgs, kept), "'map' needs all patches")):
         with pytest.raises(ValueError, match=message):
             broken()
+
+
+class TestJointAttention:
+    """As in ViCLIP, of which test_peer_layouts.py has the outputs."""
+
+    SIZES = SIZES | dict(attention='joint')
+
+    def test_every_patch_sees_every_frame(self):
+        video = torch.randn(1, 4, 3, 32, 32)
+        other = video.clone()
+        other[:, 3] = 0
+        for attention, differ in (('divided', False), ('joint', True)):
+            model = SpaceTimeViT(**SIZES | dict(attention=attention, layers=1))
+            first = slice(1, 17)  # the patches of the first frame
+            difference = (model(video)[1][:, first] - model(other)[1][:, first]).abs().max()
+            assert bool(difference > 1e-4) is differ
+
+    def test_has_clips_own_blocks(self):
+        names = set(SpaceTimeViT(**self.SIZES).state_dict())
+        assert names == {*FramewiseViT(**SIZES).state_dict(), 'temporal_embedding'}
+
+    @torch.no_grad()
+    @pytest.mark.parametrize(('frames', 'rows'), [(1, [[0, 1, 2, 3]]), (2, [[0, 1], [2, 3]])])
+    def test_a_shorter_clip_has_the_mean_of_the_positions(self, frames, rows):
+        model = SpaceTimeViT(**self.SIZES)
+        video = torch.randn(2, frames, 3, 32, 32)
+        found = model(video)[0]
+        table = model.temporal_embedding
+        other = SpaceTimeViT(**self.SIZES | dict(num_frames=frames))
+        other.load_state_dict({**model.state_dict(), 'temporal_embedding': torch.stack(
+            [table[own].mean(dim=0) for own in rows])})
+        torch.testing.assert_close(found, other(video)[0])
+
+    def test_masked_and_class_only(self):
+        model = SpaceTimeViT(**self.SIZES)
+        video, kept = torch.randn(2, 4, 3, 32, 32), torch.arange(16).expand(2, -1)
+        torch.testing.assert_close(model(video, kept), model(video), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(model(video, kept[:, :5], class_only=True)[0],
+                                   model(video, kept[:, :5])[0], atol=1e-5, rtol=1e-5)
 
 
 class TestDropPath:

@@ -3,7 +3,11 @@ import torch
 from torch import Tensor
 
 from tvtsv2_mm.models.layers import DividedAttention, SpaceTimeBlock, TokenRows
-from tvtsv2_mm.models.layers.divided_attention import GroupedAttention, plain_attention
+from tvtsv2_mm.models.layers.divided_attention import (
+    GroupedAttention,
+    joint_attention,
+    plain_attention,
+)
 
 SHAPES = [(1, 4), (3, 4), (4, 1)]
 
@@ -23,8 +27,10 @@ def definition(qkv: Tensor, layout: TokenRows, over: str) -> Tensor:
         class_row = [clips * frames * patches + clip] * class_tokens
         for frame in range(frames):
             for patch in range(patches):
-                group = ([first + t * patches + patch for t in range(frames)] if over == 'time'
-                         else [first + frame * patches + p for p in range(patches)])
+                group = dict(
+                    time=[first + t * patches + patch for t in range(frames)],
+                    space=[first + frame * patches + p for p in range(patches)],
+                    clip=range(first, first + frames * patches))[over]
                 out[first + frame * patches + patch] = attend(
                     qkv, first + frame * patches + patch, [*class_row, *group])
         for row in class_row:
@@ -37,8 +43,13 @@ def attend(qkv: Tensor, query: int, seen: list[int]) -> Tensor:
     return torch.einsum('hn,nhd->hd', scores.softmax(dim=-1), qkv[seen, 2])
 
 
-@pytest.mark.parametrize('attention', [plain_attention, GroupedAttention.apply])
-@pytest.mark.parametrize('over', ['time', 'space'])
+def joint(qkv: Tensor, layout: TokenRows, over: str) -> Tensor:
+    return joint_attention(qkv, layout)
+
+
+@pytest.mark.parametrize(('attention', 'over'), [
+    *((attention, over) for attention in (plain_attention, GroupedAttention.apply)
+      for over in ('time', 'space')), (joint, 'clip')])
 @pytest.mark.parametrize(('frames', 'patches'), SHAPES)
 @pytest.mark.parametrize('class_tokens', [1, 0])
 def test_equals_definition(attention, over, frames, patches, class_tokens):
@@ -127,7 +138,7 @@ def test_the_releases_start_hides_from_the_gradient():
 
 @pytest.mark.parametrize(('args', 'message'), [
     (dict(width=10, heads=3, over='time'), 'multiple of heads'),
-    (dict(width=12, heads=3, over='frames'), "'time' or 'space'"),
+    (dict(width=12, heads=3, over='frames'), "'time', 'space' or 'clip'"),
     (dict(width=12, heads=3, over='time', zero_init='all'), "'qkv' or 'proj'"),
 ])
 def test_bad_arguments(args, message):

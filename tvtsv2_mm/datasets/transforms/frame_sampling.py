@@ -33,8 +33,10 @@ class SampleClipFrames(BaseTransform):
         mode: 'random' takes a random frame of each interval (training), 'middle' its middle one
             (evaluation). 'ends' goes from the first to the last frame, as the release's feature
             script does, always by index.
-        num_clips: Clips of a multi-view test, mode 'middle' only: each takes another frame of each
-            interval (see ``clip_frames``), and they come one after the other.
+        num_clips: Clips of a multi-view test, which come one after the other. In mode 'middle' each
+            takes another frame of each interval (see ``clip_frames``).
+        clip_seconds: Mode 'ends': seconds of a clip, of which ``num_clips`` lie from the start of
+            the part to its end (ImageBind; see ``spread_clips``).
         spacing: What is equal of the intervals. 'index': their number of frames, the paper's rule;
             a part with fewer frames than asked gives each once, and ``DecodeClip`` fills the rest.
             'time': their seconds; the frame that is shown is taken, a long one several times.
@@ -52,6 +54,7 @@ class SampleClipFrames(BaseTransform):
     num_clips: int = 1
     spacing: str = 'auto'
     fps: float | None = None
+    clip_seconds: float | None = None
 
     def __post_init__(self) -> None:
         mode, spacing, fps = self.mode, self.spacing, self.fps
@@ -59,9 +62,13 @@ class SampleClipFrames(BaseTransform):
             raise ValueError(f'num_frames must be at least 1, got {self.num_frames}')
         if mode not in MODES:
             raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        if self.num_clips < 1 or (self.num_clips > 1 and mode != 'middle'):
-            raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle'; got "
-                             f'{self.num_clips} in mode {mode!r}')
+        seconds = self.clip_seconds
+        if seconds is not None and (seconds <= 0 or mode != 'ends'):
+            raise ValueError("clip_seconds must be positive seconds, in mode 'ends', or None, got "
+                             f'{seconds} in mode {mode!r}')
+        if self.num_clips < 1 or (self.num_clips > 1 and mode != 'middle' and seconds is None):
+            raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle' and "
+                             f"'ends' with clip_seconds; got {self.num_clips} in mode {mode!r}")
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
         if fps is not None and fps <= 0:
@@ -79,7 +86,11 @@ class SampleClipFrames(BaseTransform):
         own_end = video.frame_starts[stop] if stop < video.num_frames else video.duration
         starts = video.frame_starts[first:stop]
         spacing = self._spacing_of(np.append(starts, own_end))
-        if spacing == 'index':
+        if self.clip_seconds is not None:
+            inds = first + frame_indices.spread_clips(
+                starts, min(end, own_end), self.clip_seconds, self.num_frames,
+                self.num_clips).ravel()
+        elif spacing == 'index':
             inds = self._by_index(first, stop, results)
         else:
             inds = first + self._by_time(starts, min(end, own_end), results)

@@ -34,8 +34,9 @@ class OpenVideo(BaseTransform):
         short_side: Pixels of the shorter side of the frames; None keeps the size of the file. The
             release takes int(1.2 * crop size): 268 for 224.
         interpolation: How full-size frames get to it: 'nearest' (the release), 'bilinear' or
-            'bicubic' (CLIP), each equal to PIL's to the last bit whoever decodes. 'fast' leaves it
-            to the decoder's own scaler, whose pixels are others (docs/data.md).
+            'bicubic' (CLIP), each equal to PIL's to the last bit whoever decodes; 'cv2_bilinear',
+            OpenCV's, which does not smooth where it shrinks. 'fast' leaves it to the decoder's own
+            scaler, whose pixels are others (docs/data.md).
         keep_ratio: False squeezes frames into a square of ``short_side``.
         square_pixels: True gives frames the shape that players show where the pixels of the file
             are not square; False leaves them as stored, as decord and the release do.

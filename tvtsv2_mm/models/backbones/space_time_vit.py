@@ -3,9 +3,11 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from tvtsv2_mm.choices import ATTENTIONS
 from tvtsv2_mm.models.layers import SpaceTimeBlock, TokenRows
 from tvtsv2_mm.models.lora import adapt
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
@@ -52,6 +54,10 @@ class SpaceTimeViT(PretrainedPart):
             space of the embeddings where these are class tokens; AttentionPooling has its own
             layers between, and the sorting head gets what it reads.
         time_attention: False leaves out everything that is new in time (see FramewiseViT).
+        attention: 'divided' over time and space; or 'joint', all tokens of a clip at once (ViCLIP),
+            in CLIP's own blocks. Then a clip shorter than ``num_frames`` is taken to show the same
+            time: a frame has the mean of the positions of its share of it, a single one that of
+            all, as in ViCLIP, which knows these two lengths.
         time_init: how time attention starts with the output 0. 'qkv' is the release's way, whose
             gradient is almost 0 too: the output weights are all equal, and the layer norm behind
             them takes out what is equal in all channels (measured in float32: 1e-7 of space
@@ -100,6 +106,7 @@ class SpaceTimeViT(PretrainedPart):
                  rotary: str | None = None,
                  token_output: str = 'all_normed',
                  time_attention: bool = True,
+                 attention: str = 'divided',
                  time_init: str = 'qkv',
                  temporal_std: float | None = None,
                  checkpointing: bool = False,
@@ -115,6 +122,9 @@ class SpaceTimeViT(PretrainedPart):
         if token_output not in ('all_normed', 'patches_raw'):
             raise ValueError(
                 f"token_output must be 'all_normed' or 'patches_raw', not {token_output!r}")
+        if attention not in ATTENTIONS:
+            raise ValueError(f'attention must be one of {", ".join(ATTENTIONS)}, '
+                             f'not {attention!r}')
         if output not in (None, 'embedding', 'map'):
             raise ValueError(f"output must be None, 'embedding' or 'map', not {output!r}")
         if not 0 <= drop_path_rate < 1:
@@ -129,7 +139,7 @@ class SpaceTimeViT(PretrainedPart):
             mlp_width=mlp_width, embed_dim=self.embed_dim, activation=activation,
             norm_eps=norm_eps, class_token=class_token, pre_norm=pre_norm, patch_bias=patch_bias,
             pooling=pooling, pooling_heads=pooling_heads or heads, rotary=rotary,
-            **dict(token_output=token_output) if time_attention else {})
+            **dict(token_output=token_output, attention=attention) if time_attention else {})
         self.image_size = image_size
         self.patch_size = patch_size
         self.num_frames = num_frames
@@ -150,13 +160,15 @@ class SpaceTimeViT(PretrainedPart):
             temporal_scale = scale if temporal_std is None else temporal_std
             self.temporal_embedding = nn.Parameter(temporal_scale * torch.randn(num_frames, width))
         self.time_attention = time_attention
+        self.attention = attention
         self.rotary = None if rotary is None else _build_part(
             'rotary', rotary, grid=self.grid, head_width=width // heads)
         self.ln_pre = nn.LayerNorm(width, norm_eps) if pre_norm else nn.Identity()
         self.resblocks = nn.ModuleList(
             SpaceTimeBlock(
                 width=width, heads=heads, activation=activation, mlp_width=mlp_width,
-                norm_eps=norm_eps, time_attention=time_attention, time_init=time_init)
+                norm_eps=norm_eps, time_attention=time_attention and attention == 'divided',
+                over='clip' if attention == 'joint' else 'space', time_init=time_init)
             for _ in range(layers))
         self.ln_post = nn.LayerNorm(width, norm_eps)
         self.pooling = _build_part(
@@ -352,11 +364,17 @@ class SpaceTimeViT(PretrainedPart):
         spatial = spatial[None] if kept_patches is None else spatial[kept_patches]  # (B, P', D)
         x = patches @ self.conv1.weight.flatten(1).t() + spatial[:, None]
         if self.time_attention:
-            x = x + self.temporal_embedding[:patches.shape[1], None]
+            x = x + self._temporal(patches.shape[1])[:, None]
         if not self.class_tokens:
             return x.flatten(0, 2)
         class_token = self.class_embedding + self.positional_embedding[0]
         return torch.cat([x.flatten(0, 2), class_token.expand(patches.shape[0], -1).to(x)])
+
+    def _temporal(self, frames: int) -> Tensor:
+        """Positions in time, (T, D)."""
+        if self.attention == 'divided' or frames == self.num_frames:
+            return self.temporal_embedding[:frames]
+        return F.adaptive_avg_pool1d(self.temporal_embedding.t(), frames).t()
 
 
 def _build_part(option: str, kind: str, **arguments: Any) -> nn.Module:

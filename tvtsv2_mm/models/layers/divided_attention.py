@@ -27,7 +27,8 @@ class DividedAttention(nn.Module):
     The class query attends to all tokens of the clip. A patch query attends to the class token and
 
     - ``over='time'``: to the T tokens of its own patch position;
-    - ``over='space'``: to the P patches of its own frame.
+    - ``over='space'``: to the P patches of its own frame;
+    - ``over='clip'``: to all patches of the clip, so that nothing is divided (ViCLIP).
 
     In a model without a class token (SigLIP) patches attend to their group alone, so that frames
     learn of each other by time attention, and where the clip's tokens are pooled.
@@ -38,7 +39,7 @@ class DividedAttention(nn.Module):
     Args:
         width: token width D.
         heads: number of heads; D must be a multiple of it.
-        over: the axis that is attended over, 'time' or 'space'.
+        over: what is attended over: 'time', 'space' or 'clip'.
         zero_init: 'qkv' or 'proj' starts as a branch whose output is exactly 0, so that a CLIP
             stays what it is when time attention is added. 'qkv' is the release's way: qkv 0, output
             weight 1. 'proj' has a random qkv and the output weight 0.
@@ -51,8 +52,8 @@ class DividedAttention(nn.Module):
             raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
         if zero_init not in (None, 'qkv', 'proj'):
             raise ValueError(f"zero_init must be None, 'qkv' or 'proj', not {zero_init!r}")
-        if over not in ('time', 'space'):
-            raise ValueError(f"over must be 'time' or 'space', not {over!r}")
+        if over not in ('time', 'space', 'clip'):
+            raise ValueError(f"over must be 'time', 'space' or 'clip', not {over!r}")
         self.heads = heads
         self.over = over
         self.qkv = nn.Linear(width, 3 * width)
@@ -83,7 +84,9 @@ class DividedAttention(nn.Module):
             qkv = turn(qkv, turns, layout)
         # CPU kernels of scaled_dot_product_attention are slow for groups as small as these, above
         # all their backward in bfloat16; GPUs' are not.
-        if is_for_cpu(qkv):
+        if self.over == 'clip':
+            out = joint_attention(qkv, layout)
+        elif is_for_cpu(qkv):
             out = GroupedAttention.apply(qkv, layout, self.over)
         else:
             out = plain_attention(qkv, layout, self.over)
@@ -101,6 +104,19 @@ class DividedAttention(nn.Module):
         """
         queries = layout.split(x)[1][:, None]
         return self.proj(attend(queries, layout.by_clip(x), self.qkv, self.heads).flatten(1))
+
+
+def joint_attention(qkv_R3Hd: Tensor, layout: TokenRows) -> Tensor:
+    """Attention of all tokens of a clip to all of them.
+
+    Returns:
+        (R, H, d).
+    """
+    q_BHNd, keys_BHNd, values_BHNd = layout.by_clip(qkv_R3Hd).permute(2, 0, 3, 1, 4).unbind()
+    out_BNHd = F.scaled_dot_product_attention(q_BHNd, keys_BHNd, values_BHNd).transpose(1, 2)
+    patches_BNHd, class_BCHd = (
+        out_BNHd[:, layout.class_tokens:], out_BNHd[:, :layout.class_tokens])
+    return torch.cat([patches_BNHd.flatten(0, 1), class_BCHd.flatten(0, 1)])
 
 
 def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:

@@ -24,17 +24,18 @@ class SpaceTimeBlock(nn.Module):
         mlp_width: of the hidden layer; None for 4 * D.
         norm_eps: what is added to the variance in the layer norms.
         time_attention: False leaves the time branch out; then this is CLIP's own block.
+        over: what the other branch attends over, see DividedAttention: 'space' or 'clip'.
         time_init: how the time branch starts at 0, see DividedAttention's ``zero_init``.
     """
 
     def __init__(self, *, width: int, heads: int, activation: str, mlp_width: int | None = None,
-                 norm_eps: float = 1e-5, time_attention: bool = True,
+                 norm_eps: float = 1e-5, time_attention: bool = True, over: str = 'space',
                  time_init: str = 'qkv') -> None:
         super().__init__()
         self.activation = build_activation(activation)
         mlp_width = mlp_width or 4 * width
         self.ln_1 = nn.LayerNorm(width, norm_eps)
-        self.attn = DividedAttention(width=width, heads=heads, over='space')
+        self.attn = DividedAttention(width=width, heads=heads, over=over)
         self.ln_2 = nn.LayerNorm(width, norm_eps)
         self.mlp: Any = nn.ModuleDict(
             OrderedDict(c_fc=nn.Linear(width, mlp_width), c_proj=nn.Linear(mlp_width, width)))

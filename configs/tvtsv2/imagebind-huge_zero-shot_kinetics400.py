@@ -1,0 +1,10 @@
+# python tools/test.py configs/tvtsv2/imagebind-huge_zero-shot_kinetics400.py CHECKPOINT
+# ImageBind in its own frames. CHECKPOINT: imagebind_huge.pth, to which
+# github.com/facebookresearch/ImageBind leads. NON-COMMERCIAL: CC BY-NC-SA 4.0.
+# Its own prompts for Kinetics are not published.
+# What else differs from the original: _base_/models/imagebind_huge.py
+_base_ = ['../_base_/models/imagebind_huge.py', '../_base_/protocols/zero-shot_kinetics400.py']
+model = _base_.protocol_model
+test_dataloader = dict(
+    batch_size=2,  # of 15 views each
+    dataset=dict(pipeline=[*_base_.imagebind_views, *_base_.test_dataloader.dataset.pipeline[4:]]))

@@ -1,0 +1,9 @@
+# python tools/test.py configs/tvtsv2/viclip-l14_retrieval_msrvtt.py CHECKPOINT
+# ViCLIP-L/14 in its own frames. CHECKPOINT: ViCLIP-L_InternVid-FLT-10M.pth of
+# huggingface.co/OpenGVLab/ViCLIP. Code Apache-2.0; the licence of the weights is not established.
+# Whether its own figures are of weights averaged with CLIP's is not known.
+# What else differs from the original: _base_/models/viclip_b16.py
+_base_ = ['../_base_/models/viclip_l14.py', '../_base_/protocols/retrieval_msrvtt.py']
+model = _base_.protocol_model
+test_dataloader = dict(
+    dataset=dict(pipeline=[*_base_.viclip_frames, *_base_.test_dataloader.dataset.pipeline[3:]]))
