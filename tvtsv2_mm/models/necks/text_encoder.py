@@ -63,7 +63,7 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
                  tokenizer: str = 'clip',
                  frozen: bool = False,
                  lora: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if width % heads:
             raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
