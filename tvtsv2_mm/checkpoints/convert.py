@@ -3,8 +3,8 @@
 import logging
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +14,11 @@ from torch import Tensor
 from .description import Description, check_model, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
+from .fitting import OPTIONAL_PARTS, check_fit, expression, whole_groups
 from .layouts import CHANGES, HEADS, LAYOUTS, Layout
 from .lora import adapters_of, common_adapters, merge_lora, under_names_of, without_adapters
 from .openmmlab import is_foreign, name_backbone
 from .positions import SPATIAL, TEMPORAL, resize_spatial, resize_temporal
-
-# Parts of a model that a config may leave out: their weights are then not needed.
-OPTIONAL_PARTS = ('backbone.', 'neck.', 'contrastive_head.', 'sorting_head.', 'cls_head.')
 
 
 def to_own_layout(given: Mapping[str, Tensor],
@@ -101,67 +99,72 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
         weights, layout, left = name_backbone(weights, own)
     else:
         layout = detect_layout(weights)
-    absent_parts = tuple(part for part in OPTIONAL_PARTS
-                         if not any(key.startswith(part) for key in own))
-    with_adapters, kept = own, common_adapters(weights, own)
-    others = [key for key in adapters_of(weights)
-              if key not in kept and not key.startswith(absent_parts)]
-    adapters = adapters_of(own) | kept
-    lora = [line for line, holds in {
-        'its adapters (LoRA) are merged': others,
-        'adapters (LoRA) are new': len(adapters) > len(kept)}.items() if holds]
-    weights, own = merge_lora(weights, kept), without_adapters(own)
-    converted, unused = convert_names(weights, layout)
-    positions = _resize_positions(converted, own, layout) if interpolate_positions else []
-    # One by other names, of a recognizer of MMAction2, is another head.
-    if not any(key in own for key in converted if key.startswith('cls_head.')):
-        absent_parts += ('cls_head.', )
-    others = [key for key in converted if key not in own]
-    unneeded = [*left, *(key for key in weights if key.startswith(layout.unneeded)),
-                *(key for key in others if key.startswith(absent_parts))]
-    missing = [key for key in own if key not in converted]
-    new = whole_groups(missing, own, layout.new)
-    common = {key: (converted[key], own[key]) for key in own if key in converted}
-    different = {key: f'{key}: {tuple(one.shape)} in the checkpoint, {tuple(other.shape)} by the '
-                 'config' for key, (one, other) in common.items() if one.shape != other.shape}
-    problems = {
-        'sizes differ': different.values(),
-        'missing in the checkpoint': _missing(
-            [key for key in missing if key not in new], own),
-        'not used by the model': unused + [key for key in others if key not in unneeded],
-        'whole numbers, as of quantised weights': [
-            f'{key}: {one.dtype}' for key, (one, other) in common.items()
-            if other.is_floating_point() and not one.is_floating_point()]}
-    lines = [f'{title}:\n  ' + '\n  '.join(found) for title, found in problems.items() if found]
-    # Not where the patches or the width differ as well: then it is another model.
-    if different and not interpolate_positions and different.keys() <= {SPATIAL, TEMPORAL}:
-        lines.append('(position tables are resized on request: interpolate_positions=True of '
-                     "the model, or of a part's init_cfg; --interpolate-positions of "
-                     'tools/convert_checkpoint.py)')
-    if lines:
-        raise CheckpointError(f'the checkpoint (layout: {layout.name}) does not fit the model '
-                              'config.\n' + '\n'.join(lines))
-    dropped, lost = ([key for key in weights
-                      if any(_expression(name).fullmatch(key) for name in names)]
+    absent = _absent_parts(weights, own)
+    plain, adapters, lora = _settle_adapters(weights, own, absent)
+    bare = without_adapters(own)
+    converted, unused = convert_names(plain, layout)
+    resized = _resize_positions(converted, bare, layout) if interpolate_positions else []
+    others = [key for key in converted if key not in bare]
+    unneeded = [*left, *(key for key in plain if key.startswith(layout.unneeded)),
+                *(key for key in others if key.startswith(absent))]
+    new = whole_groups([key for key in bare if key not in converted], bare, layout.new)
+    check_fit(converted, bare, layout, new=new,
+              unused=unused + [key for key in others if key not in unneeded])
+    dropped, lost = ([key for key in plain
+                      if any(expression(name).fullmatch(key) for name in names)]
                      for names in (layout.dropped, layout.lost))
-    report.update(layout=layout.name, tensors=len(own), taken=len(own) - len(new),
+    report.update(layout=layout.name, tensors=len(bare), taken=len(bare) - len(new),
                   new=sorted(new), unneeded=sorted(unneeded), dropped=sorted(dropped),
-                  lost=sorted(lost), resized=positions)
+                  lost=sorted(lost), resized=resized)
     report.setdefault('file', source)
     if lora:
         report['lora'] = '; '.join(lora)
-    summary = [f'checkpoint layout {layout.name}: {report["taken"]} of {len(own)} tensors taken']
-    if new:
-        summary.append(f'new, kept at their initial values: {_summary(new)}')
-    if unneeded:
-        summary.append(f'not needed by this model: {_summary(unneeded)}')
-    summary += [*(f'resized {line}' for line in positions), *lora]
+    _log(report, source)
+    fitted = {key: bare[key] if key in new else converted[key] for key in bare}
+    return under_names_of(own, fitted) | adapters, layout
+
+
+def _absent_parts(weights: Iterable[str], own: Iterable[str]) -> tuple[str, ...]:
+    """The parts that the model does not have, or as another kind of head (of a recognizer)."""
+    other_head = not {key for key in weights if key.startswith('cls_head.')} & {*own}
+    return tuple(part for part in OPTIONAL_PARTS
+                 if not any(key.startswith(part) for key in own)
+                 or (part == 'cls_head.' and other_head))
+
+
+def _settle_adapters(weights: Mapping[str, Tensor], own: Mapping[str, Tensor],
+                     absent: tuple[str, ...]) -> tuple[
+                         dict[str, Tensor], dict[str, Tensor], list[str]]:
+    """Merge the adapters (LoRA) that the model does not have.
+
+    Returns:
+        The weights without adapters; the adapters of the model, from the weights where they have
+        the same; and lines on what was done.
+    """
+    kept = common_adapters(weights, own)
+    adapters = adapters_of(own) | kept
+    lines = []
+    if any(key not in kept and not key.startswith(absent) for key in adapters_of(weights)):
+        lines.append('its adapters (LoRA) are merged')
+    if len(adapters) > len(kept):
+        lines.append('adapters (LoRA) are new')
+    return merge_lora(weights, kept), adapters, lines
+
+
+def _log(report: Mapping[str, Any], source: dict) -> None:
+    lines = [f'checkpoint layout {report["layout"]}: {report["taken"]} of {report["tensors"]} '
+             'tensors taken']
+    if report['new']:
+        lines.append(f'new, kept at their initial values: {_summary(report["new"])}')
+    if report['unneeded']:
+        lines.append(f'not needed by this model: {_summary(report["unneeded"])}')
+    lines += [f'resized {line}' for line in report['resized']]
+    if 'lora' in report:
+        lines.append(report['lora'])
     # Not after a file was read: it has said so.
     if source.get('taken_off') or source.get('dropped'):
-        summary += report_lines(source)
-    print_log('; '.join(summary), logger='current')
-    fitted = {key: own[key] if key in new else converted[key] for key in own}
-    return under_names_of(with_adapters, fitted) | adapters, layout
+        lines += report_lines(source)
+    print_log('; '.join(lines), logger='current')
 
 
 def _resize_positions(converted: dict[str, Tensor], own: Mapping[str, Tensor],
@@ -208,12 +211,12 @@ def convert_names(given: Mapping[str, Tensor],
         return dict(given), []
     converted: dict[str, Tensor] = {}
     used = {key for key in given if key.startswith(layout.unneeded) or any(
-        _expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
+        expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
     for foreign, own, *changes in layout.rules:
         before, after = ((names, ) if isinstance(names, str) else names
                          for names in ((own, foreign) if to_foreign else (foreign, own)))
         for key in given:
-            found = _expression(before[0]).fullmatch(key)
+            found = expression(before[0]).fullmatch(key)
             if found is None:
                 continue
             sources, targets = ([_fill(name, found) for name in names] for names in (before, after))
@@ -237,44 +240,9 @@ def convert_names(given: Mapping[str, Tensor],
     return converted, [key for key in given if key not in used]
 
 
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    expression = re.escape(pattern).replace(r'\{i\}', r'(?P<i>\d+)')
-    return re.compile(expression.replace(r'\{\*\}', '(?P<kind>weight|bias)'))
-
-
 def _fill(name: str, found: re.Match[str]) -> str:
     values = found.groupdict()
     return name.replace('{i}', values.get('i', '')).replace('{*}', values.get('kind', ''))
-
-
-def whole_groups(missing: Collection[str], own: Iterable[str],
-                 patterns: tuple[str, ...]) -> list[str]:
-    """The missing keys that a layout calls new: only where a whole group of them is missing.
-
-    Half a sorting head is an error, none at all is not.
-    """
-    found = []
-    for pattern in patterns:
-        group = [key for key in own if _expression(pattern).match(key)]
-        if all(key in missing for key in group):
-            found += group
-    return found
-
-
-def _missing(missing: list[str], own: Mapping[str, Tensor]) -> list[str]:
-    """The missing keys; of a part that is missing as a whole its name, and what to do."""
-    lines = list(missing)
-    for part in OPTIONAL_PARTS:
-        group = [key for key in own if key.startswith(part)]
-        if group and set(group) <= set(missing) and len(group) < len(own):
-            name = part.rstrip('.')
-            lines = [key for key in lines if key not in group]
-            lines.append(
-                f'{part}*, the whole part: leave it out (model.{name}=None), or let each part take '
-                f"weights of its own (model.{name}.init_cfg=dict(type='Pretrained', "
-                'checkpoint=...)) instead of load_from')
-    return lines
 
 
 def _summary(keys: list[str]) -> str:

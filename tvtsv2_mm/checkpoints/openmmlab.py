@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from .entries import check_values, describe, unwrap
+from .entries import check_values, describe, some, unwrap
 from .errors import CheckpointError
 from .layouts import HEADS, Layout
 
@@ -47,10 +47,13 @@ def name_backbone(given: Mapping[str, Tensor], own: Iterable[str]) -> tuple[
              if key.startswith('backbone.')}
     if named:
         return named, OPENMMLAB, [key for key in weights if not key.startswith('backbone.')]
-    own = set(own)
-    named = {PLACE + key: value for key, value in weights.items() if PLACE + key in own}
-    if not named:
+    network = {key.removeprefix(PLACE) for key in own if key.startswith(PLACE)}
+    if not network & weights.keys():
         raise CheckpointError(
             'its names are neither those of an OpenMMLab model (backbone. before those of the '
-            f'network) nor of the network itself. It has: {describe(given)}')
-    return named, OPENMMLAB, [key for key in weights if PLACE + key not in own]
+            f"network) nor of the network itself, as {some(sorted(network), 3)}. It has: "
+            f'{describe(given)}')
+    # A head beside them has a name of its own; further blocks do not.
+    parts = {key.split('.')[0] for key in network}
+    named = {PLACE + key: value for key, value in weights.items() if key.split('.')[0] in parts}
+    return named, OPENMMLAB, [key for key in weights if key.split('.')[0] not in parts]

@@ -176,10 +176,12 @@ model = dict(
 '''
 
 
-def test_a_config_of_theirs_gives_backbone_and_pixels_and_no_download(tmp_path):
+@pytest.mark.parametrize('wrap', [lambda start: start, lambda start: [
+    dict(type='TruncNormal', layer='Linear', std=0.02), start]])
+def test_a_config_of_theirs_gives_backbone_and_pixels_and_no_download(tmp_path, wrap):
+    start = dict(type='Pretrained', checkpoint='https://nowhere.invalid/a.pth')
     backbone = BACKBONES['UniFormerV2'] | dict(
-        type='UniFormerV2', pretrained='ViT-B/16', clip_pretrained=True,
-        init_cfg=dict(type='Pretrained', checkpoint='https://nowhere.invalid/a.pth'))
+        type='UniFormerV2', pretrained='ViT-B/16', clip_pretrained=True, init_cfg=wrap(start))
     (tmp_path / 'theirs.py').write_text(CONFIG.format(backbone=backbone))
     cfg = model_cfg(dict(type='OpenMMLabBackbone', num_frames=4, image_size=32, embed_dim=16,
                          config=str(tmp_path / 'theirs.py')))
@@ -306,6 +308,37 @@ def test_checkpoints_that_do_not_fit(recognizer, spoil, message):
             embed_dim=16)))
     with pytest.raises(CheckpointError, match=message):
         model.load_state_dict(weights)
+
+
+@pytest.mark.parametrize(('name', 'make', 'prefix', 'found'), [
+    ('MViT', lambda: make_backbone('VideoMAE'), 'backbone.', '16 of the 31'),
+    ('MViT', lambda: make_backbone('VideoMAE'), '', '16 of the 31'),
+    ('UniFormerV2', lambda: make_model().backbone, 'backbone.', '5 of the 32')])
+def test_a_checkpoint_of_another_network_is_one_line(tmp_path, name, make, prefix, found):
+    """Of a recognizer, or bare; some names are the same."""
+    torch.save({prefix + key: value for key, value in make_backbone(
+        name).net.state_dict().items()}, tmp_path / 'other.pth')
+    backbone = make()
+    backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
+    with pytest.raises(CheckpointError, match=(
+            rf'other\.pth: .* looks like another network: {found} names .* it lacks '
+            r'backbone\..* \(\d+ in all\), and has backbone\..* \(\d+ in all\)')) as error:
+        backbone.init_weights()
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_bare_network_of_more_blocks_loses_none(tmp_path):
+    """A head beside it is left."""
+    backbone = make_backbone('VideoMAE')
+    weights = dict(backbone.net.state_dict(), **{'fc.weight': torch.ones(2)})
+    backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'))
+    torch.save(weights, tmp_path / 'net.pth')
+    backbone.init_weights()
+    assert backbone.load_report['unneeded'] == ['fc.weight']
+    torch.save(weights | {'blocks.2.norm1.bias': torch.ones(24)}, tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match=(
+            r'not used by the model:\n  backbone\.net\.blocks\.2\.norm1\.bias')):
+        backbone.init_weights()
 
 
 def test_a_checkpoint_of_theirs_in_a_model_of_ours(recognizer):

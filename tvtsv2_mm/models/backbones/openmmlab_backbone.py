@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import Tensor, nn
 
-from tvtsv2_mm.models.pretrained_part import PretrainedPart
+from tvtsv2_mm.models.pretrained_part import PretrainedPart, split_init_cfg
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.errors import one_error
 
@@ -64,7 +64,7 @@ class OpenMMLabBackbone(PretrainedPart):
                  image_size: int = 224,
                  embed_dim: int | None = None,
                  frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if (backbone is None) == (config is None):
             raise ValueError('give either backbone=dict(type=...) or config=FILE of theirs')
@@ -280,15 +280,14 @@ def read_model_config(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]
                              'RGB here')
     pixels = {key: tuple(preprocessor[key]) for key in ('mean', 'std') if key in preprocessor}
     scope = cfg.get('default_scope')
-    own = {key: value for key, value in backbone.items() if not _is_start(key, value)}
+    own = {key: value for key, value in backbone.items() if not key.startswith('pretrained')}
+    started, others = split_init_cfg(own.get('init_cfg'), f'backbone.config: {name}: init_cfg')
+    if started:
+        own = {key: value for key, value in own.items() if key != 'init_cfg'}
+        own |= dict(init_cfg=others) if others else {}
     if own['type'] == 'UniFormerV2':
         own['clip_pretrained'] = False  # what it is without saying
     return dict(own, _scope_=scope) if scope else own, pixels or None
-
-
-def _is_start(key: str, value: Any) -> bool:
-    return key.startswith('pretrained') or (
-        key == 'init_cfg' and isinstance(value, Mapping) and value.get('type') == 'Pretrained')
 
 
 def _in_its_scope(backbone: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class SpaceTimeViT(PretrainedPart):
                  output: str | None = None,
                  frozen: bool = False,
                  lora: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if image_size % patch_size:
             raise ValueError(

@@ -66,7 +66,7 @@ class BaseTextEncoder(PretrainedPart):
                  freeze_embeddings: bool = False,
                  frozen: bool = False,
                  lora: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if width % heads:
             raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
