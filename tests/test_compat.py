@@ -123,6 +123,17 @@ with tempfile.TemporaryDirectory() as folder:
 """,
     'accept_newer_mmcv': 'import mmaction',
     'leave_out_vindlu': 'import mmaction.models',
+    'let_xclip_return_names': """
+import torch
+from transformers import XCLIPConfig, XCLIPModel
+tower = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+model = XCLIPModel(XCLIPConfig(
+    text_config=dict(tower, vocab_size=50000, max_position_embeddings=4), projection_dim=8,
+    vision_config=dict(tower, image_size=8, patch_size=8, num_frames=2, mit_hidden_size=8,
+                       mit_intermediate_size=8, mit_num_hidden_layers=1,
+                       mit_num_attention_heads=1)))
+model.get_video_features(torch.zeros(1, 2, 3, 8, 8))
+""",
 }
 
 # Imports once what takes long, unmended, and tries each fault in a fork of that.

@@ -316,6 +316,19 @@ def let_flexible_runner_do_as_runner(module: Any) -> bool:
     return loads_first or counts_anew
 
 
+def let_xclip_return_names(modeling: Any) -> bool:
+    """Let X-CLIP's get_video_features have what its transformer over frames returns by name.
+
+    That of transformers 4.57 returns a tuple unless it is told otherwise, and is not told there.
+    """
+    kind = modeling.XCLIPMultiframeIntegrationTransformer
+    told = inspect.signature(kind.forward).parameters.get('return_dict')
+    if told is None or told.default is not None:
+        return False
+    kind.forward = partialmethod(kind.forward, return_dict=True)
+    return True
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a file safely; mmengine logs the end of the name: "by local backend"."""
     from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -404,6 +417,7 @@ _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'mmengine.analysis.complexity_analysis': count_attention,
     'mmaction.engine.hooks.visualization_hook': draw_clips,
     'mmengine.runner._flexible_runner': let_flexible_runner_do_as_runner,
+    'transformers.models.x_clip.modeling_x_clip': let_xclip_return_names,
 }
 # ... or whose import it saves when that has failed.
 _RESCUES: dict[str, Callable[[Exception, types.ModuleType, Loader], bool]] = {

@@ -11,10 +11,11 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from .description import Description, check_model, description_of
+from .description import Description, check_model, check_refused, description_of
 from .entries import describe, report_lines, take_weights
 from .errors import CheckpointError, naming
 from .fitting import OPTIONAL_PARTS, check_fit, expression, whole_groups
+from .hugging_face import is_library, name_parts
 from .layouts import CHANGES, HEADS, LAYOUTS, Layout
 from .lora import adapters_of, common_adapters, merge_lora, under_names_of, without_adapters
 from .openmmlab import is_foreign, name_backbone
@@ -71,6 +72,8 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
     if file is not None:
         report['file'] = file
     with naming(file.get('path') if isinstance(file, Mapping) else None):
+        if not is_library(own):
+            check_refused(metadata)
         weights, source = take_weights(given) or (given, {})
         converted, layout = _convert(weights, own, interpolate_positions, report, source)
         unknown, lines = check_model(
@@ -97,6 +100,8 @@ def _convert(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], interpola
     left: list[str] = []
     if is_foreign(own):
         weights, layout, left = name_backbone(weights, own)
+    elif is_library(own):
+        weights, layout, left = name_parts(weights, own)
     else:
         layout = detect_layout(weights)
     absent = _absent_parts(weights, own)

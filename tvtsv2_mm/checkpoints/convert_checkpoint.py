@@ -22,8 +22,10 @@ from .description import (
     RECORD,
     Description,
     check_model,
+    check_refused,
     describe,
     description_of,
+    metadata_of,
     with_metadata,
 )
 from .errors import CheckpointError, naming
@@ -63,6 +65,7 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
     """
     tensors, report = read_weights(source, weights=weights, stand_ins=stand_ins)
     with naming(source):
+        check_refused(metadata_of(tensors))
         layout = detect_layout(tensors)
         own, unused = convert_names(merge_lora(tensors), layout)
         told = description_of(tensors, layout=layout.name) | (given or Description())
@@ -118,6 +121,7 @@ def convert_checkpoint(source: str | Path,
     report = {} if report is None else report
     report['file'] = file
     with naming(source):
+        check_refused(metadata_of(tensors))
         layout = detect_layout(tensors)
         told = description_of(tensors, layout=layout.name) | (given or Description())
         config = without_lora(model) if model is not None else model_config(

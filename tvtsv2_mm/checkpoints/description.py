@@ -23,8 +23,9 @@ _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, ac
               norm_eps=float)
 FIELDS: dict[str, dict[str, type]] = dict(
     backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str, average=str,
-                           attention=str, frames_per_patch=int, decoders=int),
-    neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str),
+                           attention=str, frames_per_patch=int, decoders=int, library_config=str),
+    neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str,
+                       library_config=str),
     sorting_head=dict(heads=int),
     data_preprocessor=dict(mean=tuple, std=tuple))
 _SIZES = ('width', 'layers', 'mlp_width', 'embed_dim', 'image_size', 'patch_size', 'vocab_size',
@@ -48,12 +49,14 @@ class Description:
     data_preprocessor: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''  # where it was read; '' where it was given
     notes: tuple[str, ...] = ()  # lines on what was read and is done differently here
+    refused: str = ''  # why it is no model of our own towers
 
     def __or__(self, other: 'Description') -> 'Description':
         """This description, and the other's where it says something."""
         return Description(
             **{part: {**getattr(self, part), **getattr(other, part)} for part in FIELDS},
-            source=other.source or self.source, notes=self.notes + other.notes)
+            source=other.source or self.source, notes=self.notes + other.notes,
+            refused=other.refused or self.refused)
 
     @classmethod
     def from_record(cls, record: Any, source: str) -> 'Description':
@@ -65,6 +68,7 @@ class Description:
         named = isinstance(record, Mapping)
         parts: dict[str, Any] = dict(record) if named else {}
         source, notes = str(parts.pop('source', source)), parts.pop('notes', ())
+        refused = str(parts.pop('refused', ''))
         if not named or not set(parts) <= set(FIELDS) or not isinstance(notes, list | tuple):
             raise CheckpointError(f'{source} describes no model: its parts are not among '
                                   f'{", ".join(FIELDS)}')
@@ -74,7 +78,7 @@ class Description:
             for name, value in values.items():
                 _check(f'{part}.{name}', value, FIELDS[part].get(name), source)
         return cls(**{part: dict(values) for part, values in parts.items()}, source=source,
-                   notes=tuple(map(str, notes)))
+                   notes=tuple(map(str, notes)), refused=refused)
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What no tensor tells, in plain types, to be written into a file."""
@@ -206,6 +210,17 @@ def openai_clip(given: Mapping[str, Tensor], **backbone: Any) -> Description:
         neck=dict(_CLIP_NECK, activation='quick_gelu', heads=heads['text_projection'])
         if 'text_projection' in heads else {},
         data_preprocessor=dict(mean=CLIP_MEAN, std=CLIP_STD))
+
+
+def check_refused(metadata: Mapping[str, Any]) -> None:
+    """Refuse weights that are known to be of no model of our own towers.
+
+    Raises:
+        CheckpointError: they are.
+    """
+    told = Description.from_record(metadata.get(RECORD, {}), 'the checkpoint')
+    if told.refused:
+        raise CheckpointError(told.refused)
 
 
 def metadata_of(weights: Any) -> Mapping[str, Any]:

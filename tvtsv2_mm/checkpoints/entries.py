@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .description import FIELDS, RECORD, with_metadata
 from .errors import CheckpointError
-from .layouts import LAYOUTS
+from .layouts import LAYOUTS, LIBRARY_PLACES
 
 # What wrappers put into names, anywhere: DDP, torch.compile, FSDP.
 WRAPPERS = ('module', '_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module')
@@ -180,6 +180,8 @@ def _find_models(content: Any, path: tuple[str, ...] = (),
                 yield from _find_models(value, (*path, key), seen)
             continue
         name, _ = unwrap(key)
+        if any(place in name for place in LIBRARY_PLACES):
+            continue
         for layout in LAYOUTS:
             if f'.{name}'.endswith(f'.{layout.marker}') and not _of_optimizer(name):
                 prefixes[name.removesuffix(layout.marker)] = None

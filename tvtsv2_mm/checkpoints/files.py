@@ -8,7 +8,7 @@ folders of sharded training.
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .description import RECORD, Description, metadata_of, with_metadata
 from .entries import check_values, describe, report_lines, some, take_weights
 from .errors import UNREADABLE, CheckpointError, naming, reading
 from .foreign_configs import read_description
+from .hugging_face import model_folder, read_config
 from .kinds import check_kind
 from .layouts import OWN, RELEASE
 from .openmmlab_configs import description_within
@@ -102,6 +103,8 @@ def weights_file(folder: Path) -> Path:
     Raises:
         FileNotFoundError: none of ``FOLDER_FILES`` is there.
     """
+    if (folder / 'modules.json').is_file():
+        folder = model_folder(folder)
     for name in FOLDER_FILES:
         if (folder / name).is_file():
             return folder / name
@@ -177,12 +180,33 @@ def _with_what_is_told(content: Any, path: Path, told: Description | None) -> An
 
 
 def _description_beside(file: Path, weights: Mapping[str, Tensor] | None) -> Description | None:
-    """What a file, or the folder that it is in, says of the model."""
+    """What a file, or the folder that it is in, says of the model.
+
+    What our towers are not, transformers may run; see :mod:`.hugging_face`.
+    """
     foreign = weights is None or not {OWN.marker, RELEASE.marker} & weights.keys()
-    return read_description(file, with_folder=foreign and (
+    with_folder = foreign and (
         # A config beside a file that is alone can be of no other weights.
         file.name in FOLDER_FILES or [file] == [
-            other for other in file.parent.iterdir() if other.suffix in WEIGHTS]))
+            other for other in file.parent.iterdir() if other.suffix in WEIGHTS])
+    library = _library_description(file.parent) if with_folder else None
+    try:
+        told = read_description(file, with_folder=with_folder)
+    except CheckpointError as error:
+        if library is None:
+            raise
+        return replace(library, refused=f'{error}. HuggingFaceBackbone and HuggingFaceTextEncoder '
+                       'run it as it is: docs/peers.md')
+    return told if library is None or told is None else library | told
+
+
+def _library_description(folder: Path) -> Description | None:
+    try:
+        name = read_config(folder)[1]
+    except (FileNotFoundError, CheckpointError):
+        return None
+    return Description(backbone=dict(library_config=name), neck=dict(library_config=name),
+                       source=str(folder / 'config.json'))
 
 
 def _is_state_dict(value: Any) -> bool:

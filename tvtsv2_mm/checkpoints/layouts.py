@@ -24,6 +24,8 @@ CHANGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 TIME = ('backbone.temporal_embedding', 'backbone.resblocks.{i}.ln_3.',
         'backbone.resblocks.{i}.timeattn.')
 HEADS = ('contrastive_head.', 'sorting_head.', 'cls_head.')
+# Parts that transformers itself runs, by its names; see hugging_face.py.
+LIBRARY_PLACES = ('backbone.hf.', 'neck.hf.')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 from .framewise_vit import FramewiseViT
+from .hugging_face_backbone import HuggingFaceBackbone, XClipBackbone
 from .interface import VideoBackbone
 from .internvideo_vit import InternVideoViT
 from .openmmlab_backbone import OpenMMLabBackbone
 from .space_time_vit import SpaceTimeViT
 
-__all__ = ['FramewiseViT', 'InternVideoViT', 'OpenMMLabBackbone', 'SpaceTimeViT', 'VideoBackbone']
+__all__ = ['FramewiseViT', 'HuggingFaceBackbone', 'InternVideoViT', 'OpenMMLabBackbone',
+           'SpaceTimeViT', 'VideoBackbone', 'XClipBackbone']

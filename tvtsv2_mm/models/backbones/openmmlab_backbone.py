@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from tvtsv2_mm.models.pretrained_part import PretrainedPart, split_init_cfg
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.errors import one_error
+
+from .listening import listening
 
 
 class Features(NamedTuple):
@@ -116,8 +118,7 @@ class OpenMMLabBackbone(PretrainedPart):
         """Encode clips (B, T, 3, H, W)."""
         inputs = video.flatten(0, 1) if per_frame else video.transpose(1, 2)
         source = None if class_only else _SOURCES.get(self.kind)
-        heard: list[Tensor] = []
-        with nullcontext() if source is None else _listening(source.module(net), heard):
+        with nullcontext() if source is None else listening(source.module(net)) as heard:
             features = read_output(net(inputs), net)
         given, found = inputs.shape[0], features.embeds.shape[0]  # len() would fix them in exports
         if found != given:
@@ -232,16 +233,6 @@ _SOURCES = {
 }
 # Those whose tuple is one output.
 _PATHWAYS = ('ResNet3dSlowFast', )
-
-
-@contextmanager
-def _listening(module: nn.Module, heard: list[Tensor]) -> Generator[None]:
-    """Append what a module returns."""
-    handle = module.register_forward_hook(lambda module, inputs, output: heard.append(output))
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def read_model_config(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
