@@ -40,8 +40,7 @@ def test_a_batch_for_the_model(pipeline):
     samples = [pipeline(make_sample(seed)) for seed in range(2)]
     batch = VideoTextDataPreprocessor()(pseudo_collate(samples))
     shapes = {key: tuple(value.shape) for key, value in batch['inputs'].items()}
-    # Of the texts' 77 tokens, as many as the longest has.
-    assert shapes == dict(video=(2, 6, 4, 3, 16, 16), tokens=(2, 2, 10), kept_patches=(2, 4))
+    assert shapes == dict(video=(2, 6, 4, 3, 16, 16), tokens=(2, 2, 77), kept_patches=(2, 4))
     metainfo = batch['data_samples'][0].metainfo
     assert metainfo['texts'] == ['word0 word1 word2 word3', 'word4 word5 word6 word7']
     assert metainfo['span'] == (0.0, 2.0)
