@@ -253,9 +253,8 @@ class SpaceTimeViT(PretrainedPart):
 
         Returns:
             The clips' embeddings (B, E), and the tokens for the sorting head (B, N, E) with
-            N = 1 + T * P' ('all_normed'; T * P' without a class token) or T * P' ('patches_raw'),
-            or None with ``class_only``.
-            Neither is l2-normalised.
+            N = C + T * P' ('all_normed', C class tokens: 1 or 0) or T * P' ('patches_raw'), or None
+            with ``class_only``. Neither is l2-normalised.
 
         Raises:
             ValueError: the frames have another size, or there are more of them than rows in the
@@ -274,21 +273,22 @@ class SpaceTimeViT(PretrainedPart):
         if class_rows:
             layout = layout._replace(patches=0)
         if class_only or self.token_output == 'patches_raw':
-            patches = None if class_only else self._project(layout.split(x)[0].flatten(1, 2))
-            return self._project(self._pool(x, layout)), patches
+            embeds = self._project(self._pool(x, layout))
+            return embeds, None if class_only else self._project(layout.split(x)[0].flatten(1, 2))
         x = self.ln_post(x)
         tokens = self._project(x)
-        embeds = (self.pooling(tokens, layout) if self.pooling.picks else
-                  self._project(self.pooling(x, layout)))
-        return embeds, layout.by_clip(tokens)
+        if self.pooling.picks:
+            return self.pooling(tokens, layout), layout.by_clip(tokens)
+        return self._project(self.pooling(x, layout)), layout.by_clip(tokens)
 
     def _pool(self, x: Tensor, layout: TokenRows) -> Tensor:
-        """What is behind the blocks, (R, D) -> (B, D)."""
-        if self.pooling.picks:
+        """Of what comes out of the blocks: (R, D) -> (B, D)."""
+        if self.pooling.picks:  # what it leaves needs no norm
             return self.ln_post(self.pooling(x, layout))
         return self.pooling(self.ln_post(x), layout)
 
     def _project(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., E)."""
         return x if self.proj is None else x @ self.proj
 
     def _turns(self, kept_patches: Tensor | None, device: torch.device) -> Tensor | None:
