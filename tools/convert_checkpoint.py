@@ -78,7 +78,7 @@ def print_config(args: argparse.Namespace) -> None:
     for line in found.assumed:
         print(f'# not in the checkpoint: {line}')
     for key in found.unused:
-        print(f'# not known in this layout: {key}')
+        print(f'# no place in this config: {key}')
     print(Config(dict(model=found.config)).pretty_text, end='')
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from .description import (
     metadata_of,
     with_metadata,
 )
+from .entries import some
 from .errors import CheckpointError, naming
 from .files import read_weights
 from .layouts import RELEASE
@@ -43,7 +45,7 @@ class Checkpoint:
 
     layout: str  # its name
     weights: Mapping[str, Tensor]  # by our names, on disk until they are used
-    unused: list[str]  # its keys that no rule of its layout knows
+    unused: list[str]  # its keys that have no place in the config
     config: dict  # of a model that fits the tensors
     assumed: list[str]  # lines on what in the config is not from the tensors
     report: dict  # where in the file the weights were; see files.read_weights
@@ -70,6 +72,8 @@ def inspect_checkpoint(source: str | Path, *, given: Description | None = None,
         own, unused = convert_names(merge_lora(tensors), layout)
         told = description_of(tensors, layout=layout.name) | (given or Description())
         config, assumed = model_config(own, told)
+    if 'cls_head' not in config:
+        unused += _head(own)
     return Checkpoint(layout=layout.name, weights=own, unused=unused, config=config,
                       assumed=[*assumed, *told.notes], report=report or {})
 
@@ -90,13 +94,14 @@ def convert_checkpoint(source: str | Path,
 
     Adapters (LoRA) are merged into the weights, by which the outputs stay the same. What the
     source's layout does not have (time, in a CLIP) is not written: it starts at its
-    initial values when the file is loaded.
+    initial values when the file is loaded. The head of a recognizer of MMAction2 keeps its names.
 
     Args:
         source: a file or folder, as in :func:`.files.read_weights`; so are ``weights`` and
             ``stand_ins``.
         target: the file to write, ``.pth`` or ``.safetensors``.
-        model: model config that the weights must fit; default: the one that their sizes give.
+        model: model config that the weights must fit; default: the one that their sizes give. Parts
+            that it does not have are left out.
         given: what the source does not tell of the model. The target tells it on, with what the
             source tells; of what nobody does, the log has a line.
         to: 'own' or 'release'.
@@ -127,10 +132,20 @@ def convert_checkpoint(source: str | Path,
         config = without_lora(model) if model is not None else model_config(
             convert_names(merge_lora(tensors), layout)[0], _WITHOUT_TENSORS | told)[0]
         parts = {key: value for key, value in config.items() if key != 'data_preprocessor'}
-        with torch.device('meta'), config_errors():  # names and sizes; nothing is allocated
+        # Names and sizes; nothing is allocated. A recognizer asks the scope for its parts.
+        with (torch.device('meta'), config_errors(),
+              DefaultScope.overwrite_default_scope('tvtsv2_mm')):
             own = MODELS.build(parts)
+        places = dict(own.state_dict())
+        if model is None:
+            places |= {key: tensors[key] for key in _head(tensors)}
         converted = to_own_layout(
-            tensors, own.state_dict(), interpolate_positions=interpolate_positions, report=report)
+            tensors, places, interpolate_positions=interpolate_positions, report=report)
+        if _head(places) and _head(report['unneeded']):
+            raise CheckpointError(
+                f'its cls_head ({some(_head(report["unneeded"]))}) is of another kind than that of '
+                f'the config ({some(_head(places))}): take the config that it was trained with, '
+                'or one without a cls_head, which leaves it out')
         unknown, report['assumed'] = check_model(told, describe(own), report)
     if model is not None:
         told |= describe(own)
@@ -150,6 +165,11 @@ def convert_checkpoint(source: str | Path,
     return list(written)
 
 
+def _head(weights: Iterable[str]) -> list[str]:
+    """The names of the classifier, ours or a recognizer's."""
+    return [key for key in weights if key.startswith('cls_head.')]
+
+
 # What changes no tensor: one head always fits.
 _WITHOUT_TENSORS = Description(
     backbone=dict(heads=1), neck=dict(heads=1, tokenizer='unknown'), sorting_head=dict(heads=1))
@@ -163,7 +183,8 @@ def to_release_layout(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     released, unknown = convert_names(weights, RELEASE, to_foreign=True)
     if unknown:
-        raise CheckpointError('the release layout has no place for:\n  ' + '\n  '.join(unknown))
+        raise CheckpointError('the release layout has no place for:\n  ' + '\n  '.join(unknown)
+                              + '\n(--config of a model without them leaves them out)')
     parts = {
         'backbone.temporal_embedding': 'time attention (FramewiseViT, or a CLIP not yet trained)',
         'neck.clip.text_projection.weight': 'a text encoder',

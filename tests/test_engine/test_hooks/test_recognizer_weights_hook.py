@@ -10,6 +10,7 @@ from mmengine.runner.checkpoint import _load_checkpoint, _load_checkpoint_to_mod
 
 from tests.clip_models import make_hugging_face, make_model, randomize
 from tvtsv2_mm.checkpoints import CheckpointError, read_weights
+from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.checkpoints.description import RECORD, metadata_of
 from tvtsv2_mm.engine.hooks import RecognizerWeightsHook
 
@@ -122,3 +123,44 @@ def test_other_backbones():
     model = torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(1, 1)))
     with pytest.raises(ValueError, match='for backbones of this package, not for a Linear'):
         RecognizerWeightsHook().before_run(runner_of(model))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('lora', [None, dict(rank=2)])
+@pytest.mark.parametrize('with_config', [False, True])
+def test_a_converted_checkpoint_gives_the_same_scores(tmp_path, lora, with_config):
+    """With its head, adapters merged: into a file that any recognizer of this kind takes."""
+    source = make_recognizer(lora=lora).eval()
+    randomize(source)
+    save(source, tmp_path / 'x.pth', runner_of(source))
+    config = dict(
+        type='mmaction.Recognizer3D', backbone=dict(
+            source.backbone.built_with, type='SpaceTimeViT', num_frames=4, output='embedding'),
+        cls_head=dict(type='mmaction.TimeSformerHead', num_classes=3, in_channels=24))
+    names = convert_checkpoint(tmp_path / 'x.pth', tmp_path / 'y.safetensors',
+                               model=config if with_config else None)
+    assert not any('lora' in name for name in names)
+    model = make_recognizer().eval()
+    hook, runner = load(model, tmp_path / 'y.safetensors')
+    hook.before_test(runner)
+    clips = torch.randn(2, 1, 3, 4, 32, 32)
+    torch.testing.assert_close(model(clips, stage='head'), source(clips, stage='head'),
+                               atol=1e-5, rtol=0)
+
+
+def test_a_head_is_not_lost_in_conversion(tmp_path):
+    model = make_recognizer()
+    save(model, tmp_path / 'x.pth')
+    assert inspect_checkpoint(tmp_path / 'x.pth').unused == [
+        'cls_head.fc_cls.weight', 'cls_head.fc_cls.bias']
+    encoder = dict(type='VideoTextModel', backbone=dict(
+        model.backbone.built_with, type='SpaceTimeViT', num_frames=4))
+    probe = dict(encoder, cls_head=dict(type='LinearProbeHead', num_classes=3, embed_dim=24))
+    for options, message in (
+            (dict(to='release'), r'no place for:\n  cls_head\.fc_cls\.weight.*\n.*\n\(--config of'),
+            (dict(model=probe), r'cls_head \(cls_head\.fc_cls\..*\) is of another kind than that '
+                                r'of the config \(cls_head\.fc\.')):
+        with pytest.raises(CheckpointError, match=message):
+            convert_checkpoint(tmp_path / 'x.pth', tmp_path / 'y.pth', **options)
+    names = convert_checkpoint(tmp_path / 'x.pth', tmp_path / 'y.pth', model=encoder)
+    assert names and not any('head' in name for name in names)  # the config has none
