@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
 from torch.nn.functional import interpolate, normalize
 
@@ -85,6 +86,19 @@ def test_a_temperature_is_never_below_that_of_the_largest_scale(tmp_path):
     load_checkpoint(model, save(tmp_path / 'x.pth', 'imagebind', **{
         'modality_postprocessors.text.1.log_logit_scale': torch.tensor(9.0)}))
     assert not any('temperature' in line for line in model.load_report['assumed'])
+
+
+def test_other_modalities_are_told_as_not_needed(tmp_path, caplog):
+    others = {'modality_trunks.audio.blocks.3.norm_1.bias': torch.ones(2),
+              'modality_trunks.audio.blocks.4.norm_1.bias': torch.ones(2),
+              'modality_heads.imu.3.weight': torch.ones(2, 2)}
+    model = make_peer('imagebind')
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    load_checkpoint(model, save(tmp_path / 'x.pth', 'imagebind', **others))
+    logger.removeHandler(caplog.handler)
+    assert model.load_report['unneeded'] == sorted(others)
+    assert 'not needed by this model: modality_heads.imu, modality_trunks.audio' in caplog.text
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -251,7 +251,8 @@ def _fill(name: str, found: re.Match[str]) -> str:
 
 
 def _summary(keys: list[str]) -> str:
-    """The first names of the keys, block numbers left out, each once."""
+    """The first names of the keys, each once; block numbers are left out."""
+    lengths = {'backbone.': 4, **dict.fromkeys(('neck.', *HEADS), 1)}
     stems = (re.sub(r'\.\d+\.', '.*.', key).split('.') for key in keys)
     return ', '.join(dict.fromkeys(
-        '.'.join(stem[:1] if f'{stem[0]}.' in ('neck.', *HEADS) else stem[:4]) for stem in stems))
+        '.'.join(stem[:lengths.get(f'{stem[0]}.', 2)]) for stem in stems))

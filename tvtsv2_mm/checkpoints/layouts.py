@@ -211,7 +211,8 @@ VICLIP = Layout(
     new=HEADS,
     temperature=('temp', lambda x: x))
 
-# ImageBind (facebookresearch/ImageBind): vision and text of its six modalities.
+# ImageBind (facebookresearch/ImageBind): vision and text of its six modalities. Its text head has
+# the norm behind the choice of the end token, which is the norm of all tokens before it.
 _BOUND = ('norm_1.{*} = ln_1.{*}', 'norm_2.{*} = ln_2.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
           'mlp.fc2.{*} = mlp.c_proj.{*}', 'attn.in_proj_weight = attn.qkv.weight',
           'attn.in_proj_bias = attn.qkv.bias', 'attn.out_proj.{*} = attn.proj.{*}')
