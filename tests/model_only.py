@@ -126,6 +126,9 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'onnx': call('apis.export._write_onnx', None, onnx),
         'onnxruntime': call('apis.export._load_onnx', onnx),
         'onnxscript': call('apis.export._write_onnx', None, onnx),
+        'datasets': call('apis.mteb_encoder.load_encoder'),
+        'mteb': call('apis.mteb_encoder.load_encoder'),
+        'sentence_transformers': call('apis.sentence_transformer.sentence_transformer'),
     }
 
 

@@ -1,4 +1,4 @@
-"""From what a user gives (files, folders, addresses, arrays) to clips that the model reads."""
+"""From what a user gives (files, folders, addresses, bytes, arrays) to clips for the model."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 
-Video = str | os.PathLike | np.ndarray
+Video = str | os.PathLike | bytes | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ class ClipSource(Dataset):
     """Videos as samples; one that cannot be read gives a :class:`Failure`.
 
     Args:
-        videos: paths, addresses (``file://``, and what mmengine.fileio reads) or arrays.
+        videos: paths, addresses (``file://``, and what mmengine.fileio reads), the bytes of files,
+            or arrays. Each is asked for when its turn comes.
         transforms: of :func:`clip_transforms`.
         texts: K texts of each video, which travel with it as tokens of ``tokenizer``.
         tokenizer: given with ``texts``.
@@ -114,6 +115,8 @@ class ClipSource(Dataset):
                            duration=reader.duration)
             return name, self._array_pipeline(results)
         try:
+            if isinstance(video, bytes):
+                return name, self._file_pipeline(results | dict(video_bytes=video))
             with local_file(os.fspath(video)) as path:
                 return name, self._file_pipeline(results | dict(filename=path))
         except SampleError as error:
@@ -124,7 +127,9 @@ class ClipSource(Dataset):
 
 def name_of(video: Video, index: int) -> str:
     """Name of a video in results: its path, or its place among the inputs."""
-    return f'array {index}' if isinstance(video, np.ndarray) else printable(os.fspath(video))
+    if isinstance(video, bytes | np.ndarray):
+        return f'{"bytes" if isinstance(video, bytes) else "array"} {index}'
+    return printable(os.fspath(video))
 
 
 def local_file(address: str) -> AbstractContextManager[str]:

@@ -85,7 +85,11 @@ class TVTSv2Inferencer(BaseInferencer):
         self.texts_only = texts_only
         self.clips = clips
         super().__init__(model, weights, device, scope, show_progress)
-        self.device = next(self.model.parameters()).device
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def __call__(self,
                  inputs: Video | Sequence[Video],
@@ -106,8 +110,8 @@ class TVTSv2Inferencer(BaseInferencer):
 
         Args:
             inputs: a path, a folder (all videos below it), an address (``file://``, ``http://`` and
-                what else mmengine.fileio reads), an array uint8 (T, H, W, 3) in RGB, or a list of
-                them.
+                what else mmengine.fileio reads), the bytes of a file, an array uint8 (T, H, W, 3)
+                in RGB, or a list of them.
             task: 'features', 'zero-shot', 'retrieval' or 'sort'.
             labels: zero-shot: the classes.
             prompts: zero-shot: templates with one ``{}`` for the label; their embeddings are
@@ -208,6 +212,17 @@ class TVTSv2Inferencer(BaseInferencer):
         """The precision that was asked for."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
+    def embed_videos(self, videos: Sequence[Video], batch_size: int = 8,
+                     num_workers: int = 0) -> np.ndarray:
+        """Embed videos, each read when its turn comes: float32 (N, E), l2-normalised.
+
+        Raises:
+            ValueError: there is none.
+            RuntimeError: one cannot be read.
+        """
+        predictions = self(videos, batch_size=batch_size, num_workers=num_workers)['predictions']
+        return np.array([prediction['features'] for prediction in predictions])
+
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Embed texts: N of them give float32 (N, E), l2-normalised."""
@@ -295,8 +310,8 @@ class TVTSv2Inferencer(BaseInferencer):
     def _init_visualizer(self, cfg: ConfigDict) -> None:
         """Pictures are drawn by :mod:`tvtsv2_mm.apis.pictures`, not by an mmengine visualizer."""
 
-    def _inputs_to_list(self, inputs: Video | Sequence[Video]) -> list[Video]:
-        if isinstance(inputs, np.ndarray):
+    def _inputs_to_list(self, inputs: Video | Sequence[Video]) -> Sequence[Video]:
+        if isinstance(inputs, np.ndarray | bytes):
             inputs = [inputs]
         elif isinstance(inputs, str | os.PathLike):
             path = os.fspath(inputs)
@@ -304,8 +319,9 @@ class TVTSv2Inferencer(BaseInferencer):
             is_folder = hasattr(backend, 'isdir') and '://' not in path and backend.isdir(path)
             inputs = [os.path.join(path, name) for name in list_videos(path)] if is_folder else [
                 path]
-        inputs = list(inputs)
-        if not inputs:
+        if not isinstance(inputs, Sequence):  # a sequence may hold more than the memory does
+            inputs = list(inputs)
+        if not len(inputs):
             raise ValueError('there is no video to look at: the list is empty')
         return inputs
 

@@ -24,6 +24,11 @@ EXTRAS = {
     },
     'finetune': {'peft': 'peft'},
     'export': {name: name for name in ('onnx', 'onnxruntime', 'onnxscript')},
+    'mteb': {
+        'datasets': 'datasets',
+        'mteb': 'mteb',
+        'sentence_transformers': 'sentence-transformers',
+    },
 }
 
 

@@ -28,6 +28,11 @@ class Activation(NamedTuple):
     function_: Callable[[Tensor], Tensor]  # in place
     derivative: Callable[..., Tensor]  # (gradient, scale * x, grad_input=...) -> gradient
 
+    def __reduce__(self) -> tuple:
+        """By its name: an operator of torch cannot be pickled, and so could no model."""
+        return build_activation, (next(
+            name for name, activation in ACTIVATIONS.items() if activation is self), )
+
 
 # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702.
 ACTIVATIONS = dict(
