@@ -42,7 +42,8 @@ MODEL_PARTS = {
     'data_preprocessor': ('VideoTextDataPreprocessor', ),
 }
 # Arguments that name what is built.
-_NAMES = dict(pooling=POOLINGS, rotary=(None, *ROTARY_POSITIONS))
+_NAMES = {'model.backbone.pooling': POOLINGS,
+          'model.backbone.rotary': (None, *ROTARY_POSITIONS)}
 RECOGNIZER = 'Recognizer3D'  # of MMAction2, with our backbone
 # A config of ours has some 10 kB.
 _MOST_CHARACTERS = 1_000_000
@@ -203,8 +204,9 @@ def _known_part(written: Mapping[str, Any], types: tuple[str, ...], place: str) 
                 and (_is_plain(value) or (isinstance(value, list | tuple) and len(value) < 10
                      and all(map(_is_plain, value))))):
             raise ValueError(f'{place}.{key} is {value!r:.80}, neither a word nor numbers')
-        if value not in _NAMES.get(key, (value, )):
-            raise ValueError(f'{place}.{key} is {value!r}, not one of {_NAMES[key]}')
+        names = _NAMES.get(f'{place}.{key}')
+        if names is not None and value not in names:
+            raise ValueError(f'{place}.{key} is {value!r}, not one of {names}')
     return dict(arguments, type=kind)
 
 
