@@ -21,12 +21,12 @@ _VISION = dict(_TOWER, image_size=SIDE, patch_size=8)
 _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     'aimv2': ('Aimv2Config', dict(text_config=_TEXT, vision_config=_VISION, projection_dim=24)),
     'align': ('AlignConfig', dict(
-        text_config=_TEXT, projection_dim=64, vision_config=dict(
-            image_size=SIDE, width_coefficient=0.1, depth_coefficient=0.1, hidden_dim=64,
-            kernel_sizes=[3, 3], in_channels=[8, 8], out_channels=[8, 16], strides=[1, 2],
+        text_config=_TEXT, projection_dim=16, vision_config=dict(
+            image_size=SIDE, width_coefficient=0.25, depth_coefficient=0.1, hidden_dim=16,
+            kernel_sizes=[3, 3], in_channels=[32, 32], out_channels=[32, 64], strides=[1, 2],
             num_block_repeats=[1, 1], expand_ratios=[1, 2], depthwise_padding=[]))),
     'altclip': ('AltCLIPConfig', dict(
-        text_config=dict(_TEXT, project_dim=32, max_position_embeddings=18),
+        text_config=dict(_TEXT, project_dim=32, max_position_embeddings=17),
         vision_config=_VISION, projection_dim=24)),
     'blip': ('BlipConfig', dict(
         text_config=dict(_TEXT, encoder_hidden_size=32, sep_token_id=2), vision_config=_VISION,
@@ -113,6 +113,12 @@ def make_folder(folder: Path, kind: str, **changes) -> torch.nn.Module:
     (folder / 'preprocessor_config.json').write_text(
         json.dumps(_PROCESSORS.get(kind, _PROCESSOR) | changes))
     return model
+
+
+def tokens_of(folder: Path, texts: list[str]) -> dict[str, torch.Tensor]:
+    """What the library's own tokenizer makes of texts, padded as the model was trained."""
+    return PreTrainedTokenizerFast.from_pretrained(folder)(
+        texts, padding='max_length', truncation=True, return_tensors='pt')
 
 
 def pixels_of(folder: Path, frames: np.ndarray) -> dict[str, torch.Tensor]:

@@ -123,6 +123,15 @@ with tempfile.TemporaryDirectory() as folder:
 """,
     'accept_newer_mmcv': 'import mmaction',
     'leave_out_vindlu': 'import mmaction.models',
+    'pool_texts_of_chinese_clip': """
+import torch
+from transformers import ChineseCLIPConfig, ChineseCLIPModel
+tower = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+model = ChineseCLIPModel(ChineseCLIPConfig(
+    text_config=dict(tower, vocab_size=9), projection_dim=8,
+    vision_config=dict(tower, image_size=8, patch_size=8)))
+model.get_text_features(torch.zeros(1, 2, dtype=torch.long))
+""",
     'let_xclip_return_names': """
 import torch
 from transformers import XCLIPConfig, XCLIPModel

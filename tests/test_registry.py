@@ -12,6 +12,8 @@ PARTS = {
     'MODELS': {
         'AttentiveHead': 'models.heads.attentive_head',
         'FramewiseViT': 'models.backbones.framewise_vit',
+        'HuggingFaceBackbone': 'models.backbones.hugging_face_backbone',
+        'HuggingFaceTextEncoder': 'models.necks.hugging_face_text_encoder',
         'InternVideoViT': 'models.backbones.internvideo_vit',
         'LinearProbeHead': 'models.heads.linear_probe_head',
         'OpenMMLabBackbone': 'models.backbones.openmmlab_backbone',
@@ -19,10 +21,12 @@ PARTS = {
         'PartiallyFrozenTextEncoder': 'models.necks.text_encoder',
         'SpaceTimeViT': 'models.backbones.space_time_vit',
         'TranscriptSortingHead': 'models.heads.transcript_sorting_head',
+        'VideoConditionedZeroShotHead': 'models.heads.video_conditioned_zero_shot_head',
         'VideoTextContrastiveHead': 'models.heads.contrastive_head',
         'VideoTextDataPreprocessor': 'models.data_preprocessor',
         'VideoTextModel': 'models.video_text_model',
         'VideoTextSigmoidHead': 'models.heads.sigmoid_head',
+        'XClipBackbone': 'models.backbones.hugging_face_backbone',
         'ZeroShotHead': 'models.heads.zero_shot_head',
     },
     'DATASETS': {

@@ -329,6 +329,31 @@ def let_xclip_return_names(modeling: Any) -> bool:
     return True
 
 
+def pool_texts_of_chinese_clip(modeling: Any) -> bool:
+    """Let ChineseCLIP's get_text_features have the first token of a text, as its forward has.
+
+    That of transformers 4.57 asks for a pooled one, which its text model does not make.
+    """
+    kind = modeling.ChineseCLIPModel
+    if 'last_hidden_state' in inspect.unwrap(kind.get_text_features).__code__.co_names or (
+            'pool_texts_of_chinese_clip' in _applied):
+        return False
+    make = kind.__init__
+
+    class FirstToken(modeling.nn.Module):
+        def forward(self, hidden: Any) -> Any:
+            return hidden[:, 0]
+
+    @wraps(make)
+    def make_and_pool(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        if self.text_model.pooler is None:
+            self.text_model.pooler = FirstToken()
+
+    kind.__init__ = make_and_pool
+    return True
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a file safely; mmengine logs the end of the name: "by local backend"."""
     from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -417,6 +442,7 @@ _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'mmengine.analysis.complexity_analysis': count_attention,
     'mmaction.engine.hooks.visualization_hook': draw_clips,
     'mmengine.runner._flexible_runner': let_flexible_runner_do_as_runner,
+    'transformers.models.chinese_clip.modeling_chinese_clip': pool_texts_of_chinese_clip,
     'transformers.models.x_clip.modeling_x_clip': let_xclip_return_names,
 }
 # ... or whose import it saves when that has failed.

@@ -151,3 +151,37 @@ def test_result_file(tmp_path):
         (tmp_path / 'bad.json').write_text(text)
         with pytest.raises(ValueError, match=r'bad\.json'):
             read_result(tmp_path / 'bad.json')
+
+
+def peer(top1, **more):
+    return result(top1, views=dict(frames=12, sampling='middle', clips=1, crops=1, crop_size=224,
+                                   short_side=224, interpolation='bicubic', keep_ratio=True),
+                  split=dict(sha256='a' * 64, used=6)) | more
+
+
+def test_a_line_for_each_system():
+    own = dict(peer(50.4)['views'], frames=8, crops=3, short_side=256, keep_ratio=False)
+    text = compare([
+        peer(50.4, backbone='FramewiseViT',
+             normalisation=dict(mean=[127.5] * 3, std=[51, 102, 127.5])),
+        peer(52, prompts=['{}'], backbone='transformers.XCLIPModel', protocol_of='X-CLIP',
+             views=own),
+    ], ['clip', 'xclip'], peers=True)
+    head, first, second, *paper = [[cell.strip() for cell in line.split('|')[1:-1]]
+                                   for line in text.splitlines() if line.startswith('|')]
+    assert head == ['', 'acc/top1', 'protocol of *', 'backbone *', 'frames *', 'clips x crops *',
+                    'scaled to *', 'prompts *', 'normalisation *']
+    assert first == ['clip', '50.4', '-', 'FramewiseViT', '12 middle', '1 x 1',
+                     '224 of 224, bicubic', 'a person {}',
+                     '0.500 0.500 0.500 / 0.200 0.400 0.500']
+    assert second[2:8] == ['X-CLIP', 'transformers.XCLIPModel', '8 middle', '1 x 3',
+                           '224 of 256, bicubic, squeezed', '{}']
+    assert [line[:2] for line in paper[:1]] == [['paper: CLIP B/16', '43.2']]
+    assert text.endswith('has reproduced them.') and 'not comparable' not in text
+
+
+def test_systems_that_saw_other_videos_are_not_compared_silently():
+    text = compare([peer(1), peer(2, split=dict(sha256='b' * 64, used=5))], ['a', 'b'],
+                   peers=True, paper=False)
+    assert 'not comparable: split sha256 differs: a aaaaaaaaaaaa, b bbbbbbbbbbbb' in text
+    assert 'not comparable: videos used differs: a 6, b 5' in text

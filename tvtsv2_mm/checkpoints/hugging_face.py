@@ -141,6 +141,20 @@ def frames_of(config: PretrainedConfig) -> int | None:
     return getattr(config.vision_config, 'num_frames', None)
 
 
+def context_of(folder: Path, config: PretrainedConfig) -> int:
+    """Tokens of the longest text that a model reads: of its positions and of its tokenizer.
+
+    Raises:
+        CheckpointError: the tokenizer's config is damaged.
+    """
+    text, file = config.text_config, folder / 'tokenizer_config.json'
+    # RoBERTa's positions begin behind that of padding.
+    skipped = text.pad_token_id + 1 if config.model_type == 'altclip' else 0
+    told = _read_json(file).get('model_max_length') if file.is_file() else None
+    positions = text.max_position_embeddings - skipped
+    return min(positions, int(told)) if isinstance(told, int | float) and told > 0 else positions
+
+
 def read_pixels(folder: Path, config: PretrainedConfig) -> FramePixels:
     """Read what the processor in a model's folder makes of pictures.
 

@@ -103,6 +103,15 @@ def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, An
         keep_ratio=resize.get('keep_ratio', True))
 
 
+def describe_normalisation(model: Any) -> dict[str, list[float]] | None:
+    """Mean and std of pixel values 0..255, as a model's data preprocessor takes them; or None."""
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    found = {name: getattr(preprocessor, name, None) for name in ('mean', 'std')}
+    return None if None in found.values() else {
+        name: [round(value, 4) for value in values.flatten().tolist()]
+        for name, values in found.items()}
+
+
 def describe_split(ann_file: str | Path, num_videos: int, num_evaluated: int) -> dict[str, Any]:
     """The annotation file of a test, its hash, and how many of the benchmark's videos were used.
 

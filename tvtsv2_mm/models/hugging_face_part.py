@@ -87,4 +87,5 @@ def build_side(config: PretrainedConfig, *, text: bool) -> Any:
 
 def features_of(output: Any) -> Tensor:
     """Embeddings (B, E) of what get_..._features returns: themselves before transformers 5."""
-    return output if isinstance(output, Tensor) else output.pooler_output
+    embeds = output if isinstance(output, Tensor) else output.pooler_output
+    return embeds.flatten(0, -2)  # VideoPrism's are (B, 1, E)

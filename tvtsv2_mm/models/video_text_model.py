@@ -77,6 +77,12 @@ class VideoTextModel(BaseModel):
         if len(set(widths.values())) > 1:
             raise ValueError('embed_dim must be the same in all parts: ' + ', '.join(
                 f'{name}.embed_dim={width}' for name, width in widths.items()))
+        if getattr(self.cls_head, 'reads_tokens', False) and not hasattr(
+                self.backbone, 'condition_texts'):
+            raise ValueError(
+                f'model.cls_head ({type(self.cls_head).__name__}) has texts read anew for each '
+                f'video, which model.backbone ({type(self.backbone).__name__}) cannot do: take '
+                'ZeroShotHead, or XClipBackbone')
         # What the last loading of weights took, and what not; see to_own_layout.
         self.load_report: dict | None = None
         # Whether a loss was asked for since: weights may be others now.
@@ -234,8 +240,9 @@ class VideoTextModel(BaseModel):
         if sorts and 'sorting_head' in self.untrained_heads:
             warnings.warn('the checkpoint has no trained sorting_head: what it sorts is sorted at '
                           'random', stacklevel=2)
+        conditions = getattr(self.cls_head, 'reads_tokens', False)
         view_embeds, view_tokens = self.encode_views(
-            inputs, data_samples, class_only=not sorts)
+            inputs, data_samples, class_only=not (sorts or conditions))
         directions = F.normalize(view_embeds.float(), dim=-1).mean(dim=1)
         for sample, embed in zip(data_samples, F.normalize(directions, dim=-1), strict=True):
             sample.video_embed = embed
@@ -248,8 +255,10 @@ class VideoTextModel(BaseModel):
             if not learns:
                 self._check_texts()
             # The neck alone: what the texts' embeddings depend on.
-            scores = self.cls_head.predict(
-                embeds, self.encode_text if self.neck is None else self.neck).float()
+            encode_text = self.encode_text if self.neck is None else self.neck
+            scores = (self.cls_head.predict_views(
+                view_embeds, view_tokens, encode_text, self.backbone.condition_texts)
+                if conditions else self.cls_head.predict(embeds, encode_text)).float()
             for sample, score in zip(data_samples, scores, strict=True):
                 sample.set_pred_score(score).set_pred_label(score.argmax().item())
         return data_samples

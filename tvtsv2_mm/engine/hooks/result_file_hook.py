@@ -72,11 +72,13 @@ class ResultFileHook(Hook):
         return dict(
             protocol=cfg.get('protocol'),
             benchmark=cfg.get('benchmark'),
+            protocol_of=cfg.get('protocol_of'),
             metrics=results.group_metrics(metrics),
             split=results.describe_split(dataset.ann_file, len(dataset), num_evaluated),
             query_bank=results.describe_query_bank(runner.test_evaluator.metrics),
             views=dict(results.describe_views(pipeline),
                        spacing_used=dict(sorted(spacings.items()))),
+            normalisation=results.describe_normalisation(model),
             texts=runner.message_hub.get_info('texts'),
             prompts=getattr(head, 'prompts', None),
             classes=classes and dict(

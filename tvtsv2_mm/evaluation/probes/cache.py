@@ -122,7 +122,9 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
     model.to(get_device()).eval()
     cache = FeatureCache(fields=dict(
         protocol='linear-probe', benchmark=cfg.get('benchmark'),
-        views=results.describe_views(cfg.test_dataloader.dataset.pipeline), prompts=None,
+        protocol_of=cfg.get('protocol_of'),
+        views=results.describe_views(cfg.test_dataloader.dataset.pipeline),
+        normalisation=results.describe_normalisation(model), prompts=None,
         precision='float32, features kept in float16', splits={},
         backbone=results.backbone_name(model), config=results.describe_config(cfg),
         checkpoint=results.describe_checkpoint(checkpoint, model.load_report),

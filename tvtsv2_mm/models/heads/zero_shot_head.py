@@ -76,12 +76,15 @@ class ZeroShotHead(BaseModule):
 
     def _encode(self, texts: list[str], encode_text: Callable[[Tensor], Tensor],
                 device: torch.device) -> Tensor:
-        tokens, self.num_cut_prompts = self.tokenizer.tokenize(texts)
-        tokens = tokens.to(device)
-        embeds = torch.cat([encode_text(part) for part in tokens.split(self.batch_size)])
-        embeds = F.normalize(embeds.float(), dim=-1)
+        embeds = F.normalize(self._encode_texts(texts, encode_text, device).float(), dim=-1)
         embeds = embeds.view(len(self.classes), len(self.prompts), -1).mean(dim=1)
         return F.normalize(embeds, dim=-1)
+
+    def _encode_texts(self, texts: list[str], encode_text: Callable[[Tensor], Tensor],
+                      device: torch.device) -> Tensor:
+        tokens, self.num_cut_prompts = self.tokenizer.tokenize(texts)
+        tokens = tokens.to(device)
+        return torch.cat([encode_text(part) for part in tokens.split(self.batch_size)])
 
     def predict(self, video_embeds: Tensor, encode_text: Callable[[Tensor], Tensor]) -> Tensor:
         """Cosines (B, C) of videos (B, E) with the classes.
