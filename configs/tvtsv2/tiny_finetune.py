@@ -27,5 +27,6 @@ auto_scale_lr = dict(enable=False, base_batch_size=12)
 default_hooks = dict(
     logger=dict(interval=15),
     checkpoint=dict(max_keep_ckpts=1),
+    check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

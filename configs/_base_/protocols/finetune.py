@@ -82,6 +82,7 @@ auto_scale_lr = dict(enable=False, base_batch_size=128)
 
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
+    check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'),
     result_file=dict(type='tvtsv2_mm.ResultFileHook'),

@@ -1,5 +1,6 @@
 """Hooks."""
 
+from tvtsv2_mm.engine.hooks.check_clips_hook import CheckClipsHook
 from tvtsv2_mm.engine.hooks.check_labels_hook import CheckLabelsHook
 from tvtsv2_mm.engine.hooks.compile_blocks_hook import CompileBlocksHook
 from tvtsv2_mm.engine.hooks.cut_text_hook import CutTextHook
@@ -11,6 +12,6 @@ from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 from tvtsv2_mm.engine.hooks.zero_shot_check_hook import ZeroShotCheckHook
 
-__all__ = ['CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook', 'EarlyStoppingHook',
-           'QueryBankHook', 'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook',
-           'SkippedSampleHook', 'ZeroShotCheckHook']
+__all__ = ['CheckClipsHook', 'CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook',
+           'EarlyStoppingHook', 'QueryBankHook', 'RecognizerWeightsHook', 'ResultFileHook',
+           'ResumeDataHook', 'SkippedSampleHook', 'ZeroShotCheckHook']

@@ -207,7 +207,7 @@ class SpaceTimeViT(PretrainedPart):
             raise ValueError(
                 f'{type(self).__name__} with output={self.output!r} expects the clips of a '
                 f'Recognizer3D, (B, 3, T, H, W) in RGB, got {tuple(video.shape)}: the pipeline '
-                "needs FormatShape with input_format='NCTHW'")
+                "needs FormatShape with input_format='NCTHW', and frames of three channels")
         clips = video.transpose(1, 2)
         if kept_patches is not None:
             if self.output == 'map':
