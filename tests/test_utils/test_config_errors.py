@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -67,6 +68,19 @@ def test_a_data_loader():
     with pytest.raises(ConfigError, match=r'batch_sise.* mean batch_size'), config_errors():
         Runner.build_dataloader(dict(dataset=[1, 2], batch_sise=2, sampler=dict(
             type='DefaultSampler', shuffle=True)), seed=0)
+
+
+@pytest.mark.parametrize(('clip_grad', 'message'), [
+    (dict(max_norm='a'), r"^optim_wrapper\.clip_grad: ValueError: .*'a'"),
+    (dict(max_norm=1, norm_typ=2), r'^optim_wrapper\.clip_grad: TypeError: .*norm_typ')])
+def test_what_a_training_step_reads_first(clip_grad, message):
+    model = torch.nn.Linear(1, 1)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1), clip_grad=clip_grad)
+    with pytest.raises(ConfigError, match=message), config_errors():
+        wrapper.update_params(model(torch.ones(1)).sum())
+    wrapper = OptimWrapper(wrapper.optimizer, clip_grad=dict(max_norm=1, error_if_nonfinite=True))
+    with pytest.raises(RuntimeError, match='non-finite'), config_errors():
+        wrapper.update_params(model(torch.full((1, ), torch.nan)).sum())
 
 
 def test_errors_that_are_not_of_a_config_stay():

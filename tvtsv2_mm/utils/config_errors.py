@@ -33,6 +33,8 @@ _SECTIONS = {
     'set_randomness': 'randomness', 'scale_lr': 'auto_scale_lr',
     'wrap_model': 'model_wrapper_cfg',
 }
+# What reads its part of a config only in a training step.
+_STEPS = {'_clip_grad': 'optim_wrapper.clip_grad'}
 
 
 class ConfigError(ValueError):
@@ -73,7 +75,9 @@ def explain(error: Exception) -> str | None:
         # The function that fails, or that is called with a wrong argument, the inner ones first.
         names = [*re.findall(r'(\w+)\(\) got', text),
                  *(frame.f_code.co_name for frame in reversed(frames))]
-        section = next((_SECTIONS[name] for name in names if name in _SECTIONS), None)
+        # Another error of a step is not one of its values.
+        sections = _SECTIONS | (_STEPS if isinstance(error, TypeError | ValueError) else {})
+        section = next((sections[name] for name in names if name in sections), None)
         if section:
             return f'{section}: {type(error).__name__}: {text}'
         if frames[-1].f_code in [kind.__init__.__code__ for kind in (Runner, FlexibleRunner)]:
