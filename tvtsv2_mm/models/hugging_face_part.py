@@ -36,7 +36,7 @@ class HuggingFacePart(PretrainedPart):
     """
 
     def __init__(self, *, folder: str | None, frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if folder is None:
             raise ValueError(f'{self.part}.folder is missing: the folder of a model of '

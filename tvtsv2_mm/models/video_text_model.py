@@ -54,7 +54,7 @@ class VideoTextModel(BaseModel):
                  data_preprocessor: dict | None = None,
                  micro_batch_size: int | None = None,
                  interpolate_positions: bool = False,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         encoder = MODELS.build(backbone)
         # Built here, by the registry of the other parts: the base class takes the root's.
         super().__init__(data_preprocessor and MODELS.build(

@@ -41,7 +41,7 @@ class HuggingFaceBackbone(HuggingFacePart):
 
     def __init__(self, *, folder: str | None = None, num_frames: int | None = None,
                  image_size: int | None = None, average: str = 'directions',
-                 frozen: bool = False, init_cfg: dict | None = None) -> None:
+                 frozen: bool = False, init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(folder=folder, frozen=frozen, init_cfg=init_cfg)
         if average not in AVERAGES:
             raise ValueError(f'average must be one of {", ".join(AVERAGES)}, not {average!r}')

@@ -37,7 +37,7 @@ class HuggingFaceTextEncoder(HuggingFacePart):
     part = 'neck'
 
     def __init__(self, *, folder: str | None = None, context_length: int | None = None,
-                 frozen: bool = False, init_cfg: dict | None = None) -> None:
+                 frozen: bool = False, init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(folder=folder, frozen=frozen, init_cfg=init_cfg)
         positions = context_of(self.folder, self.config)
         self.context_length = context_length or positions
