@@ -49,6 +49,7 @@ def total(losses) -> torch.Tensor:
 def test_it_starts_as_the_model_that_it_adapts(model, model_cfg, inputs):
     randomized(model)
     adapted = with_lora(model_cfg)
+    adapted.init_weights()  # as a Runner does it
     adapted.load_state_dict(model.state_dict())
     assert adapted.load_report['lora'] == 'adapters (LoRA) are new'
     assert adapted.load_report['new'] == []

@@ -109,6 +109,8 @@ class PartiallyFrozenTextEncoder(PretrainedPart):
             self.requires_grad_(False)
         if lora is not None:
             add_lora(self, **lora)
+            # For mmengine's init_weights: transformers' would draw B too, which begins as 0.
+            vars(self.clip)['is_init'] = True
 
     def forward(self, tokens: Tensor, padded: bool = True) -> Tensor:
         """Encode texts.
