@@ -7,4 +7,6 @@ _base_ = [
     '../_base_/models/recognizer_tiny.py', '../_base_/datasets/narrated_shapes_recognizer.py'
 ]
 model = dict(cls_head=dict(num_classes=6))
-default_hooks = dict(weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))
+default_hooks = dict(
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
+    weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

@@ -10,4 +10,6 @@ model = dict(
         frozen=True,
         init_cfg=dict(type='Pretrained', checkpoint='data/tvtsv2/TVTSv2_ViT_B_16.pth')),
     cls_head=dict(num_classes=_base_.num_classes))
-default_hooks = dict(weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))
+default_hooks = dict(
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
+    weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

@@ -28,4 +28,5 @@ default_hooks = dict(
     logger=dict(interval=15),
     checkpoint=dict(max_keep_ckpts=1),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))
