@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('config', help='config file')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='go on from this checkpoint; without a value, from the latest one '
-                        'in the work folder')
+                        'in the work folder, if there is one: else start, from load_from')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: bfloat16, or float16 on a GPU that lacks it')
     parser.add_argument('--no-validate', action='store_true',
@@ -35,19 +35,15 @@ def apply_train_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     """Put the arguments of training into the config.
 
     Raises:
-        FileNotFoundError: ``--resume`` names a checkpoint that does not exist.
         ValueError: the config does not have what an argument needs.
     """
     from mmengine.config import ConfigDict
 
-    from tvtsv2_mm.apis.launch.runs import check_file, use_mixed_precision
+    from tvtsv2_mm.apis.launch.runs import use_mixed_precision
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         use_mixed_precision(cfg)
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else check_file(args.resume, 'checkpoint')
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
@@ -66,9 +62,9 @@ def main() -> None:
     args = parse_launch_arguments(parser)
     from tvtsv2_mm.apis.launch.runs import (
         apply_launch_arguments,
+        apply_resume,
         build_runner,
         check_file,
-        check_resume,
         load_config,
         plain_errors,
     )
@@ -76,7 +72,7 @@ def main() -> None:
         cfg = load_config(args.config)
         apply_train_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
-        check_resume(cfg)
+        apply_resume(cfg, args.resume)
         if cfg.get('load_from') is not None:
             check_file(cfg.load_from, 'checkpoint (load_from; None starts from random weights)')
     except (FileNotFoundError, ValueError) as error:

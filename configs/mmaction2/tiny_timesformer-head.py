@@ -9,4 +9,5 @@ _base_ = [
 model = dict(cls_head=dict(num_classes=6))
 default_hooks = dict(
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

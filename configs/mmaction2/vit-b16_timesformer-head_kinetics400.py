@@ -12,4 +12,5 @@ model = dict(
     cls_head=dict(num_classes=_base_.num_classes))
 default_hooks = dict(
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

@@ -29,4 +29,5 @@ default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=1),
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))

@@ -1,9 +1,11 @@
 import json
 import pickle
+import random
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import ConcatDataset, DefaultSampler, RepeatDataset, worker_init_fn
 from torch.utils.data import ConcatDataset as ChainOfDatasets
 from torch.utils.data import DataLoader
@@ -216,11 +218,17 @@ def test_ranks_draw_differently(captions, monkeypatch):
     assert not set(numbers[0]) & set(numbers[1])
 
 
-@pytest.mark.parametrize('workers', [1, 3])
-def test_our_samplers_draw_the_same_with_any_number_of_workers(captions, workers):
+def draw_as_others(results: dict) -> tuple:
+    """As transforms of MMAction2 and torchvision do."""
+    return results['sample_id'], (random.random(), np.random.random(), torch.rand(()).item())
+
+
+@pytest.mark.parametrize(('workers', 'transform'), [
+    (1, draw), (3, draw), (2, draw_as_others)])
+def test_our_samplers_draw_the_same_with_any_number_of_workers(captions, workers, transform):
     def epochs(num_workers):
         """Two epochs of a joint data set, in one loader as a run has it."""
-        dataset = CaptionVideoDataset(captions, pipeline=[draw])
+        dataset = CaptionVideoDataset(captions, pipeline=[transform])
         joint = ChainOfDatasets([RepeatDataset(dataset, times=3), dataset])
         sampler = SeededSampler(joint, seed=2)
         loader = DataLoader(joint, num_workers=num_workers, collate_fn=list, sampler=sampler,
@@ -234,6 +242,20 @@ def test_our_samplers_draw_the_same_with_any_number_of_workers(captions, workers
     alone = epochs(0)
     assert epochs(workers) == alone
     assert len({number for _, number in alone}) == 40  # each time another draw
+
+
+def test_the_global_generators_go_on_behind_a_sample(captions):
+    def draws():
+        return draw_as_others(dict(sample_id=''))
+
+    def after(work):
+        random.seed(1), np.random.seed(1), torch.manual_seed(1)
+        work()
+        return draws()
+
+    evaluation = CaptionVideoDataset(captions, pipeline=[draw_as_others], test_mode=True)
+    assert after(lambda: evaluation[0]) == after(lambda: None)
+    assert evaluation[0] == evaluation[0] != evaluation[1]
 
 
 def test_what_replaces_a_skipped_sample_does_not_depend_on_the_workers(captions):

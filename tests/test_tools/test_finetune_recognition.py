@@ -90,25 +90,35 @@ def test_from_a_pretrained_model(run, tmp_path, benchmark, words, options):
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(100 * float(np.mean(right)))
 
 
-def test_what_it_costs_zero_shot_is_told(run, tmp_path):
-    """With the text encoder of the checkpoint that was started from."""
+def test_what_it_costs_zero_shot_is_told_by_a_resumed_run_too(run, tmp_path):
+    """By the text encoder of the start, which is gone then; the rest is the uninterrupted run."""
     prepare(tmp_path, 'kinetics400')
     make_recognition(tmp_path / 'data' / 'hmdb51', 'train_split1.txt', 'test_split1.txt')
     name, hook = 'vit-b16_finetune_kinetics400.py', 'default_hooks.zero_shot_check'
     sizes = [f'{hook}.{option}' for option in small_options('vit-b16_retrieval_msrvtt.py')
              if option.startswith('model.')]
-    options = [*small_options(name), *SHORT, *sizes, f'{hook}.dataloader.num_workers=0']
-    run('train', CONFIGS / name, '--work-dir', 'out', '--cfg-options', *options,
-        'load_from=model.pth')
-    [path] = (tmp_path / 'out').glob('*/result.json')
-    told = json.loads(path.read_text())['zero_shot_check']
-    assert told['benchmark'] == 'HMDB51' and told['weights'].endswith('epoch_1.pth')
-    assert told['before'].keys() == told['after'].keys() >= {'acc/top1'}
-    run('test', CONFIGS / 'vit-b16_zero-shot_hmdb51.py', 'model.pth', '--work-dir', 'zero',
+    small = [option for option in small_options(name) if not option.startswith('val_dataloader.')]
+    words = ['--no-validate', '--cfg-options', *small, *SHORT, *sizes,
+             f'{hook}.dataloader.num_workers=0']
+    start, more = 'load_from=model.pth', 'train_cfg.max_epochs=2'
+    run('train', CONFIGS / name, '--seed', '0', '--work-dir', 'whole', *words, start, more)
+    # The same command for every part: there is nothing to go on from yet.
+    run('train', CONFIGS / name, '--seed', '0', '--work-dir', 'parts', '--resume', *words, start)
+    (tmp_path / 'model.pth').rename(tmp_path / 'start.pth')
+    run('train', CONFIGS / name, '--work-dir', 'parts', '--resume', *words, more)
+    whole, other = (torch.load(f'{folder}/epoch_2.pth', weights_only=False)
+                    for folder in ('whole', 'parts'))
+    for key, value in (whole['state_dict'] | whole['ema_state_dict']).items():
+        assert torch.equal((other['state_dict'] | other['ema_state_dict'])[key], value), key
+    whole, other = (json.loads(max((tmp_path / folder).glob('*/result.json')).read_text())[
+        'zero_shot_check'] for folder in ('whole', 'parts'))
+    assert other == whole | dict(weights=other['weights'])
+    assert whole['benchmark'] == 'HMDB51' and whole['weights'].endswith('epoch_2.pth')
+    run('test', CONFIGS / 'vit-b16_zero-shot_hmdb51.py', 'start.pth', '--work-dir', 'zero',
         '--cfg-options', *small_options('vit-b16_zero-shot_hmdb51.py'))
     [path] = (tmp_path / 'zero').glob('*/result.json')
     before = json.loads(path.read_text())['metrics']['raw']
-    assert told['before']['acc/top1'] == pytest.approx(before['acc/top1'])
+    assert whole['before']['acc/top1'] == pytest.approx(before['acc/top1'])
 
 
 def test_what_does_not_fit_is_told(run, tmp_path):

@@ -89,6 +89,19 @@ def common_adapters(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
     return common
 
 
+def check_same_adapters(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Look whether a run whose model has the weights ``own`` can go on with those of a checkpoint.
+
+    Raises:
+        CheckpointError: one has adapters that the other has not, or of another rank or scale.
+    """
+    common = common_adapters(given, own)
+    if not common.keys() == adapters_of(own).keys() == adapters_of(given).keys():
+        raise CheckpointError(
+            'its adapters (LoRA) are others than those of the config: a run goes on with the same '
+            'lora (rank, alpha, targets) of model.backbone and model.neck')
+
+
 def under_names_of(own: Mapping[str, Tensor], plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights by the names that they have in a model with adapters."""
     names = {name.replace(_BASE, '.'): name for name in own if _BASE in name}

@@ -1,8 +1,12 @@
 """Several clips of one video: opened once, decoded in one pass."""
 
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.dataset import pseudo_collate
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
@@ -21,17 +25,40 @@ def run_transforms(transforms: Sequence[Callable], clips: list[dict]) -> list[An
     A transform that has ``transform_clips`` gets all clips at once (``OpenVideo`` opens the video
     for all of them, ``DecodeClip`` decodes the frames of all in one pass); every other one is
     called for each clip. What the pipeline gets and gives is a list with an entry for each clip.
+    Those of others, which draw from the global generators, draw by the clips' ``rng`` too.
 
     Raises:
         UnusableSampleError: If a transform returns None.
     """
     filename = clips[0]['filename']
-    for transform in transforms:
-        together = getattr(transform, 'transform_clips', None)
-        clips = together(clips) if together else [transform(clip) for clip in clips]
-        if any(clip is None for clip in clips):
-            raise UnusableSampleError(filename, 'a transform of the pipeline returned None')
+    with _seeded_by(clips[0].get('rng')):
+        for transform in transforms:
+            together = getattr(transform, 'transform_clips', None)
+            clips = together(clips) if together else [transform(clip) for clip in clips]
+            if any(clip is None for clip in clips):
+                raise UnusableSampleError(filename, 'a transform of the pipeline returned None')
     return clips
+
+
+@contextmanager
+def _seeded_by(rng: np.random.Generator | None) -> Generator[None]:
+    """Seed the global generators with a sample's own; behind it they are what they were."""
+    if rng is None:
+        yield
+        return
+    seed_sequence: Any = rng.bit_generator.seed_seq
+    [seed] = seed_sequence.generate_state(1).tolist()  # which draws nothing from it
+    cpu = torch.default_generator  # torch.manual_seed would seed the GPUs as well
+    states = random.getstate(), np.random.get_state(), cpu.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    cpu.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        cpu.set_state(states[2])
 
 
 @FUNCTIONS.register_module()

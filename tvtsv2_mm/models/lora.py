@@ -24,7 +24,7 @@ def adapt(part: nn.Module, lora: Mapping[str, Any] | None) -> None:
         for child in part.children():
             # For mmengine's init_weights: transformers' would draw B too, which begins as 0.
             if hasattr(child, 'init_weights'):
-                setattr(child, 'is_init', True)  # noqa: B010
+                vars(child)['is_init'] = True
 
 
 def add_lora(part: nn.Module, *, rank: int, alpha: int | None = None, dropout: float = 0.0,

@@ -15,7 +15,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='tvtsv2_mm.SeededSampler', shuffle=True),
     dataset=dict(
         train_set,
         pipeline=[

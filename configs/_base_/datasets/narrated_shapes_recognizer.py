@@ -22,7 +22,7 @@ read_twice = [
 train_dataloader = dict(
     batch_size=54,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='tvtsv2_mm.SeededSampler', shuffle=True),
     dataset=dict(motions_train, pipeline=[*read, *_base_.pack_clip]))
 val_dataloader = dict(
     batch_size=54,

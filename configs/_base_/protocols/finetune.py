@@ -33,7 +33,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='tvtsv2_mm.SeededSampler', shuffle=True),
     dataset=dict(pipeline=[*train_transforms, _base_.flip, erase, *_base_.pack_clip]))
 val_dataloader = dict(
     batch_size=16,
@@ -84,6 +84,7 @@ default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
+    resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'),
     result_file=dict(type='tvtsv2_mm.ResultFileHook'),
     zero_shot_check=_base_.zero_shot_check)

@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import pytest
 import torch
@@ -230,27 +231,56 @@ def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
     folder.mkdir()
     (folder / '__0_0.distcp').touch()
     (tmp_path / 'last_checkpoint').write_text(str(folder))
-    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None if auto else str(folder)))
+    cfg, given = Config(dict(work_dir=str(tmp_path))), 'auto' if auto else str(folder)
     with pytest.raises(ValueError, match=r'epoch_1\.pth is a sharded checkpoint'):
-        runs.check_resume(cfg)
+        runs.apply_resume(cfg, given)
     cfg.update(runner_type='FlexibleRunner', strategy=dict(type='tvtsv2_mm.FullyShardStrategy'))
-    runs.check_resume(cfg)
+    runs.apply_resume(cfg, given)
+    assert (cfg.resume, cfg.load_from) == (True, str(folder))
 
 
 @pytest.mark.parametrize('place', ['other/epoch_1.pth', 'https://example.org/epoch_1.pth'])
 def test_a_run_goes_on_from_its_own_folder_alone(tmp_path, place):
-    work_dir = tmp_path / 'run'
-    work_dir.mkdir()
+    work_dir, elsewhere = tmp_path / 'run', tmp_path / 'all' / 'run'
+    for folder in (work_dir, elsewhere):
+        folder.mkdir(parents=True)
+        (folder / 'epoch_1.pth').touch()
     (work_dir / 'last_checkpoint').write_text(
         place if '://' in place else str(tmp_path / place))
-    cfg = Config(dict(work_dir=str(work_dir), resume=True))
+    cfg = Config(dict(work_dir=str(work_dir)))
     with pytest.raises(ValueError, match=r'last_checkpoint names a file that is not in its folder'):
-        runs.check_resume(cfg)
+        runs.apply_resume(cfg, 'auto')
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
-    runs.check_resume(cfg)
-    (work_dir / 'last_checkpoint').write_text(str(tmp_path / 'all' / 'run' / 'epoch_1.pth'))
+    runs.apply_resume(cfg, 'auto')
+    (work_dir / 'last_checkpoint').write_text(str(elsewhere / 'epoch_1.pth'))
     cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', out_dir=str(tmp_path / 'all')))
-    runs.check_resume(cfg)
+    runs.apply_resume(cfg, 'auto')
+    assert cfg.load_from == str(elsewhere / 'epoch_1.pth')
+    (elsewhere / 'epoch_1.pth').unlink()
+    with pytest.raises(FileNotFoundError, match=r'last_checkpoint names: .*epoch_1\.pth'):
+        runs.apply_resume(cfg, 'auto')
+
+
+@pytest.mark.parametrize(('given', 'config', 'last', 'expected'), [
+    ('auto', dict(load_from='start.pth'), False, (False, 'start.pth')),  # as the first time
+    ('auto', dict(load_from='start.pth'), True, (True, 'last.pth')),
+    ('auto', dict(resume=True), False, (False, None)),
+    ('other.pth', dict(load_from='start.pth'), True, (True, 'other.pth')),
+    # mmengine's own words, in a config.
+    (None, dict(resume=True), True, (True, 'last.pth')),
+    (None, dict(resume=True, load_from='other.pth'), True, (True, 'other.pth')),
+    (None, dict(load_from='start.pth'), True, (False, 'start.pth')),
+])
+def test_what_a_run_goes_on_from_or_starts_from(
+        tmp_path, monkeypatch, given, config, last, expected):
+    monkeypatch.chdir(tmp_path)
+    for name in ('last.pth', 'other.pth'):
+        Path(name).touch()
+    if last:
+        Path('last_checkpoint').write_text('last.pth')
+    cfg = Config(dict(work_dir='.', **config))
+    runs.apply_resume(cfg, given)
+    assert (cfg.resume, cfg.get('load_from')) == expected
 
 
 class TestGoingOnWithAnotherModel:
@@ -269,12 +299,12 @@ class TestGoingOnWithAnotherModel:
             self.optim_wrapper = OptimWrapper(torch.optim.AdamW(learning))
             self.saved = None
 
-        def load_checkpoint(self, filename):
-            self.model.load_state_dict(self.saved['state_dict'], strict=False)
-            return self.saved
+        def call_hook(self, name, checkpoint):
+            pass
 
         def resume(self, filename):
-            self.load_checkpoint(filename)
+            self.call_hook('after_load_checkpoint', checkpoint=self.saved)
+            self.model.load_state_dict(self.saved['state_dict'], strict=False)
             self.optim_wrapper.load_state_dict(self.saved['optimizer'])
 
     class Run(runs._OurRunner, Plain):

@@ -1,5 +1,6 @@
 import io
 import json
+import random
 import tarfile
 from contextlib import suppress
 from types import SimpleNamespace
@@ -53,7 +54,7 @@ class Stop(Exception):
 
 @HOOKS.register_module()
 class RecordOfResumeTest(Hook):
-    """Writes down what each step saw, and stops at one."""
+    """Writes down what each step saw and might have drawn, and stops at one."""
 
     priority = 'LOWEST'
 
@@ -62,7 +63,8 @@ class RecordOfResumeTest(Hook):
         self.seen = []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.seen.append((runner.epoch, [float(value) for value in data_batch['inputs']]))
+        drawn = random.random(), np.random.random(), torch.rand(()).item()
+        self.seen.append((runner.epoch, [float(value) for value in data_batch['inputs']], drawn))
         if runner.iter + 1 == self.stop_at:
             raise Stop
 
@@ -97,6 +99,11 @@ def loader_of(index, kind, workers):
             dataset=dict(type='ConcatDataset', datasets=[
                 dict(type='mmengine.NumbersOfResumeTest', size=11),
                 dict(type='mmengine.NumbersOfResumeTest', size=14)]))
+    if kind == 'plain':
+        return dict(
+            batch_size=2, num_workers=workers, persistent_workers=workers > 0,
+            sampler=dict(type='SeededSampler', shuffle=True),
+            dataset=dict(type='mmengine.NumbersOfResumeTest', size=11))
     return dict(
         batch_size=2, num_workers=workers, persistent_workers=workers > 0,
         sampler=dict(type='DefaultSampler', shuffle=True),
@@ -105,7 +112,7 @@ def loader_of(index, kind, workers):
 
 
 def train(index, work_dir, *, kind='shards', loop='epochs', workers=0, stop_at=None, resume=False,
-          seed=7, **changes):
+          seed=7, checkpoint=None, **changes):
     loader = loader_of(index, kind, workers)
     loader.update(changes)
     by_epoch = loop == 'epochs'
@@ -116,8 +123,8 @@ def train(index, work_dir, *, kind='shards', loop='epochs', workers=0, stop_at=N
             train_cfg=dict(by_epoch=True, max_epochs=3) if by_epoch else dict(
                 by_epoch=False, max_iters=30),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)), default_scope='tvtsv2_mm',
-            default_hooks=dict(checkpoint=dict(
-                type='CheckpointHook', by_epoch=False, interval=5, save_last=False)),
+            default_hooks=dict(checkpoint=dict(checkpoint or dict(
+                by_epoch=False, interval=5, save_last=False), type='CheckpointHook')),
             custom_hooks=[dict(type='ResumeDataHook'),
                           dict(type='mmengine.RecordOfResumeTest', stop_at=stop_at)],
             randomness=dict(seed=seed), resume=resume,
@@ -146,6 +153,18 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(
     rest = train(index, tmp_path / 'cut', kind=kind, loop=loop, workers=workers, resume=True,
                  seed=8)
     assert rest == whole[15:]
+
+
+@pytest.mark.parametrize(('loop', 'done', 'checkpoint'), [
+    ('epochs', 6, dict(interval=1)), ('iterations', 5, None)])
+def test_with_a_sampler_alone(index, tmp_path, monkeypatch, loop, done, checkpoint):
+    """Epochs of 6 batches; of a checkpoint at the end of one, or by mmengine's reading on."""
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    options = dict(kind='plain', loop=loop, checkpoint=checkpoint)
+    whole = train(index, tmp_path / 'whole', **options)
+    assert len({number for _, numbers, _ in whole[:6] for number in numbers}) == 11
+    assert train(index, tmp_path / 'cut', stop_at=8, workers=1, **options) == whole[:8]
+    assert train(index, tmp_path / 'cut', resume=True, seed=8, **options) == whole[done:]
 
 
 def test_at_the_end_of_an_epoch_nothing_is_repeated(index, tmp_path):

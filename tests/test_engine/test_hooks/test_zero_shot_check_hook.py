@@ -109,14 +109,26 @@ def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path):
         recognizer.backbone.proj.mul_(-1)
         source.backbone.proj.mul_(-1)
     torch.save(dict(state_dict=recognizer.state_dict()), tmp_path / 'best_x.pth')
-    runner.hooks = [SimpleNamespace(save_best='x')]
+    # A run that goes on from this one, where the checkpoint that it began with is gone.
+    start = (tmp_path / 'tiny.pth').rename(tmp_path / 'start.pth')
+    hook, runner = made(recognizer, cfg, model=model, checkpoint=str(tmp_path / 'tiny.pth'))
+    runner.iter, runner.hooks = 5, [SimpleNamespace(save_best='x')]
+    hook.before_train(runner)
     hook.after_train(runner)
     told = runner.message_hub.get_info('zero_shot_check')
     assert told['weights'] == str(tmp_path / 'best_x.pth')
     assert told['after']['acc/top1'] == pytest.approx(own_figure(source))
 
-    hook, runner = made(make_recognizer(width=48), cfg, model=model,
-                        checkpoint=str(tmp_path / 'tiny.pth'))
+    hub, name = runner.message_hub, 'zero_shot_check/classes'
+    hub.update_info(name, hub.get_info(name)[:2])
+    with pytest.raises(CheckpointError, match=r'the shape \(2, 64\), and .*\(3, 64\)'):
+        hook.after_train(runner)
+    for odd in ('x', torch.ones(3), None):  # of a foreign file, or of none
+        hub.update_info(name, odd)
+        with pytest.raises(FileNotFoundError, match=r'check\.checkpoint: there is no .*tiny\.pth'):
+            hook.before_train(runner)
+
+    hook, runner = made(make_recognizer(width=48), cfg, model=model, checkpoint=str(start))
     runner.message_hub.pop_info('zero_shot_check')
     with pytest.raises(CheckpointError, match=r'no backbone\.\S+ of the shape'):
         hook.before_train(runner)

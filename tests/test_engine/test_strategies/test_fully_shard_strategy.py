@@ -26,6 +26,7 @@ from tests.test_engine.test_strategies.random_parts import RandomClipsOfStrategy
 from tvtsv2_mm.apis.launch.runs import build_runner
 from tvtsv2_mm.checkpoints import CheckpointError, read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
+from tvtsv2_mm.checkpoints.lora import adapters_of, merge_lora
 from tvtsv2_mm.engine.strategies import FullyShardStrategy
 from tvtsv2_mm.engine.strategies.fully_shard_strategy import gathers_again
 from tvtsv2_mm.registry import MODELS
@@ -470,6 +471,34 @@ def test_resume_says_what_is_missing(runs, folder, tmp_path):
     runner = build(tmp_path, resume=True, load_from=str(checkpoint), model=dict(sorting_head=None))
     with pytest.raises(CheckpointError, match=r'Weights of one alone: sorting_head\.blocks'):
         runner.train()
+
+
+@pytest.mark.parametrize('sharded', [True, False])
+def test_other_adapters_are_merged_but_no_run_goes_on_with_them(tmp_path, sharded):
+    def strategy_with(lora):
+        runner = build(tmp_path, model=dict(backbone=dict(lora=lora)))
+        runner.strategy.prepare(runner.model, optim_wrapper=runner.optim_wrapper)
+        return runner.strategy
+
+    one, path = strategy_with(dict(rank=2)), str(tmp_path / 'x.pth')
+    with torch.no_grad():
+        for value in adapters_of(dict(one.model.named_parameters())).values():
+            value.normal_()
+    meta = dict(iter=1)
+    if sharded:
+        one.save_checkpoint(path, extra_ckpt=dict(meta=meta))
+    else:
+        torch.save(dict(state_dict=one.model.state_dict(), meta=meta,
+                        optimizer=one.optim_wrapper.state_dict()), path)
+    strategy_with(dict(rank=2)).resume(path)
+    for lora in (dict(rank=1), dict(rank=2, alpha=4), None):
+        other = strategy_with(lora)
+        with pytest.raises(CheckpointError, match=r'adapters .* are others than those of the'):
+            other.resume(path)
+        other.load_checkpoint(path)  # as load_from does
+        found = merge_lora(other.model.state_dict())
+        for name, value in merge_lora(one.model.state_dict()).items():
+            torch.testing.assert_close(found[name], value, msg=f'{name} with {lora}')
 
 
 @pytest.mark.parametrize(('options', 'message'), [

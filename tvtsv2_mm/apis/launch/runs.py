@@ -20,7 +20,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.checkpoints import CheckpointError
-from tvtsv2_mm.checkpoints.lora import adapters_of, common_adapters
+from tvtsv2_mm.checkpoints.lora import check_same_adapters
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
@@ -70,30 +70,48 @@ def check_file(path: str, what: str) -> str:
     return path
 
 
-def check_resume(cfg: Config) -> None:
-    """Look whether the run can go on from the checkpoint that it resumes; call it last.
+def apply_resume(cfg: Config, checkpoint: str | None) -> None:
+    """Settle what the run goes on from, or that it starts, from ``load_from``; call it last.
+
+    Args:
+        cfg: with ``resume`` and ``load_from`` for mmengine afterwards.
+        checkpoint: of ``--resume``; ``'auto'`` is the latest in the work folder, and none where
+            there is none yet. None leaves it to the config's own ``resume``.
 
     Raises:
+        FileNotFoundError: there is no such checkpoint.
         ValueError: the checkpoint is a folder, from which only a sharded run goes on, or
             ``last_checkpoint`` names one of another run.
     """
-    if not cfg.get('resume'):
+    if checkpoint is None and cfg.get('resume'):
+        checkpoint = cfg.get('load_from') or 'auto'
+    if checkpoint == 'auto':
+        checkpoint = _latest_checkpoint(cfg)
+    elif checkpoint is not None:
+        check_file(checkpoint, 'checkpoint')
+    cfg.resume = checkpoint is not None
+    if checkpoint is None:
         return
-    path = cfg.get('load_from')
-    if path is None:
-        path = find_latest_checkpoint(cfg.work_dir)
-        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        places = {Path(cfg.work_dir).resolve()}
-        if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
-            places.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
-        if path is not None and Path(path).resolve().parent not in places:
-            raise ValueError(
-                f'{cfg.work_dir}/last_checkpoint names a file that is not in its folder: {path}. '
-                'If the run is to go on from it, give it: --resume CHECKPOINT')
-    if path is not None and _strategy(cfg) != 'FullyShardStrategy' and is_sharded(path):
+    cfg.load_from = checkpoint
+    if _strategy(cfg) != 'FullyShardStrategy' and is_sharded(checkpoint):
         raise ValueError(
-            f'{path} is a sharded checkpoint, from which only a run with FullyShardStrategy goes '
-            'on (docs/scale.md); give it as load_from to start a new run with its weights')
+            f'{checkpoint} is a sharded checkpoint, from which only a run with FullyShardStrategy '
+            'goes on (docs/scale.md); give it as load_from to start a new run with its weights')
+
+
+def _latest_checkpoint(cfg: Config) -> str | None:
+    path = find_latest_checkpoint(cfg.work_dir)
+    if path is None:
+        return None
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    places = {Path(cfg.work_dir).resolve()}
+    if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
+        places.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
+    named_by = f'{cfg.work_dir}/last_checkpoint'
+    if Path(path).resolve().parent not in places:
+        raise ValueError(f'{named_by} names a file that is not in its folder: {path}. If the run '
+                         'is to go on from it, give it: --resume CHECKPOINT')
+    return check_file(path, f'checkpoint, which {named_by} names:')
 
 
 def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
@@ -137,18 +155,12 @@ class _OurRunner:  # mixed into a runner
             super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
             _check_optimizer(self.optim_wrapper)  # pyrefly: ignore[missing-attribute]
 
-    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights; a run goes on with the adapters that its optimiser has the state of."""
-        loaded: Any = super().load_checkpoint(  # pyrefly: ignore[missing-attribute]
-            *args, **kwargs)
-        if self._resume:  # pyrefly: ignore[missing-attribute]
-            own, given = bare_model(cast(Any, self)).state_dict(), loaded.get('state_dict', {})
-            kept = common_adapters(given, own)
-            if not kept.keys() == adapters_of(own).keys() == adapters_of(given).keys():
-                raise CheckpointError(
-                    'its adapters (LoRA) are others than those of the config: a run goes on with '
-                    'the same lora (rank, alpha, targets) of model.backbone and model.neck')
-        return loaded
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks; a run goes on with the adapters that its optimiser has the state of."""
+        if fn_name == 'after_load_checkpoint' and self._resume:  # pyrefly: ignore[missing-attribute]
+            check_same_adapters(kwargs['checkpoint'].get('state_dict', {}),
+                                bare_model(cast(Any, self)).state_dict())
+        super().call_hook(fn_name, **kwargs)  # pyrefly: ignore[missing-attribute]
 
     def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with the level DEBUG the console gets everything."""

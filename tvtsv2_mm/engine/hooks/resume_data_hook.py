@@ -1,9 +1,12 @@
-"""Goes on at the exact batch after a stop in the middle of an epoch."""
+"""Goes on as if there had been no stop: the same batches, and the same random numbers."""
 
 from itertools import chain, repeat
+from typing import Any
 
+import numpy as np
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from tvtsv2_mm.checkpoints import CheckpointError
@@ -12,14 +15,16 @@ from tvtsv2_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ResumeDataHook(Hook):
-    """Resume in mid-epoch at the batch that comes next, for the batch samplers of this package.
+    """Let a run that resumes see and draw what an uninterrupted one does.
 
-    mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops every batch that was
-    trained on (IterBasedTrainLoop). Where a batch sampler has ``start`` and ``describe``
-    (AlternatingBatchSampler, ShardBatchSampler), checkpoints get ``data_position``: epoch, batch,
-    the seed of the order, and what the numbers of the batches depend on.
+    Checkpoints get ``data_position``: epoch, batch and the seed of the order, which without
+    ``--seed`` is another one in each run. Where a batch sampler has ``start`` and ``describe``
+    (AlternatingBatchSampler, ShardBatchSampler) the run goes on in mid-epoch at the batch that
+    comes next, and the position tells as well what the numbers of the batches depend on. With
+    other samplers mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops every
+    batch that was trained on (IterBasedTrainLoop); samples are the same with SeededSampler.
 
-    Other samplers are left alone.
+    What a step draws (drop path, dropout, mixup) follows from the seed, the step and the rank.
     """
 
     # After DistSamplerSeedHook has set the epoch.
@@ -30,12 +35,12 @@ class ResumeDataHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write down where the data are."""
-        sampler = runner.train_dataloader.batch_sampler
-        if not hasattr(sampler, 'start'):
+        batches = runner.train_dataloader.batch_sampler
+        if not _is_seeded(batches):
             return
-        epoch, batch = divmod(checkpoint['meta']['iter'], len(sampler))
+        epoch, batch = divmod(checkpoint['meta']['iter'], len(batches))
         checkpoint['data_position'] = dict(
-            epoch=epoch, batch=batch, seed=int(sampler.sampler.seed), plan=sampler.describe())
+            epoch=epoch, batch=batch, seed=int(batches.sampler.seed), plan=_plan(batches))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the position, and look whether a run that resumes can go on from here.
@@ -58,25 +63,34 @@ class ResumeDataHook(Hook):
         """
         position, self._position = self._position, None
         loop, loader = runner.train_loop, runner.train_dataloader
-        sampler = loader.batch_sampler
-        if position is None or runner.iter == 0 or not hasattr(sampler, 'start'):
+        batches = loader.batch_sampler
+        if position is None or runner.iter == 0 or not _is_seeded(batches):
+            return
+        batches.sampler.seed = position['seed']
+        if not hasattr(batches, 'start'):
+            if not isinstance(loop, EpochBasedTrainLoop):  # its iterator has the old order
+                loop.dataloader_iterator = _InfiniteDataloaderIterator(loader)
             return
         if position['batch']:
-            _check_plan(position['plan'], sampler.describe())
-        sampler.sampler.seed = position['seed']
+            _check_plan(position['plan'], _plan(batches))
         if isinstance(loop, EpochBasedTrainLoop):
             # A checkpoint by iterations at the very end of an epoch still counts as that epoch.
-            batch = position['batch'] + (position['epoch'] - runner.epoch) * len(sampler)
-            sampler.start = (runner.epoch, batch)
+            batch = position['batch'] + (position['epoch'] - runner.epoch) * len(batches)
+            batches.start = (runner.epoch, batch)
         else:
-            sampler.sampler.set_epoch(position['epoch'])
-            sampler.start = (position['epoch'], position['batch'])
+            batches.sampler.set_epoch(position['epoch'])
+            batches.start = (position['epoch'], position['batch'])
             iterator = _InfiniteDataloaderIterator(loader)
             iterator._epoch = position['epoch']
             # The loop draws, and throws away, as many batches as were trained on.
             loop.dataloader_iterator = _Batches(repeat(None, runner.iter), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed the global generators for the step, without a state that would have to be saved."""
+        seeds = np.random.SeedSequence((runner.seed, runner.iter, get_rank()))
+        set_random_seed(int(seeds.generate_state(1)[0]))
 
 
 class _Batches(chain):
@@ -85,6 +99,16 @@ class _Batches(chain):
     def skip_iter(self, num_iters: int) -> None:
         for _ in range(num_iters):
             next(self)
+
+
+def _is_seeded(batches: Any) -> bool:
+    """Whether the order is one of mmengine's samplers, or of those that derive from them."""
+    return hasattr(getattr(batches, 'sampler', None), 'seed')
+
+
+def _plan(batches: Any) -> dict:
+    """What has to stay the same for a batch to have the same number, where that is known."""
+    return batches.describe() if hasattr(batches, 'describe') else {}
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:

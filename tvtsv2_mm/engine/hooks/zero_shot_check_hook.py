@@ -23,6 +23,7 @@ from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import HOOKS, MODELS
 
 _KEY = 'zero_shot_check'
+_CLASSES = f'{_KEY}/classes'
 
 
 @HOOKS.register_module()
@@ -35,7 +36,9 @@ class ZeroShotCheckHook(Hook):
     with what its first part measured.
 
     The model that is tested is a VideoTextModel of its own, for the time of the test. What the
-    trained model lacks, a recognizer of MMAction2 its text encoder, stays what it was.
+    trained model lacks, a recognizer of MMAction2 its text encoder, stays what it was: of that the
+    embeddings of the classes go with the run's checkpoints, so that one that resumes does not need
+    ``checkpoint`` again.
 
     Args:
         dataloader: of the set, as a config's ``test_dataloader``. Where its annotation file is not
@@ -65,15 +68,15 @@ class ZeroShotCheckHook(Hook):
 
         Raises:
             ValueError: the tested model cannot be built from the trained one.
-            FileNotFoundError: the checkpoint is not there, which is needed after the training too.
+            FileNotFoundError: the checkpoint is not there, and is needed.
             CheckpointError: its weights cannot.
         """
         if not self._is_there(runner):
             return
-        if self.checkpoint is not None and not Path(self.checkpoint).exists():
+        if (self.checkpoint is not None and _classes(runner) is None
+                and not Path(self.checkpoint).exists()):
             raise FileNotFoundError(
-                f'ZeroShotCheckHook.checkpoint: there is no {self.checkpoint}; a resumed run takes '
-                'it from default_hooks.zero_shot_check.checkpoint')
+                f'default_hooks.zero_shot_check.checkpoint: there is no {self.checkpoint}')
         if _before(runner) is not None:
             return
         if runner.iter:
@@ -129,29 +132,43 @@ class ZeroShotCheckHook(Hook):
         # Training draws as if nothing had been before it.
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
-            model = self._build(runner, merge_lora(weights))
+            fixed = self.cls_head is not None and not _of(weights, 'neck')
+            model = self._build(runner, merge_lora(weights), _classes(runner) if fixed else None)
             loader = runner.build_dataloader(self.dataloader)
             evaluator: Any = runner.build_evaluator(self.evaluator)
             for batch in loader:
                 evaluator.process(data_samples=model.test_step(batch), data_batch=batch)
             metrics = evaluator.evaluate(len(loader.dataset))
+            if fixed and model.neck is not None:
+                runner.message_hub.update_info(_CLASSES, model.cls_head.class_embeds(
+                    model.neck, next(model.parameters()).device).cpu())
         return {name: float(value) for name, value in metrics.items()}
 
-    def _build(self, runner: Runner, weights: Mapping[str, Tensor]) -> Any:
+    def _build(self, runner: Runner, weights: Mapping[str, Tensor],
+               classes: Tensor | None) -> Any:
         """The model to be tested, with the trained weights."""
         cfg = self.model or runner.cfg.model
         if str(cfg.get('type')).split('.')[-1] != 'VideoTextModel':
             raise ValueError(f'ZeroShotCheckHook: a {cfg.get("type")} has no text encoder; give '
                              'the hook model=dict(type="VideoTextModel", ...) and a checkpoint')
-        model = MODELS.build(ConfigDict(
-            without_lora(cfg), contrastive_head=None, sorting_head=None, cls_head=self.cls_head))
-        if self.checkpoint is not None:
+        parts = dict(contrastive_head=None, sorting_head=None, cls_head=self.cls_head)
+        if classes is not None:
+            parts['neck'] = None
+        model = MODELS.build(ConfigDict(without_lora(cfg), **parts))
+        device = next(bare_model(runner).parameters()).device
+        if classes is not None:
+            shape = (model.cls_head.num_classes, model.backbone.embed_dim)
+            if classes.shape != shape:
+                raise CheckpointError(
+                    'ZeroShotCheckHook: the run goes on from one whose check had embeddings of '
+                    f'classes of the shape {tuple(classes.shape)}, and by the config it is {shape}')
+            model.cls_head.class_embeds = lambda *_: classes.to(device)
+        elif self.checkpoint is not None:
             _load_checkpoint_to_model(model, _load_checkpoint(self.checkpoint, map_location='cpu'))
         own = model.state_dict()
-        parts = {name.split('.')[0] for name in weights}
         for name, value in own.items():
             part, given = name.split('.')[0], weights.get(name)
-            if part == 'data_preprocessor' or (part not in parts and self.checkpoint):
+            if part == 'data_preprocessor' or (self.checkpoint and not _of(weights, part)):
                 continue
             if given is None or given.shape != value.shape:
                 raise CheckpointError(
@@ -160,7 +177,19 @@ class ZeroShotCheckHook(Hook):
                     'checkpoint with the other parts')
             own[name] = given
         model.load_state_dict(own)
-        return model.to(next(bare_model(runner).parameters()).device).eval()
+        return model.to(device).eval()
+
+
+def _of(weights: Mapping[str, Tensor], part: str) -> bool:
+    """Whether there are any of a part of the model."""
+    return any(name.startswith(f'{part}.') for name in weights)
+
+
+def _classes(runner: Runner) -> Tensor | None:
+    """(C, E) embeddings of the classes by a text encoder that the trained model does not have."""
+    classes = runner.message_hub.get_info(_CLASSES)
+    known = isinstance(classes, Tensor) and classes.ndim == 2 and classes.is_floating_point()
+    return classes if known else None
 
 
 def _before(runner: Runner) -> dict[str, float] | None:

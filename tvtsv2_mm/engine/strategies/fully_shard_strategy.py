@@ -33,6 +33,7 @@ from tvtsv2_mm.checkpoints.description import check_model, describe, description
 from tvtsv2_mm.checkpoints.entries import check_values
 from tvtsv2_mm.checkpoints.errors import naming
 from tvtsv2_mm.checkpoints.files import load_from_disk
+from tvtsv2_mm.checkpoints.lora import SCALE, adapters_of, check_same_adapters, common_adapters
 from tvtsv2_mm.registry import STRATEGIES
 
 from .shards import (
@@ -98,6 +99,7 @@ class FullyShardStrategy(SingleDeviceStrategy):
         self.gather_once = gather_once
         self.policy = _policy(mixed_precision or {})
         self.activation_checkpointing = activation_checkpointing
+        self._adapters: dict[str, Tensor] = {}  # LoRA's, in the checkpoint that was loaded last
         super().__init__(**kwargs)
 
     def _setup_distributed(self, launcher: str, backend: str = 'nccl', **kwargs) -> None:
@@ -202,8 +204,10 @@ class FullyShardStrategy(SingleDeviceStrategy):
         """Load the state of a checkpoint: that of :meth:`load_checkpoint`, or a plain run's.
 
         Raises:
-            CheckpointError: there is none, or it is of an optimiser with other weights.
+            CheckpointError: there is none, or it is of an optimiser with other weights, or other
+                adapters.
         """
+        check_same_adapters(self._adapters, self.model_state_dict())
         if state_dict is None:
             raise CheckpointError('the checkpoint has no state of an optimiser, so that nothing '
                                   'can go on from it: give it as load_from')
@@ -217,7 +221,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
             self._check_groups(state_dict['param_groups'])
             # By name, which torch takes for numbers.
             tensors = read_optimizer(folder, parameters)
-            state = {name: state_dict['state'].get(name, {}) | tensors.get(name, {})
+            kept = state_dict.get('state', {})  # none of an optimiser that keeps nothing
+            state = {name: kept.get(name, {}) | tensors.get(name, {})
                      for name in parameters}
         state_dict['state'] = {key: values for key, values in state.items() if values}
         self.optim_wrapper.load_state_dict(state_dict)
@@ -232,7 +237,8 @@ class FullyShardStrategy(SingleDeviceStrategy):
         """
         if not sharded.is_sharded(filename):
             checkpoint = super().load_checkpoint(
-                filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys))
+                filename, map_location='cpu', strict=strict, revise_keys=list(revise_keys),
+                callback=self._note_adapters)
         else:
             folder = Path(filename).expanduser()
             self.logger.info(f'Load checkpoint from {folder}')
@@ -285,7 +291,15 @@ class FullyShardStrategy(SingleDeviceStrategy):
                  for name, entry in sharded.tensor_entries(metadata).items()
                  if name.startswith('state_dict.')}
         checkpoint: dict[str, Any] = sharded.read_run_state(folder) | dict(state_dict=own)
-        if {name: value.shape for name, value in own.items()} == saved:
+        # Of the adapters the scales alone are compared by value.
+        scales = {name: value.clone() for name, value in own.items()
+                  if name.split('.')[-1] == SCALE and saved.get(name) == value.shape}
+        if scales:
+            sharded.load_into(folder, dict(state_dict=scales), metadata)
+        given = {name: torch.empty(size, device='meta') for name, size in saved.items()} | scales
+        self._note_adapters(dict(state_dict=given))
+        if ({name: value.shape for name, value in own.items()} == saved
+                and common_adapters(given, own).keys() == self._adapters.keys()):
             check_model(description_of({}, checkpoint), describe(self.model),
                         dict(new=(), resized=()))
             # Each rank reads what it needs.
@@ -301,6 +315,9 @@ class FullyShardStrategy(SingleDeviceStrategy):
         if 'optimizer' in checkpoint:
             checkpoint['optimizer']['folder'] = folder
         return checkpoint
+
+    def _note_adapters(self, checkpoint: dict) -> None:
+        self._adapters = adapters_of(checkpoint.get('state_dict', {}))
 
     def _check_groups(self, saved: Sequence[dict]) -> None:
         own, there = ([group['params'] for group in groups]
