@@ -272,9 +272,3 @@ def test_errors_of_the_constructor(tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='unknown checkpoint layout'):
         TVTSv2Inferencer(weights=tmp_path / 'a.pth')
-
-
-def test_texts_for_another_tokenizer(infer, monkeypatch):
-    monkeypatch.setattr(infer.model.neck, 'tokenizer', 'facebook/xlm-v-base')
-    with pytest.raises(ValueError, match="reads the tokens of 'facebook/xlm-v-base'"):
-        infer.embed_texts(['a cat'])

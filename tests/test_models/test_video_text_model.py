@@ -7,6 +7,7 @@ from mmaction.structures import ActionDataSample
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.tokenizer import Vocabulary
 
 
 def samples(count: int) -> list[ActionDataSample]:
@@ -160,10 +161,20 @@ def test_tokens_of_clip_do_not_go_into_an_encoder_of_others(model_cfg, inputs, m
     with pytest.raises(ValueError, match="the tokens of 'BertTokenizer'"):
         model.cls_head.predict(torch.randn(1, 32), model.neck)
     model.cls_head = None
-    model(inputs, samples(2), mode=mode)  # made elsewhere
-    cut = [sample.set_metainfo(dict(num_cut_texts=0)) or sample for sample in samples(2)]
-    with pytest.raises(ValueError, match="the tokens of 'BertTokenizer'"):
-        model(inputs, cut, mode=mode)
+
+    def run(**made):
+        told = samples(2)
+        for sample in told:
+            sample.set_metainfo(made)
+        model(inputs, told, mode=mode)
+
+    run()  # made elsewhere
+    run(num_cut_texts=0, vocabulary=Vocabulary('BertTokenizer_0123456789ab', 49408))
+    for made in (dict(), dict(vocabulary=Vocabulary('GemmaTokenizer', 9))):
+        with pytest.raises(ValueError, match=r"the tokens of 'BertTokenizer'.*TokenizeText"):
+            run(num_cut_texts=0, **made)
+    with pytest.raises(ValueError, match=r'has 49409, but neck\.vocab_size is 49408'):
+        run(num_cut_texts=0, vocabulary=Vocabulary('BertTokenizer', 49409))
 
 
 def test_errors(model, model_cfg, inputs):

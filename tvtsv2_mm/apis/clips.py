@@ -19,7 +19,7 @@ from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.choices import CLIP_KINDS
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.registry import TRANSFORMS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer
+from tvtsv2_mm.utils.tokenizer import TextTokenizer
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
@@ -86,7 +86,7 @@ class ClipSource(Dataset):
 
     def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],
                  texts: Sequence[Sequence[str]] | None = None,
-                 tokenizer: ClipTokenizer | None = None) -> None:
+                 tokenizer: TextTokenizer | None = None) -> None:
         self.videos = videos
         self.texts = texts
         self.tokenizer: Any = tokenizer  # given where there are texts
@@ -108,7 +108,8 @@ class ClipSource(Dataset):
         if self.texts is not None:
             texts = self.texts[index]
             tokens, num_cut = self.tokenizer.tokenize(texts)
-            results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut)
+            results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut,
+                           vocabulary=self.tokenizer.vocabulary)
         if isinstance(video, np.ndarray):
             reader = ArrayReader(video, name, self._scaling)
             results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,

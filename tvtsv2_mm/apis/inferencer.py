@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
+from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
+from tvtsv2_mm.utils.tokenizer import TextTokenizer, check_reads
+from tvtsv2_mm.utils.tokenizer_files import FOLDER, find_tokenizer
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
 NOT_FINITE = 'the weights hold NaN, or the dtype is too narrow for them'
@@ -60,6 +63,8 @@ class TVTSv2Inferencer(BaseInferencer):
         texts_only: build the text encoder alone, for ``embed_texts`` and ``embed_labels``.
         clips: 'protocol' shows the model what its evaluation does, 'feature-script' what the
             release's script for features does (see :func:`~tvtsv2_mm.apis.clips.clip_transforms`).
+        tokenizer: folder with the ``tokenizer.json`` by which texts become tokens, where the model
+            does not read CLIP's; None takes the config's, or the one beside the weights.
         scope: registry scope.
         show_progress: draw a progress bar.
     """
@@ -72,6 +77,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  dtype: str = 'float32',
                  texts_only: bool = False,
                  clips: str = 'protocol',
+                 tokenizer: str | os.PathLike | None = None,
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
@@ -84,6 +90,7 @@ class TVTSv2Inferencer(BaseInferencer):
         self.dtype = getattr(torch, dtype)
         self.texts_only = texts_only
         self.clips = clips
+        self.tokenizer = tokenizer
         super().__init__(model, weights, device, scope, show_progress)
 
     @property
@@ -296,6 +303,8 @@ class TVTSv2Inferencer(BaseInferencer):
             if checkpoint is None:
                 raise ValueError('weights are needed: give a checkpoint')
             _load_checkpoint_to_model(model, checkpoint)
+        self._beside = None if weights is None else os.fspath(weights)
+        self.tokenizer = self.tokenizer or cfg.get('tokenizer')
         if self.texts_only:
             model.backbone = model.contrastive_head = model.sorting_head = None
             model.data_preprocessor = None
@@ -325,10 +334,18 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError('there is no video to look at: the list is empty')
         return inputs
 
-    @property
-    def _tokenizer(self) -> ClipTokenizer:
-        check_reads_clip(self.model.neck)
-        return ClipTokenizer(self.model.neck.context_length)
+    @cached_property
+    def _tokenizer(self) -> TextTokenizer:
+        neck = self.model.neck
+        folder = self.tokenizer or find_tokenizer(neck.tokenizer, [self._beside])
+        if folder is None:
+            raise FileNotFoundError(
+                f'this model reads the tokens of {neck.tokenizer!r} (neck.tokenizer), whose '
+                f'tokenizer.json is not beside {self._beside}: give its folder (tokenizer=FOLDER), '
+                f'or put it there, or into {FOLDER}/{neck.tokenizer} there')
+        tokenizer = build_tokenizer(os.fspath(folder), neck.context_length)
+        check_reads(neck, tokenizer.vocabulary, 'tokenizer')
+        return tokenizer
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],
                texts: Sequence[str], top_k: int) -> None:

@@ -76,8 +76,10 @@ def fit_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: D
             check_refused(metadata)
         weights, source = take_weights(given) or (given, {})
         converted, layout = _convert(weights, own, interpolate_positions, report, source)
-        unknown, lines = check_model(
-            description_of(weights, metadata, report['layout']), model, report)
+        told = description_of(weights, metadata, report['layout'])
+        unknown, lines = check_model(told, model, report)
+    if 'tokenizer' in told.neck:
+        report['tokenizer'] = told.neck['tokenizer']
     if unknown:
         lines.append('not told by the weights, as in the model config: ' + ', '.join(
             f'{name}={value!r}' for name, value in unknown.items()))

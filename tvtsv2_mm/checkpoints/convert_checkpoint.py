@@ -17,6 +17,7 @@ from torch import Tensor
 from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
+from tvtsv2_mm.utils.tokenizer_files import FOLDER, copy_tokenizer, find_tokenizer
 
 from .convert import convert_names, detect_layout, to_own_layout
 from .description import (
@@ -99,7 +100,8 @@ def convert_checkpoint(source: str | Path,
     Args:
         source: a file or folder, as in :func:`.files.read_weights`; so are ``weights`` and
             ``stand_ins``.
-        target: the file to write, ``.pth`` or ``.safetensors``.
+        target: the file to write, ``.pth`` or ``.safetensors``. The files of another tokenizer
+            than CLIP's go with it, into ``tokenizers`` beside it.
         model: model config that the weights must fit; default: the one that their sizes give. Parts
             that it does not have are left out.
         given: what the source does not tell of the model. The target tells it on, with what the
@@ -147,11 +149,18 @@ def convert_checkpoint(source: str | Path,
                 f'the config ({some(_head(places))}): take the config that it was trained with, '
                 'or one without a cls_head, which leaves it out')
         unknown, report['assumed'] = check_model(told, describe(own), report)
+    tokenizer = told.neck.get('tokenizer')
     if model is not None:
-        told |= describe(own)
+        told |= describe(own) | Description(neck={} if tokenizer is None else dict(
+            tokenizer=tokenizer))
     elif unknown:
         report['assumed'].append(
             f'{source} does not tell {", ".join(unknown)}: what loads {target} decides')
+    folder = find_tokenizer(tokenizer or 'clip', [source])
+    if folder is None:
+        report['assumed'].append(
+            f'the tokenizer.json of {tokenizer} is not beside {source}: put it beside {target}, or '
+            f'into {FOLDER}/{tokenizer} there')
     for line in report['assumed']:
         print_log(line, logger='current', level=logging.WARNING)
     del tensors
@@ -162,6 +171,8 @@ def convert_checkpoint(source: str | Path,
     kind = None if dtype is None else getattr(torch, dtype)
     written = {key: _for_file(value, kind) for key, value in written.items()}
     write_weights(written, target, told.record())
+    if folder is not None:
+        copy_tokenizer(folder, target.parent)
     return list(written)
 
 

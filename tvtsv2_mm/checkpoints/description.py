@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tvtsv2_mm.choices import ACTIVATIONS, ATTENTIONS, AVERAGES
+from tvtsv2_mm.utils.tokenizer import same_tokenizer
 
 from .errors import CheckpointError
 from .layouts import ADAPTER_POSITIONS, IMAGEBIND, INTERNVIDEO, OPENAI, RELEASE, VICLIP
@@ -294,7 +295,8 @@ def _compare(told: Description, model: Mapping[str, Mapping[str, Any]]) -> tuple
     for part, arguments in model.items():
         known = getattr(told, part)
         for name, value in arguments.items():
-            if name in known and not _same(known[name], value):
+            same = same_tokenizer if name == 'tokenizer' else _same
+            if name in known and not same(known[name], value):
                 different.append(f'{part}.{name}: {known[name]!r} by {told.source}, {value!r} by '
                                  'the model config')
             elif name not in known and name in UNTOLD[part] and name not in _OF_VIDEOS:

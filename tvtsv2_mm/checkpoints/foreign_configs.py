@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from safetensors import safe_open
 from transformers import CLIPConfig, CLIPVisionConfig
 
 from tvtsv2_mm.choices import ACTIVATIONS
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
+from tvtsv2_mm.utils.tokenizer_files import name_of
 
 from .description import CLIP_MEAN, CLIP_STD, RECORD, Description
 from .errors import CheckpointError
@@ -187,14 +190,11 @@ def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     """The argument ``tokenizer``: 'clip', or the name of another; nothing where none is named."""
     config = folder / 'tokenizer_config.json'
     name = _Config.of(config).get('tokenizer_class') if config.is_file() else None
-    vocabulary = None
-    if (folder / 'tokenizer.json').is_file():
-        model = _Config.of(folder / 'tokenizer.json').get('model')
-        vocabulary = model.get('vocab') if isinstance(model, dict) else {}
-    elif (folder / 'vocab.json').is_file():
-        vocabulary = _Config.of(folder / 'vocab.json').values
-    if vocabulary is not None:
-        if vocabulary == build_clip_tokenizer().get_vocab():
+    by_files = _tokenizer_by_files(folder)
+    if by_files:
+        return by_files
+    if (folder / 'vocab.json').is_file():
+        if _Config.of(folder / 'vocab.json').values == build_clip_tokenizer().get_vocab():
             return dict(tokenizer='clip')
         return _named(name if name not in CLIP_TOKENIZERS and name else 'another_vocabulary')
     if name in CLIP_TOKENIZERS:
@@ -202,6 +202,13 @@ def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     if name is None and end_token not in (None, END_TOKEN):
         name = f'end_token_{end_token}'
     return {} if name is None else _named(name)
+
+
+def _tokenizer_by_files(folder: Path) -> dict[str, str]:
+    """The argument ``tokenizer`` by ``tokenizer.json``; nothing where that cannot be used."""
+    with suppress(FileNotFoundError, UserFileError):  # who needs it is told what is wrong
+        return dict(tokenizer=name_of(folder))
+    return {}
 
 
 def _named(tokenizer: Any) -> dict[str, str]:
@@ -255,7 +262,7 @@ _OPEN_CLIP = dict(
           correct_cls_mask hf_model_pretrained hf_proj_type hf_pooler_type"""))
 
 
-def _read_open_clip(file: _Config, _: Path) -> Description:
+def _read_open_clip(file: _Config, folder: Path) -> Description:
     config = file.section('model_cfg') if 'model_cfg' in file.values else file
     vision, text = config.section('vision_cfg'), config.section('text_cfg')
     for part, kind in ((config, 'model'), (vision, 'vision'), (text, 'text')):
@@ -284,7 +291,7 @@ def _read_open_clip(file: _Config, _: Path) -> Description:
     tokenizer = dict(tokenizer='clip')
     for name in ('tokenizer_kwargs', 'tokenizer_mode', 'hf_tokenizer_name'):
         if text.get(name):
-            tokenizer = _named(text.get(name))
+            tokenizer = _tokenizer_by_files(folder) or _named(text.get(name))
     neck = _open_clip_tower(text, embed_dim, bool(quick), width=512) | dict(
         heads=text.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.get('context_length', 77), **tokenizer)

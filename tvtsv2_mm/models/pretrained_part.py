@@ -102,6 +102,10 @@ class PretrainedPart(BaseModule):
             metadata=metadata_of(given), interpolate_positions=interpolate_positions)
         self.load_state_dict(
             {key.removeprefix(f'{self.part}.'): value for key, value in weights.items()})
+        self.take_tokenizer(self.load_report.get('tokenizer'))
+
+    def take_tokenizer(self, told: str | None) -> None:
+        """Know the vocabulary of the texts from weights that tell it, where the config did not."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str,
                               *args: Any) -> None:

@@ -14,10 +14,11 @@ from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.convert import fit_weights
 from tvtsv2_mm.checkpoints.description import RECORD, describe
 from tvtsv2_mm.registry import MODELS
-from tvtsv2_mm.utils.tokenizer import check_reads_clip
+from tvtsv2_mm.utils.tokenizer import Vocabulary, check_reads
 
 from .data_preprocessor import VideoTextDataPreprocessor
 from .micro_batches import Encoded, encode_in_micro_batches
+from .pretrained_part import PretrainedPart
 
 
 @MODELS.register_module()
@@ -103,8 +104,10 @@ class VideoTextModel(BaseModel):
             data_samples: B samples.
             mode: 'loss', 'predict' or 'tensor', as everywhere in OpenMMLab.
         """
-        if any('num_cut_texts' in sample for sample in data_samples or ()):  # by TokenizeText
-            check_reads_clip(self.neck)
+        made = {sample.get('vocabulary', Vocabulary('clip')) for sample in data_samples or ()
+                if 'num_cut_texts' in sample}  # by TokenizeText
+        for vocabulary in made:
+            check_reads(self.neck, vocabulary, 'TokenizeText.tokenizer')
         if mode in ('loss', 'predict'):
             return getattr(self, mode)(inputs, data_samples)
         if mode == 'tensor':
@@ -309,6 +312,8 @@ class VideoTextModel(BaseModel):
             interpolate_positions=self.interpolate_positions, report=report,
             temperature=None if learns_scale else getattr(
                 self.contrastive_head, 'temperature', None))
+        if isinstance(self.neck, PretrainedPart):
+            self.neck.take_tokenizer(report.get('tokenizer'))
         state_dict.update({prefix + key: value for key, value in converted.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 

@@ -1,10 +1,13 @@
-"""CLIP's byte pair tokens from an installed vocabulary: no network, no download."""
+"""Texts to tokens: CLIP's byte pairs from an installed vocabulary, and what others have too."""
 
 import functools
 import gzip
 import importlib.util
+import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +29,54 @@ _NUM_MERGES = VOCAB_SIZE - 2 * 256 - 2
 _WORD = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
-def check_reads_clip(encoder: Any) -> None:
-    """Check that a text encoder reads the tokens that are made here.
+@dataclass(frozen=True)
+class Vocabulary:
+    """Whose tokens they are, and how many there are; goes with the tokens of a sample."""
+
+    name: str  # 'clip', or as tokenizer_files.name_of says it
+    size: int = 0  # all ids lie below; 0: not told
+
+
+def check_reads(encoder: Any, vocabulary: Vocabulary, option: str) -> None:
+    """Check that a text encoder reads the tokens that are made for it.
+
+    Args:
+        encoder: a neck; None, or one that does not say whose tokens it reads, reads CLIP's.
+        vocabulary: of the tokens.
+        option: of the config, which says who makes them.
 
     Raises:
-        ValueError: it reads those of another tokenizer.
+        ValueError: it reads those of another tokenizer, or has fewer.
     """
-    name = getattr(encoder, 'tokenizer', 'clip')
-    if name != 'clip':
-        raise ValueError(f'this model reads the tokens of {name!r} (neck.tokenizer), and texts '
-                         "become CLIP's tokens here")
+    own = getattr(encoder, 'tokenizer', 'clip')
+    if not same_tokenizer(own, vocabulary.name):
+        change = 'leave it out, or do not set tokenizer' if own == 'clip' else (
+            'give the folder that has its tokenizer.json: --cfg-options tokenizer=FOLDER')
+        raise ValueError(f'this model reads the tokens of {own!r} (neck.tokenizer), and {option} '
+                         f'makes those of {vocabulary.name!r}: {change}')
+    rows = getattr(encoder, 'built_with', {}).get('vocab_size', vocabulary.size)
+    if vocabulary.size > rows:
+        raise ValueError(f'{option} makes tokens of {vocabulary.name!r}, which has '
+                         f'{vocabulary.size}, but neck.vocab_size is {rows}')
+
+
+def same_tokenizer(one: str, other: str) -> bool:
+    """Whether two names may be of one tokenizer: where both tell a fingerprint, by that alone."""
+    (kind, mark), (other_kind, other_mark) = map(split_name, (one, other))
+    return mark == other_mark if mark and other_mark else kind == other_kind
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The kind of a tokenizer and the fingerprint of its vocabulary, '' where none is told.
+
+    Examples:
+        >>> split_name('GemmaTokenizer_0123456789ab')
+        ('GemmaTokenizer', '0123456789ab')
+        >>> split_name('GemmaTokenizer')
+        ('GemmaTokenizer', '')
+    """
+    found = re.fullmatch(r'(.*)_([0-9a-f]{12})', name)
+    return (found[1], found[2]) if found else (name, '')
 
 
 def find_vocab_file() -> Path:
@@ -87,24 +128,30 @@ def build_clip_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-class ClipTokenizer:
-    """Texts to CLIP tokens: start token, text, end token, zeros.
-
-    Equal to open_clip's tokenizer, except that html entities and broken unicode are not mended.
+class TextTokenizer(ABC):
+    """Texts to rows of token ids: what begins a text, its tokens, what ends it, padding.
 
     Args:
-        context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
+        context_length: Tokens in a row, L. A longer text is cut; what ends it stays last.
 
-    Raises:
-        MissingPackageError, FileNotFoundError, RuntimeError: as :func:`build_clip_tokenizer`.
+    Attributes:
+        vocabulary: whose tokens they are.
+        begin: ids that begin every text.
+        end: ids that end it.
+        pad: the id of what stands behind.
     """
 
-    def __init__(self, context_length: int = 77) -> None:
-        if context_length < 2:
-            raise ValueError('context_length must be at least 2 (start and end token), '
+    vocabulary: Vocabulary
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    pad: int
+
+    def __init__(self, context_length: int) -> None:
+        least = max(1, len(self.begin) + len(self.end))
+        if context_length < least:
+            raise ValueError(f'context_length must be at least {least} (start and end token), '
                              f'got {context_length}')
         self.context_length = context_length
-        self._backend = build_clip_tokenizer()
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Tokenize N texts to int64 (N, L), and warn of those that are cut."""
@@ -125,21 +172,45 @@ class ClipTokenizer:
         """
         if isinstance(texts, str):
             raise TypeError(f'expected a list of texts, got one string: [{texts!r}] is meant?')
-        tokens = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        tokens = torch.full((len(texts), self.context_length), self.pad, dtype=torch.long)
+        room = self.context_length - len(self.begin) - len(self.end)
         num_cut = 0
         for row, text in zip(tokens, texts, strict=True):
             ids = self._encode(text)
-            if len(ids) > self.context_length:
-                ids = [*ids[:self.context_length - 1], END_TOKEN]
-                num_cut += 1
+            num_cut += len(ids) > room
+            ids = [*self.begin, *ids[:room], *self.end]
             row[:len(ids)] = torch.tensor(ids)
         return tokens, num_cut
+
+    @abstractmethod
+    def _encode(self, text: str) -> list[int]:
+        """The ids of a text by itself; names of special tokens in it are no such tokens."""
+
+
+class ClipTokenizer(TextTokenizer):
+    """Texts to CLIP tokens: start token, text, end token, zeros.
+
+    Equal to open_clip's tokenizer, except that html entities and broken unicode are not mended.
+
+    Args:
+        context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
+
+    Raises:
+        MissingPackageError, FileNotFoundError, RuntimeError: as :func:`build_clip_tokenizer`.
+    """
+
+    vocabulary = Vocabulary('clip', VOCAB_SIZE)
+    begin, end, pad = (START_TOKEN, ), (END_TOKEN, ), 0
+
+    def __init__(self, context_length: int = 77) -> None:
+        super().__init__(context_length)
+        self._backend = build_clip_tokenizer()
 
     def _encode(self, text: str) -> list[int]:
         for name in _SPECIAL:  # spoken or written, they are no marks of ours
             text = text.replace(name, ' ')
         # One text at a time: encode_batch starts threads, which do not survive a fork.
-        return [START_TOKEN, *self._backend.encode(text).ids, END_TOKEN]
+        return self._backend.encode(text).ids
 
     def __reduce__(self) -> tuple:
         return type(self), (self.context_length, )

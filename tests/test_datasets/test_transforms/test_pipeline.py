@@ -40,6 +40,7 @@ def test_a_batch_for_the_model(pipeline):
     samples = [pipeline(make_sample(seed)) for seed in range(2)]
     batch = VideoTextDataPreprocessor()(pseudo_collate(samples))
     shapes = {key: tuple(value.shape) for key, value in batch['inputs'].items()}
+    # Which of the texts' 77 tokens are read a model says.
     assert shapes == dict(video=(2, 6, 4, 3, 16, 16), tokens=(2, 2, 77), kept_patches=(2, 4))
     metainfo = batch['data_samples'][0].metainfo
     assert metainfo['texts'] == ['word0 word1 word2 word3', 'word4 word5 word6 word7']

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
+from tvtsv2_mm.utils.tokenizer_files import find_tokenizer
 
 # What a data set takes from the config's top level if it does not say it itself, and where.
 _OF_DATASETS = {'data_root': 'ann_file', 'held_out_share': 'held_out_by'}
@@ -23,6 +24,8 @@ def fit_to_model(cfg: Config) -> None:
     Frames, crop, context and patches become those of ``model``; OpenVideo before a CropClip gets
     the release's short side, 1.2 times the crop; ``mask_ratio``, ``data_root`` and
     ``held_out_share`` are the config's names at the top, for data sets that are not MMAction2's.
+    So is ``tokenizer``, the folder by whose files texts become tokens; where the text encoder does
+    not read CLIP's, and no folder is named, it is the one beside the weights that are loaded.
     What a hook with a model of its own has is filled in for that model. What is given stays.
     """
     model = cfg.get('model') or {}
@@ -38,7 +41,8 @@ def _fit(places: list, model: Mapping, cfg: Config) -> None:
     """Fill in what lies in some places of a config, for one model."""
     backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
     size = backbone.get('image_size')
-    context = dict(context_length=neck.get('context_length'))
+    context = dict(
+        context_length=neck.get('context_length'), tokenizer=_tokenizer(cfg, model, neck))
     sizes = {
         'SampleClipFrames': dict(num_frames=backbone.get('num_frames')),
         'CropClip': dict(size=size),
@@ -60,6 +64,17 @@ def _fit(places: list, model: Mapping, cfg: Config) -> None:
             for step in pipeline:
                 if _kind(step) == 'OpenVideo':
                     _fill(step, dict(short_side=crop_size and int(1.2 * crop_size)))
+
+
+def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
+    """The folder of the tokenizer: the config's, or that beside the weights; None for CLIP's."""
+    given = cfg.get('tokenizer')
+    if given or neck.get('tokenizer', 'clip') == 'clip':
+        return given
+    starts = [part.get('init_cfg') for part in (model, neck)]
+    return find_tokenizer(neck['tokenizer'], [
+        cfg.get('load_from'), cfg.get('work_dir'),
+        *(start.get('checkpoint') for start in starts if isinstance(start, Mapping))])
 
 
 def move_data_root(cfg: Config, root: str) -> None:

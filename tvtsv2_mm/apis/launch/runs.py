@@ -24,8 +24,9 @@ from tvtsv2_mm.checkpoints.lora import check_same_adapters
 from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
-from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest
+from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest, walk
 from tvtsv2_mm.utils.errors import UserFileError, one_error
+from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 
 _MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -103,15 +104,20 @@ def _latest_checkpoint(cfg: Config) -> str | None:
     path = find_latest_checkpoint(cfg.work_dir)
     if path is None:
         return None
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    places = {Path(cfg.work_dir).resolve()}
-    if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
-        places.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
     named_by = f'{cfg.work_dir}/last_checkpoint'
-    if Path(path).resolve().parent not in places:
+    if Path(path).resolve().parent not in _checkpoint_folders(cfg):
         raise ValueError(f'{named_by} names a file that is not in its folder: {path}. If the run '
                          'is to go on from it, give it: --resume CHECKPOINT')
     return check_file(path, f'checkpoint, which {named_by} names:')
+
+
+def _checkpoint_folders(cfg: Config) -> set[Path]:
+    """Where a run may write checkpoints."""
+    folders = {Path(cfg.work_dir).resolve()}
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
+        folders.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
+    return folders
 
 
 def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
@@ -147,6 +153,17 @@ def _follow_start(cfg: Config, before: str | None) -> None:
 
 class _OurRunner:  # mixed into a runner
     """Builds with its words for the log file alone, and resumes or gives one error."""
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, with the files of the tokenizer beside the checkpoints."""
+        cfg: Config = self.cfg  # pyrefly: ignore[missing-attribute]
+        folders = {part.get('tokenizer', 'clip') for _, part in walk(cfg._cfg_dict)
+                   if isinstance(part, dict) and str(part.get('type')).endswith('TokenizeText')}
+        if get_rank() == 0:
+            for folder in folders:
+                for target in _checkpoint_folders(cfg):
+                    copy_tokenizer(folder, target)
+        return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint; mmengine believes what it says of optimiser and log."""

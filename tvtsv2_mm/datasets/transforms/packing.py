@@ -11,8 +11,8 @@ from mmcv.transforms import BaseTransform
 from tvtsv2_mm.registry import TRANSFORMS
 
 META_KEYS = ('sample_id', 'sample_idx', 'filename', 'num_valid_frames', 'num_views', 'texts',
-             'num_cut_texts', 'skipped', 'span', 'segments_s', 'frame_inds', 'frame_spacing',
-             'total_frames', 'fps')
+             'num_cut_texts', 'vocabulary', 'skipped', 'span', 'segments_s', 'frame_inds',
+             'frame_spacing', 'total_frames', 'fps')
 
 
 @TRANSFORMS.register_module()

@@ -12,7 +12,8 @@ from mmengine.runner import Runner
 from tvtsv2_mm.datasets.annotations import load_captions
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import HOOKS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
+from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
+from tvtsv2_mm.utils.tokenizer import check_reads
 
 
 @HOOKS.register_module()
@@ -25,6 +26,7 @@ class QueryBankHook(Hook):
 
     Args:
         context_length: tokens of a text.
+        tokenizer: 'clip', or a folder with ``tokenizer.json``, as in TokenizeText.
         batch_size: texts encoded at once.
         max_texts: texts of the bank, the first ones in the file; None takes all.
         video_dataloader: loader of the bank's videos (a CaptionVideoDataset in test mode), for
@@ -34,9 +36,11 @@ class QueryBankHook(Hook):
     # After EMAHook has put the averaged weights in: bank and test set are encoded by the same ones.
     priority = 'LOW'
 
-    def __init__(self, *, context_length: int = 77, batch_size: int = 256,
-                 max_texts: int | None = None, video_dataloader: dict | None = None) -> None:
+    def __init__(self, *, context_length: int = 77, tokenizer: str = 'clip',
+                 batch_size: int = 256, max_texts: int | None = None,
+                 video_dataloader: dict | None = None) -> None:
         self.context_length = context_length
+        self.tokenizer = tokenizer
         self.batch_size = batch_size
         self.max_texts = max_texts
         self.video_dataloader = video_dataloader
@@ -74,8 +78,9 @@ class QueryBankHook(Hook):
         return texts[:self.max_texts]
 
     def _encode_texts(self, model: Any, texts: list[str]) -> tuple[np.ndarray, int]:
-        check_reads_clip(getattr(model, 'neck', None))
-        tokens, num_cut = ClipTokenizer(context_length=self.context_length).tokenize(texts)
+        tokenizer = build_tokenizer(self.tokenizer, self.context_length)
+        check_reads(getattr(model, 'neck', None), tokenizer.vocabulary, 'QueryBankHook.tokenizer')
+        tokens, num_cut = tokenizer.tokenize(texts)
         device = next(model.parameters()).device
         # By the model's forward, which is where a model in shards gathers its weights.
         embeds = [model(dict(tokens=part.to(device)[None]))['text_embeds'][0].float().cpu()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.registry import MODELS
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, check_reads_clip
+from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
+from tvtsv2_mm.utils.tokenizer import check_reads
 
 from .prompts import read_classes, read_prompts
 
@@ -29,6 +30,7 @@ class ZeroShotHead(BaseModule):
             ``prompts.PROMPTS`` ('paper', 'clip_ucf101', 'clip_kinetics'); or a text file with one
             template a line.
         context_length: tokens of a prompt.
+        tokenizer: 'clip', or a folder with ``tokenizer.json``, as in TokenizeText.
         batch_size: prompts encoded at once.
     """
 
@@ -37,11 +39,12 @@ class ZeroShotHead(BaseModule):
                  classes: Sequence[str] | str,
                  prompts: Sequence[str] | str = 'paper',
                  context_length: int = 77,
+                 tokenizer: str = 'clip',
                  batch_size: int = 256) -> None:
         super().__init__()
         self.classes = read_classes(classes)
         self.prompts = read_prompts(prompts)
-        self.tokenizer = ClipTokenizer(context_length=context_length)
+        self.tokenizer = build_tokenizer(tokenizer, context_length)
         self.batch_size = batch_size
         self.num_cut_prompts = 0  # longer than context_length, when they were encoded last
         self._kept: tuple[tuple, Tensor, Tensor] | None = None
@@ -56,7 +59,7 @@ class ZeroShotHead(BaseModule):
         """(C, E) l2-normalised class embeddings; ``encode_text`` as in :meth:`predict`."""
         texts = [prompt.replace('{}', name) for name in self.classes for prompt in self.prompts]
         module = getattr(encode_text, '__self__', encode_text)
-        check_reads_clip(module)
+        check_reads(module, self.tokenizer.vocabulary, 'cls_head.tokenizer')
         if not isinstance(module, nn.Module):  # nobody knows what its weights are
             return self._encode(texts, encode_text, device)
         precision = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)

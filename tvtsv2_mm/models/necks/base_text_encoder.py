@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tvtsv2_mm.models.lora import adapt
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
-from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE
+from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE, split_name
 
 
 class BaseTextEncoder(PretrainedPart):
@@ -31,9 +31,10 @@ class BaseTextEncoder(PretrainedPart):
         activation: 'quick_gelu' (OpenAI-type), 'gelu' (OpenCLIP-type) or 'gelu_pytorch_tanh'.
         mlp_width: of the blocks' hidden layer; None for 4 * width.
         norm_eps: what is added to the variance in the layer norms.
-        tokenizer: whose tokens the texts are: 'clip', which this package makes, or the name of
-            another, whose tokens are made by the files in a folder; see
-            :func:`~tvtsv2_mm.utils.tokenizers.build_tokenizer`.
+        tokenizer: whose tokens the texts are: 'clip', or the kind of another, such as
+            'GemmaTokenizer', with or without the fingerprint of its vocabulary, which comes with
+            weights that tell it; see :func:`~tvtsv2_mm.utils.tokenizer_files.name_of`. Tokens of
+            another are refused.
         end_token: the token at which an encoder that has one reads the embedding.
         frozen: True takes all parameters out of training.
         lora: adapters that are trained in the place of all weights, in the blocks that are not
@@ -134,6 +135,11 @@ class BaseTextEncoder(PretrainedPart):
                 f'texts of {tokens.shape[-1]} tokens do not fit neck.context_length='
                 f'{self.context_length}: set context_length of TokenizeText to the same value')
         return self.encode(tokens[:, :self.longest_text(tokens)] if padded else tokens)
+
+    def take_tokenizer(self, told: str | None) -> None:
+        """Know the vocabulary of the texts from weights that tell it, where the config did not."""
+        if told is not None and split_name(told)[1]:
+            self.tokenizer = self.built_with['tokenizer'] = told
 
     @abstractmethod
     def longest_text(self, tokens: Tensor) -> int:
