@@ -1,14 +1,6 @@
 # Kinetics-400 for a recognizer, as MMAction2 samples it for most of its models: 8 frames of 64 in
 # training, 10 such clips with three crops each in testing.
 _base_ = ['./kinetics400.py', './recognizer_steps.py']
-# Whole paths: MMAction2's programs open ann_file themselves.
-train_set, test_set = (
-    dict(
-        own,
-        data_root='',
-        ann_file=f'{_base_.data_root}/{own.ann_file}',
-        data_prefix=dict(video=f'{_base_.data_root}/videos'))
-    for own in (_base_.train_set, _base_.test_set))
 dense = dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1)
 
 train_dataloader = dict(
@@ -17,7 +9,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='tvtsv2_mm.SeededSampler', shuffle=True),
     dataset=dict(
-        train_set,
+        _base_.train_set,
         pipeline=[
             _base_.open_decord, dense, _base_.decode_decord, *_base_.random_crop, _base_.flip,
             *_base_.pack_clip
@@ -28,7 +20,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        test_set,
+        _base_.test_set,
         test_mode=True,
         pipeline=[
             _base_.open_decord,
@@ -39,7 +31,7 @@ test_dataloader = dict(
     val_dataloader,
     batch_size=1,
     dataset=dict(
-        test_set,
+        _base_.test_set,
         test_mode=True,
         pipeline=[
             _base_.open_decord,

@@ -27,11 +27,12 @@ captions_train = dict(
     data_prefix=dict(video='videos'),
     pipeline=[open_cached, random_frames, decode, tokenize, tube_mask, pack])
 pictures_train = dict(captions_train, ann_file='annotations/pictures_train.jsonl')
+# Whole paths: MMAction2's programs open ann_file themselves.
 motions_train = dict(
     type='tvtsv2_mm.LabeledVideoDataset',
-    data_root=data_root,
-    ann_file='annotations/motions_train.txt',
-    data_prefix=dict(video='videos'),
+    data_root='',
+    ann_file=f'{data_root}/annotations/motions_train.txt',
+    data_prefix=dict(video=f'{data_root}/videos'),
     pipeline=[open_cached, middle_frames, decode, pack])
 
 # Evaluation: the middle frame of each interval, no mask.
@@ -50,10 +51,8 @@ captions_test = dict(
     test_mode=True,
     pipeline=[dict(type='OpenVideo'), middle_frames, decode, tokenize, pack])
 motions_test = dict(
-    type='tvtsv2_mm.LabeledVideoDataset',
-    data_root=data_root,
-    ann_file='annotations/motions_test.txt',
-    data_prefix=dict(video='videos'),
+    motions_train,
+    ann_file=f'{data_root}/annotations/motions_test.txt',
     test_mode=True,
     pipeline=[dict(type='OpenVideo'), middle_frames, decode, pack])
 # The motions in words, in the order of the labels.

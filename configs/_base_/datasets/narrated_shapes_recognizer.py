@@ -1,14 +1,6 @@
 # The six motions of narrated_shapes.py for a recognizer: a frame of each of eight equal parts of a
 # video; in testing two such clips with three crops each.
 _base_ = ['./narrated_shapes.py', './recognizer_steps.py']
-# Whole paths: MMAction2's programs open ann_file themselves.
-motions_train, motions_test = (
-    dict(
-        own,
-        data_root='',
-        ann_file=f'{_base_.data_root}/{own.ann_file}',
-        data_prefix=dict(video=f'{_base_.data_root}/videos'))
-    for own in (_base_.motions_train, _base_.motions_test))
 uniform = dict(type='UniformSample', clip_len=8)
 read = [_base_.open_decord, uniform, _base_.decode_decord]
 read_middle = [_base_.open_decord, dict(uniform, test_mode=True), _base_.decode_decord]
@@ -23,16 +15,16 @@ train_dataloader = dict(
     batch_size=54,
     num_workers=0,
     sampler=dict(type='tvtsv2_mm.SeededSampler', shuffle=True),
-    dataset=dict(motions_train, pipeline=[*read, *_base_.pack_clip]))
+    dataset=dict(_base_.motions_train, pipeline=[*read, *_base_.pack_clip]))
 val_dataloader = dict(
     batch_size=54,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(motions_test, pipeline=[*read_middle, *_base_.pack_clip]))
+    dataset=dict(_base_.motions_test, pipeline=[*read_middle, *_base_.pack_clip]))
 test_dataloader = dict(
     val_dataloader,
     batch_size=18,
-    dataset=dict(motions_test, pipeline=[*read_twice, *_base_.pack_clip]))
+    dataset=dict(_base_.motions_test, pipeline=[*read_twice, *_base_.pack_clip]))
 
 val_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
 test_evaluator = val_evaluator

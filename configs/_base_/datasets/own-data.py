@@ -23,6 +23,15 @@ middle_clip = [
     dict(type='TokenizeText'),
     pack,
 ]
+train_loader = dict(
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AlternatingBatchSampler', ratios=None, shrink=True))
+held_out_loader = dict(
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False))
 # Own videos are few, and some will not do: all of these are told at the end of each epoch.
 own_data_hooks = [
     dict(type='SkippedSampleHook', max_share=0.5), dict(type='ResumeDataHook'),

@@ -11,11 +11,8 @@ protocol = 'finetune-retrieval'
 
 random_clip = [*_base_.random_clip, _base_.pack]
 train_dataloader = dict(
+    _base_.train_loader,
     batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AlternatingBatchSampler', ratios=None, shrink=True),
     dataset=dict(
         type='PresentDatasets',
         datasets=[
@@ -32,10 +29,8 @@ train_dataloader = dict(
         ]))
 # The held-out videos say when to stop.
 val_dataloader = dict(
+    _base_.held_out_loader,
     batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CaptionVideoDataset',
         ann_file='captions.jsonl',

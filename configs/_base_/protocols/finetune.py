@@ -8,9 +8,8 @@ _base_ = [
     '../datasets/recognizer_steps.py', './zero-shot-check.py', 'mmaction::_base_/default_runtime.py'
 ]
 protocol = 'finetune'
-mixup = dict(type='MixupBlending', alpha=0.8)
-cutmix = dict(type='CutmixBlending', alpha=1.0)
-# What the protocol changes in the model of every size. A benchmark adds its classes.
+blends = [dict(type='MixupBlending', alpha=0.8), dict(type='CutmixBlending', alpha=1.0)]
+# What the protocol changes in the model of every size. A benchmark adds its classes, there too.
 protocol_model = dict(
     data_preprocessor=dict(blending=dict(type='RandomBatchAugment')),
     backbone=dict(drop_path_rate=0.1, checkpointing=True),

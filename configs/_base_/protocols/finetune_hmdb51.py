@@ -3,10 +3,8 @@
 _base_ = ['./finetune.py', '../datasets/hmdb51.py']
 protocol_model = dict(
     data_preprocessor=dict(
-        blending=dict(augments=[
-            dict(_base_.mixup, num_classes=_base_.num_classes),
-            dict(_base_.cutmix, num_classes=_base_.num_classes),
-        ])),
+        blending=dict(
+            augments=[dict(own, num_classes=_base_.num_classes) for own in _base_.blends])),
     backbone=dict(drop_path_rate=0.2),
     cls_head=dict(num_classes=_base_.num_classes, dropout_ratio=0.5))
 train_dataloader = dict(dataset=_base_.train_set)

@@ -1,10 +1,8 @@
 _base_ = ['./finetune.py', '../datasets/kinetics400.py']
 protocol_model = dict(
     data_preprocessor=dict(
-        blending=dict(augments=[
-            dict(_base_.mixup, num_classes=_base_.num_classes),
-            dict(_base_.cutmix, num_classes=_base_.num_classes),
-        ])),
+        blending=dict(
+            augments=[dict(own, num_classes=_base_.num_classes) for own in _base_.blends])),
     cls_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(dataset=_base_.train_set)
 val_dataloader = dict(dataset=_base_.test_set)

@@ -8,11 +8,8 @@ mask_ratio = 0.5
 
 random_clip = [*_base_.random_clip, dict(type='RandomTubeMask'), _base_.pack]
 train_dataloader = dict(
+    _base_.train_loader,
     batch_size=12,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AlternatingBatchSampler', ratios=None, shrink=True),
     dataset=dict(
         type='PresentDatasets',
         datasets=[
@@ -31,10 +28,8 @@ train_dataloader = dict(
 
 # On the held-out videos: their transcripts back in order, and each found among all videos.
 val_dataloader = dict(
+    _base_.held_out_loader,
     batch_size=12,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='TranscriptVideoDataset',
         ann_file='transcripts.jsonl',
