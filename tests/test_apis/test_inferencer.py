@@ -2,6 +2,7 @@ import functools
 import http.server
 import itertools
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -90,6 +91,32 @@ def test_arrays_addresses_and_lists(infer, model, expected):
     short = read_clip(NAMES[1])[:3]
     filled = np.concatenate([short, short[[-1] * 5]])
     np.testing.assert_allclose(features(infer(short)), embed_clips(model, [filled]), atol=1e-5)
+
+
+def test_bytes_of_files(infer, expected):
+    files = [(VIDEOS / name).read_bytes() for name in NAMES[:2]]
+    result = infer([*files, b'no video'], skip_failed=True)
+    np.testing.assert_allclose(features(result), expected[:2], atol=1e-5)
+    assert [failure['video'] for failure in result['failed']] == ['bytes 2']
+    np.testing.assert_allclose(features(infer(files[1])), expected[1:2], atol=1e-5)
+
+
+def test_videos_are_asked_for_when_their_turn_comes(infer, expected, monkeypatch):
+    events = []
+
+    class Corpus(Sequence):
+        def __len__(self):
+            return len(PATHS)
+
+        def __getitem__(self, index):
+            events.append(index)
+            return PATHS[index]
+
+    forward = infer.model.test_step
+    monkeypatch.setattr(infer.model, 'test_step',
+                        lambda batch: events.append('model') or forward(batch))
+    np.testing.assert_allclose(infer.embed_videos(Corpus(), batch_size=2), expected, atol=1e-5)
+    assert events == [0, 1, 'model', 2, 3, 'model']
 
 
 def test_zero_shot(infer, model, expected):

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -157,6 +159,13 @@ def test_hooks_are_called():
     assert seen == ['forward', 'backward']
     pruned = nn.functional.linear(norm(x), first.weight_mask, first.bias)
     torch.testing.assert_close(out, second(quick_gelu(pruned)))
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_an_activation_is_pickled_by_its_name(name):
+    """As a model is for another process."""
+    activation = build_activation(name)
+    assert pickle.loads(pickle.dumps(activation)) is activation
 
 
 def test_unknown_activation():
