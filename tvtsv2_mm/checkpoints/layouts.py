@@ -1,8 +1,9 @@
 """Name rules between the checkpoint layouts of others and ours: tables, no code per layout.
 
 A rule is (foreign name, our name). ``{i}`` stands for a block's number and ``{*}`` for 'weight' or
-'bias'; a tuple of names on one side are the parts (q, k, v, or q and k with v) of what the other side
-holds in one tensor, stacked in the first dimension; a name of ``CHANGES`` behind a rule changes the tensor.
+'bias'; a tuple of names on one side are the parts (q, k, v, or q and k with v) of what the other
+side holds in one tensor, stacked in the first dimension; a name of ``CHANGES`` behind a rule
+changes the tensor.
 """
 
 from collections.abc import Callable
@@ -226,8 +227,9 @@ _TIMM_RULES = (
     *_rules(f'{_TRUNK}blocks.{{i}}.', _VIDEO_BLOCK, 'norm1.{*} = ln_1.{*}', 'norm2.{*} = ln_2.{*}',
             'attn.qkv.{*}', 'attn.proj.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
             'mlp.fc2.{*} = mlp.c_proj.{*}'),
-    *_rules(f'{_TRUNK}attn_pool.', 'backbone.pooling.', 'latent = probe', 'proj.{*} = attn.proj.{*}',
-            'norm.{*} = ln.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}', 'mlp.fc2.{*} = mlp.c_proj.{*}'),
+    *_rules(f'{_TRUNK}attn_pool.', 'backbone.pooling.', 'latent = probe',
+            'proj.{*} = attn.proj.{*}', 'norm.{*} = ln.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
+            'mlp.fc2.{*} = mlp.c_proj.{*}'),
     *(((f'{_TRUNK}attn_pool.q.{kind}', f'{_TRUNK}attn_pool.kv.{kind}'),
        f'backbone.pooling.attn.qkv.{kind}') for kind in ('weight', 'bias')),
 )
