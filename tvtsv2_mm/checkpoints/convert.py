@@ -218,7 +218,12 @@ def convert_names(given: Mapping[str, Tensor],
         return dict(given), []
     converted: dict[str, Tensor] = {}
     used = {key for key in given if key.startswith(layout.unneeded) or any(
-        expression(name).fullmatch(key) for name in (*layout.dropped, *layout.lost))}
+        expression(name).fullmatch(key)
+        for name in (*layout.dropped, *layout.lost, *layout.zero))}
+    for key in layout.zero:
+        if key in given and not given[key].is_meta and given[key].any():
+            raise CheckpointError(f'{key} is not 0, as it is in what was published: it has no '
+                                  'place here')
     for foreign, own, *changes in layout.rules:
         before, after = ((names, ) if isinstance(names, str) else names
                          for names in ((own, foreign) if to_foreign else (foreign, own)))

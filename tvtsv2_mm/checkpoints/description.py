@@ -8,29 +8,45 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tvtsv2_mm.choices import ACTIVATIONS, ATTENTIONS, AVERAGES
+from tvtsv2_mm.choices import ACTIVATIONS, ATTENTIONS, AVERAGES, POOLINGS, ROTARY_POSITIONS
 from tvtsv2_mm.utils.tokenizer import same_tokenizer
 
 from .errors import CheckpointError
-from .layouts import ADAPTER_POSITIONS, IMAGEBIND, INTERNVIDEO, OPENAI, RELEASE, VICLIP
+from .layouts import (
+    ADAPTER_POSITIONS,
+    IMAGEBIND,
+    INTERNVIDEO,
+    LAYOUTS,
+    OPENAI,
+    OPENCLIP_PE_CORE,
+    OPENCLIP_SIGLIP,
+    PE_CORE,
+    RELEASE,
+    SIGLIP,
+    VICLIP,
+)
 
 # Of pixel values 0..255: ImageNet's, which the release takes, and those of OpenAI's CLIP.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.3231629)
+HALF = (127.5, ) * 3  # SigLIP and PE-core, both mean and std
 
 _TOWER = dict(width=int, layers=int, heads=int, mlp_width=int, embed_dim=int, activation=str,
               norm_eps=float)
 FIELDS: dict[str, dict[str, type]] = dict(
     backbone=_TOWER | dict(image_size=int, patch_size=int, token_output=str, average=str,
-                           attention=str, frames_per_patch=int, decoders=int, library_config=str),
+                           attention=str, frames_per_patch=int, decoders=int, library_config=str,
+                           class_token=bool, pre_norm=bool, patch_bias=bool, pooling=str,
+                           pooling_heads=int, rotary=str),
     neck=_TOWER | dict(vocab_size=int, context_length=int, end_token=int, tokenizer=str,
                        library_config=str),
     sorting_head=dict(heads=int),
     data_preprocessor=dict(mean=tuple, std=tuple))
 _SIZES = ('width', 'layers', 'mlp_width', 'embed_dim', 'image_size', 'patch_size', 'vocab_size',
-          'context_length', 'frames_per_patch', 'decoders')
+          'context_length', 'frames_per_patch', 'decoders', 'class_token', 'pre_norm', 'patch_bias',
+          'pooling')
 # What no tensor tells.
 UNTOLD = {part: [name for name in names if name not in _SIZES] for part, names in FIELDS.items()}
 # Which a model of pictures has no say in.
@@ -93,10 +109,10 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
         known = ', '.join(f'{part}.{key}' for part, keys in FIELDS.items() for key in keys)
         raise CheckpointError(f'{source} describes {name}, which is unknown; known are {known}')
     end_token = name == 'neck.end_token'
-    if end_token and value is None:
-        return  # the highest id
-    if kind is str:
-        fits = isinstance(value, str)
+    if value is None and (end_token or name == 'backbone.rotary'):
+        return  # the highest id; no such positions
+    if kind in (str, bool):
+        fits = isinstance(value, kind)
     elif kind is tuple:
         fits = isinstance(value, list | tuple) and len(value) == 3 and all(
             type(x) in (int, float) and abs(x) < _LARGEST and (x > 0 or name.endswith('mean'))
@@ -108,7 +124,8 @@ def _check(name: str, value: Any, kind: type | None, source: str) -> None:
         raise CheckpointError(f'{source}: {name}={value!r} is no {kind.__name__} that a model can '
                               'have')
     for end, words in (('.activation', ACTIVATIONS), ('.average', AVERAGES),
-                       ('.attention', ATTENTIONS)):
+                       ('.attention', ATTENTIONS), ('.pooling', POOLINGS),
+                       ('.rotary', ROTARY_POSITIONS)):
         if name.endswith(end) and value not in words:
             raise CheckpointError(f'{source}: {name}={value!r} is not implemented; known are '
                                   f'{", ".join(words)}')
@@ -146,31 +163,48 @@ _RELEASED = {768: _released(12, 8, 'quick_gelu', 'all_normed'),
              1280: _released(16, 16, 'gelu', 'patches_raw')}
 
 
-def _peer(heads: Mapping[int, tuple[int, int]], mean: tuple = CLIP_MEAN, std: tuple = CLIP_STD,
-          activation: str = 'quick_gelu', norm_eps: float = 1e-5, **backbone: Any) -> tuple:
-    common = dict(activation=activation, norm_eps=norm_eps)
+def _peer(heads: Mapping[int, tuple[int, ...]], mean: tuple = CLIP_MEAN, std: tuple = CLIP_STD,
+          neck: Mapping[str, Any] = _CLIP_NECK, norm_eps: float = 1e-5,
+          activation: str | None = 'quick_gelu', **backbone: Any) -> tuple:
+    common: dict[str, Any] = dict(norm_eps=norm_eps)
+    if activation is not None:
+        common['activation'] = activation
     return heads, dict(
-        backbone=dict(common, **backbone), neck=dict(_CLIP_NECK, **common),
+        backbone=dict(common, **backbone), neck={**neck, **common},
         data_preprocessor=dict(mean=mean, std=std))
 
 
+_PE_CORE = _peer(
+    {192: (3, 8), 384: (6, 8), 768: (12, 16), 1024: (16, 16), 1536: (16, 20)}, HALF, HALF,
+    activation='gelu', pooling_heads=8, rotary='RotaryPositions2D')
+# Of transformers' all have this activation, of timm's not: their config says.
+_SIGLIP, _TIMM_SIGLIP = (_peer(
+    {768: (12, 12, 12), 1024: (16, 16, 16), 1152: (16, 16, 16), 1536: (16, 16, 16)}, HALF, HALF,
+    dict(end_token=None), 1e-6, activation) for activation in ('gelu_pytorch_tanh', None))
 _BASE_AND_LARGE = {768: (12, 8), 1024: (16, 12)}
-# By layout: the heads of both towers of the published sizes, by the width of the video encoder, and
-# what all sizes have.
+# By layout: the heads of both towers, and of the pooling where that has the same, of the published
+# sizes by the width of the video encoder; and what all sizes have.
 _PEERS = {
     INTERNVIDEO.name: _peer(_BASE_AND_LARGE),
     VICLIP.name: _peer(_BASE_AND_LARGE, IMAGENET_MEAN, IMAGENET_STD, attention='joint'),
     IMAGEBIND.name: _peer({1280: (16, 16)}, activation='gelu', norm_eps=1e-6),
+    PE_CORE.name: _PE_CORE,
+    OPENCLIP_PE_CORE.name: _PE_CORE,
+    SIGLIP.name: _SIGLIP,
+    OPENCLIP_SIGLIP.name: _TIMM_SIGLIP,
 }
-_PEER_WIDTHS = ('visual.class_embedding', 'vision_encoder.class_embedding', IMAGEBIND.marker)
+_PEER_WIDTHS = ('visual.class_embedding', 'vision_encoder.class_embedding', IMAGEBIND.marker,
+                PE_CORE.marker, SIGLIP.marker, OPENCLIP_PE_CORE.marker)
+_HEADS = (('backbone', 'heads'), ('neck', 'heads'), ('backbone', 'pooling_heads'))
 
 
 def _of_peer(given: Mapping[str, Tensor], layout: str) -> dict[str, Any]:
     heads, parts = _PEERS[layout]
     width = next((given[key].numel() for key in _PEER_WIDTHS if key in given), None)
-    known = dict(zip(('backbone', 'neck'), heads.get(width, ()), strict=False))
-    return {part: {**values, **({'heads': known[part]} if part in known else {})}
-            for part, values in parts.items()}
+    parts = {part: dict(values) for part, values in parts.items()}
+    for (part, name), number in zip(_HEADS, heads.get(width, ()), strict=False):
+        parts[part][name] = number
+    return parts
 
 
 def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None,
@@ -197,8 +231,11 @@ def description_of(given: Mapping[str, Tensor], metadata: Mapping[str, Any] | No
         parts = _RELEASED.get(len(given['video_model.proj']), {})
     elif layout in _PEERS:
         parts = _of_peer(given, layout)
-    return Description(**{part: parts[part] for part in FIELDS if part in parts},
-                       source=f'the layout {layout}') | Description.from_record(
+    # Positions that no tensor tells: those of others are told by the layout.
+    rotary = dict(rotary=None) if any(layout == one.name for one in LAYOUTS[1:]) else {}
+    return Description(backbone=rotary) | Description(
+        **{part: parts[part] for part in FIELDS if part in parts},
+        source=f'the layout {layout}') | Description.from_record(
         metadata.get(RECORD, {}), 'the checkpoint')
 
 
@@ -299,7 +336,8 @@ def _compare(told: Description, model: Mapping[str, Mapping[str, Any]]) -> tuple
             if name in known and not same(known[name], value):
                 different.append(f'{part}.{name}: {known[name]!r} by {told.source}, {value!r} by '
                                  'the model config')
-            elif name not in known and name in UNTOLD[part] and name not in _OF_VIDEOS:
+            elif (name not in known and name in UNTOLD[part] and name not in _OF_VIDEOS
+                  and (name, value) != ('rotary', None)):
                 unknown[f'{part}.{name}'] = value
     return different, unknown
 

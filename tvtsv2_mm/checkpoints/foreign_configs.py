@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
-from transformers import CLIPConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPVisionConfig, SiglipConfig
 
 from tvtsv2_mm.choices import ACTIVATIONS
 from tvtsv2_mm.utils.errors import UserFileError
@@ -91,6 +91,15 @@ class _Config:
             raise self.refuse(name, 'is no square')
         return value[0]
 
+    def read_pixels(self, patch_size: Any) -> tuple[Any, tuple[str, ...]]:
+        """The side of what is read of a picture, and a line where that is not all of it."""
+        side = self.side('image_size', 224)
+        rest = side % patch_size if type(side) is type(patch_size) is int and patch_size > 0 else 0
+        return side - rest if rest else side, (
+            f'{self.prefix}image_size={side}: the original leaves the last {rest} rows and columns '
+            f'of pixels out, which are no whole patches; here pictures have {side - rest} pixels',
+        ) * bool(rest)
+
     def notes_on_dropout(self, name: str) -> tuple[str, ...]:
         value = self.get(name)
         return (f'{self.prefix}{name}={value!r}, which is for training alone, is not applied', ) * (
@@ -126,13 +135,15 @@ def _without_labels(values: dict) -> dict:
             if name not in ('num_labels', 'id2label', 'label2id')}
 
 
-_HUGGING_FACE_KINDS = ('clip', 'metaclip_2', 'clipseg', 'clip_vision_model')
+_HUGGING_FACE_KINDS = dict(
+    clip=CLIPConfig, metaclip_2=CLIPConfig, clipseg=CLIPConfig, clip_vision_model=CLIPVisionConfig,
+    siglip=SiglipConfig)
 
 
 def _read_hugging_face(config: _Config, folder: Path) -> Description:
     values = config.values
     kind = values.get('model_type', 'clip' if 'vision_config' in values else None)
-    if kind not in _HUGGING_FACE_KINDS:
+    if not isinstance(kind, str) or kind not in _HUGGING_FACE_KINDS:
         raise CheckpointError(f'{config.source} is no config of a CLIP that is known here: '
                               f'model_type={kind!r}; known are {", ".join(_HUGGING_FACE_KINDS)}')
     for name in ('auto_map', 'quantization_config'):
@@ -143,29 +154,38 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
                             'CLIPVisionModelWithProjection')
     plain = _without_labels({name: value for name, value in values.items()
                              if name != 'model_type'})
-    library = CLIPVisionConfig if kind == 'clip_vision_model' else CLIPConfig
     try:
-        parsed = library.from_dict(plain).to_dict()
+        parsed = _HUGGING_FACE_KINDS[kind].from_dict(plain).to_dict()
     except (StrictDataclassError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise CheckpointError(f'{config.source} is no config of a CLIP: {error}') from error
     config = _Config(parsed, config.source)
     vision = config if kind == 'clip_vision_model' else config.section('vision_config')
     if vision.values['num_channels'] != 3:
         raise vision.refuse('num_channels')
-    embed_dim = parsed['projection_dim']
+    siglip = kind == 'siglip'
+    if siglip and vision.values['vision_use_head'] is not True:
+        raise vision.refuse('vision_use_head', 'leaves the embedding out')
+    embed_dim = vision.values['hidden_size'] if siglip else parsed['projection_dim']
     backbone = _hugging_face_tower(vision, embed_dim) | {
         name: vision.side(name) for name in ('image_size', 'patch_size')}
     notes = vision.notes_on_dropout('attention_dropout')
+    if siglip:
+        backbone['pooling_heads'] = backbone['heads']
+        backbone['image_size'], more_notes = vision.read_pixels(backbone['patch_size'])
+        notes += more_notes
     neck = {}
     if vision is not config:
         text = config.section('text_config')
         notes += text.notes_on_dropout('attention_dropout')
-        vocab_size, end_token = text.values['vocab_size'], text.values['eos_token_id']
-        if type(end_token) is not int:
+        vocab_size = text.values['vocab_size']
+        # SigLIP's embedding is read at the last token, whatever it is.
+        end_token = None if siglip else text.values['eos_token_id']
+        if not siglip and type(end_token) is not int:
             raise text.refuse('eos_token_id', 'is not one token, at which the embedding is read')
         if (end_token == 2 and kind != 'metaclip_2') or end_token == vocab_size - 1:
             end_token = None  # transformers' sign for the highest id, or the highest id itself
-        neck = _hugging_face_tower(text, embed_dim) | dict(
+        neck = _hugging_face_tower(
+            text, text.values['projection_size'] if siglip else embed_dim) | dict(
             vocab_size=vocab_size, context_length=text.values['max_position_embeddings'],
             end_token=end_token, **_tokenizer(folder, end_token))
     pixels, more_notes = _hugging_face_pixels(folder)
@@ -262,12 +282,51 @@ _OPEN_CLIP = dict(
           correct_cls_mask hf_model_pretrained hf_proj_type hf_pooler_type"""))
 
 
+def _trunks(names: str, text: dict[str, Any], **arguments: Any) -> dict[str, tuple[dict, dict]]:
+    return {f'vit_{name}': (arguments, text) for name in names.split()}
+
+
+_PE = dict(activation='gelu', norm_eps=1e-5, pooling_heads=8, rotary='RotaryPositions2D')
+# What SigLIP's text encoder has otherwise than CLIP's.
+_SIGLIP_TEXT = dict(no_causal_mask=True, proj_bias=True, pool_type='last')
+# The image encoders of timm's that ours can be, and the text encoder that goes with them.
+_TIMM = {
+    **_trunks('pe_core_tiny_patch16_384', {}, heads=3, **_PE),
+    **_trunks('pe_core_small_patch16_384', {}, heads=6, **_PE),
+    **_trunks('pe_core_base_patch16_224', {}, heads=12, **_PE),
+    **_trunks('pe_core_large_patch14_336 pe_core_gigantic_patch14_448', {}, heads=16, **_PE),
+    **{name: trunk for heads, activation, names in (
+        (12, 'gelu', '''base_patch16_siglip_224 base_patch16_siglip_256 base_patch16_siglip_384
+                        base_patch16_siglip_512'''),
+        (12, 'gelu_pytorch_tanh', 'base_patch32_siglip_256'),
+        (16, 'gelu', '''large_patch16_siglip_256 large_patch16_siglip_384
+                        so400m_patch14_siglip_224 so400m_patch14_siglip_378
+                        so400m_patch14_siglip_384'''),
+        (16, 'gelu_pytorch_tanh', '''large_patch16_siglip_512 so400m_patch16_siglip_256
+                                     so400m_patch16_siglip_384 so400m_patch16_siglip_512
+                                     giantopt_patch16_siglip_256 giantopt_patch16_siglip_384'''),
+    ) for name, trunk in _trunks(names, _SIGLIP_TEXT, heads=heads, pooling_heads=heads,
+                                 activation=activation, norm_eps=1e-6).items()},
+}
+
+
 def _read_open_clip(file: _Config, folder: Path) -> Description:
     config = file.section('model_cfg') if 'model_cfg' in file.values else file
     vision, text = config.section('vision_cfg'), config.section('text_cfg')
+    timm = vision.get('timm_model_name')
+    trunk, of_text = _TIMM.get(timm, ({}, {})) if isinstance(timm, str) else ({}, {})
+    siglip = of_text is _SIGLIP_TEXT
+    fixed = dict(model={}, text=of_text, vision=dict(
+        timm_model_name=timm, timm_pool='map', timm_proj='none' if siglip else None) if trunk
+        else {})
     for part, kind in ((config, 'model'), (vision, 'vision'), (text, 'text')):
         defaults, read = _OPEN_CLIP[kind]
+        for name, value in fixed[kind].items():
+            if part.get(name) != value:
+                raise part.refuse(name)
         for name, value in part.values.items():
+            if name in fixed[kind]:
+                continue
             if name in defaults:
                 if value != defaults[name]:
                     raise part.refuse(name)
@@ -276,14 +335,19 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     embed_dim, quick = config.get('embed_dim'), config.get('quick_gelu', False)
     if quick not in (True, False, None):
         raise config.refuse('quick_gelu', 'is neither true nor false')
-    backbone = _open_clip_tower(vision, embed_dim, bool(quick), width=768) | dict(
-        image_size=vision.side('image_size', 224), patch_size=vision.side('patch_size', 16))
-    head_width = vision.get('head_width', 64)
-    if type(head_width) is not int or head_width < 1 or backbone['width'] % head_width:
-        raise vision.refuse('head_width', f"does not divide the width {backbone['width']}")
-    backbone['heads'] = backbone['width'] // head_width
+    notes = vision.notes_on_dropout('patch_dropout')
+    if trunk:
+        side, more_notes = vision.read_pixels(int(re.findall(r'patch(\d+)', timm)[0]))
+        backbone, notes = dict(trunk, embed_dim=embed_dim, image_size=side), notes + more_notes
+    else:
+        backbone = _open_clip_tower(vision, embed_dim, bool(quick), width=768) | dict(
+            image_size=vision.side('image_size', 224), patch_size=vision.side('patch_size', 16))
+        head_width = vision.get('head_width', 64)
+        if type(head_width) is not int or head_width < 1 or backbone['width'] % head_width:
+            raise vision.refuse('head_width', f"does not divide the width {backbone['width']}")
+        backbone['heads'] = backbone['width'] // head_width
     vocab_size, pooling = text.get('vocab_size', 49408), text.get('pool_type', 'argmax')
-    if pooling not in ('argmax', 'eos'):
+    if pooling not in ('argmax', 'eos') and not siglip:
         raise text.refuse('pool_type')
     end_token = text.get('eos_id', 2) if pooling == 'eos' else None
     if end_token is not None and end_token == vocab_size - 1:
@@ -295,11 +359,14 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     neck = _open_clip_tower(text, embed_dim, bool(quick), width=512) | dict(
         heads=text.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.get('context_length', 77), **tokenizer)
+    if siglip and text.get('tokenizer_kwargs'):
+        notes += (f'{text.source}: {text.prefix}tokenizer_kwargs={text.get("tokenizer_kwargs")!r}: '
+                  'what OpenCLIP does to texts before they become tokens is not done here', )
     pixels: dict[str, tuple] = {}
-    notes = vision.notes_on_dropout('patch_dropout')
     if isinstance(file.get('preprocess_cfg'), dict):
         picture = file.section('preprocess_cfg')
-        pixels = picture.pixels(picture.get('mean'), picture.get('std'), 1 / 255)
+        if not trunk or {'mean', 'std'} & picture.values.keys():  # or those of the layout
+            pixels = picture.pixels(picture.get('mean'), picture.get('std'), 1 / 255)
         notes += picture.notes_on_pixels(**{
             name: expected for name, expected in dict(
                 interpolation='bicubic', resize_mode='shortest').items()

@@ -1,8 +1,9 @@
 """Name rules between the checkpoint layouts of others and ours: tables, no code per layout.
 
 A rule is (foreign name, our name). ``{i}`` stands for a block's number and ``{*}`` for 'weight' or
-'bias'; a tuple of three names on one side is the q, k, v of what the other side holds in one
-tensor, stacked in the first dimension; a name of ``CHANGES`` behind a rule changes the tensor.
+'bias'; a tuple of names on one side are the parts (q, k, v, or q and k with v) of what the other
+side holds in one tensor, stacked in the first dimension; a name of ``CHANGES`` behind a rule
+changes the tensor.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from math import exp
 
 from torch import Tensor
 
-Names = str | tuple[str, str, str]
+Names = str | tuple[str, ...]
 # From the foreign tensor to ours, and back.
 CHANGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = dict(
     T=(lambda x: x.t(), lambda x: x.t()),
@@ -38,6 +39,7 @@ class Layout:
     dropped: tuple[str, ...] = ()  # foreign keys (patterns) that mean nothing here
     unneeded: tuple[str, ...] = ()  # foreign prefixes of what is for other things than ours
     lost: tuple[str, ...] = ()  # that change the embeddings, and have no place here
+    zero: tuple[str, ...] = ()  # that are 0 in what was published: another value is an error
     new: tuple[str, ...] = (*TIME, *HEADS)  # prefixes of our keys that it lacks: kept as they are
     antialias: bool | None = None  # how its library resizes positions; see resize_spatial
     # The number that tells the temperature of its contrast, and how.
@@ -45,6 +47,7 @@ class Layout:
 
 
 TEXT = 'neck.clip.text_model'
+SIGLIP_TEXT = 'neck.siglip'
 TEXT_BLOCK = f'{TEXT}.encoder.layers.{{i}}'
 
 
@@ -58,18 +61,21 @@ def _qkv(stem: str, kind: str) -> Names:
     return (f'{stem}.q_proj.{kind}', f'{stem}.k_proj.{kind}', f'{stem}.v_proj.{kind}')
 
 
-def _clip_text_rules(block: str, stem: str, projection: str = 'projection') -> tuple[tuple, ...]:
+def _clip_text_rules(block: str, stem: str, projection: str | None = 'projection',
+                     own: str = TEXT) -> tuple[tuple, ...]:
     """The text tower as OpenAI's CLIP names it; the release differs in the prefixes."""
+    own_block = f'{own}.encoder.layers.{{i}}'
     return (
-        *_rules(stem, f'{TEXT}.', 'token_embedding.weight = embeddings.token_embedding.weight',
+        *_rules(stem, f'{own}.', 'token_embedding.weight = embeddings.token_embedding.weight',
                 'positional_embedding = embeddings.position_embedding.weight'),
-        (f'{block}.attn.in_proj_weight', _qkv(f'{TEXT_BLOCK}.self_attn', 'weight')),
-        (f'{block}.attn.in_proj_bias', _qkv(f'{TEXT_BLOCK}.self_attn', 'bias')),
-        *_rules(f'{block}.', f'{TEXT_BLOCK}.', 'attn.out_proj.{*} = self_attn.out_proj.{*}',
+        (f'{block}.attn.in_proj_weight', _qkv(f'{own_block}.self_attn', 'weight')),
+        (f'{block}.attn.in_proj_bias', _qkv(f'{own_block}.self_attn', 'bias')),
+        *_rules(f'{block}.', f'{own_block}.', 'attn.out_proj.{*} = self_attn.out_proj.{*}',
                 'ln_1.{*} = layer_norm1.{*}', 'ln_2.{*} = layer_norm2.{*}',
                 'mlp.c_fc.{*} = mlp.fc1.{*}', 'mlp.c_proj.{*} = mlp.fc2.{*}'),
-        *_rules(stem, f'{TEXT}.', 'ln_final.{*} = final_layer_norm.{*}'),
-        (f'{stem}{projection}', 'neck.clip.text_projection.weight', 'T'),
+        *_rules(stem, f'{own}.', 'ln_final.{*} = final_layer_norm.{*}'),
+        *(((f'{stem}{projection}', 'neck.clip.text_projection.weight', 'T'), ) * (
+            projection is not None)),
     )
 
 
@@ -150,30 +156,105 @@ SIGMOID_RULES = (('logit_scale', 'contrastive_head.logit_scale', 'number'),
                  ('logit_bias', 'contrastive_head.logit_bias', 'number'))
 
 _HF_BLOCK = 'vision_model.encoder.layers.{i}'
+_HF_VIDEO_RULES = (
+    *_rules('vision_model.', 'backbone.', 'embeddings.patch_embedding.{*} = conv1.{*}',
+            'embeddings.position_embedding.weight = positional_embedding',
+            'post_layernorm.{*} = ln_post.{*}'),
+    (_qkv(f'{_HF_BLOCK}.self_attn', 'weight'), f'{_VIDEO_BLOCK}attn.qkv.weight'),
+    (_qkv(f'{_HF_BLOCK}.self_attn', 'bias'), f'{_VIDEO_BLOCK}attn.qkv.bias'),
+    *_rules(f'{_HF_BLOCK}.', _VIDEO_BLOCK, 'self_attn.out_proj.{*} = attn.proj.{*}',
+            'layer_norm1.{*} = ln_1.{*}', 'layer_norm2.{*} = ln_2.{*}',
+            'mlp.fc1.{*} = mlp.c_fc.{*}', 'mlp.fc2.{*} = mlp.c_proj.{*}'),
+)
+_HF_TEXT = ('embeddings.token_embedding.weight', 'embeddings.position_embedding.weight',
+            'final_layer_norm.{*}', *(f'encoder.layers.{{i}}.{name}.{{*}}' for name in (
+                'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.out_proj',
+                'layer_norm1', 'layer_norm2', 'mlp.fc1', 'mlp.fc2')))
+_HF_DROPPED = ('vision_model.embeddings.position_ids', 'text_model.embeddings.position_ids')
 HUGGING_FACE = Layout(
     name='Hugging Face CLIP',
     marker='vision_model.embeddings.class_embedding',
     rules=(
         *_rules('vision_model.', 'backbone.', 'embeddings.class_embedding = class_embedding',
-                'embeddings.patch_embedding.weight = conv1.weight',
-                'embeddings.position_embedding.weight = positional_embedding',
-                'pre_layrnorm.{*} = ln_pre.{*}', 'post_layernorm.{*} = ln_post.{*}'),
+                'pre_layrnorm.{*} = ln_pre.{*}'),
+        *_HF_VIDEO_RULES,
         ('visual_projection.weight', 'backbone.proj', 'T'),
-        (_qkv(f'{_HF_BLOCK}.self_attn', 'weight'), f'{_VIDEO_BLOCK}attn.qkv.weight'),
-        (_qkv(f'{_HF_BLOCK}.self_attn', 'bias'), f'{_VIDEO_BLOCK}attn.qkv.bias'),
-        *_rules(f'{_HF_BLOCK}.', _VIDEO_BLOCK, 'self_attn.out_proj.{*} = attn.proj.{*}',
-                'layer_norm1.{*} = ln_1.{*}', 'layer_norm2.{*} = ln_2.{*}',
-                'mlp.fc1.{*} = mlp.c_fc.{*}', 'mlp.fc2.{*} = mlp.c_proj.{*}'),
-        *_rules('text_model.', f'{TEXT}.', 'embeddings.token_embedding.{*}',
-                'embeddings.position_embedding.{*}', 'final_layer_norm.{*}'),
-        *_rules('text_model.encoder.layers.{i}.', f'{TEXT_BLOCK}.', 'self_attn.q_proj.{*}',
-                'self_attn.k_proj.{*}', 'self_attn.v_proj.{*}', 'self_attn.out_proj.{*}',
-                'layer_norm1.{*}', 'layer_norm2.{*}', 'mlp.fc1.{*}', 'mlp.fc2.{*}'),
+        *_rules('text_model.', f'{TEXT}.', *_HF_TEXT),
         ('text_projection.weight', 'neck.clip.text_projection.weight'),
     ),
-    dropped=('logit_scale', 'logit_bias', 'vision_model.embeddings.position_ids',
-             'text_model.embeddings.position_ids'),
+    dropped=('logit_scale', 'logit_bias', *_HF_DROPPED),
     antialias=False)
+
+# SigLIP and SigLIP 2 of fixed resolution: no class token, a query that reads the patches.
+SIGLIP = Layout(
+    name='Hugging Face SigLIP',
+    marker='vision_model.head.probe',
+    rules=(
+        *_HF_VIDEO_RULES,
+        *_rules('vision_model.head.', 'backbone.pooling.', 'probe',
+                'attention.in_proj_weight = attn.qkv.weight',
+                'attention.in_proj_bias = attn.qkv.bias', 'attention.out_proj.{*} = attn.proj.{*}',
+                'layernorm.{*} = ln.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
+                'mlp.fc2.{*} = mlp.c_proj.{*}'),
+        *_rules('text_model.', f'{SIGLIP_TEXT}.', *_HF_TEXT, 'head.{*}'),
+        *SIGMOID_RULES,
+    ),
+    dropped=_HF_DROPPED,
+    antialias=False)
+
+# PE-core (facebookresearch/perception_models): OpenAI's names, and a query that reads the tokens.
+PE_CORE = Layout(
+    name='PE-core',
+    marker='visual.attn_pool.probe',
+    rules=(
+        *_OPENAI_VIDEO_RULES,
+        *_rules('visual.attn_pool.', 'backbone.pooling.', 'probe',
+                'attn.in_proj_weight = attn.qkv.weight', 'attn.in_proj_bias = attn.qkv.bias',
+                'attn.out_proj.{*} = attn.proj.{*}', 'layernorm.{*} = ln.{*}', 'mlp.c_fc.{*}',
+                'mlp.c_proj.{*}'),
+        *_clip_text_rules('transformer.resblocks.{i}', '', 'text_projection'),
+    ),
+    dropped=_OPENAI_DROPPED,
+    antialias=True)
+
+# The same two in OpenCLIP, whose image encoders are timm's.
+_TRUNK = 'visual.trunk.'
+_TIMM_RULES = (
+    *_rules(_TRUNK, 'backbone.', 'patch_embed.proj.{*} = conv1.{*}', 'norm_pre.{*} = ln_pre.{*}',
+            'norm.{*} = ln_post.{*}'),
+    (f'{_TRUNK}cls_token', 'backbone.class_embedding', 'row'),
+    (f'{_TRUNK}pos_embed', 'backbone.positional_embedding', 'rows'),
+    *_rules(f'{_TRUNK}blocks.{{i}}.', _VIDEO_BLOCK, 'norm1.{*} = ln_1.{*}', 'norm2.{*} = ln_2.{*}',
+            'attn.qkv.{*}', 'attn.proj.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
+            'mlp.fc2.{*} = mlp.c_proj.{*}'),
+    *_rules(f'{_TRUNK}attn_pool.', 'backbone.pooling.', 'latent = probe',
+            'proj.{*} = attn.proj.{*}', 'norm.{*} = ln.{*}', 'mlp.fc1.{*} = mlp.c_fc.{*}',
+            'mlp.fc2.{*} = mlp.c_proj.{*}'),
+    *(((f'{_TRUNK}attn_pool.q.{kind}', f'{_TRUNK}attn_pool.kv.{kind}'),
+       f'backbone.pooling.attn.qkv.{kind}') for kind in ('weight', 'bias')),
+)
+OPENCLIP_SIGLIP = Layout(
+    name='OpenCLIP SigLIP',
+    marker='text.text_projection.bias',
+    rules=(
+        *_TIMM_RULES,
+        *_clip_text_rules('text.transformer.resblocks.{i}', 'text.', None, SIGLIP_TEXT),
+        *_rules('text.text_projection.', f'{SIGLIP_TEXT}.head.', '{*}'),
+        *SIGMOID_RULES,
+    ),
+    dropped=('text.attn_mask', ),
+    antialias=True)
+OPENCLIP_PE_CORE = Layout(
+    name='OpenCLIP PE-core',
+    marker=f'{_TRUNK}attn_pool.latent',
+    rules=(
+        *_TIMM_RULES,
+        (f'{_TRUNK}head.weight', 'backbone.proj', 'T'),
+        *_clip_text_rules('text.transformer.resblocks.{i}', 'text.', 'text_projection'),
+    ),
+    dropped=('logit_scale', 'text.attn_mask'),
+    zero=(f'{_TRUNK}head.bias', ),
+    antialias=True)
 
 # InternVideo-MM (OpenGVLab/InternVideo, InternVideo1): a CLIP with a side branch. Its visual tower
 # is UniFormerV2's, without CLIP's own ln_post and proj. What masks words is for its training.
@@ -255,5 +336,5 @@ IMAGEBIND = Layout(
 OWN = Layout(name='tvtsv2_mm', marker='backbone.positional_embedding', rules=())
 
 # In the order of looking for their markers.
-LAYOUTS = (OWN, RELEASE, INTERNVIDEO, VICLIP, IMAGEBIND, OPENCLIP_CUSTOM_TEXT, OPENAI,
-           HUGGING_FACE)
+LAYOUTS = (OWN, RELEASE, INTERNVIDEO, VICLIP, IMAGEBIND, PE_CORE, OPENCLIP_SIGLIP,
+           OPENCLIP_PE_CORE, OPENCLIP_CUSTOM_TEXT, OPENAI, SIGLIP, HUGGING_FACE)

@@ -9,16 +9,20 @@ from torch import Tensor
 
 from tvtsv2_mm.utils.tokenizer import VOCAB_SIZE
 
-from .description import CLIP_MEAN, CLIP_STD, Description
+from .description import CLIP_MEAN, CLIP_STD, HALF, Description
 from .errors import CheckpointError
-from .layouts import TEXT
+from .layouts import SIGLIP_TEXT, TEXT
 
 HEAD_WIDTH = 64
 NORM_EPS = (1e-5, "CLIP's and torch's")
-# The published CLIPs whose heads are wider: ViT-H-14, ViT-g-14, ViT-bigG-14.
-WIDE_HEADS = {1280: 80, 1408: 88, 1664: 104}
-# OpenAI published none as wide as these; narrower ones exist of both.
-OPENCLIP_WIDTH = min(WIDE_HEADS)
+SIGLIP_EPS = (1e-6, "SigLIP's")
+# The published models whose heads are wider: ViT-H-14, ViT-g-14, ViT-bigG-14; So400m and giant of
+# SigLIP.
+WIDE_HEADS = {1280: 80, 1408: 88, 1664: 104, 1152: 72, 1536: 96}
+# OpenAI published no CLIP as wide as ViT-H-14; narrower ones exist of both.
+OPENCLIP_WIDTH = 1280
+# The tokenizers of SigLIP by the number of their tokens: SigLIP, SigLIP 2.
+SIGLIP_TOKENIZERS = {32000: 'SiglipTokenizer', 256000: 'GemmaTokenizer'}
 
 
 def model_config(weights: Mapping[str, Tensor], known: Description | None = None) -> tuple[
@@ -51,8 +55,10 @@ def model_config(weights: Mapping[str, Tensor], known: Description | None = None
         config['cls_head'] = dict(
             type='LinearProbeHead', num_classes=classes, embed_dim=embed_dim)
     if found.known.data_preprocessor or backbone['type'] == 'FramewiseViT':
+        mean, std = ((HALF, "SigLIP's"), ) * 2 if found.siglip else (
+            (CLIP_MEAN, "CLIP's"), (CLIP_STD, "CLIP's"))
         config['data_preprocessor'] = dict(type='VideoTextDataPreprocessor', **found.complete(
-            'data_preprocessor', {}, mean=(CLIP_MEAN, "CLIP's"), std=(CLIP_STD, "CLIP's")))
+            'data_preprocessor', {}, mean=mean, std=std))
     return config, found.assumed
 
 
@@ -61,6 +67,8 @@ class _Sizes:
 
     def __init__(self, weights: Mapping[str, Tensor], known: Description) -> None:
         self.weights, self.known = weights, known
+        self.probe = 'backbone.pooling.probe' in weights
+        self.siglip = self.probe and 'backbone.class_embedding' not in weights
         self.assumed: list[str] = []
 
     def backbone(self) -> dict[str, Any]:
@@ -69,23 +77,26 @@ class _Sizes:
         if rest:
             raise CheckpointError(f'backbone.conv1.weight reads {channels} channels, not 3, or 3 '
                                   'of each of several frames')
-        positions = self.shape('backbone.positional_embedding', 2)[0] - 1
+        if not self.probe:
+            self.shape('backbone.class_embedding', 1)
+        positions = self.shape('backbone.positional_embedding', 2)[0] - (not self.siglip)
         grid = math.isqrt(positions)
         if not positions or grid * grid != positions:
             raise CheckpointError(f'backbone.positional_embedding is for {positions} patches, '
                                   'which are no square grid')
+        # Only SigLIP's embeddings come out of the pooling as they are.
+        without_proj = self.siglip and 'backbone.proj' not in self.weights
         sizes = dict(
             image_size=grid * patch, patch_size=patch, width=width,
             layers=self.count(r'backbone\.resblocks\.(\d+)\.'),
             mlp_width=self.shape('backbone.resblocks.0.mlp.c_fc.weight', 2)[0],
-            embed_dim=self.shape('backbone.proj', 2)[1])
+            embed_dim=width if without_proj else self.shape('backbone.proj', 2)[1])
         backbone = self.complete(
             'backbone', sizes, heads=self.heads('backbone', width, WIDE_HEADS),
-            activation=('gelu', "that of OpenCLIP's models of this width")
-            if width >= OPENCLIP_WIDTH else
-            ('quick_gelu', "that of OpenAI's CLIP and the release's ViT-B; most of OpenCLIP's have "
-                           "'gelu'"),
-            norm_eps=NORM_EPS)
+            activation=self.activation(width), norm_eps=SIGLIP_EPS if self.siglip else NORM_EPS)
+        if without_proj:
+            backbone['embed_dim'] = None
+        backbone |= self.variant(backbone)
         if 'backbone.temporal_cls_token' in self.weights:
             return dict(type='InternVideoViT', **backbone,
                         decoders=self.count(r'backbone\.dec\.(\d+)\.'))
@@ -102,24 +113,68 @@ class _Sizes:
             'backbone', frames, token_output=(output, 'goes with the activation')),
             **(dict(attention='joint') if joint else {}))
 
+    def activation(self, width: int) -> tuple[str, str]:
+        if self.siglip:
+            return ('gelu_pytorch_tanh',
+                    "that of transformers' SigLIP; OpenCLIP's have 'gelu' or this, by their size")
+        if self.probe:
+            return 'gelu', "PE-core's"
+        if width >= OPENCLIP_WIDTH:
+            return 'gelu', "that of OpenCLIP's models of this width"
+        return ('quick_gelu', "that of OpenAI's CLIP and the release's ViT-B; most of OpenCLIP's "
+                              "have 'gelu'")
+
+    def variant(self, backbone: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the backbone is otherwise than in CLIP."""
+        # Without a probe what is lacking is an error: the original then takes a mean of tokens.
+        found: dict[str, Any] = dict(class_token=False) if self.siglip else {}
+        if self.probe and 'backbone.ln_pre.weight' not in self.weights:
+            found['pre_norm'] = False
+        if 'backbone.conv1.bias' in self.weights:
+            found['patch_bias'] = True
+        if self.probe:
+            mlp_width = self.shape('backbone.pooling.mlp.c_fc.weight', 2)[0]
+            if mlp_width != backbone['mlp_width']:
+                raise CheckpointError(
+                    f"backbone.pooling has an MLP of width {mlp_width}, the blocks' have "
+                    f"{backbone['mlp_width']} (as in PE-core G): that is not implemented")
+            found['pooling'] = 'AttentionPooling'
+            found |= self.complete('backbone', {}, pooling_heads=(
+                backbone.get('heads'), 'those of the blocks, as in SigLIP'))
+        rotary = self.known.backbone.get('rotary')
+        return found if rotary is None else found | dict(rotary=rotary)
+
     def neck(self, activation: str) -> dict[str, Any]:
-        vocab_size, width = self.shape(f'{TEXT}.embeddings.token_embedding.weight', 2)
-        layers = self.count(re.escape(f'{TEXT}.encoder.layers.') + r'(\d+)\.')
+        siglip = any(key.startswith(SIGLIP_TEXT) for key in self.weights)
+        stem, projection = (SIGLIP_TEXT, f'{SIGLIP_TEXT}.head.weight') if siglip else (
+            TEXT, 'neck.clip.text_projection.weight')
+        vocab_size, width = self.shape(f'{stem}.embeddings.token_embedding.weight', 2)
+        layers = self.count(re.escape(f'{stem}.encoder.layers.') + r'(\d+)\.')
         sizes = dict(
             width=width, layers=layers,
-            mlp_width=self.shape(f'{TEXT}.encoder.layers.0.mlp.fc1.weight', 2)[0],
-            embed_dim=self.shape('neck.clip.text_projection.weight', 2)[0], vocab_size=vocab_size,
-            context_length=self.shape(f'{TEXT}.embeddings.position_embedding.weight', 2)[0])
+            mlp_width=self.shape(f'{stem}.encoder.layers.0.mlp.fc1.weight', 2)[0],
+            embed_dim=self.shape(projection, 2)[0], vocab_size=vocab_size,
+            context_length=self.shape(f'{stem}.embeddings.position_embedding.weight', 2)[0])
+        frozen = dict(frozen_layers=layers * 3 // 4)
+        common = dict(heads=self.heads('neck', width, WIDE_HEADS if siglip else None),
+                      activation=(activation, "the video encoder's"))
+        if siglip:
+            if 'tokenizer' not in self.known.neck and vocab_size not in SIGLIP_TOKENIZERS:
+                raise CheckpointError(
+                    f'the text encoder has {vocab_size} tokens, which is the number of no '
+                    'tokenizer of SigLIP that is known here. Say whose: neck.tokenizer=NAME')
+            return dict(type='PartiallyFrozenSiglipTextEncoder', **self.complete(
+                'neck', sizes, **common, norm_eps=SIGLIP_EPS, tokenizer=(
+                    SIGLIP_TOKENIZERS.get(vocab_size), 'by the number of tokens')), **frozen)
         if vocab_size > VOCAB_SIZE and 'tokenizer' not in self.known.neck:
             raise CheckpointError(
                 f"the text encoder has {vocab_size} tokens, CLIP's tokenizer {VOCAB_SIZE}: it "
                 'reads the tokens of another one. Say whose: neck.tokenizer=NAME, and its '
                 'neck.end_token')
         return dict(type='PartiallyFrozenTextEncoder', **self.complete(
-            'neck', sizes, heads=self.heads('neck', width),
-            activation=(activation, "the video encoder's"), norm_eps=NORM_EPS,
+            'neck', sizes, **common, norm_eps=NORM_EPS,
             end_token=(None, 'the embedding is read at the highest id, as in CLIP'),
-            tokenizer=('clip', "CLIP's own")), frozen_layers=layers * 3 // 4)
+            tokenizer=('clip', "CLIP's own")), **frozen)
 
     def sorting_head(self) -> dict[str, Any]:
         embed_dim = self.shape('sorting_head.type_embed', 3)[2]

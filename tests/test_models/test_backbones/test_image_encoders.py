@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from tests.clip_models import randomize
+from tvtsv2_mm.checkpoints.convert import convert_names
+from tvtsv2_mm.checkpoints.layouts import OPENCLIP_PE_CORE, Layout
+from tvtsv2_mm.checkpoints.layouts import SIGLIP as SIGLIP_LAYOUT
 from tvtsv2_mm.models import FramewiseViT, SpaceTimeViT
 from tvtsv2_mm.models.layers import divided_attention
 
@@ -38,69 +41,26 @@ def embed_siglip(foreign: nn.Module, images: Tensor) -> Tensor:
     return foreign(images).pooler_output
 
 
-def embed_pe(foreign: nn.Module, images: Tensor) -> Tensor:
-    return foreign(images) - foreign.head.bias  # 0 in what is published
-
-
-def _linear(own: str, foreign: str) -> dict[str, str]:
-    return {f'{own}.{kind}': f'{foreign}.{kind}' for kind in ('weight', 'bias')}
-
-
-def convert_siglip(given: dict[str, Tensor]) -> dict[str, Tensor]:
-    names = {
-        **_linear('conv1', 'embeddings.patch_embedding'), **_linear('ln_post', 'post_layernorm'),
-        'positional_embedding': 'embeddings.position_embedding.weight',
-        'pooling.probe': 'head.probe', 'pooling.attn.qkv.weight': 'head.attention.in_proj_weight',
-        'pooling.attn.qkv.bias': 'head.attention.in_proj_bias',
-        **_linear('pooling.attn.proj', 'head.attention.out_proj'),
-        **_linear('pooling.ln', 'head.layernorm'), **_linear('pooling.mlp.c_fc', 'head.mlp.fc1'),
-        **_linear('pooling.mlp.c_proj', 'head.mlp.fc2')}
-    given = {key.removeprefix('vision_model.'): value for key, value in given.items()}
-    own = {}
-    for i in range(SIZES['layers']):
-        block, foreign = f'resblocks.{i}', f'encoder.layers.{i}'
-        for kind in ('weight', 'bias'):
-            own[f'{block}.attn.qkv.{kind}'] = torch.cat(
-                [given[f'{foreign}.self_attn.{x}_proj.{kind}'] for x in 'qkv'])
-        for name, other in dict(
-                ln_1='layer_norm1', ln_2='layer_norm2', attn='self_attn', mlp='mlp').items():
-            last = dict(attn={'.proj': '.out_proj'}, mlp={'.c_fc': '.fc1', '.c_proj': '.fc2'})
-            for end, other_end in last.get(name, {'': ''}).items():
-                names |= _linear(f'{block}.{name}{end}', f'{foreign}.{other}{other_end}')
-    return own | {name: given[other] for name, other in names.items()}
-
-
-def convert_pe(given: dict[str, Tensor]) -> dict[str, Tensor]:
-    names = {
-        'conv1.weight': 'patch_embed.proj.weight', 'pooling.probe': 'attn_pool.latent',
-        **_linear('ln_pre', 'norm_pre'), **_linear('ln_post', 'norm'),
-        **_linear('pooling.attn.proj', 'attn_pool.proj'), **_linear('pooling.ln', 'attn_pool.norm'),
-        **_linear('pooling.mlp.c_fc', 'attn_pool.mlp.fc1'),
-        **_linear('pooling.mlp.c_proj', 'attn_pool.mlp.fc2')}
-    for i in range(SIZES['layers']):
-        for name, other in {'ln_1': 'norm1', 'ln_2': 'norm2', 'attn.qkv': 'attn.qkv',
-                            'attn.proj': 'attn.proj', 'mlp.c_fc': 'mlp.fc1',
-                            'mlp.c_proj': 'mlp.fc2'}.items():
-            names |= _linear(f'resblocks.{i}.{name}', f'blocks.{i}.{other}')
-    own = {f'pooling.attn.qkv.{kind}': torch.cat(
-        [given[f'attn_pool.{part}.{kind}'] for part in ('q', 'kv')])
-        for kind in ('weight', 'bias')}
-    own |= dict(class_embedding=given['cls_token'].flatten(), proj=given['head.weight'].T,
-                positional_embedding=given['pos_embed'][0])
-    return own | {name: given[other] for name, other in names.items()}
+def convert(given: dict[str, Tensor], stem: str, layout: Layout) -> dict[str, Tensor]:
+    own, unknown = convert_names({stem + key: value for key, value in given.items()}, layout)
+    assert not unknown
+    return {key.removeprefix('backbone.'): value for key, value in own.items()}
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize(('name', 'make', 'embed', 'convert'), [
-    ('siglip', make_siglip, embed_siglip, convert_siglip),
-    ('pe', make_pe, embed_pe, convert_pe)])
+@pytest.mark.parametrize(('name', 'make', 'embed', 'stem', 'layout'), [
+    ('siglip', make_siglip, embed_siglip, 'vision_model.', SIGLIP_LAYOUT),
+    ('pe', make_pe, nn.Module.__call__, 'visual.trunk.', OPENCLIP_PE_CORE)])
 @torch.no_grad()
-def test_one_frame_is_the_picture(kind, name, make, embed, convert):
+def test_one_frame_is_the_picture(kind, name, make, embed, stem, layout):
     torch.manual_seed(0)
     foreign = make().eval()
     randomize(foreign)
+    if name == 'pe':
+        nn.init.zeros_(foreign.head.bias)  # as in what is published
     own = kind(**OPTIONS[name]).eval()
-    lacking = own.load_state_dict(convert(foreign.state_dict()), strict=False)
+    lacking = own.load_state_dict(
+        convert(foreign.state_dict(), stem, layout), strict=False)
     assert not lacking.unexpected_keys
     assert all(key == 'temporal_embedding' or '.timeattn.' in key or '.ln_3.' in key
                for key in lacking.missing_keys)

@@ -138,7 +138,8 @@ class SpaceTimeViT(PretrainedPart):
             image_size=image_size, patch_size=patch_size, width=width, layers=layers, heads=heads,
             mlp_width=mlp_width, embed_dim=self.embed_dim, activation=activation,
             norm_eps=norm_eps, class_token=class_token, pre_norm=pre_norm, patch_bias=patch_bias,
-            pooling=pooling, pooling_heads=pooling_heads or heads, rotary=rotary,
+            pooling=pooling, rotary=rotary,
+            **dict(pooling_heads=pooling_heads or heads) if pooling != 'ClassTokenPooling' else {},
             **dict(token_output=token_output, attention=attention) if time_attention else {})
         self.image_size = image_size
         self.patch_size = patch_size
