@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
-from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
 
 from tests.hugging_face_models import KINDS, SIDE, make_folder, pixels_of, tokens_of
 from tvtsv2_mm.models.hugging_face_part import features_of
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
 
 FRAMES = np.random.default_rng(0).integers(256, size=(4, SIDE, SIDE, 3), dtype=np.uint8)
 TEXTS = ['a dog runs in the grass', 'Cat', 'a person sleeps ' * 9, 'zebra runs']

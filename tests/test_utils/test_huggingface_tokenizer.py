@@ -188,6 +188,14 @@ def test_a_context_without_room(tmp_path):
         HuggingFaceTokenizer(str(write_xlm_v(tmp_path)), 1)
 
 
+def test_no_code_of_the_folder_is_run(tmp_path):
+    folder = write_gemma(tmp_path, auto_map=dict(AutoTokenizer=['mine.Mine', None]),
+                         tokenizer_class='Mine')
+    (folder / 'mine.py').write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nclass Mine: pass\n")
+    assert build_tokenizer(str(folder), 6).tokenize(['dog'])[0].shape == (1, 6)
+    assert not (tmp_path / 'run').exists()
+
+
 def places(node: Any, path: tuple = ()) -> Iterator[tuple]:
     for key, value in (node.items() if isinstance(node, dict) else
                        enumerate(node) if isinstance(node, list) else ()):

@@ -68,7 +68,7 @@ def _fit(places: list, model: Mapping, cfg: Config) -> None:
 
 def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
     """The folder of the tokenizer: the config's, or that beside the weights; None for CLIP's."""
-    given = cfg.get('tokenizer')
+    given = cfg.get('tokenizer') or neck.get('folder')  # HuggingFaceTextEncoder's
     if given or neck.get('tokenizer', 'clip') == 'clip':
         return given
     starts = [part.get('init_cfg') for part in (model, neck)]
