@@ -1,11 +1,13 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from sentence_transformers import SentenceTransformer
 
 from tests.tiny_model import (
@@ -17,8 +19,11 @@ from tests.tiny_model import (
     read_clip,
     save_tiny_checkpoint,
 )
+from tests.tiny_tokenizers import write_gemma
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.sentence_transformer import VideoTextModule, sentence_transformer
+from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.tokenizer_files import name_of
 
 PATHS = [str(VIDEOS / name) for name in NAMES]
 TEXTS = ['a drawing.', 'people in a room']
@@ -135,8 +140,27 @@ def test_what_is_saved_loads_by_its_folder_alone(checkpoint, embed_texts, tmp_pa
 def test_a_folder_without_weights_is_named(checkpoint, tmp_path):
     sentence_transformer(checkpoint, device='cpu').save(str(tmp_path))
     (tmp_path / 'tvtsv2_mm.pth').unlink()
-    with pytest.raises(FileNotFoundError, match=f'^{tmp_path} has no tvtsv2_mm.pth'):
+    with pytest.raises(FileNotFoundError, match=f'^{tmp_path} has no .*tvtsv2_mm.pth'):
         SentenceTransformer(str(tmp_path), trust_remote_code=True, device='cpu')
+
+
+def test_another_tokenizer_is_saved_too(tmp_path):
+    folder = write_gemma(tmp_path / 'tokenizer')
+    cfg = Config(dict(model=dict(
+        type='VideoTextModel',
+        backbone=dict(type='SpaceTimeViT', image_size=32, patch_size=8, width=48, layers=1, heads=3,
+                      embed_dim=32, num_frames=2),
+        neck=dict(type='PartiallyFrozenSiglipTextEncoder', width=32, layers=2, heads=2,
+                  embed_dim=32, frozen_layers=1, vocab_size=400, context_length=12,
+                  tokenizer=name_of(folder)))))
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        weights = MODELS.build(cfg.model).state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text)), tmp_path / 'other.pth')
+    own = sentence_transformer(tmp_path / 'other.pth', device='cpu', tokenizer=folder)
+    own.save(str(tmp_path / 'saved'))
+    shutil.rmtree(folder)
+    loaded = SentenceTransformer(str(tmp_path / 'saved'), trust_remote_code=True, device='cpu')
+    np.testing.assert_array_equal(loaded.encode(TEXTS), own.encode(TEXTS))
 
 
 def test_a_model_without_texts(checkpoint, videos, tmp_path):

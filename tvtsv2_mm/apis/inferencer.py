@@ -334,8 +334,13 @@ class TVTSv2Inferencer(BaseInferencer):
             raise ValueError('there is no video to look at: the list is empty')
         return inputs
 
-    @cached_property
-    def _tokenizer(self) -> TextTokenizer:
+    @property
+    def tokenizer_folder(self) -> str:
+        """The folder with the files by which texts become tokens; 'clip' for CLIP's own.
+
+        Raises:
+            FileNotFoundError: it is not given, and not beside the weights.
+        """
         neck = self.model.neck
         folder = self.tokenizer or find_tokenizer(neck.tokenizer, [self._beside])
         if folder is None:
@@ -343,8 +348,12 @@ class TVTSv2Inferencer(BaseInferencer):
                 f'this model reads the tokens of {neck.tokenizer!r} (neck.tokenizer), whose '
                 f'tokenizer.json is not beside {self._beside}: give its folder (tokenizer=FOLDER), '
                 f'or put it there, or into {FOLDER}/{neck.tokenizer} there')
-        tokenizer = build_tokenizer(os.fspath(folder), neck.context_length)
-        check_reads(neck, tokenizer.vocabulary, 'tokenizer')
+        return os.fspath(folder)
+
+    @cached_property
+    def _tokenizer(self) -> TextTokenizer:
+        tokenizer = build_tokenizer(self.tokenizer_folder, self.model.neck.context_length)
+        check_reads(self.model.neck, tokenizer.vocabulary, 'tokenizer')
         return tokenizer
 
     def _check(self, task: str, labels: Sequence[str], prompts: Sequence[str],

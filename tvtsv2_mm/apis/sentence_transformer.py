@@ -22,6 +22,7 @@ from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES
 
 with needed_for('encode() as in sentence-transformers'):
@@ -33,15 +34,16 @@ WEIGHTS = 'tvtsv2_mm.pth'
 
 def sentence_transformer(checkpoint: str | os.PathLike, config: str | os.PathLike | None = None, *,
                          device: str | None = None, dtype: str = 'float32',
-                         clips: str = 'protocol', **options: Any) -> SentenceTransformer:
+                         clips: str = 'protocol', tokenizer: str | os.PathLike | None = None,
+                         **options: Any) -> SentenceTransformer:
     """Make a SentenceTransformer of a checkpoint.
 
     Args:
-        checkpoint, config, dtype, clips: of :class:`VideoTextModule`.
+        checkpoint, config, dtype, clips, tokenizer: of :class:`VideoTextModule`.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         options: of SentenceTransformer, such as ``prompts``.
     """
-    module = VideoTextModule(checkpoint, config, dtype=dtype, clips=clips)
+    module = VideoTextModule(checkpoint, config, dtype=dtype, clips=clips, tokenizer=tokenizer)
     return SentenceTransformer(modules=[module], device=device, **options)
 
 
@@ -56,21 +58,20 @@ class VideoTextModule(InputModule):
     Args:
         checkpoint: of any layout that this package reads: file, folder or address.
         config: config file, needed where the checkpoint does not tell its model.
-        dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast.
-        clips: 'protocol' or 'feature-script'; see
-            :class:`~tvtsv2_mm.apis.inferencer.TVTSv2Inferencer`.
+        dtype, clips, tokenizer: of :class:`~tvtsv2_mm.apis.inferencer.TVTSv2Inferencer`.
     """
 
     config_file_name = 'tvtsv2_mm.json'
     config_keys = ['dtype', 'clips']
 
     def __init__(self, checkpoint: str | os.PathLike, config: str | os.PathLike | None = None, *,
-                 dtype: str = 'float32', clips: str = 'protocol') -> None:
+                 dtype: str = 'float32', clips: str = 'protocol',
+                 tokenizer: str | os.PathLike | None = None) -> None:
         super().__init__()
         # SentenceTransformer moves it to the device.
         self.inferencer = TVTSv2Inferencer(
             None if config is None else os.fspath(config), os.fspath(checkpoint), device='cpu',
-            dtype=dtype, clips=clips, show_progress=False)
+            dtype=dtype, clips=clips, tokenizer=tokenizer, show_progress=False)
         self.model = self.inferencer.model
         self.dtype, self.clips = dtype, clips
 
@@ -117,10 +118,11 @@ class VideoTextModule(InputModule):
         return dict(sentence_embedding=F.normalize(embeds, dim=-1).to(self.inferencer.device))
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
-        """Write the options and a checkpoint that tells its model.
+        """Write the options, a checkpoint that tells its model, and the files of its tokenizer.
 
         Raises:
             ValueError: the model is not of this package's own parts.
+            FileNotFoundError: the tokenizer is not CLIP's, and its files are not known.
         """
         cfg = self.inferencer.cfg
         pipeline = clip_transforms(cfg)
@@ -129,6 +131,8 @@ class VideoTextModule(InputModule):
         content = dict(state_dict=self.model.state_dict(), meta=dict(cfg=written.pretty_text))
         file = Path(output_path, WEIGHTS)
         config_of_checkpoint(content, str(file))
+        if self.model.neck is not None:
+            copy_tokenizer(self.inferencer.tokenizer_folder, output_path)
         write_atomically(file, lambda draft: torch.save(content, draft))
         self.save_config(output_path)
 
@@ -145,9 +149,10 @@ class VideoTextModule(InputModule):
         place: dict[str, Any] = dict(
             subfolder=subfolder, token=token, cache_folder=cache_folder, revision=revision,
             local_files_only=local_files_only)
-        file = cls.load_file_path(model_name_or_path, WEIGHTS, **place)
-        if file is None:
-            raise FileNotFoundError(f'{Path(model_name_or_path, subfolder)} has no {WEIGHTS}')
+        folder = cls.load_dir_path(model_name_or_path, **place)  # whole, for the tokenizer
+        file = Path(folder or subfolder, WEIGHTS)
+        if not file.is_file():
+            raise FileNotFoundError(f'{model_name_or_path} has no {file}')
         return cls(file, **cls.load_config(model_name_or_path, **place) | dict(model_kwargs or {}))
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'VideoTextModule':
