@@ -381,4 +381,4 @@ class SpaceTimeViT(PretrainedPart):
 def _build_part(option: str, kind: str, **arguments: Any) -> nn.Module:
     if MODELS.get(kind) is None:
         raise ValueError(f'backbone.{option}={kind!r} is no registered module')
-    return MODELS.build(dict(type=kind, **arguments))
+    return MODELS.build(dict(type=kind, _scope_='tvtsv2_mm', **arguments))  # in a recognizer too
