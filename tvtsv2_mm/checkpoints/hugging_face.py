@@ -308,7 +308,10 @@ def name_parts(given: Mapping[str, Tensor], own: Iterable[str]) -> tuple[
 
 
 def _possible(place: str) -> list[str]:
-    return [place, *(re.sub(old, new, place) for old, new in _RENAMED)]
+    names = [place]
+    for old, new in _RENAMED:
+        names += [re.sub(old, new, name) for name in names]
+    return [*dict.fromkeys(names)]
 
 
 def is_text(name: str) -> bool:
