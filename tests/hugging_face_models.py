@@ -12,10 +12,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoImageProcessor, AutoModel, PreTrainedTokenizerFast
 
 SIDE = 32
-WORDS = ['<pad>', '<s>', '</s>', '<unk>', 'a', 'the', 'dog', 'cat', 'man', 'runs', 'sleeps',
-         'in', 'grass', 'of', 'video', 'person']
+WORDS = ['<pad>', '<s>', '<unk>', 'a', 'the', 'dog', 'cat', 'man', 'runs', 'sleeps', 'in', 'grass',
+         'of', 'video', 'person', '</s>']
+END = WORDS.index('</s>')
 _TOWER = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2)
-_TEXT = dict(_TOWER, vocab_size=20, max_position_embeddings=16, bos_token_id=1, eos_token_id=2,
+_TEXT = dict(_TOWER, vocab_size=20, max_position_embeddings=16, bos_token_id=1, eos_token_id=END,
              pad_token_id=0)
 _VISION = dict(_TOWER, image_size=SIDE, patch_size=8)
 _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,7 +30,7 @@ _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
         text_config=dict(_TEXT, project_dim=32, max_position_embeddings=17),
         vision_config=_VISION, projection_dim=24)),
     'blip': ('BlipConfig', dict(
-        text_config=dict(_TEXT, encoder_hidden_size=32, sep_token_id=2), vision_config=_VISION,
+        text_config=dict(_TEXT, encoder_hidden_size=32, sep_token_id=END), vision_config=_VISION,
         projection_dim=24)),
     'chinese_clip': ('ChineseCLIPConfig', dict(
         text_config=_TEXT, vision_config=_VISION, projection_dim=24)),
@@ -97,7 +98,7 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single='<s> $A </s>', special_tokens=[('<s>', 1), ('</s>', 2)])
+        single='<s> $A </s>', special_tokens=[('<s>', 1), ('</s>', END)])
     fills = '</s>' if kind in ('clip', 'xclip', 'metaclip_2', 'groupvit', 'aimv2') else '<pad>'
     siglip = ['input_ids'] if kind in ('siglip', 'siglip2') else ['input_ids', 'attention_mask']
     return PreTrainedTokenizerFast(

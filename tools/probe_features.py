@@ -40,8 +40,8 @@ def extract(args: argparse.Namespace) -> None:
     from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
     apply_overrides(cfg, args.cfg_options or {})
+    cfg.load_from = checkpoint = check_file(args.checkpoint, 'checkpoint')
     fit_to_model(cfg)
-    checkpoint = check_file(args.checkpoint, 'checkpoint')
     if not args.out.endswith('.npz'):
         raise ValueError(f'--out must end in .npz, not {args.out}')
     write_cache(args.out, extract_features(cfg, checkpoint, args.val_split, args.token_grid))

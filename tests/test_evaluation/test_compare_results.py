@@ -139,6 +139,9 @@ def test_a_config_is_the_same_wherever_its_files_are():
         return describe_config(Config(cfg | changes))['sha256']
 
     assert digest() == digest(work_dir='b', load_from='b.pth')
+    # Also of a model whose folder is named within.
+    assert len({digest(load_from=folder, model=dict(folder=folder, steps=[f'{folder}/x']))
+                for folder in ('a', 'data/b')}) == 1
     assert digest() != digest(model=dict(width=9))
 
 

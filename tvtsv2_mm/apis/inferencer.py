@@ -30,6 +30,7 @@ from tvtsv2_mm.apis.clips import (
     list_videos,
 )
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.library_models import config_of_folder
 from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
@@ -56,7 +57,8 @@ class TVTSv2Inferencer(BaseInferencer):
 
     Args:
         model: config file, config, or name in the model index. None takes the config that a
-            checkpoint of this package carries, or finds the published size of a TVTSv2 release.
+            checkpoint of this package carries, finds the published size of a TVTSv2 release, or
+            lets transformers run the model in whose folder the weights are.
         weights: checkpoint of any layout that this package reads: file, folder or address.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
@@ -86,7 +88,13 @@ class TVTSv2Inferencer(BaseInferencer):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
+            if weights is not None:
+                model.load_from = os.fspath(weights)
             fit_to_model(model)
+        elif model is None and weights is not None:
+            model = config_of_folder(os.fspath(weights))
+            if model is not None:
+                fit_to_model(model)
         self.dtype = getattr(torch, dtype)
         self.texts_only = texts_only
         self.clips = clips
@@ -342,7 +350,8 @@ class TVTSv2Inferencer(BaseInferencer):
             FileNotFoundError: it is not given, and not beside the weights.
         """
         neck = self.model.neck
-        folder = self.tokenizer or find_tokenizer(neck.tokenizer, [self._beside])
+        folder = self.tokenizer or find_tokenizer(
+            neck.tokenizer, [self._beside, getattr(neck, 'folder', None)])
         if folder is None:
             raise FileNotFoundError(
                 f'this model reads the tokens of {neck.tokenizer!r} (neck.tokenizer), whose '

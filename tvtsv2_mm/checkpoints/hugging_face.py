@@ -136,6 +136,12 @@ def _of_the_model(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def width_of(config: PretrainedConfig) -> int:
+    """Width E of the space that a model's videos and texts share."""
+    width = getattr(config, 'projection_dim', None)
+    return config.vision_config.hidden_size if width is None else width
+
+
 def frames_of(config: PretrainedConfig) -> int | None:
     """Frames of a clip that a model reads; None where it reads pictures."""
     return getattr(config.vision_config, 'num_frames', None)
@@ -302,7 +308,10 @@ def name_parts(given: Mapping[str, Tensor], own: Iterable[str]) -> tuple[
 
 
 def _possible(place: str) -> list[str]:
-    return [place, *(re.sub(old, new, place) for old, new in _RENAMED)]
+    names = [place]
+    for old, new in _RENAMED:
+        names += [re.sub(old, new, name) for name in names]
+    return [*dict.fromkeys(names)]
 
 
 def is_text(name: str) -> bool:

@@ -1,6 +1,7 @@
 """What a result file says: all that a figure depends on, beside the figure."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -167,9 +168,22 @@ def backbone_name(model: Any) -> str:
 
 def describe_config(cfg: Config) -> dict[str, Any]:
     """File, text and hash of a config; the hash is the same wherever a run's files are."""
-    content = {key: value for key, value in cfg.to_dict().items() if key not in PLACES}
+    content = {key: _without_place(value, cfg.get('load_from'))
+               for key, value in cfg.to_dict().items() if key not in PLACES}
     return dict(file=cfg.filename, text=cfg.pretty_text,
                 sha256=text_sha256(json.dumps(content, sort_keys=True, default=str)))
+
+
+def _without_place(value: Any, start: str | None) -> Any:
+    """A value of a config in which the folder of a checkpoint has one name."""
+    if isinstance(value, Mapping):
+        return {key: _without_place(own, start) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_place(own, start) for own in value]
+    if isinstance(value, str) and start and os.path.abspath(value).startswith(
+            os.path.abspath(start)):
+        return 'load_from' + os.path.abspath(value)[len(os.path.abspath(start)):]
+    return value
 
 
 def package_versions() -> dict[str, str]:

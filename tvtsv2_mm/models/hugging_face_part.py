@@ -8,7 +8,7 @@ from transformers import AutoModel, PretrainedConfig
 
 from tvtsv2_mm.checkpoints.errors import CheckpointError
 from tvtsv2_mm.checkpoints.files import files_of
-from tvtsv2_mm.checkpoints.hugging_face import SCALES, is_text, model_folder, read_config
+from tvtsv2_mm.checkpoints.hugging_face import SCALES, is_text, model_folder, read_config, width_of
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.utils.errors import one_error
 
@@ -44,6 +44,7 @@ class HuggingFacePart(PretrainedPart):
         self.folder = model_folder(folder)
         self.config, name = read_config(self.folder)
         self.built_with = dict(library_config=name)
+        self.embed_dim = width_of(self.config)
         self.frozen = frozen
         with one_error(f'{self.folder / "config.json"} makes no model', CheckpointError):
             self._check_size()
@@ -55,12 +56,6 @@ class HuggingFacePart(PretrainedPart):
     def kind(self) -> str:
         """As result files call it."""
         return f'transformers.{type(self.hf).__name__}'
-
-    @property
-    def embed_dim(self) -> int:
-        """Width E of the joint space."""
-        width = getattr(self.config, 'projection_dim', None)
-        return self.config.vision_config.hidden_size if width is None else width
 
     def train(self, mode: bool = True) -> 'HuggingFacePart':
         """As of every module; what is frozen drops nothing and keeps its statistics."""

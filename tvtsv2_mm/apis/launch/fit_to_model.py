@@ -4,11 +4,13 @@ So one protocol serves every size, and ``--cfg-options data_root=MY_VIDEOS``, or
 config that inherits, reaches every data set.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
 
+from tvtsv2_mm.apis.launch.library_models import complete_parts
 from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
 from tvtsv2_mm.utils.tokenizer_files import find_tokenizer
@@ -26,6 +28,7 @@ def fit_to_model(cfg: Config) -> None:
     ``held_out_share`` are the config's names at the top, for data sets that are not MMAction2's.
     So is ``tokenizer``, the folder by whose files texts become tokens; where the text encoder does
     not read CLIP's, and no folder is named, it is the one beside the weights that are loaded.
+    Of a model that transformers runs all of these stand in its folder.
     What a hook with a model of its own has is filled in for that model. What is given stays.
     """
     model = cfg.get('model') or {}
@@ -39,6 +42,7 @@ def fit_to_model(cfg: Config) -> None:
 
 def _fit(places: list, model: Mapping, cfg: Config) -> None:
     """Fill in what lies in some places of a config, for one model."""
+    library = complete_parts(model, cfg.get('load_from'))
     backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
     size = backbone.get('image_size')
     context = dict(
@@ -50,6 +54,8 @@ def _fit(places: list, model: Mapping, cfg: Config) -> None:
         'TokenizeText': context,
         'QueryBankHook': context,
         'ZeroShotHead': context,
+        'VideoConditionedZeroShotHead': context,
+        **library,
     }
     for _, part in walk(places):
         if not isinstance(part, dict):
@@ -62,13 +68,15 @@ def _fit(places: list, model: Mapping, cfg: Config) -> None:
         for crop in (step for step in pipeline if _kind(step) == 'CropClip'):
             crop_size = crop.get('size', size)
             for step in pipeline:
-                if _kind(step) == 'OpenVideo':
+                if _kind(step) == 'OpenVideo' and 'OpenVideo' not in library:
                     _fill(step, dict(short_side=crop_size and int(1.2 * crop_size)))
 
 
 def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
     """The folder of the tokenizer: the config's, or that beside the weights; None for CLIP's."""
-    given = cfg.get('tokenizer') or neck.get('folder')  # HuggingFaceTextEncoder's
+    given = cfg.get('tokenizer')
+    if not given and neck.get('folder'):  # HuggingFaceTextEncoder's, which may be called clip
+        return os.path.abspath(neck['folder'])
     if given or neck.get('tokenizer', 'clip') == 'clip':
         return given
     starts = [part.get('init_cfg') for part in (model, neck)]

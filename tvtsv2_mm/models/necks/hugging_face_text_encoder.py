@@ -42,7 +42,7 @@ class HuggingFaceTextEncoder(HuggingFacePart):
         positions = context_of(self.folder, self.config)
         self.context_length = context_length or positions
         self.reads_padding = self.config.model_type in _READ_PADDING
-        tokenizer = build_tokenizer(str(self.folder), positions)
+        tokenizer = build_tokenizer(str(self.folder.absolute()), positions)
         self.tokenizer = tokenizer.vocabulary.name
         self.pad, self.ends_with_pad = tokenizer.pad, tokenizer.pad in tokenizer.end
         self._check_length(self.context_length, 'neck.context_length', positions)
