@@ -337,7 +337,7 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
         raise config.refuse('quick_gelu', 'is neither true nor false')
     notes = vision.notes_on_dropout('patch_dropout')
     if trunk:
-        side, more_notes = vision.read_pixels(int(re.findall(r'patch(\d+)', timm)[0]))
+        side, more_notes = vision.read_pixels(int(re.findall(r'patch(\d+)', str(timm))[0]))
         backbone, notes = dict(trunk, embed_dim=embed_dim, image_size=side), notes + more_notes
     else:
         backbone = _open_clip_tower(vision, embed_dim, bool(quick), width=768) | dict(

@@ -107,7 +107,8 @@ def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 def describe_normalisation(model: Any) -> dict[str, list[float]] | None:
     """Mean and std of pixel values 0..255, as a model's data preprocessor takes them; or None."""
     preprocessor = getattr(model, 'data_preprocessor', None)
-    found = {name: getattr(preprocessor, name, None) for name in ('mean', 'std')}
+    found: dict[str, Any] = {
+        name: getattr(preprocessor, name, None) for name in ('mean', 'std')}
     return None if None in found.values() else {
         name: [round(value, 4) for value in values.flatten().tolist()]
         for name, values in found.items()}

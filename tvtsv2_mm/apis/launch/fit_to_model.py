@@ -40,7 +40,7 @@ def fit_to_model(cfg: Config) -> None:
     _fit([*(cfg.get(loader) for loader in LOADERS), model, *hooks], model, cfg)
 
 
-def _fit(places: list, model: Mapping, cfg: Config) -> None:
+def _fit(places: list, model: dict, cfg: Config) -> None:
     """Fill in what lies in some places of a config, for one model."""
     library = complete_parts(model, cfg.get('load_from'))
     backbone, neck = model.get('backbone') or {}, model.get('neck') or {}
