@@ -359,9 +359,6 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
     neck = _open_clip_tower(text, embed_dim, bool(quick), width=512) | dict(
         heads=text.get('heads', 8), vocab_size=vocab_size, end_token=end_token,
         context_length=text.get('context_length', 77), **tokenizer)
-    if siglip and text.get('tokenizer_kwargs'):
-        notes += (f'{text.source}: {text.prefix}tokenizer_kwargs={text.get("tokenizer_kwargs")!r}: '
-                  'what OpenCLIP does to texts before they become tokens is not done here', )
     pixels: dict[str, tuple] = {}
     if isinstance(file.get('preprocess_cfg'), dict):
         picture = file.section('preprocess_cfg')
