@@ -321,9 +321,6 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
         else {})
     for part, kind in ((config, 'model'), (vision, 'vision'), (text, 'text')):
         defaults, read = _OPEN_CLIP[kind]
-        for name, value in fixed[kind].items():
-            if part.get(name) != value:
-                raise part.refuse(name)
         for name, value in part.values.items():
             if name in fixed[kind]:
                 continue
@@ -332,6 +329,9 @@ def _read_open_clip(file: _Config, folder: Path) -> Description:
                     raise part.refuse(name)
             elif name not in read.split():
                 raise part.refuse(name, 'is not known here')
+        for name, value in fixed[kind].items():
+            if part.get(name) != value:
+                raise part.refuse(name)
     embed_dim, quick = config.get('embed_dim'), config.get('quick_gelu', False)
     if quick not in (True, False, None):
         raise config.refuse('quick_gelu', 'is neither true nor false')
