@@ -24,6 +24,7 @@ from tests.test_tools.protocol_data import (
     write_jsonl,
 )
 from tvtsv2_mm.checkpoints import read_state_dict
+from tvtsv2_mm.checkpoints.model_config import MODEL_PARTS
 from tvtsv2_mm.datasets.transforms import DecodeClip
 from tvtsv2_mm.evaluation.results import file_sha256
 from tvtsv2_mm.models import SpaceTimeViT
@@ -381,10 +382,11 @@ def test_the_baseline_takes_clip_and_reports_what_it_took(run, tmp_path):
     assert keys['taken'] == keys['tensors'] - len(keys['new']) and keys['unneeded'] == []
 
 
-# Fine-tuning is MMAction2's: test_finetune_recognition.py. Models of others: test_peers.py.
+OWN_BACKBONES = MODEL_PARTS['backbone']
+# Fine-tuning is MMAction2's: test_finetune_recognition.py. Others: test_peers.py.
 FULL_SIZE = sorted(path.name for path in CONFIGS.glob('*_*_*.py')
                    if 'own-data' not in path.name and 'finetune' not in path.name
-                   and not path.name.startswith('openmmlab'))
+                   and Config.fromfile(path).model.backbone.type in OWN_BACKBONES)
 
 
 @pytest.mark.parametrize('name', FULL_SIZE)
@@ -395,8 +397,8 @@ def test_every_config_builds_at_full_size(name):
         cfg.model.cls_head.classes = CLASSES
     with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
         model = MODELS.build(cfg.model).eval()
-        video = torch.empty(1, 12, 3, 224, 224)
-        width = 1024 if name.startswith('vit-h') else 512
+        video = torch.empty(1, cfg.model.backbone.num_frames, 3, 224, 224)
+        width = cfg.model.backbone.embed_dim
         embeds = model.backbone(video)[0]
         assert embeds.shape == (1, width)
         if cfg.get('protocol') == 'linear-probe':
