@@ -231,7 +231,7 @@ def test_own_data_configs_take_all_sizes_from_the_model(path):
     assert steps['OpenVideo'].scaling.short_side == 537
     assert (steps['CropClip'].size, steps['SampleClipFrames'].num_frames) == (448, 5)
     if 'TokenizeText' in steps:
-        assert steps['TokenizeText'].tokenizer.context_length == cfg.model.neck.get(
+        assert steps['TokenizeText'].context_length == cfg.model.neck.get(
             'context_length', 77)
     if 'RandomTubeMask' in steps:
         assert steps['RandomTubeMask'].patch_size == backbone.patch_size
