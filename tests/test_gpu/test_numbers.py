@@ -1,12 +1,13 @@
 """Embeddings, losses and gradients on the device are those of the CPU in float32."""
 
-
 import pytest
 import torch
 from torch import nn
 
 from tests.test_models.conftest import SIZES
 from tests.test_models.test_micro_batches import build, total
+from tvtsv2_mm.models.layers import TokenRows
+from tvtsv2_mm.models.layers.divided_attention import GroupedAttention, plain_attention
 
 WIDE = dict(SIZES, backbone=dict(  # blocks of B/16
     SIZES['backbone'], image_size=64, patch_size=16, width=768, layers=2, heads=12))
@@ -80,3 +81,20 @@ def test_those_of_the_cpu(device, compile_blocks, dtypes, sizes, masked, texts, 
         assert_close(found, expected, BOUNDS[dtype])
         assert dtype == 'float32' or not torch.equal(
             found['video_embeds'], expected['video_embeds'])
+
+
+@pytest.mark.parametrize(('clips', 'heads', 'dtype'), [
+    (4097, 1, torch.float32), (4097, 1, torch.bfloat16), (513, 64, torch.bfloat16)])
+def test_more_groups_than_one_call_takes(device, clips, heads, dtype):
+    """More than 65535, and more than FlashAttention's backward finds by 32 bits (takes 4.3 GB)."""
+    torch.manual_seed(0)
+    layout = TokenRows(clips, 1, 16)
+    qkv, out_grad = torch.randn(clips * 17, 4, heads, 8).split([3, 1], dim=1)
+    found = []
+    for attention, own in ((GroupedAttention.apply, qkv), (plain_attention, qkv.to(device, dtype))):
+        own = own.detach().requires_grad_()
+        out = attention(own, layout, 'time')
+        grad, = torch.autograd.grad(out, own, out_grad[:, 0].to(out))
+        found.append((out.detach().cpu().float(), grad.cpu().float()))
+    for expected, value in zip(*found, strict=True):
+        torch.testing.assert_close(value, expected, atol=0.1, rtol=0.1)

@@ -12,7 +12,8 @@ from tvtsv2_mm.engine.hooks import CompileBlocksHook
 from tvtsv2_mm.models import SpaceTimeViT
 
 SIZES = dict(image_size=32, patch_size=8, width=48, layers=3, heads=3, embed_dim=16, num_frames=4)
-
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason='torch was built without oneDNN')
 
 # Of bfloat16: for GPUs compiled code multiplies with a factor, and then rounds once more.
 ROUNDING = 2**-6
@@ -74,13 +75,17 @@ def test_no_graph_breaks_on_the_way_of_gpus(models, monkeypatch):
             check_equal(model, compiled, ROUNDING, 2, class_only=class_only)
 
 
-@pytest.mark.parametrize('half', [False, True])
-def test_steps_compile_nothing_anew(models, half):
-    """Tokens and class tokens alone take a graph each, whatever the mask; so do shorter batches.
+@pytest.mark.parametrize('products', [
+    pytest.param('onednn', marks=needs_onednn), 'half'])
+def test_steps_compile_nothing_anew(models, monkeypatch, products):
+    """Tokens and class tokens alone take a graph each; the second size brings one for any size.
 
-    Full batches go on with their graph, or with that of the shorter ones where it takes any size.
-    Half precision is the way of CPUs on which torch's own products are the quickest.
+    The first size goes on with its own graph, or with the second where that takes it too. A mask
+    of another ratio is one graph more, whatever ratios follow. Products are oneDNN's (float32 on
+    AMD's CPUs) or torch's own, which half precision takes.
     """
+    monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.products._is_amd',
+                        lambda: products == 'onednn')
     graphs, ran = [], []
 
     def backend(graph: torch.fx.GraphModule, _: list) -> Callable:
@@ -88,22 +93,24 @@ def test_steps_compile_nothing_anew(models, half):
         graphs.append(graph)
         return lambda *args: ran.append(number) or graph.forward(*args)
 
-    def step(batch: int, class_only: bool) -> list[int]:
+    def step(batch: int, class_only: bool = False, patches: int = 8) -> list[int]:
         ran.clear()
-        kept = torch.rand(batch, 16).argsort(dim=1)[:, :8]
-        with torch.autocast('cpu', dtype=torch.float16, enabled=half):
+        kept = torch.rand(batch, 16).argsort(dim=1)[:, :patches]
+        with torch.autocast('cpu', dtype=torch.float16, enabled=products == 'half'):
             model(torch.randn(batch, 4, 3, 32, 32), kept, class_only)
         return ran[:]
 
     _, model = models
     CompileBlocksHook(backend=backend).before_run(runner_of(model))
-    full = [step(4, False), step(4, True)]
+    full = [step(4), step(4, True)]
     assert full == [[0, 0, 0], [0, 0, 1]]
-    assert step(3, False) == [2, 2, 2]
-    again = [step(4, False), step(4, True)]
-    assert again in (full, [[2, 2, 2], [2, 2, 1]])
-    assert step(3, False) == [2, 2, 2]
-    assert len(graphs) == 3
+    assert [step(3), step(3, True)] == [[2, 2, 2], [2, 2, 3]]
+    for batch in (2, 5, 16):
+        assert [step(batch), step(batch, True)] == [[2, 2, 2], [2, 2, 3]]
+    assert [step(4), step(4, True)] in (full, [[2, 2, 2], [2, 2, 3]])
+    assert [step(batch, patches=patches) for batch, patches in ((5, 6), (3, 12), (2, 4))] == [
+        [4, 4, 4]] * 3
+    assert len(graphs) == 5
 
 
 def test_a_copy_runs_its_own_weights(models):

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tvtsv2_mm.models.layers import DividedAttention, SpaceTimeBlock, TokenRows
@@ -62,6 +65,60 @@ def test_equals_definition(attention, over, frames, patches, class_tokens):
     grad, = torch.autograd.grad(out, qkv, weights)
     torch.testing.assert_close(out, expected)
     torch.testing.assert_close(grad, expected_grad)
+
+
+@pytest.mark.parametrize('over', ['time', 'space'])
+def test_groups_in_several_calls(over, monkeypatch):
+    layout = TokenRows(3, 3, 4)
+    qkv = make_qkv(layout)
+    expected = plain_attention(qkv, layout, over)
+    expected_grad, = torch.autograd.grad(expected, qkv, expected.detach())
+    monkeypatch.setattr(
+        'tvtsv2_mm.models.layers.divided_attention._most_groups', lambda _: 5)
+    out = plain_attention(qkv, layout, over)
+    grad, = torch.autograd.grad(out, qkv, expected.detach())
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(grad, expected_grad)
+
+
+@pytest.mark.parametrize(('clips', 'groups', 'heads', 'head_dim', 'calls'), [
+    (111, 196, 12, 64, 1),  # B/16
+    (112, 196, 12, 64, 2),
+    (512, 196, 12, 64, 5),
+    (42, 256, 16, 80, 2),  # H/14
+    (334, 196, 1, 64, 1),
+    (335, 196, 1, 64, 2),
+])
+def test_no_call_has_more_groups_than_gpus_take(clips, groups, heads, head_dim, calls, monkeypatch):
+    """That is 65535, and what fills FlashAttention's buffer. Sizes alone, on the meta device."""
+    own, found = F.scaled_dot_product_attention, []
+    monkeypatch.setattr(
+        F, 'scaled_dot_product_attention', lambda q, *kv: found.append(q.shape) or own(q, *kv))
+    layout = TokenRows(clips, 12, groups)
+    qkv = torch.empty(
+        clips * (12 * groups + 1), 3, heads, head_dim, dtype=torch.bfloat16, device='meta')
+    assert plain_attention(qkv, layout, 'time').shape == qkv[:, 0].shape
+    of_groups = [shape[0] for shape in found if shape[2] == 12]
+    assert len(of_groups) == calls
+    assert sum(of_groups) == clips * groups
+    assert all(n <= 65535 and n * heads * 128 * -(-head_dim // 32) * 32 <= 2**31
+               for n in of_groups)
+
+
+def test_numbers_of_groups_compile_nothing_anew():
+    """As long as they go in one call, or in as many."""
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _: list) -> Callable:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiled = torch.compile(plain_attention, fullgraph=True, backend=backend)
+    for clips, expected in ((2, 1), (3, 2), (8, 2), (111, 2), (120, 3), (200, 3), (5, 3)):
+        qkv = torch.empty(clips * (12 * 196 + 1), 3, 12, 64, device='meta')
+        compiled(qkv, TokenRows(clips, 12, 196), 'time')
+        assert len(graphs) == expected
 
 
 @pytest.mark.parametrize('over', ['time', 'space'])

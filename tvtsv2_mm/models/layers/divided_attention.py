@@ -140,8 +140,7 @@ def plain_attention(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> Tensor:
 def _attend_in_groups(q_NHMd: Tensor, keys_NHKd: Tensor, values_NHKd: Tensor,
                       layout: TokenRows) -> Tensor:
     """(B, G, H, M, d). Groups are the batch (N = B * G): a 5-D call falls to the slow kernel."""
-    return F.scaled_dot_product_attention(q_NHMd, keys_NHKd, values_NHKd).unflatten(
-        0, (layout.clips, -1))
+    return _attend_in_calls(q_NHMd, keys_NHKd, values_NHKd).unflatten(0, (layout.clips, -1))
 
 
 def _to_rows(out_BGHMd: Tensor, over: str) -> Tensor:
@@ -149,6 +148,29 @@ def _to_rows(out_BGHMd: Tensor, over: str) -> Tensor:
     out_BGMHd = out_BGHMd.transpose(2, 3)
     out_BTPHd = out_BGMHd if over == 'space' else out_BGMHd.transpose(1, 2)
     return out_BTPHd.flatten(0, 2)
+
+
+def _attend_in_calls(q_NHMd: Tensor, keys_NHKd: Tensor, values_NHKd: Tensor) -> Tensor:
+    """scaled_dot_product_attention, in several calls where the groups are too many for one."""
+    most = _most_groups(q_NHMd)
+    if most is None or q_NHMd.shape[0] <= most:
+        return F.scaled_dot_product_attention(q_NHMd, keys_NHKd, values_NHKd)
+    return torch.cat([F.scaled_dot_product_attention(*part) for part in zip(
+        *(x.split(most) for x in (q_NHMd, keys_NHKd, values_NHKd)), strict=True)])
+
+
+def _most_groups(q_NHMd: Tensor) -> int | None:
+    """How many groups the kernels of GPUs take at once; None for all, on CPUs and in traces.
+
+    Groups are an axis of the grid (pytorch #146704). The backward of FlashAttention finds a group
+    in a buffer by 32 bits (flash-attention #2260); there queries are padded to 128, heads to 64
+    channels at most. With groups over time, B/16 without a mask is beyond that at 112 clips.
+    """
+    if q_NHMd.device.type == 'cpu' or torch.jit.is_tracing():
+        return None
+    heads, queries, head_dim = q_NHMd.shape[1:]
+    padded = heads * -(-queries // 128) * 128 * -(-head_dim // 64) * 64
+    return min(2**16 - 1, 2**31 // padded)
 
 
 def _operands(qkv_R3Hd: Tensor, layout: TokenRows, over: str) -> tuple[Tensor, ...]:

@@ -67,7 +67,8 @@ _opaque_onednn_product = torch.library.custom_op(
 
 @_opaque_onednn_product.register_fake
 def _shape_of_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    return a.new_empty(len(a), b.shape[1])
+    # Not len(a): that is a plain number, for which Dynamo would compile again for each batch size.
+    return a.new_empty(a.shape[0], b.shape[1])
 
 
 if torch.backends.mkldnn.is_available():
