@@ -1,11 +1,13 @@
 """SigLIP and PE-core by all their names: equal to the original, or refused by name."""
 
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
 import timm
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
@@ -18,11 +20,13 @@ from tests.clip_models import randomize
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.convert import convert_names
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
+from tvtsv2_mm.checkpoints.description import CLIP_MEAN
 from tvtsv2_mm.checkpoints.foreign_configs import read_description
 from tvtsv2_mm.checkpoints.layouts import PE_CORE
 from tvtsv2_mm.registry import MODELS
 
 HALF = (127.5, ) * 3
+CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
 TEXT = dict(context_length=12, vocab_size=80, layers=2)
 
 
@@ -197,3 +201,29 @@ def test_a_vocabulary_of_nobody_is_asked_for(tmp_path):
     (tmp_path / 'tokenizer_config.json').unlink()
     with pytest.raises(CheckpointError, match=r'has 80 tokens, .* Say whose: neck\.tokenizer='):
         inspect_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(('name', 'original'), [
+    ('siglip2_b16', 'ViT-B-16-SigLIP2'), ('siglip2_so400m', 'ViT-SO400M-16-SigLIP2-256'),
+    ('pe_b16', 'PE-Core-B-16'), ('pe_l14', 'PE-Core-L-14-336'),
+    ('metaclip2_h14', 'ViT-H-14-worldwide-quickgelu')])
+def test_size_configs_are_of_the_published_sizes(tmp_path, name, original):
+    """By OpenCLIP's configs; the kind of GELU of SigLIP's images is transformers'."""
+    file = tmp_path / 'open_clip_config.json'
+    file.write_text(json.dumps(open_clip.get_model_config(original)))
+    told = read_description(tmp_path / 'open_clip_model.safetensors', with_folder=True)
+    assert told is not None
+    config = Config.fromfile(CONFIGS / f'{name}.py').model
+    with torch.device('meta'):
+        model = MODELS.build(config)
+    for part in ('backbone', 'neck'):
+        expected = dict(getattr(told, part))
+        built = dict(getattr(model, part).built_with)
+        expected.pop('tokenizer', None)
+        if part == 'backbone' and name.startswith('siglip'):
+            assert built['activation'] == 'gelu_pytorch_tanh'
+            expected.pop('activation')
+        assert expected.items() <= built.items()
+    mean = HALF if 'metaclip' not in name else CLIP_MEAN
+    assert tuple(config.data_preprocessor.mean) == pytest.approx(mean)
+    assert model.backbone.embed_dim == model.neck.embed_dim

@@ -18,11 +18,17 @@ from tvtsv2_mm.utils.config_errors import walk
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs/tvtsv2'
 SIZES = {'vit-b32': 'B/32', 'vit-b16': 'B/16', 'vit-l': 'L/14', 'vit-h': 'H/14', 'tiny': 'tiny'}
+# Other image encoders that are trained on; what evaluates them as they are is a peer's config.
+BASES = {'siglip2-b16': 'SigLIP 2 B/16', 'pe-b16': 'PE-core B/16',
+         'metaclip2-h14': 'MetaCLIP 2 H/14'}
 WEIGHTS = {
     'clip-vit-base-patch32': 'OpenAI CLIP ViT-B/32',
     'clip-vit-base-patch16': 'OpenAI CLIP ViT-B/16',
     'clip-vit-large-patch14': 'OpenAI CLIP ViT-L/14',
     'CLIP-ViT-H-14-laion2B-s32B-b79K': 'OpenCLIP ViT-H-14 laion2b_s32b_b79k',
+    'siglip2-base-patch16-224': 'SigLIP 2 ViT-B/16',
+    'PE-Core-B16-224': 'PE-core B/16',
+    'metaclip-2-worldwide-huge-quickgelu': 'MetaCLIP 2 worldwide ViT-H/14',
 }
 # Protocol of the paper's figures: task and prefix of its metrics in the model index.
 TASKS = {
@@ -42,8 +48,11 @@ def read(name: str) -> Config:
 
 
 def names(pattern: str) -> list[str]:
-    """Stems of configs of SIZES and of the baseline, which comes first; not of others' models."""
-    order = ['clip-b16', *SIZES]
+    """Stems of configs of SIZES and of the baseline, which comes first; not of others' models.
+
+    Of BASES those of pre-training.
+    """
+    order = ['clip-b16', *SIZES, *(BASES if 'pretrain' in pattern else ())]
     found = [path.stem for path in CONFIGS.glob(f'{pattern}.py')
              if path.stem.split('_')[0] in order]
     return sorted(found, key=lambda stem: (order.index(stem.split('_')[0]), stem))
@@ -64,13 +73,15 @@ def pretraining() -> str:
     """The training configs."""
     rows = []
     for name in names('*_pretrain*'):
-        config, size = read(name), SIZES[name.split('_')[0]]
+        config, size = read(name), (SIZES | BASES)[name.split('_')[0]]
         masks = {step.get('ratio', config.get('mask_ratio'))
                  for _, step in walk(config.train_dataloader)
                  if isinstance(step, dict) and step.get('type') == 'RandomTubeMask'}
         notes = [note for note, holds in {
-            'not in the paper': name.startswith('vit') and f'TVTSv2 {size}' not in
+            'not in the paper': not name.startswith('tiny') and f'TVTSv2 {size}' not in
             PAPER_MODELS.values(),
+            'like SigLIP': name.startswith('tiny_siglip'),
+            'like PE-core': name.startswith('tiny_pe_'),
             'sharded over the GPUs': config.get('strategy'),
             'videos in shards': 'shards' in name,
             'a folder of narrated videos': 'own-data' in name}.items() if holds]
@@ -153,7 +164,7 @@ def models() -> str:
     """``Models`` of the model index."""
     listed = []
     for name in names('*_pretrain'):
-        config, size = read(name), SIZES[name.split('_')[0]]
+        config, size = read(name), (SIZES | BASES)[name.split('_')[0]]
         with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
             encoder = MODELS.build(config.model.backbone)
         side = config.model.backbone.image_size
