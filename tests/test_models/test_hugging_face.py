@@ -142,3 +142,11 @@ def test_several_prompts_of_a_class_are_averaged_for_each_video(tmp_path):
     classes = F.normalize(classes.view(2, 2, -1).mean(dim=1), dim=-1)
     [sample] = model.predict(dict(video=video), [ActionDataSample()])
     torch.testing.assert_close(sample.pred_score, classes @ F.normalize(embeds[0], dim=-1))
+
+
+@torch.no_grad()
+def test_what_was_never_loaded_gives_no_numbers(tmp_path):
+    make_folder(tmp_path, 'clip')
+    model = build(model_cfg(tmp_path)).eval()
+    assert model.backbone(clip_of(model))[0].isnan().all()
+    assert model.neck(texts_of(model, tmp_path)).isnan().all()

@@ -163,7 +163,7 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
     if vision.values['num_channels'] != 3:
         raise vision.refuse('num_channels')
     siglip = kind == 'siglip'
-    if siglip and vision.values['vision_use_head'] is not True:
+    if siglip and vision.get('vision_use_head', True) is not True:  # transformers 4 adds none
         raise vision.refuse('vision_use_head', 'leaves the embedding out')
     embed_dim = vision.values['hidden_size'] if siglip else parsed['projection_dim']
     backbone = _hugging_face_tower(vision, embed_dim) | {

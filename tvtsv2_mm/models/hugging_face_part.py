@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 
 from tvtsv2_mm.checkpoints.errors import CheckpointError
@@ -11,6 +11,13 @@ from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.checkpoints.hugging_face import SCALES, is_text, model_folder, read_config, width_of
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
 from tvtsv2_mm.utils.errors import one_error
+
+try:
+    from transformers.initialization import no_init_weights
+except ImportError:  # transformers 4
+    from transformers.modeling_utils import (  # pyrefly: ignore[missing-module-attribute]
+        no_init_weights,
+    )
 
 
 class HuggingFacePart(PretrainedPart):
@@ -57,6 +64,11 @@ class HuggingFacePart(PretrainedPart):
         """As result files call it."""
         return f'transformers.{type(self.hf).__name__}'
 
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, and not as the library begins a training."""
+        if self.init_cfg:
+            super().init_weights()
+
     def train(self, mode: bool = True) -> 'HuggingFacePart':
         """As of every module; what is frozen drops nothing and keeps its statistics."""
         return super().train(mode and not self.frozen)
@@ -72,11 +84,18 @@ class HuggingFacePart(PretrainedPart):
 
 
 def build_side(config: PretrainedConfig, *, text: bool) -> Any:
-    """Build a model of the library with random weights; its other side and scale are left out."""
-    model: Any = AutoModel.from_config(config)
+    """Build a model of the library without its other side and its scale.
+
+    The weights are NaN, as they are to be loaded: the library takes half a minute for random ones
+    of a base model, which nobody would notice.
+    """
+    with no_init_weights():
+        model: Any = AutoModel.from_config(config)
     for name, _ in [*model.named_children(), *model.named_parameters(recurse=False)]:
         if is_text(name) != text or name in SCALES:
             delattr(model, name)
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, torch.nan)
     return model
 
 
