@@ -32,13 +32,4 @@ optim_wrapper = dict(
         lr_mult={'conv1': 0.05, 'positional_embedding': 5.0, 'temporal_embedding': 5.0}))
 default_hooks = dict(
     _base_.best_retrieval,
-    zero_shot_check=dict(
-        type='ZeroShotCheckHook',
-        benchmark='six motions',
-        cls_head=_base_.motions_in_words,
-        dataloader=dict(
-            batch_size=54,
-            num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=_base_.motions_test),
-        evaluator=dict(type='TopKAccuracy', topk=(1, ))))
+    zero_shot_check=_base_.motions_check)

@@ -1,6 +1,6 @@
 # python tools/train.py configs/tvtsv2/tiny_finetune.py --cfg-options load_from=CHECKPOINT
 # MMAction2's Recognizer3D and transforms on the embedded data: six motions. Without load_from it
-# starts from random weights.
+# starts from random weights, and without the zero-shot test before and after.
 _base_ = [
     '../_base_/models/recognizer_tiny.py', '../_base_/datasets/narrated_shapes_recognizer.py',
     'mmaction::_base_/default_runtime.py'
@@ -30,4 +30,7 @@ default_hooks = dict(
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
     resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
-    weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'))
+    weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'),
+    # Its text encoder is that of load_from, which tools/train.py puts here.
+    zero_shot_check=dict(
+        _base_.motions_check, model=_base_.video_text_model, checkpoint=None))

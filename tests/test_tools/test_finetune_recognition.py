@@ -16,6 +16,7 @@ from tests.test_tools.protocol_data import (
     save_checkpoint,
     small_options,
 )
+from tests.tiny_model import save_tiny_checkpoint
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.registry import MODELS
 
@@ -171,6 +172,26 @@ def test_the_tiny_one_learns_stops_and_goes_on(run, tmp_path, shapes):
     assert runner.message_hub.get_scalar('val/acc/top1').current() > 0.5
     tested = run('test', name, 'out/epoch_30.pth', *options)
     assert tested.model.load_report['new'] == []
+
+
+def test_weights_in_between_by_both_figures(run, tmp_path, shapes):
+    """Zero-shot by the start's text encoder, equal to the check of the run; classes by its head."""
+    save_tiny_checkpoint(tmp_path / 'tiny.pth')
+    name, zero = CONFIGS / 'tiny_finetune.py', CONFIGS / 'tiny_zero-shot.py'
+    data = f'data_root={shapes}'
+    run('train', name, '--work-dir', 'out', '--cfg-options', data, 'load_from=tiny.pth',
+        'train_cfg.max_epochs=1')
+    [path] = (tmp_path / 'out').glob('*/result.json')
+    check = json.loads(path.read_text())['zero_shot_check']
+    run('interpolate_weights', name, zero, '--before', 'tiny.pth', '--after', 'out/epoch_1.pth',
+        '--alphas', '0', '1', '--work-dir', 'wise', '--cfg-options', data)
+    told = json.loads((tmp_path / 'wise' / 'interpolation.json').read_text())
+    assert told['whole'] == {name.stem: dict(cls_head='after'), zero.stem: dict(neck='before')}
+    assert [found['acc/top1'] for found in told['figures'][zero.stem]] == pytest.approx(
+        [check[side]['acc/top1'] for side in ('before', 'after')])
+    tested = run('test', name, 'out/epoch_1.pth', '--cfg-options', data)
+    assert told['figures'][name.stem][1]['acc/top1'] == pytest.approx(
+        tested.message_hub.log_scalars['test/acc/top1'].current())
 
 
 @pytest.mark.parametrize('benchmark', BENCHMARKS)

@@ -31,7 +31,7 @@ DOCUMENT = (ROOT / 'docs' / 'finetuning.md').read_text('utf-8')
 TINY = CONFIGS / 'tiny_finetune-retrieval.py'
 LORA = [f'model.{part}.lora=dict(rank=2, alpha=4)' for part in ('backbone', 'neck')]
 EMA = "custom_hooks=[dict(type='EMAHook', momentum=0.25), dict(type='ResumeDataHook')]"
-CHECKED = re.compile(r'zero-shot on (.*), before -> after: acc/top1 (\S+) -> (\S+), ')
+CHECKED = re.compile(r'zero-shot on (.*), before -> after \(\S+\.pth\): acc/top1 (\S+) -> (\S+), ')
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +79,7 @@ def test_zero_shot_before_and_after_is_told(run, shapes):
     found = CHECKED.search(log_of('out')).groups()
     assert found == ('six motions', f'{told["before"]["acc/top1"]:.2f}',
                      f'{told["after"]["acc/top1"]:.2f}')
-    assert Path(told['weights']).samefile(best)
+    assert Path(told['weights']).samefile(best) and f'after ({best.name}): ' in log_of('out')
     tested = run('test', CONFIGS / 'tiny_zero-shot.py', best, '--cfg-options',
                  f'data_root={shapes}/data')
     metrics = tested.message_hub.log_scalars['test/acc/top1'].current()

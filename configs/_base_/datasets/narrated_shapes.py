@@ -64,3 +64,14 @@ motions_in_words = dict(
         for colour in ('red', 'green', 'blue', 'yellow', 'purple', 'white')
         for shape in ('circle', 'square', 'triangle')
     ])
+# What fine-tuning costs; see ../protocols/zero-shot-check.py.
+motions_check = dict(
+    type='tvtsv2_mm.ZeroShotCheckHook',
+    benchmark='six motions',
+    cls_head=motions_in_words,
+    dataloader=dict(
+        batch_size=54,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=motions_test),
+    evaluator=dict(type='TopKAccuracy', topk=(1, )))

@@ -336,12 +336,15 @@ class TestGoingOnWithAnotherModel:
 
 
 @pytest.mark.parametrize(('load_from', 'expected'), [
-    ('b.pth', dict(type='X', checkpoint='b.pth')), (None, None)])
+    ('b.pth', dict(type='X', checkpoint='b.pth')), (None, dict(type='X', checkpoint=None))])
 def test_a_hook_follows_the_checkpoint_that_is_started_from(load_from, expected):
     other = dict(type='X', checkpoint='c.pth')
     cfg = Config(dict(load_from=load_from, default_hooks=dict(
         one=dict(type='X', checkpoint='a.pth'), other=other, none=None)))
     runs._follow_start(cfg, 'a.pth')
     assert cfg.default_hooks == dict(one=expected, other=other, none=None)
+    runs._follow_start(cfg, None)
+    assert cfg.default_hooks == dict(one=expected, other=other, none=None)
+    cfg.default_hooks.one.checkpoint = None  # of a config that starts from none
     runs._follow_start(cfg, None)
     assert cfg.default_hooks == dict(one=expected, other=other, none=None)

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmaction.models import ActionDataPreprocessor
+from mmaction.models import ActionDataPreprocessor, I3DHead, TimeSformerHead
 from mmaction.models.data_preprocessors import MultiModalDataPreprocessor
 from mmengine.registry import DefaultScope
 
@@ -59,3 +59,15 @@ def test_a_multi_modal_recognizer():
         CheckClipsHook().before_train_iter(runner, 0, dict(inputs=inputs))
     with pytest.raises(ValueError, match='CheckClipsHook is for recognizers'):
         CheckClipsHook().before_train_iter(runner, 0, dict(inputs=dict(video=[])))
+
+
+@pytest.mark.parametrize(('head', 'output', 'reads'), [
+    (TimeSformerHead, 'map', 'embedding'), (I3DHead, 'embedding', 'map')])
+def test_a_head_of_other_features_is_told_at_the_start(head, output, reads):
+    def start(output):
+        CheckClipsHook().before_run(SimpleNamespace(model=SimpleNamespace(
+            backbone=SimpleNamespace(output=output), cls_head=head(2, 8))))
+
+    start(reads)
+    with pytest.raises(ValueError, match=rf"{head.__name__} .*output='{output}': .* '{reads}'$"):
+        start(output)

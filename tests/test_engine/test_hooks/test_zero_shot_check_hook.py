@@ -44,8 +44,8 @@ def made(tmp_path):
             evaluator=dict(type='TopKAccuracy', topk=(1, )), benchmark='three', cls_head=HEAD,
             **options)
         runner = SimpleNamespace(
-            model=trained, cfg=Config(dict(model=cfg)), iter=0, hooks=[], log_dir=str(tmp_path),
-            work_dir=str(tmp_path), logger=logging.getLogger('check'),
+            model=trained, cfg=Config(dict(model=cfg, load_from='x.pth')), iter=0, hooks=[],
+            log_dir=str(tmp_path), work_dir=str(tmp_path), logger=logging.getLogger('check'),
             message_hub=MessageHub.get_instance(str(tmp_path)),
             build_dataloader=lambda cfg: Loader([batch()]), build_evaluator=Evaluator)
         return hook, runner
@@ -76,7 +76,8 @@ def test_before_and_after(made, caplog):
             model.backbone.proj.normal_()
         found = own_figure(model)
     hook.after_train(runner)
-    assert f'acc/top1 {before:.2f} -> {found:.2f}' in caplog.records[-1].message
+    assert (f'after (the weights at the end): acc/top1 {before:.2f} -> {found:.2f}'
+            in caplog.records[-1].message)
     assert caplog.records[-1].levelname == ('WARNING' if found < before else 'INFO')
     told = json.loads(Path(runner.log_dir, 'result.json').read_text())
     assert told['zero_shot_check']['before']['acc/top1'] == pytest.approx(before)
@@ -91,7 +92,8 @@ def make_recognizer(**changes):
             cls_head=dict(type='TimeSformerHead', num_classes=2, in_channels=64)))
 
 
-def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path):
+def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path, caplog):
+    caplog.set_level(logging.INFO, 'check')
     source, recognizer = build_tiny_model(), make_recognizer()
     torch.save(dict(state_dict=source.state_dict()), tmp_path / 'tiny.pth')
     recognizer.backbone.load_state_dict(source.backbone.state_dict())
@@ -103,6 +105,9 @@ def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path):
     hook, runner = made(recognizer, cfg, model=model)
     with pytest.raises(CheckpointError, match=r'no neck\S+ .*and the checkpoint'):
         hook.before_train(runner)
+    runner.cfg.load_from = None
+    hook.before_train(runner)
+    assert 'left out: the model has no text encoder, and the run starts from no' in caplog.text
     hook, runner = made(recognizer, cfg, model=model, checkpoint=str(tmp_path / 'tiny.pth'))
     hook.before_train(runner)
     with torch.no_grad():
@@ -115,6 +120,7 @@ def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path):
     runner.iter, runner.hooks = 5, [SimpleNamespace(save_best='x')]
     hook.before_train(runner)
     hook.after_train(runner)
+    assert 'before -> after (best_x.pth): acc/top1 ' in caplog.text
     told = runner.message_hub.get_info('zero_shot_check')
     assert told['weights'] == str(tmp_path / 'best_x.pth')
     assert told['after']['acc/top1'] == pytest.approx(own_figure(source))

@@ -145,10 +145,9 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
 def _follow_start(cfg: Config, before: str | None) -> None:
     """Let a hook that reads the checkpoint that is started from read another one too, or none."""
-    hooks = cfg.get('default_hooks') or {}
-    for name, hook in hooks.items():
-        if before is not None and isinstance(hook, dict) and hook.get('checkpoint') == before:
-            hooks[name] = cfg.load_from and {**hook, 'checkpoint': cfg.load_from}
+    for hook in (cfg.get('default_hooks') or {}).values():
+        if isinstance(hook, dict) and 'checkpoint' in hook and hook['checkpoint'] == before:
+            hook['checkpoint'] = cfg.get('load_from')
 
 
 class _OurRunner:  # mixed into a runner

@@ -32,8 +32,8 @@ class ZeroShotCheckHook(Hook):
 
     One line of the log says ``before -> after``, and so does ``zero_shot_check`` of the result file
     (``result.json`` in the folder of the run's logs). "After" are the best weights where the run
-    kept them (``save_best``), else the last ones; adapters (LoRA) are merged. A resumed run goes on
-    with what its first part measured.
+    has them in its work folder (``save_best``), else the last ones; the line names the file.
+    Adapters (LoRA) are merged. A resumed run goes on with what its first part measured.
 
     The model that is tested is a VideoTextModel of its own, for the time of the test. What the
     trained model lacks, a recognizer of MMAction2 its text encoder, stays what it was: of that the
@@ -47,7 +47,8 @@ class ZeroShotCheckHook(Hook):
         benchmark: what the set is called.
         cls_head: of the tested model: a ZeroShotHead; None for retrieval.
         model: config of the tested model; None for that of the run, if it is a VideoTextModel.
-        checkpoint: where the tested model has the weights from that the trained one lacks.
+        checkpoint: where the tested model has the weights from that the trained one lacks. None
+            where a recognizer starts from no checkpoint: the check is left out with a warning.
     """
 
     # Behind those that write the checkpoints.
@@ -83,7 +84,13 @@ class ZeroShotCheckHook(Hook):
             runner.logger.warning('the zero-shot check is left out: the run goes on from one that '
                                   'had none')
             return
-        before = self._measure(runner, _whole(bare_model(runner).state_dict()))
+        weights = _whole(bare_model(runner).state_dict())
+        if (self.model is not None and self.checkpoint is None and not _of(weights, 'neck')
+                and not runner.cfg.get('load_from')):
+            runner.logger.warning('the zero-shot check is left out: the model has no text encoder, '
+                                  'and the run starts from no checkpoint (load_from) that has one')
+            return
+        before = self._measure(runner, weights)
         runner.message_hub.update_info(_KEY, dict(benchmark=self.benchmark, before=before))
         runner.logger.info(f'{self._name}, before: ' + ', '.join(
             f'{name} {value:.2f}' for name, value in before.items()))
@@ -107,7 +114,7 @@ class ZeroShotCheckHook(Hook):
         if fell:
             changes += ' (tools/interpolate_weights.py finds weights in between)'
         runner.logger.log(logging.WARNING if fell else logging.INFO,
-                          f'{self._name}, before -> after: {changes}')
+                          f'{self._name}, before -> after ({_file(path)}): {changes}')
         if is_main_process():
             results.write_result(Path(runner.log_dir, 'result.json'), {
                 'protocol': 'zero-shot check', 'benchmark': self.benchmark,
@@ -208,6 +215,10 @@ def _kept(runner: Runner) -> str | None:
         found = [*Path(runner.work_dir).glob('best_*.pth')]
         best = str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
     return best or runner.message_hub.get_info('last_ckpt')
+
+
+def _file(path: str | None) -> str:
+    return 'the weights at the end' if path is None else Path(path).name
 
 
 def _whole(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
