@@ -44,7 +44,7 @@ def test_from_a_checkpoint_to_mtebs_folder(call, tmp_path):
 
 @pytest.mark.parametrize(('words', 'told'), [
     (['--tasks', 'Fnid'], 'error: mteb has no task and no benchmark of this name'),
-    (['--tasks', 'Find', '--meta', 'nmae=us/ours'], "error: mteb's ModelMeta has no nmae"),
+    (['--tasks', 'Find', '--meta', 'nameof=us/ours'], "error: mteb's ModelMeta has no nameof"),
 ])
 def test_a_wrong_word_is_one_error(call, capsys, words, told):
     with pytest.raises(SystemExit):

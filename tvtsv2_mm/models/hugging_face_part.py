@@ -15,9 +15,8 @@ from tvtsv2_mm.utils.errors import one_error
 try:
     from transformers.initialization import no_init_weights
 except ImportError:  # transformers 4
-    from transformers.modeling_utils import (  # pyrefly: ignore[missing-module-attribute]
-        no_init_weights,
-    )
+    from transformers import modeling_utils
+    no_init_weights: Any = getattr(modeling_utils, 'no_init_weights')  # noqa: B009
 
 
 class HuggingFacePart(PretrainedPart):

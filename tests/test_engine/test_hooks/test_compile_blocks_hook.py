@@ -146,5 +146,5 @@ def test_a_model_without_blocks():
 
 
 def test_an_option_that_torch_compile_does_not_have():
-    with pytest.raises(ValueError, match=r'compile\.modee: .* did you mean mode\?'):
-        CompileBlocksHook(modee='max-autotune')
+    with pytest.raises(ValueError, match=r'compile\.modes: .* did you mean mode\?'):
+        CompileBlocksHook(modes='max-autotune')
