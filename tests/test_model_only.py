@@ -27,4 +27,6 @@ def test_every_package_is_tried(messages):
 
 @pytest.mark.parametrize(('extra', 'module', 'package'), PACKAGES)
 def test_a_missing_package_is_named_with_its_extra(messages, extra, module, package):
+    if module == 'mteb' and sys.version_info < (3, 11):
+        pytest.skip('on Python 3.10 the extra has nothing of mteb, datasets included')
     assert messages[module].endswith(f"needs {package}: pip install 'tvtsv2_mm[{extra}]'")

@@ -397,11 +397,12 @@ def test_every_config_builds_at_full_size(name):
         cfg.model.cls_head.classes = CLASSES
     with torch.device('meta'), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
         model = MODELS.build(cfg.model).eval()
-        video = torch.empty(1, cfg.model.backbone.num_frames, 3, 224, 224)
-        width = cfg.model.backbone.embed_dim
+        backbone = cfg.model.backbone
+        video = torch.empty(1, backbone.num_frames, 3, *[backbone.image_size] * 2)
+        width = backbone.embed_dim or backbone.width
         embeds = model.backbone(video)[0]
         assert embeds.shape == (1, width)
         if cfg.get('protocol') == 'linear-probe':
             assert model.cls_head.fc(embeds).shape == (1, cfg.num_classes)
         else:
-            assert model.neck.clip.text_projection.out_features == width
+            assert model.neck.embed_dim == width

@@ -42,7 +42,9 @@ def embed_siglip(foreign: nn.Module, images: Tensor) -> Tensor:
 
 
 def convert(given: dict[str, Tensor], stem: str, layout: Layout) -> dict[str, Tensor]:
-    own, unknown = convert_names({stem + key: value for key, value in given.items()}, layout)
+    # transformers 4 has the stem itself.
+    own, unknown = convert_names(
+        {stem + key.removeprefix(stem): value for key, value in given.items()}, layout)
     assert not unknown
     return {key.removeprefix('backbone.'): value for key, value in own.items()}
 

@@ -95,7 +95,10 @@ def _to_groups(rows_RnHd: Tensor, layout: TokenRows, over: str) -> Tensor:
 def _to_rows(grouped_nBGHQd: Tensor, layout: TokenRows, over: str) -> Tensor:
     """(n, B, G, H, C + M, d) -> (R, n, H, d); a clip's class token is the sum over its groups."""
     count, _, _, heads, _, head_dim = grouped_nBGHQd.shape
-    rows = grouped_nBGHQd.new_empty(layout.rows, count, heads, head_dim)
+    # Not a property of the layout: Dynamo of torch 2.7 loses sizes in it.
+    rows = grouped_nBGHQd.new_empty(
+        layout.clips * (layout.frames * layout.patches + layout.class_tokens), count, heads,
+        head_dim)
     patches_BTPnHd, class_BnHd = layout.split(rows)
     members(patches_BTPnHd, over).copy_(grouped_nBGHQd[..., layout.class_tokens:, :])
     if layout.class_tokens:
