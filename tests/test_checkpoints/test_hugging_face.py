@@ -62,6 +62,10 @@ def change(folders, tmp_path):
     (lambda c: c['text_config'].update(auto_map=dict(AutoModel='x.Y')), 'auto_map is not'),
     (lambda c: c.update(quantization_config=dict(quant_method='x')), 'quantization_config is not'),
     (lambda c: c['vision_config'].update(num_hidden_layers=10**6), 'no number that a model can'),
+    (lambda c: c['vision_config'].update(depths=[1, 10**6]), 'no number that a model can'),
+    (lambda c: c['vision_config'].update(depth_coefficient=1e300), 'no number that a model can'),
+    (lambda c: c.update(x=float('nan')), 'x=nan is no number that a model can'),
+    (lambda c: c.update(x='y' * 11_000_000), 'has more than 10485760 bytes'),
     (lambda c: c['text_config'].update(vocab_size=10**12), 'vocab_size=1000000000000 is no number'),
     (lambda c: c.update(vision_config=7), 'is no config of the model'),
     (lambda c: [c], 'holds no names and values')])

@@ -44,7 +44,10 @@ _NOT_OF_THE_MODEL = re.compile(
     '_?(name_or_path|commit_hash|transformers_version|torch_dtype|dtype|architectures|num_labels|'
     'id2label|label2id|problem_type|processor_class|return_dict)|.*_implementation.*')
 _REFUSED = ('auto_map', 'quantization_config')
+# What the library counts to while it builds a model.
+_COUNTED = re.compile('layers|depth|repeats|coefficient|stages')
 _MOST_LAYERS, _LARGEST_NUMBER = 500, 1e7
+_LARGEST_FILE = 10 * 2**20
 # Processors that do not say so: all others crop where nothing is said.
 _NEVER_CROP = ('Blip', 'EfficientNet', 'LlavaOnevision', 'Siglip')
 _INTERPOLATIONS = {0: 'nearest', 2: 'bilinear', 3: 'bicubic'}  # numbers of PIL
@@ -129,9 +132,10 @@ def _of_the_model(values: Mapping[str, Any]) -> dict[str, Any]:
             raise CheckpointError(f'{key} is not implemented')
         if _NOT_OF_THE_MODEL.fullmatch(key):
             continue
-        if type(value) is int and abs(value) > (
-                _MOST_LAYERS if re.search('layers|depth', key) else _LARGEST_NUMBER):
-            raise CheckpointError(f'{key}={value} is no number that a model can have')
+        most = _MOST_LAYERS if _COUNTED.search(key) else _LARGEST_NUMBER
+        for number in value if isinstance(value, list) else [value]:
+            if type(number) in (int, float) and not abs(number) <= most:
+                raise CheckpointError(f'{key}={value} is no number that a model can have')
         found[key] = _of_the_model(value) if isinstance(value, dict) else value
     return found
 
@@ -256,6 +260,8 @@ def _square(size: Any) -> int:
 
 def _read_json(file: Path) -> dict[str, Any]:
     with one_error(f'{file} cannot be read', CheckpointError):
+        if file.stat().st_size > _LARGEST_FILE:
+            raise CheckpointError(f'it has more than {_LARGEST_FILE} bytes')
         content = json.loads(file.read_text('utf-8'))
         if not isinstance(content, dict):
             raise CheckpointError('it holds no names and values')
