@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from tvtsv2_mm.choices import BASES
+
 # Threads that wait for each other shall sleep: on a busy machine spinning costs ten times the time.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
@@ -19,6 +21,8 @@ def parse_args() -> argparse.Namespace:
                         help='folder for everything that is made (default: %(default)s)')
     parser.add_argument('--seed', '--seeds', dest='seeds', type=int, nargs='+', default=[0],
                         help='one seed, or several for mean and spread (default: 0)')
+    parser.add_argument('--base', choices=BASES, default='clip',
+                        help='what the tiny image-text model is like (default: clip)')
     parser.add_argument('--smoke', action='store_true',
                         help='only see that every stage works: little data, few steps, no claims')
     return parser.parse_args()
@@ -30,10 +34,12 @@ def main() -> int:
     from tvtsv2_mm.experiments.quickstart import FULL, SMOKE, beats_all, run_seed, write_report
     from tvtsv2_mm.utils.extras import MissingPackageError
     started = time.monotonic()
-    work_dir = args.work_dir / 'smoke' if args.smoke else args.work_dir
+    work_dir = args.work_dir if args.base == 'clip' else args.work_dir / args.base
+    work_dir = work_dir / 'smoke' if args.smoke else work_dir
     scale = SMOKE if args.smoke else FULL
     try:
-        runs = [run_seed(work_dir / f'seed{seed}', seed=seed, scale=scale, config_dir=CONFIG_DIR)
+        runs = [run_seed(work_dir / f'seed{seed}', seed=seed, scale=scale, config_dir=CONFIG_DIR,
+                         base=args.base)
                 for seed in args.seeds]
     except MissingPackageError as error:
         sys.exit(f'error: {error}')

@@ -18,3 +18,5 @@ ACTIVATIONS = ('quick_gelu', 'gelu', 'gelu_pytorch_tanh')
 POOLINGS = ('ClassTokenPooling', 'AttentionPooling')
 ROTARY_POSITIONS = ('RotaryPositions2D', )
 PROBES = ('logistic', 'knn', 'attentive')
+# What the quickstart makes a video model of: tiny image-text models like these.
+BASES = ('clip', 'siglip', 'pe')

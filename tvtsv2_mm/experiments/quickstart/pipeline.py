@@ -34,16 +34,18 @@ SMOKE = Scale(
     epochs=(('tiny_clip', 2), ('tiny_pretrain', 2), ('tiny_linear-probe', 2)), repeats=5)
 
 
-def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> dict[str, Any]:
+def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path,
+             base: str = 'clip') -> dict[str, Any]:
     """Run everything for one seed, of data, weights and training, in a folder of its own.
 
-    What is finished already is not done again. ``config_dir`` holds the ``tiny_*.py`` configs.
+    What is finished already is not done again. ``config_dir`` holds the ``tiny_*.py`` configs;
+    ``base`` is one of ``BASES``.
 
     Returns:
         ``figures``: {protocol: {model: {metric: per cent}}}, ``picture``: path of the PNG,
         ``seconds``: {stage: seconds when it was done}.
     """
-    run = _Run(work_dir.resolve(), seed=seed, scale=scale, config_dir=config_dir)
+    run = _Run(work_dir.resolve(), seed=seed, scale=scale, config_dir=config_dir, base=base)
     checkpoints = run.train_models()
     figures = {protocol: {model: run.evaluate(protocol, model, checkpoints[model])
                           for model in MODELS} for protocol in PROTOCOLS}
@@ -57,8 +59,10 @@ def run_seed(work_dir: Path, *, seed: int, scale: Scale, config_dir: Path) -> di
 class _Run:
     """The stages of one seed; each method is one or a few of them."""
 
-    def __init__(self, root: Path, *, seed: int, scale: Scale, config_dir: Path) -> None:
+    def __init__(self, root: Path, *, seed: int, scale: Scale, config_dir: Path,
+                 base: str) -> None:
         self.root, self.seed, self.scale, self.config_dir = root, seed, scale, config_dir
+        self.base = base
         # data, three models, four protocols for each of them, frame matching, pictures
         self.stages = Stages(root, total=4 + len(PROTOCOLS) * len(MODELS) + 2,
                              title=f'quickstart, seed {seed}')
@@ -106,6 +110,8 @@ class _Run:
     def _config(self, name: str, model: str) -> Config:
         cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',
                                     data_root=self.root / 'data/shapes', seed=self.seed)
+        if self.base != 'clip':
+            self._put_base(cfg.model)
         if model == 'clip':
             cfg.model.backbone.type = 'FramewiseViT'
         epochs = dict(self.scale.epochs).get(f'tiny_{name}')
@@ -118,3 +124,14 @@ class _Run:
             for repeated in dataset.get('datasets', [dataset]):
                 repeated.times = self.scale.repeats
         return cfg
+
+    def _put_base(self, model: Any) -> None:
+        """Make the parts of a tiny CLIP those of another base, frozen as they were."""
+        other = Config.fromfile(self.config_dir / f'tiny_{self.base}_pretrain.py').model
+        for part in ('data_preprocessor', 'backbone', 'neck', 'contrastive_head', 'sorting_head'):
+            if model.get(part) is not None:
+                kept = {key: model[part][key] for key in ('frozen', 'frozen_layers')
+                        if key in model[part]}
+                model[part] = {**other[part], **kept}
+        if 'embed_dim' in (model.get('cls_head') or {}):
+            model.cls_head.embed_dim = other.sorting_head.embed_dim
