@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from tests.hugging_face_models import KINDS, SIDE, make_folder, pixels_of, tokens_of
+from tvtsv2_mm.evaluation.probes.cache import pool_tokens
 from tvtsv2_mm.models.hugging_face_part import features_of
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
@@ -140,6 +141,7 @@ def test_several_prompts_of_a_class_are_averaged_for_each_video(tmp_path):
                                                   'the cat runs']))
     classes = F.normalize(model.backbone.condition_texts(texts, tokens)[0], dim=-1)
     classes = F.normalize(classes.view(2, 2, -1).mean(dim=1), dim=-1)
+    assert pool_tokens(tokens, 4, 2).shape == (1, 4 * 2 * 2, 24)  # for the attentive probe
     [sample] = model.predict(dict(video=video), [ActionDataSample()])
     torch.testing.assert_close(sample.pred_score, classes @ F.normalize(embeds[0], dim=-1))
 

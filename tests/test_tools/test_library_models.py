@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.registry import DefaultScope
 
 from tests.hugging_face_models import SIDE, make_folder, pixels_of, tokens_of
 from tests.test_tools.protocol_data import CONFIGS, make_captions, make_recognition, write_jsonl
 from tests.test_tools.test_protocols import result_of, unit
 from tvtsv2_mm.apis.features.shards import load_features
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+from tvtsv2_mm.apis.launch.overrides import apply_overrides, read_value
+from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.datasets.frame_indices import clip_frames
+from tvtsv2_mm.evaluation.results import describe_views
 from tvtsv2_mm.models.hugging_face_part import features_of
+from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.video.opening import open_video
 
 CLASSES = ['dog runs', 'a cat sleeps', 'man']
@@ -170,3 +176,37 @@ def test_a_probe_on_one_and_a_test_of_what_was_trained(run, tmp_path, hmdb51):
     assert tested['checkpoint']['keys']['new'] == [] and tested['views']['frames'] == 12
     with pytest.raises((CheckpointError, SystemExit)):
         run('test', name, 'out/epoch_1.pth', '--work-dir', 'other', '--cfg-options', *loaders)
+
+
+def rows_of_peers():
+    """Of the table in docs/peers.md: a config of the system, and the options that it names."""
+    systems = {'TVTSv2': ('vit-b16', 'clip-b16', 'pe-b16', 'siglip2-b16', 'hugging-face'),
+               'X-CLIP': ('xclip-b16', ), 'ViCLIP': ('viclip-b16', 'viclip-l14'),
+               'InternVideo': ('internvideo-b16', ), 'ImageBind': ('imagebind-huge', )}
+    for line in (CONFIGS.parents[1] / 'docs' / 'peers.md').read_text('utf-8').splitlines():
+        name, _, rest = line.removeprefix('| ').partition(' |')
+        for config in systems.pop(name.split(',')[0], ()):
+            yield config, [word for word in rest.split('|')[0].strip(' `').split() if '=' in word]
+    assert not systems
+
+
+@pytest.mark.parametrize(('config', 'options'), rows_of_peers())
+def test_all_peers_take_the_same_frames(tmp_path, config, options):
+    """Those of the table, by the options in it."""
+    for folder, kind in (('hugging-face', 'clip'), ('siglip2-b16', 'siglip2'),
+                         ('xclip-b16', 'xclip')):
+        if config == folder:
+            make_folder(tmp_path, kind)
+    cfg = load_config(str(CONFIGS / f'{config}_retrieval_msrvtt.py'))
+    cfg.load_from = str(tmp_path)
+    apply_overrides(cfg, {key: read_value(value) for key, value in (
+        option.split('=') for option in [*options, 'protocol_of=us'])})
+    fit_to_model(cfg)
+    views = describe_views(cfg.test_dataloader.dataset.pipeline)
+    frames = {'viclip-b16': 8, 'viclip-l14': 8, 'xclip-b16': 4}.get(config, 12)
+    assert (views['frames'], views['sampling'], views['clips'], views['crops']) == (
+        frames, 'middle', 1, 1)
+    assert cfg.model.backbone.num_frames in (frames, 8)  # InternVideo's are for any number
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        for step in cfg.test_dataloader.dataset.pipeline:
+            TRANSFORMS.build(step)

@@ -1,6 +1,7 @@
 # The nearest of a video's candidate sentences. The pixels are the release's (PROTOCOLS.md).
 _base_ = '../default_runtime.py'
 protocol = 'multiple-choice'
+protocol_of = None  # the authors', if it is not ours
 # What the protocol changes in the model of every size.
 protocol_model = dict(sorting_head=None)
 

@@ -2,6 +2,7 @@
 # release's to the last bit (PROTOCOLS.md).
 _base_ = '../default_runtime.py'
 protocol = 'zero-shot'
+protocol_of = None  # the authors', if it is not ours
 # What the protocol changes in the model of every size.
 protocol_model = dict(sorting_head=None, cls_head=dict(type='ZeroShotHead', prompts='paper'))
 
