@@ -113,8 +113,13 @@ def test_numbers_of_groups_compile_nothing_anew():
         graphs.append(graph)
         return graph.forward
 
+    # torch 2.7 never compiles a function again that it has once met under a FlopCounterMode; one
+    # of this test's own it has not met.
+    def attend(*given):
+        return plain_attention(*given)
+
     torch._dynamo.reset()
-    compiled = torch.compile(plain_attention, fullgraph=True, backend=backend)
+    compiled = torch.compile(attend, fullgraph=True, backend=backend)
     for clips, expected in ((2, 1), (3, 2), (8, 2), (111, 2), (120, 3), (200, 3), (5, 3)):
         qkv = torch.empty(clips * (12 * 196 + 1), 3, 12, 64, device='meta')
         compiled(qkv, TokenRows(clips, 12, 196), 'time')
