@@ -3,7 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
+from tvtsv2_mm.apis.launch.arguments import (
+    add_frames_argument,
+    add_launch_arguments,
+    parse_launch_arguments,
+)
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -18,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help='the same, as an option')
     parser.add_argument('--dump', metavar='FILE.pkl',
                         help='write the predictions of all samples to this pickle file')
+    add_frames_argument(parser)
     add_launch_arguments(parser)
     return parser
 
@@ -28,8 +33,9 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     Raises:
         FileNotFoundError: there is no such checkpoint.
         ValueError: no checkpoint, two of them, a dump file of the wrong kind, or a config that
-            says nothing of testing.
+            says nothing of testing, or nothing of which frames to show.
     """
+    from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.runs import check_file
     given = [path for path in (args.checkpoint, args.checkpoint_option) if path is not None]
     if len(given) != 1:
@@ -40,6 +46,7 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
                          'the configs for evaluation')
     cfg.load_from = check_file(given[0], 'checkpoint')
     cfg.resume = False
+    show_frames(cfg, args.frames)
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):
             raise ValueError(f'--dump writes a pickle file: end its name in .pkl, not {args.dump}')

@@ -76,6 +76,7 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         fps=frames.get('fps'),
         clips=frames.get('num_clips', SampleClipFrames.num_clips),
         clip_seconds=frames.get('clip_seconds'),
+        **_shown(frames),
         crops=3 if mode == 'three' else 1,
         crop=mode,
         crop_size=crop and crop.get('size', CropClip.size),
@@ -84,6 +85,15 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         keep_ratio=opening.get('keep_ratio', OpenVideo.keep_ratio),
         square_pixels=opening.get('square_pixels', OpenVideo.square_pixels),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', DecodeClip.short_clip))
+
+
+def _shown(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of the chosen frames a step of a pipeline shows, and by which seed it shuffles them."""
+    frames = step.get('frames', SampleClipFrames.frames)
+    return dict(
+        frames_shown=frames,
+        frames_seed=step.get('frames_seed', SampleClipFrames.frames_seed)
+        if frames == 'shuffled' else None)
 
 
 def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -96,6 +106,7 @@ def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, An
         sampling=sampler,
         spacing=frames.get('frame_interval'),
         clips=frames.get('num_clips', 1),
+        **_shown(by_type.get('ShowFrames', {})),
         crops={'ThreeCrop': 3, 'TenCrop': 10}.get(crop or '', 1),
         crop=crop,
         crop_size=by_type.get(crop or '', {}).get('crop_size'),
