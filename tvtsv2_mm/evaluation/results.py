@@ -15,6 +15,7 @@ from mmengine.config import Config
 from tvtsv2_mm import __version__
 from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.datasets.transforms import CropClip, DecodeClip, OpenVideo, SampleClipFrames
+from tvtsv2_mm.evaluation.intervals import Share
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import write_atomically
 
@@ -41,20 +42,27 @@ def text_sha256(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Put metrics that were re-weighted apart from raw ones.
+def group_metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Put metrics, or what is told of each, that were re-weighted apart from raw ones.
 
     Examples:
         >>> group_metrics({'t2v/R1': 1.0, 'dsl/t2v/R1': 2.0})
         {'raw': {'t2v/R1': 1.0}, 'dsl': {'t2v/R1': 2.0}}
     """
-    grouped: dict[str, dict[str, float]] = {'raw': {}}
+    grouped: dict[str, dict[str, Any]] = {'raw': {}}
     for key, value in metrics.items():
         group, _, name = key.partition('/')
         if group not in GROUPS:
             group, name = 'raw', key
-        grouped.setdefault(group, {})[name] = float(value)
+        grouped.setdefault(group, {})[name] = value
     return grouped
+
+
+def describe_shares(shares: Mapping[str, Share]) -> dict[str, Any]:
+    """``intervals`` (95 %, low and high) and ``chance`` of the metrics that have them."""
+    return dict(
+        intervals=group_metrics({name: list(own.interval) for name, own in shares.items()}),
+        chance=group_metrics({name: own.chance for name, own in shares.items()}))
 
 
 def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
