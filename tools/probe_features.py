@@ -41,8 +41,8 @@ def extract(args: argparse.Namespace) -> None:
     from tvtsv2_mm.apis.launch.runs import check_file, load_config
     from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
-    show_frames(cfg, args.frames)
     apply_overrides(cfg, args.cfg_options or {})
+    show_frames(cfg, args.frames)
     cfg.load_from = checkpoint = check_file(args.checkpoint, 'checkpoint')
     fit_to_model(cfg)
     if not args.out.endswith('.npz'):

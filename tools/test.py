@@ -33,9 +33,8 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     Raises:
         FileNotFoundError: there is no such checkpoint.
         ValueError: no checkpoint, two of them, a dump file of the wrong kind, or a config that
-            says nothing of testing, or nothing of which frames to show.
+            says nothing of testing.
     """
-    from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.runs import check_file
     given = [path for path in (args.checkpoint, args.checkpoint_option) if path is not None]
     if len(given) != 1:
@@ -46,7 +45,6 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
                          'the configs for evaluation')
     cfg.load_from = check_file(given[0], 'checkpoint')
     cfg.resume = False
-    show_frames(cfg, args.frames)
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):
             raise ValueError(f'--dump writes a pickle file: end its name in .pkl, not {args.dump}')
@@ -61,6 +59,7 @@ def main() -> None:
     """Test."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
+    from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.runs import (
         apply_launch_arguments,
         build_runner,
@@ -71,6 +70,7 @@ def main() -> None:
         cfg = load_config(args.config)
         apply_test_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
+        show_frames(cfg, args.frames)  # then the steps that --cfg-options names are in their places
     except (FileNotFoundError, ValueError) as error:
         parser.exit(2, f'error: {error}\n')
     with plain_errors():
