@@ -221,7 +221,7 @@ class OutOfTheBoxMonitorHook(Hook):
                        'its rate (optim_wrapper.paramwise_cfg.lr_mult.neck=0.1)')
         if ZERO_SHOT in found:
             words.append(f'{figure} {found[ZERO_SHOT]:.2f}'
-                         + ('' if start is None else f' ({start:.2f} at the start)'))
+                         + (f' ({start:.2f} at the start)' if step and start is not None else ''))
             self._warn(runner, ZERO_SHOT, start is not None
                        and not found[ZERO_SHOT] >= start - self.max_zero_shot_fall,
                        f'{figure} fell from {start} to {found[ZERO_SHOT]}, by more than '
