@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from tests.helpers import run_ranks
-from tests.test_tools.protocol_data import CONFIGS, ROOT
+from tests.test_tools.protocol_data import CONFIGS, ROOT, make_small_shapes
 from tests.tiny_model import save_tiny_checkpoint
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.engine.hooks import OutOfTheBoxMonitorHook
-from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 DRIFT, FIGURE = 'out_of_the_box/text_drift', 'out_of_the_box/zero_shot'
@@ -34,13 +33,7 @@ SHARDED = ['runner_type=FlexibleRunner', 'strategy.type=tvtsv2_mm.FullyShardStra
 def shapes(tmp_path_factory):
     """The embedded data, 8 videos of each kind to train on, 12 to test on, and a checkpoint."""
     folder = tmp_path_factory.mktemp('shapes')
-    build_narrated_shapes(folder / 'data', NarratedShapesOptions(
-        transcript_videos=(8, 4), clip_rounds=(0, 1), order_clips=(0, 0)))
-    annotations = folder / 'data' / 'annotations'
-    lines = (annotations / 'captions_test.jsonl').read_text().splitlines(keepends=True)
-    (annotations / 'captions_train.jsonl').write_text(''.join(lines[-8:]))
-    labels = (annotations / 'motions_test.txt').read_text().splitlines(keepends=True)
-    (annotations / 'motions_test.txt').write_text(''.join(labels[:12]))
+    make_small_shapes(folder / 'data', transcript_videos=(8, 4))
     save_tiny_checkpoint(folder / 'tiny.pth')
     (folder / 'watched.py').write_text(WATCHED)
     return folder
@@ -62,6 +55,7 @@ def told_in(folder):
             for line in map(json.loads, lines) if DRIFT in line}
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_a_run_that_is_not_watched(run, shapes):
     run('train', TINY, '--work-dir', 'plain', *options(shapes))
     run('train', shapes / 'watched.py', '--work-dir', 'out', *options(shapes))
