@@ -136,5 +136,6 @@ class _Run:
                 model[part] = {**other.model[part], **kept}
         if 'embed_dim' in (model.get('cls_head') or {}):
             model.cls_head.embed_dim = other.model.sorting_head.embed_dim
-        if 'paramwise_cfg' in (cfg.get('optim_wrapper') or {}):
-            cfg.optim_wrapper.paramwise_cfg = other.optim_wrapper.paramwise_cfg
+        rates = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('lr_mult', {})
+        for name in rates:
+            rates[name] = other.optim_wrapper.paramwise_cfg.lr_mult[name]
