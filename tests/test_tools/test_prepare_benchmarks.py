@@ -144,3 +144,26 @@ def test_lsmdc(prepare):
     assert record['captions'] == ['Someone sits.']
     [record] = load_captions('data/lsmdc/annotations/train.jsonl')
     assert record['captions'] == ['Someone stands.']
+
+
+def test_vinoground(prepare):
+    write('vinoground.csv', 'index,major,pos_vid,pos_cap,neg_vid,neg_cap\n'
+                            '0,action,x,a cat eats before it sleeps,y,a cat sleeps before it eats\n'
+                            '1,object,x,"water, then ice",y,"ice, then water"\n')
+    for name in ('0_pos', '0_neg', '1_pos'):
+        write(f'data/vinoground/videos/vinoground_videos/{name}.mp4')
+    write('data/vinoground/videos/vinoground_videos_concated/0.mp4')
+    options = ('vinoground.csv', '--allow-counts')
+    with pytest.raises(SystemExit, match=r'1 of 4 videos of test\.jsonl are not under'):
+        prepare('prepare_vinoground', *options)
+    write('data/vinoground/videos/vinoground_videos/1_neg.mp4')
+    with pytest.raises(SystemExit, match='names 4 videos, the official one 1000'):
+        prepare('prepare_vinoground', 'vinoground.csv')
+    prepare('prepare_vinoground', *options)
+    records = load_captions('data/vinoground/annotations/test.jsonl')
+    assert [(record['id'], record['answer']) for record in records] == [
+        ('0_pos', 0), ('0_neg', 1), ('1_pos', 0), ('1_neg', 1)]
+    assert records[0]['captions'] == records[1]['captions'] == [
+        'a cat eats before it sleeps', 'a cat sleeps before it eats']
+    assert records[3] == {'path': 'vinoground_videos/1_neg.mp4', 'id': '1_neg',
+                          'captions': ['water, then ice', 'ice, then water'], 'answer': 1}

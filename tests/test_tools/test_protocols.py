@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ SIZES = ('vit-b16', 'clip-b16')
 RECOGNITION = {'hmdb51': ('train_split1.txt', 'test_split1.txt'),
                'ucf101': ('train_split1.txt', 'test_split1.txt'),
                'kinetics400': ('train.txt', 'val.txt')}
+
+PAIRED = {'vinoground': 'Vinoground'}
 
 
 def pixels_of(size):
@@ -204,6 +206,37 @@ def test_multiple_choice(run, tmp_path, size):
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw'] == {'multiple_choice/top1': pytest.approx(expected)}
     assert result['benchmark'] == 'SSv2-MC'
+
+
+@pytest.mark.parametrize(('size', 'benchmark'), [
+    *product(['vit-b16'], PAIRED), ('clip-b16', 'vinoground')])
+def test_paired(run, tmp_path, size, benchmark):
+    """Two pairs; of a third, a video is missing."""
+    name = f'{size}_paired_{benchmark}.py'
+    root = tmp_path / 'data' / benchmark
+    pairs = [SENTENCES[:2], SENTENCES[2:4], SENTENCES[:-3:-1]]
+    answers = [0, 1, 1, 0, 0]
+    paths = make_captions(root, [
+        dict(captions=pairs[i // 2], answer=answer) for i, answer in enumerate(answers)])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, pixels_of(size))
+    scores = [videos[2 * i:2 * i + 2] @ text_embeds(model, texts).T
+              for i, texts in enumerate(pairs)]
+    own = [[int(np.argmax(row)) == answer for row, answer in zip(
+        pair, answers[2 * i:], strict=False)] for i, pair in enumerate(scores)]
+    # Of the second pair the first video is of the second text.
+    by_text = [[int(np.argmax(pair[:, text])) == answers[2 * i:2 * i + 2].index(text)
+                for text in (0, 1)] for i, pair in enumerate(scores[:2])]
+    text, video = ([all(pair) for pair in found] for found in (own[:2], by_text))
+    expected = {'v2t/R1': [*chain(*own)], 't2v/R1': [*chain(*by_text)], 'text_score': text,
+                'video_score': video, 'group_score': [a and b for a, b in zip(
+                    text, video, strict=True)]}
+    result = result_of(tmp_path / 'out')
+    assert result['metrics']['raw'] == {
+        f'paired/{key}': pytest.approx(100 * np.mean(hits)) for key, hits in expected.items()}
+    assert (result['protocol'], result['benchmark']) == ('paired', PAIRED[benchmark])
 
 
 def figures(order_of_query, right):

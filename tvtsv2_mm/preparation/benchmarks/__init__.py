@@ -1,5 +1,6 @@
 from .class_names import class_names, official_class_names
 from .own_csv import read_own_csv
+from .paired import read_vinoground
 from .preparation import PreparationReport, Sample, Split, prepare
 from .recognition import read_hmdb51, read_kinetics400, read_ucf101
 from .retrieval import read_didemo, read_lsmdc, read_msrvtt
@@ -20,4 +21,5 @@ __all__ = [
     'read_own_csv',
     'read_ssv2_mc',
     'read_ucf101',
+    'read_vinoground',
 ]

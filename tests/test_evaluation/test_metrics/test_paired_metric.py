@@ -1,0 +1,106 @@
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_evaluation.test_metrics.test_metrics import evaluate
+from tvtsv2_mm.evaluation import PairedMetric
+
+
+def samples_of(similarity, labels, texts):
+    """Videos whose similarity to each text is given: (V, n), labels (V,)."""
+    similarity = torch.as_tensor(similarity, dtype=torch.float32)
+    eye = torch.eye(similarity.shape[1])
+    return [dict(sample_id=f'{texts[0]} {i}', texts=texts, gt_label=torch.tensor([label]),
+                 video_embed=own, text_embeds=eye)
+            for i, (own, label) in enumerate(zip(similarity, labels, strict=True))]
+
+
+def told(metrics):
+    return {name.removeprefix('paired/'): value for name, value in metrics.items()}
+
+
+def test_scores_of_pairs():
+    samples = [
+        *samples_of([[3, 1], [0, 2]], [0, 1], ['a', 'b']),  # all right
+        *samples_of([[3, 1], [4, 5]], [0, 1], ['c', 'd']),  # each video finds its text
+        *samples_of([[1, 2], [0, 3]], [0, 1], ['e', 'f']),  # each text finds its video
+        *samples_of([[2, 1], [1, 2]], [1, 0], ['g', 'h']),  # all wrong, the other order
+    ]
+    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
+        'v2t/R1': 100 * 5 / 8, 't2v/R1': 100 * 5 / 8, 'text_score': 50, 'video_score': 50,
+        'group_score': 25})
+
+
+@pytest.mark.parametrize('embed', ['zero', 'same'])
+def test_equal_embeddings_give_chance(embed):
+    torch.manual_seed(0)
+    one = torch.zeros(8) if embed == 'zero' else torch.nn.functional.normalize(
+        torch.randn(8), dim=0)
+    samples = [dict(texts=[f'a{i // 2}', f'b{i // 2}'], gt_label=torch.tensor([i % 2]),
+                    video_embed=one, text_embeds=one.expand(2, 8)) for i in range(10)]
+    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
+        'v2t/R1': 50, 't2v/R1': 50, 'text_score': 25, 'video_score': 25, 'group_score': 100 / 6})
+
+
+def test_random_similarities_give_chance():
+    torch.manual_seed(0)
+    samples = [sample for i in range(4000)
+               for sample in samples_of(torch.randn(2, 2), [0, 1], [f'a{i}', f'b{i}'])]
+    metrics = told(evaluate(PairedMetric(), samples))
+    assert metrics == pytest.approx({
+        'v2t/R1': 50, 't2v/R1': 50, 'text_score': 25, 'video_score': 25, 'group_score': 100 / 6},
+        abs=2.5)
+
+
+@pytest.mark.parametrize('values', [*product((0, 1), repeat=4)])
+def test_ties_are_the_mean_of_their_orders(values):
+    """Broken in all orders of the four similarities."""
+    broken = [told(evaluate(PairedMetric(), samples_of(
+        (np.array(values) + 0.1 * np.array(order)).reshape(2, 2), [0, 1], ['a', 'b'])))
+        for order in permutations(range(4))]
+    found = told(evaluate(PairedMetric(), samples_of(
+        np.reshape(values, (2, 2)), [0, 1], ['a', 'b'])))
+    for name, value in found.items():
+        assert value == pytest.approx(np.mean([own[name] for own in broken])), name
+
+
+def test_a_model_that_is_blind_to_order():
+    torch.manual_seed(0)
+    samples = [sample for i in range(50) for sample in samples_of(
+        torch.randn(1, 2).expand(2, 2), [0, 1], [f'a{i}', f'b{i}'])]
+    metrics = told(evaluate(PairedMetric(), samples))
+    assert (metrics['v2t/R1'], metrics['t2v/R1']) == (50, 50)
+    assert (metrics['text_score'], metrics['video_score'], metrics['group_score']) == (0, 25, 0)
+
+
+def test_groups_of_several_videos_a_text():
+    """As in CiA-Retrieval: means of texts, weighted by the videos of a group."""
+    samples = [*samples_of([[4, 3], [2, 0], [1, 2]], [0, 0, 1], ['a', 'b']),
+               *samples_of([[3, 1], [4, 2], [1, 0], [0, 3]], [1, 0, 1, 1], ['c', 'd'])]
+    # Videos by text a: 0 1 2, of which 0 and 1 are right; by b: 0 2 1, right is 2.
+    # By text c: 1 0 2 3, right is 1; by d: 3 1 0 2, right are 3, 0 and 2.
+    precision = (1 + 1 / 2) / 2, (1 + (1 + 2 / 3 + 3 / 4) / 3) / 2
+    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
+        'v2t/R1': 100 * (3 + 2) / 7, 't2v/R1': 100 * (3 * 0.5 + 4 * 1) / 7,
+        't2v/mAP': 100 * (3 * precision[0] + 4 * precision[1]) / 7})
+
+
+def test_pairs_that_lack_a_video():
+    samples = [*samples_of([[3, 1], [0, 2]], [0, 1], ['a', 'b']),
+               *samples_of([[1, 2]], [0], ['c', 'd'])]
+    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
+        'v2t/R1': 100 * 2 / 3, 't2v/R1': 100, 'text_score': 100, 'video_score': 100,
+        'group_score': 100})
+    assert told(evaluate(PairedMetric(), samples[2:])) == {'v2t/R1': 0}
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(texts=['a']), r'x\.mp4 has 1 texts and 2 embeddings'),
+    (dict(texts=['a'], text_embeds=torch.eye(2)[:1]), r'x\.mp4 has 1 candidates'),
+    (dict(gt_label=torch.tensor([2])), r'x\.mp4 has 2 candidates, and its own is said to be .* 2')])
+def test_samples_that_do_not_fit(change, message):
+    sample = samples_of([[1, 2]], [0], ['a', 'b'])[0] | dict(sample_id='x.mp4') | change
+    with pytest.raises(ValueError, match=message):
+        PairedMetric().process({}, [sample])
