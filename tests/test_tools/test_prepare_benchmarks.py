@@ -167,3 +167,88 @@ def test_vinoground(prepare):
         'a cat eats before it sleeps', 'a cat sleeps before it eats']
     assert records[3] == {'path': 'vinoground_videos/1_neg.mp4', 'id': '1_neg',
                           'captions': ['water, then ice', 'ice, then water'], 'answer': 1}
+
+
+CIA = ('id,label,template,target,chiral_label,chiral_triplet_id,noun\n'
+       '1,moving pen up,Moving [something] up,114,0.0,3f,pen\n'
+       '2,moving cup down,Moving [something] down,112,1.0,3f,cup\n'
+       '2,moving cup down,Moving [something] down,112,1.0,3f,cup\n'
+       '3,folding mat,Folding [something],46,1.0,12,mat\n'
+       '4,unfolding mat,Unfolding [something],82,0.0,12,mat\n')
+
+
+def test_cia(prepare):
+    write('cia.csv', CIA)
+    for name in '1234':
+        write(f'data/cia_ssv2/videos/{name}.webm')
+    with pytest.raises(SystemExit, match='names 4 videos, the official one 1430'):
+        prepare('prepare_cia', 'cia.csv', '--part', 'ssv2')
+    prepare('prepare_cia', 'cia.csv', '--part', 'ssv2', '--allow-counts')
+    up, down, fold, unfold = (f'{verb} [something]{way}' for verb, way in (
+        ('Moving', ' up'), ('Moving', ' down'), ('Folding', ''), ('Unfolding', '')))
+    found = {name: [(record['path'], record['captions'], record['answer'])
+                    for record in load_captions(f'data/cia_ssv2/annotations/{name}.jsonl')]
+             for name in ('test', 'static', 'all')}
+    assert found['test'] == [('1.webm', [up, down], 0), ('2.webm', [up, down], 1),
+                             ('3.webm', [unfold, fold], 1), ('4.webm', [unfold, fold], 0)]
+    assert found['static'] == [('1.webm', [unfold, up], 1), ('2.webm', [fold, down], 1),
+                               ('3.webm', [fold, down], 0), ('4.webm', [unfold, up], 0)]
+    assert found['all'] == [(f'{i + 1}.webm', [unfold, fold, up, down], answer)
+                            for i, answer in enumerate((2, 3, 1, 0))]
+
+
+@pytest.mark.parametrize(('old', 'new', 'message'), [
+    ('82,0.0', '82,0.5', r'line 6: .* must be texts and 0 or 1, found .*0\.5'),
+    ('2,moving cup down,Moving [something] down', '2,moving cup down,Lowering [something]',
+     r"line 4: 'Moving \[something\] down' is the action .* was 'Lowering \[something\]' before"),
+    ('112,1.0,3f,cup\n3', '112,1.0,3g,cup\n3', '1 groups, 3g, have one action'),
+    ('1,moving pen up', '2,moving pen up', r'test\.jsonl: the annotation names 2 2 times')])
+def test_cia_errors(prepare, old, new, message):
+    assert old in CIA
+    write('cia.csv', CIA.replace(old, new, 1))
+    for name in '1234':
+        write(f'made/videos/{name}.webm')
+    with pytest.raises(SystemExit, match=message):
+        prepare('prepare_cia', 'cia.csv', '--part', 'epic', '--out', 'made')
+
+
+def test_test_of_time(prepare):
+    write('test.csv', 'video_id,sentence,end_time\n'
+                      'red_before_blue,A red circle appears before a blue circle appears,2\n'
+                      'blue_before_red,A blue circle appears before a red circle appears,2\n'
+                      'red_after_blue.mp4,A red circle appears after a blue circle appears,2\n')
+    for name in ('red_before_blue', 'blue_before_red', 'red_after_blue'):
+        write(f'data/test_of_time/videos/{name}.mp4')
+    prepare('prepare_test_of_time', 'test.csv')
+    records = load_captions('data/test_of_time/annotations/test.jsonl')
+    red, blue = (f'a {colour} circle appears' for colour in ('red', 'blue'))
+    before = [f'{blue} before {red}', f'{red} before {blue}']
+    assert [(record['captions'], record['answer']) for record in records] == [
+        (before, 1), (before, 0), ([f'{blue} after {red}', f'{red} after {blue}'], 1)]
+    for sentence in ('a circle appears', 'a before b before c', 'a before b after c'):
+        write('wrong.csv', f'video_id,sentence\nx,{sentence}\n')
+        with pytest.raises(SystemExit, match=r'line 2: expected "X before Y" or "X after Y"'):
+            prepare('prepare_test_of_time', 'wrong.csv')
+
+
+def test_rtime(prepare):
+    record = dict(temporal=True, reverse=True, forward_captions=['It opens.'],
+                  reverse_captions=['It closes.'], forward_rewrites=['It is opened.'], url='x')
+    write('test.json', json.dumps({'331': record}))
+    for name in ('331', '331-reverse'):
+        write(f'data/rtime/videos/{name}.mp4')
+    with pytest.raises(SystemExit, match='names 2 videos, the official one 2000'):
+        prepare('prepare_rtime', 'test.json')
+    prepare('prepare_rtime', 'test.json', '--allow-counts')
+    found = {name: [(record['path'], record['captions'], record.get('answer'))
+                    for record in load_captions(f'data/rtime/annotations/{name}.jsonl')]
+             for name in ('test', 'hard', 'origin')}
+    both = ['It opens.', 'It closes.']
+    assert found == dict(
+        test=[('331.mp4', both, 0), ('331-reverse.mp4', both, 1)],
+        hard=[('331.mp4', both[:1], None), ('331-reverse.mp4', both[1:], None)],
+        origin=[('331.mp4', both[:1], None)])
+    for wrong in ({'331': dict(record, reverse_captions=[])}, {'331': []}, [record]):
+        write('wrong.json', json.dumps(wrong))
+        with pytest.raises(SystemExit, match=r'331 needs forward_captions|an object is needed'):
+            prepare('prepare_rtime', 'wrong.json')

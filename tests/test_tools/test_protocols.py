@@ -39,7 +39,8 @@ RECOGNITION = {'hmdb51': ('train_split1.txt', 'test_split1.txt'),
                'ucf101': ('train_split1.txt', 'test_split1.txt'),
                'kinetics400': ('train.txt', 'val.txt')}
 
-PAIRED = {'vinoground': 'Vinoground'}
+PAIRED = {'vinoground': 'Vinoground', 'cia-ssv2': 'CiA-Retrieval SSv2',
+          'test-of-time': 'Test of Time, synthetic', 'rtime': 'RTime-Binary'}
 
 
 def pixels_of(size):
@@ -213,7 +214,7 @@ def test_multiple_choice(run, tmp_path, size):
 def test_paired(run, tmp_path, size, benchmark):
     """Two pairs; of a third, a video is missing."""
     name = f'{size}_paired_{benchmark}.py'
-    root = tmp_path / 'data' / benchmark
+    root = tmp_path / 'data' / benchmark.replace('-', '_')
     pairs = [SENTENCES[:2], SENTENCES[2:4], SENTENCES[:-3:-1]]
     answers = [0, 1, 1, 0, 0]
     paths = make_captions(root, [

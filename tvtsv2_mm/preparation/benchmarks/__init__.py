@@ -1,6 +1,6 @@
 from .class_names import class_names, official_class_names
 from .own_csv import read_own_csv
-from .paired import read_vinoground
+from .paired import read_cia, read_rtime, read_test_of_time, read_vinoground
 from .preparation import PreparationReport, Sample, Split, prepare
 from .recognition import read_hmdb51, read_kinetics400, read_ucf101
 from .retrieval import read_didemo, read_lsmdc, read_msrvtt
@@ -13,13 +13,16 @@ __all__ = [
     'class_names',
     'official_class_names',
     'prepare',
+    'read_cia',
     'read_didemo',
     'read_hmdb51',
     'read_kinetics400',
     'read_lsmdc',
     'read_msrvtt',
     'read_own_csv',
+    'read_rtime',
     'read_ssv2_mc',
+    'read_test_of_time',
     'read_ucf101',
     'read_vinoground',
 ]
