@@ -40,8 +40,24 @@ def test_equal_embeddings_give_chance(embed):
         torch.randn(8), dim=0)
     samples = [dict(texts=[f'a{i // 2}', f'b{i // 2}'], gt_label=torch.tensor([i % 2]),
                     video_embed=one, text_embeds=one.expand(2, 8)) for i in range(10)]
-    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
-        'v2t/R1': 50, 't2v/R1': 50, 'text_score': 25, 'video_score': 25, 'group_score': 100 / 6})
+    chance = {'v2t/R1': 50, 't2v/R1': 50, 'text_score': 25, 'video_score': 25,
+              'group_score': 100 / 6}
+    assert told(evaluate(metric := PairedMetric(), samples)) == pytest.approx(chance)
+    assert told({name: own.chance for name, own in metric.shares.items()}) == pytest.approx(chance)
+    # Groups of 3 and 4 videos, of which 2 and 1 are of the first text.
+    samples = [dict(texts=[group, 'b'], gt_label=torch.tensor([label]), video_embed=one,
+                    text_embeds=one.expand(2, 8))
+               for group, labels in dict(a=[0, 0, 1], c=[1, 0, 1, 1]).items() for label in labels]
+    metrics = told(evaluate(metric := PairedMetric(), samples))
+    assert told({name: own.chance for name, own in metric.shares.items()}) == pytest.approx(metrics)
+    # Of 2 right ones among 3: first and second, first and third, second and third.
+    two_of_three = (1 + (1 + 2 / 3) / 2 + (1 / 2 + 2 / 3) / 2) / 3
+    one_of_three, one_of_four = (sum(1 / i for i in range(1, n + 1)) / n for n in (3, 4))
+    three_of_four = (1 + (1 + 1 + 3 / 4) / 3 + (1 + 2 / 3 + 3 / 4) / 3 + (
+        1 / 2 + 2 / 3 + 3 / 4) / 3) / 4
+    assert metrics == pytest.approx({
+        'v2t/R1': 50, 't2v/R1': 50, 't2v/mAP': 100 * (
+            3 * (two_of_three + one_of_three) + 4 * (one_of_four + three_of_four)) / 14})
 
 
 def test_random_similarities_give_chance():
@@ -94,6 +110,17 @@ def test_pairs_that_lack_a_video():
         'v2t/R1': 100 * 2 / 3, 't2v/R1': 100, 'text_score': 100, 'video_score': 100,
         'group_score': 100})
     assert told(evaluate(PairedMetric(), samples[2:])) == {'v2t/R1': 0}
+
+
+def test_intervals_draw_pairs():
+    """A pair's videos fail together: half of the pairs, so as half of the videos by themselves."""
+    right, wrong = [[1, 0], [0, 1]], [[0, 1], [1, 0]]
+    samples = [sample for i in range(100) for sample in samples_of(
+        wrong if i % 2 else right, [0, 1], [f'a{i}', f'b{i}'])]
+    evaluate(metric := PairedMetric(), samples)
+    intervals = {name: own.interval for name, own in metric.shares.items()}
+    assert set(intervals.values()) == {intervals['paired/text_score']}
+    assert intervals['paired/v2t/R1'] == pytest.approx((40, 60), abs=1.5)
 
 
 @pytest.mark.parametrize(('change', 'message'), [

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.logging import print_log
 
-from tvtsv2_mm.evaluation.retrieval import average_precision, rank_queries, similarities
+from tvtsv2_mm.evaluation.retrieval import (
+    average_precision,
+    rank_guesses,
+    rank_queries,
+    similarities,
+)
 from tvtsv2_mm.registry import METRICS
 
 from ._records import SampleMetric, name_of
@@ -47,7 +52,8 @@ class PairedMetric(SampleMetric):
     has. What is of texts is the mean of a group's texts, and of groups the mean by their number of
     videos, so as CiA-Retrieval has it. Texts for which all videos of a group are right, or none,
     have nothing to find. Equal similarities count by the expected value over their orders, so that
-    embeddings that are all alike give chance.
+    embeddings that are all alike give chance. Intervals draw videos (v2t), groups, and of pairs
+    whole pairs.
 
     The three scores are those of Winoground (Thrush et al., CVPR 2022) and Vinoground (Zhang et
     al., arXiv 2410.02763). A model that is blind to order gets a text_score of 0 where a pair has
@@ -80,27 +86,43 @@ class PairedMetric(SampleMetric):
             groups[own.texts].append(own)
         found = [_judge(members) for members in groups.values()]
         paired = all(own.one_each for own in found)
-        metrics = {'v2t/R1': _mean([(own.v2t, own.videos) for own in found]),
-                   't2v/R1': _mean([(own.recall, own.videos) for own in found])}
-        if not paired:
-            metrics['t2v/mAP'] = _mean([(own.precision, own.videos) for own in found])
-        incomplete = sum(own.scores is None for own in found)
-        if paired and 0 < incomplete < len(found):
-            print_log(f'PairedMetric: {incomplete} of {len(found)} pairs lack a video and count '
-                      'for v2t/R1 alone', logger='current', level=logging.WARNING)
-        for number, name in enumerate(('text_score', 'video_score', 'group_score') * paired):
-            metrics[name] = _mean([(own.scores[number], 1) for own in found if own.scores])
-        return {name: 100 * value for name, value in metrics.items() if value is not None}
+        metrics = {'v2t/R1': self._of_videos(found, paired)}
+        asking = [own for own in found if own.t2v]
+        if asking:
+            videos = np.array([len(own.v2t) for own in asking])
+            values = {name: np.array([own.t2v[name] for own in asking]) * videos[:, None]
+                      for name in asking[0].t2v if not (paired and name == 't2v/mAP')}
+            metrics |= {name: self.share(name, *own.T, videos) for name, own in values.items()}
+        scores = np.array([own.scores for own in found if own.scores]) if paired else ()
+        if len(scores):
+            metrics |= {name: self.share(name, hits, chance) for (name, chance), hits in
+                        zip(_CHANCES.items(), scores.T, strict=True)}
+            if len(scores) < len(found):
+                print_log(f'PairedMetric: {len(found) - len(scores)} of {len(found)} pairs lack a '
+                          'video and count for v2t/R1 alone', logger='current',
+                          level=logging.WARNING)
+        return metrics
+
+    def _of_videos(self, found: list['_Judged'], paired: bool) -> float:
+        """Videos that find their text; those of a pair are drawn together."""
+        hits = [own.v2t for own in found] if paired else [
+            hit for own in found for hit in own.v2t[:, None]]
+        counts = np.array([len(own) for own in hits])
+        chances = np.concatenate([np.full(len(own.v2t), own.guess) for own in found])
+        chances = np.add.reduceat(chances, np.cumsum(counts) - counts)
+        return self.share('v2t/R1', np.array([own.sum() for own in hits]), chances, counts)
+
+
+_CHANCES = {'text_score': 1 / 4, 'video_score': 1 / 4, 'group_score': 1 / 6}
 
 
 class _Judged(NamedTuple):
-    """What came of a group; None where there is nothing to find."""
+    """What came of a group."""
 
-    videos: int
     one_each: bool  # no text has two videos
-    v2t: float
-    recall: float | None
-    precision: float | None
+    v2t: np.ndarray  # (V,) the hits of the videos
+    guess: float  # the same of guesses
+    t2v: dict[str, tuple[float, float]]  # of the texts, and of guesses; nothing to find: empty
     scores: tuple[float, float, float] | None  # of a pair
 
 
@@ -111,16 +133,21 @@ def _judge(members: list[_Video]) -> _Judged:
     right = labels == np.arange(similarity.shape[1])[:, None]  # (texts, videos)
     num_right = right.sum(axis=1)
     asks = (num_right > 0) & (num_right < len(members))
-    queries = similarity.T[asks], right[asks]
-    is_pair = num_right.tolist() == [1, 1]
+    t2v = {}
+    if asks.any():
+        of_texts, right = similarity.T[asks], right[asks]
+        ranks = rank_queries(of_texts, right), rank_guesses(right)
+        precisions = (average_precision(own, right) for own in (of_texts, 0 * of_texts))
+        t2v = {'t2v/R1': tuple(float(own.hits(1).mean()) for own in ranks),
+               't2v/mAP': tuple(float(own.mean()) for own in precisions)}
     return _Judged(
-        videos=len(members),
         one_each=bool((num_right <= 1).all()),
-        v2t=float(np.mean([expected_hit(own, label, 1)
-                           for own, label in zip(similarity, labels, strict=True)])),
-        recall=rank_queries(*queries).recall(1) if asks.any() else None,
-        precision=float(average_precision(*queries).mean()) if asks.any() else None,
-        scores=_pair_scores(similarity[np.argsort(labels)]) if is_pair else None)
+        v2t=np.array([expected_hit(own, label, 1)
+                      for own, label in zip(similarity, labels, strict=True)]),
+        guess=1 / similarity.shape[1],
+        t2v=t2v,
+        scores=_pair_scores(similarity[np.argsort(labels)])
+        if num_right.tolist() == [1, 1] else None)
 
 
 def _pair_scores(similarity: np.ndarray) -> tuple[float, float, float]:
@@ -140,9 +167,3 @@ def _pair_scores(similarity: np.ndarray) -> tuple[float, float, float]:
     group = 1 / comb(sum(tied), tied[0]) if other.max() <= lowest else 0.0
     return text, video, group
 
-
-def _mean(values: list[tuple[float | None, int]]) -> float | None:
-    """Mean by weights of what there is."""
-    kept = [(value, weight) for value, weight in values if value is not None]
-    return sum(value * weight for value, weight in kept) / sum(
-        weight for _, weight in kept) if kept else None
