@@ -252,3 +252,36 @@ def test_rtime(prepare):
         write('wrong.json', json.dumps(wrong))
         with pytest.raises(SystemExit, match=r'331 needs forward_captions|an object is needed'):
             prepare('prepare_rtime', 'wrong.json')
+
+
+def test_ssv2_retrieval(prepare):
+    write('template.json', json.dumps([
+        dict(video=['62211.webm', '63095.webm'], caption='Spinning [something] that stops'),
+        dict(image='ssv2/7.webm', caption='Moving [something] up')]))
+    write('label.json', json.dumps([dict(video=['7.webm'], caption='moving a pen up')]))
+    write('temporal.csv', ',index,video_id,text,dataset\n'
+                          '4,2561,7,Moving [something] up,SSv2\n'
+                          '9,2281,cartwheeling/RU_000007_000017,cartwheeling,kinetics\n')
+    for name in ('62211', '63095', '7'):
+        write(f'data/ssv2_retrieval/videos/{name}.webm')
+    with pytest.raises(SystemExit, match=r'template.* names 3 videos, the official one 2088'):
+        prepare('prepare_ssv2_retrieval', '--template', 'template.json')
+    with pytest.raises(SystemExit, match=r'temporal.* names 1 videos, the official one 864'):
+        prepare('prepare_ssv2_retrieval', '--temporal', 'temporal.csv')
+    prepare('prepare_ssv2_retrieval', '--template', 'template.json', '--label', 'label.json',
+            '--temporal', 'temporal.csv', '--allow-counts')
+    found = {name: [(record['path'], record['captions']) for record in load_captions(
+        f'data/ssv2_retrieval/annotations/{name}.jsonl')]
+        for name in ('template', 'label', 'temporal')}
+    assert found == dict(
+        template=[('62211.webm', ['Spinning something that stops']),
+                  ('63095.webm', ['Spinning something that stops']),
+                  ('7.webm', ['Moving something up'])],
+        label=[('7.webm', ['moving a pen up'])], temporal=[('7.webm', ['Moving something up'])])
+    for wrong in ({}, [[]], [dict(video=[1], caption='x')], [dict(video='1.webm')]):
+        write('wrong.json', json.dumps(wrong))
+        with pytest.raises(SystemExit, match=r'a list of objects|record 0 must have a caption'):
+            prepare('prepare_ssv2_retrieval', '--label', 'wrong.json')
+    with pytest.raises(SystemExit) as stop:
+        prepare('prepare_ssv2_retrieval')
+    assert stop.value.code == 2

@@ -358,6 +358,30 @@ def test_retrieval(run, tmp_path, size, benchmark):
         assert found == pytest.approx(figures(ordered(used), right)), (group, direction)
 
 
+def test_retrieval_by_texts_that_videos_share(run, tmp_path):
+    name = 'vit-b16_retrieval_ssv2-template.py'
+    root = tmp_path / 'data' / 'ssv2_retrieval'
+    kinds = [0, 1, 0, 1, 2]
+    paths = make_captions(root, [dict(captions=[SENTENCES[kind]]) for kind in kinds])
+    (root / 'annotations' / 'test.jsonl').rename(root / 'annotations' / 'template.jsonl')
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    scores = (text_embeds(model, SENTENCES[:3])
+              @ video_embeds(model, root / 'videos', paths, pixels_of('vit-b16')).T)
+    metrics = result_of(tmp_path / 'out')['metrics']
+    of_texts = [{v for v, kind in enumerate(kinds) if kind == text} for text in range(3)]
+    for direction, used, right in (('t2v', scores, of_texts),
+                                   ('v2t', scores.T, [{kind} for kind in kinds])):
+        found = tuple(metrics['raw'][f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
+        assert found == pytest.approx(figures(ordered(used), right)), direction
+    precisions = []
+    for order, right in zip(ordered(scores), of_texts, strict=True):
+        places = [place for place, video in enumerate(order, 1) if video in right]
+        precisions.append(np.mean([(i + 1) / place for i, place in enumerate(places)]))
+    assert metrics['raw']['t2v/mAP'] == pytest.approx(100 * np.mean(precisions))
+
+
 def test_a_video_with_many_captions_is_decoded_and_encoded_once(run, tmp_path, monkeypatch):
     counts = dict(decoded=0, encoded=0)
     decode, encode = DecodeClip.transform_clips, SpaceTimeViT.forward

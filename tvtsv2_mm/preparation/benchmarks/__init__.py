@@ -4,7 +4,7 @@ from .paired import read_cia, read_rtime, read_test_of_time, read_vinoground
 from .preparation import PreparationReport, Sample, Split, prepare
 from .recognition import read_hmdb51, read_kinetics400, read_ucf101
 from .retrieval import read_didemo, read_lsmdc, read_msrvtt
-from .something_something import read_ssv2_mc
+from .something_something import read_ssv2_mc, read_ssv2_retrieval, read_ssv2_temporal
 
 __all__ = [
     'PreparationReport',
@@ -22,6 +22,8 @@ __all__ = [
     'read_own_csv',
     'read_rtime',
     'read_ssv2_mc',
+    'read_ssv2_retrieval',
+    'read_ssv2_temporal',
     'read_test_of_time',
     'read_ucf101',
     'read_vinoground',
