@@ -79,6 +79,22 @@ def test_kinetics400_without_some_videos(prepare, capsys):
     assert stop.value.code == 2
 
 
+@pytest.mark.parametrize(('classes', 'number'), [(600, 309), (700, 355)])
+def test_other_kinetics(prepare, classes, number):
+    label = 'passing american football (not in game)'
+    write('val.csv', f'label,youtube_id,time_start,time_end,split\n{label},R6llTwEh07w,56,66,val\n')
+    write(f'data/kinetics{classes}/videos/R6llTwEh07w_000056_000066.mp4')
+    prepare(f'prepare_kinetics{classes}', '--val', 'val.csv')
+    assert load_labels(f'data/kinetics{classes}/annotations/val.txt') == [
+        ('R6llTwEh07w_000056_000066.mp4', number)]
+    names = Path(f'data/kinetics{classes}/classes.txt').read_text().splitlines()
+    assert len(names) == classes
+    assert names[number] == 'passing American football outside a game'
+    write('val.csv', 'label,youtube_id,time_start,time_end\nflying,R6llTwEh07w,56,66\n')
+    with pytest.raises(SystemExit, match=f"line 2: 'flying' is no class of Kinetics-{classes}"):
+        prepare(f'prepare_kinetics{classes}', '--val', 'val.csv')
+
+
 def test_ssv2_mc(prepare, capsys):
     write('val.jsonl', json.dumps(dict(clip_name='74225.webm', options=['a', 'b'], answer=1)))
     write('validation.json', json.dumps([dict(id='74225', label='b', template='[B]')]))

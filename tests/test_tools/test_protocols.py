@@ -113,11 +113,12 @@ def class_embeds(model, prompts):
 
 
 @pytest.mark.parametrize(('size', 'benchmark'), [
-    *product(SIZES, RECOGNITION), ('vit-h', 'hmdb51')])
+    *product(SIZES, RECOGNITION), ('vit-h', 'hmdb51'), ('vit-b16', 'kinetics700')])
 def test_zero_shot(run, tmp_path, size, benchmark):
     name = f'{size}_zero-shot_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
-    paths, labels = make_recognition(root, *RECOGNITION[benchmark])
+    splits = RECOGNITION.get(benchmark, RECOGNITION['kinetics400'])
+    paths, labels = make_recognition(root, *splits)
     model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name))
@@ -126,7 +127,7 @@ def test_zero_shot(run, tmp_path, size, benchmark):
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
     assert 'acc/top5' not in result['metrics']['raw']  # of three classes it cannot fail
-    split = root / 'annotations' / RECOGNITION[benchmark][1]
+    split = root / 'annotations' / splits[1]
     assert result['split']['sha256'] == file_sha256(split)
     assert (result['split']['used'], result['split']['failed']) == (5, 0)
     assert result['prompts'] == ['a person {}']

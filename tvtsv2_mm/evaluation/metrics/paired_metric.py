@@ -88,15 +88,14 @@ class PairedMetric(SampleMetric):
         paired = all(own.one_each for own in found)
         metrics = {'v2t/R1': self._of_videos(found, paired)}
         asking = [own for own in found if own.t2v]
-        if asking:
-            videos = np.array([len(own.v2t) for own in asking])
-            values = {name: np.array([own.t2v[name] for own in asking]) * videos[:, None]
-                      for name in asking[0].t2v if not (paired and name == 't2v/mAP')}
-            metrics |= {name: self.share(name, *own.T, videos) for name, own in values.items()}
-        scores = np.array([own.scores for own in found if own.scores]) if paired else ()
-        if len(scores):
-            metrics |= {name: self.share(name, hits, chance) for (name, chance), hits in
-                        zip(_CHANCES.items(), scores.T, strict=True)}
+        videos = np.array([len(own.v2t) for own in asking])
+        for name in ('t2v/R1', 't2v/mAP')[:1 if paired else 2] if asking else ():
+            hits, chances = np.array([own.t2v[name] for own in asking]).T
+            metrics[name] = self.share(name, hits * videos, chances * videos, videos)
+        scores = [own.scores for own in found if own.scores]
+        if paired and scores:
+            metrics |= {name: self.share(name, np.array(hits), chance) for (name, chance), hits in
+                        zip(_CHANCES.items(), zip(*scores, strict=True), strict=True)}
             if len(scores) < len(found):
                 print_log(f'PairedMetric: {len(found) - len(scores)} of {len(found)} pairs lack a '
                           'video and count for v2t/R1 alone', logger='current',
@@ -133,13 +132,13 @@ def _judge(members: list[_Video]) -> _Judged:
     right = labels == np.arange(similarity.shape[1])[:, None]  # (texts, videos)
     num_right = right.sum(axis=1)
     asks = (num_right > 0) & (num_right < len(members))
-    t2v = {}
+    t2v: dict[str, tuple[float, float]] = {}
     if asks.any():
-        of_texts, right = similarity.T[asks], right[asks]
-        ranks = rank_queries(of_texts, right), rank_guesses(right)
-        precisions = (average_precision(own, right) for own in (of_texts, 0 * of_texts))
-        t2v = {'t2v/R1': tuple(float(own.hits(1).mean()) for own in ranks),
-               't2v/mAP': tuple(float(own.mean()) for own in precisions)}
+        scores, right = similarity.T[asks], right[asks]
+        t2v = {'t2v/R1': (float(rank_queries(scores, right).hits(1).mean()),
+                          float(rank_guesses(right).hits(1).mean())),
+               't2v/mAP': (float(average_precision(scores, right).mean()),
+                           float(average_precision(0 * scores, right).mean()))}
     return _Judged(
         one_each=bool((num_right <= 1).all()),
         v2t=np.array([expected_hit(own, label, 1)
