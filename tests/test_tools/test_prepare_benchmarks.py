@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tvtsv2_mm.datasets.annotations import load_captions, load_labels
@@ -301,3 +302,72 @@ def test_ssv2_retrieval(prepare):
     with pytest.raises(SystemExit) as stop:
         prepare('prepare_ssv2_retrieval')
     assert stop.value.code == 2
+
+
+def captions_of(benchmark):
+    """Paths and captions of both files."""
+    return {part: [(record['path'], record['captions']) for record in load_captions(
+        f'data/{benchmark}/annotations/{part}.jsonl')] for part in ('test', 'train')}
+
+
+def test_msvd(prepare):
+    write('all.txt', '# Video descriptions\n\nb_1_2 A cat eats.\na_3_4 a man runs\n'
+                     'b_1_2 the cat is eating\nc_5_6 snow\n')
+    write('test_list.txt', 'b_1_2\n')
+    write('train_list.txt', 'c_5_6\na_3_4\n')
+    write('data/msvd/videos/b_1_2.avi')
+    words = ('all.txt', 'test_list.txt', '--train-list', 'train_list.txt')
+    with pytest.raises(SystemExit, match='names 1 videos, the official one 670'):
+        prepare('prepare_msvd', *words)
+    prepare('prepare_msvd', *words, '--allow-counts')
+    assert captions_of('msvd') == dict(
+        test=[('b_1_2.avi', ['A cat eats.', 'the cat is eating'])],
+        train=[('c_5_6', ['snow']), ('a_3_4', ['a man runs'])])
+    write('test_list.txt', 'b_1_2\nd_7_8\n')
+    with pytest.raises(SystemExit, match='no sentence of 1 clips of the list of the test, d_7_8'):
+        prepare('prepare_msvd', *words)
+    write('all.txt', 'b_1_2\n')
+    with pytest.raises(SystemExit, match="line 1: a clip and a sentence are needed, found 'b_1_2'"):
+        prepare('prepare_msvd', *words)
+
+
+@pytest.mark.parametrize('kind', ['npy', 'txt'])
+def test_vatex(prepare, kind):
+    clips = ['G9zN5TTuGO4_000179_000189', 'x9zN5TTuGO4_000001_000011']
+    write('val.json', json.dumps([dict(videoID=clip, enCap=[f'{i}', 'b'], chCap=['c'])
+                                  for i, clip in enumerate(clips)]))
+    write('train.json', json.dumps([dict(videoID='y_000001_000011', enCap=['d'])]))
+    np.save('list.npy', np.array(clips[1:]))
+    write('list.txt', f'{clips[1]}\n')
+    write(f'data/vatex/videos/{clips[1]}.mp4')
+    words = ('val.json', f'list.{kind}', '--train', 'train.json')
+    with pytest.raises(SystemExit, match='names 1 videos, the official one 1500'):
+        prepare('prepare_vatex', *words)
+    prepare('prepare_vatex', *words, '--allow-counts')
+    assert captions_of('vatex') == dict(test=[(f'{clips[1]}.mp4', ['1', 'b'])],
+                                        train=[('y_000001_000011', ['d'])])
+    np.save('list.npy', np.array(clips, dtype=object))
+    if kind == 'npy':
+        with pytest.raises(SystemExit, match='array of names, without Python objects'):
+            prepare('prepare_vatex', *words)
+    write('val.json', json.dumps([dict(videoID=clips[1], enCap='a')]))
+    with pytest.raises(SystemExit, match=r'record 0, x9.* must have enCap, a list of texts'):
+        prepare('prepare_vatex', *words)
+
+
+def test_activitynet(prepare):
+    record = dict(duration=82.7, timestamps=[[0.8, 19.9], [17.4, 60.8]],
+                  sentences=['A woman sits. ', ' She then runs.'])
+    write('val_1.json', json.dumps({'v_a': record}))
+    write('train.json', json.dumps({'v_b': dict(record, sentences=['A dog.'])}))
+    write('data/activitynet/videos/v_a.mkv')
+    words = ('val_1.json', '--train', 'train.json')
+    with pytest.raises(SystemExit, match='names 1 videos, the official one 4917'):
+        prepare('prepare_activitynet', *words)
+    prepare('prepare_activitynet', *words, '--allow-counts')
+    assert captions_of('activitynet') == dict(
+        test=[('v_a.mkv', ['A woman sits. She then runs.'])], train=[('v_b', ['A dog.'])])
+    for wrong in ([record], {'v_a': []}, {'v_a': dict(sentences='A dog.')}):
+        write('val_1.json', json.dumps(wrong))
+        with pytest.raises(SystemExit, match=r'an object is needed|v_a must have sentences'):
+            prepare('prepare_activitynet', *words)

@@ -323,7 +323,8 @@ def plain_query_bank_norm(scores, bank):
 
 
 @pytest.mark.parametrize(('size', 'benchmark'), [
-    *product(SIZES, ['msrvtt', 'didemo', 'lsmdc']), ('vit-b32', 'msrvtt')])
+    *product(SIZES, ['msrvtt', 'didemo', 'lsmdc']), ('vit-b32', 'msrvtt'),
+    ('vit-b16', 'msvd')])
 def test_retrieval(run, tmp_path, size, benchmark):
     name = f'{size}_retrieval_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
