@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import run_ranks
 from tests.test_evaluation.test_metrics.test_metrics import evaluate
 from tvtsv2_mm.evaluation import PairedMetric
 
@@ -131,3 +132,21 @@ def test_samples_that_do_not_fit(change, message):
     sample = samples_of([[1, 2]], [0], ['a', 'b'])[0] | dict(sample_id='x.mp4') | change
     with pytest.raises(ValueError, match=message):
         PairedMetric().process({}, [sample])
+
+
+def many() -> list[dict]:
+    generator = torch.Generator().manual_seed(0)
+    return [sample for i in range(5) for sample in samples_of(
+        torch.randn(2, 2, generator=generator), [0, 1], [f'a{i}', f'b{i}'])]
+
+
+def check_ranks(rank: int, world_size: int, expected: dict) -> None:
+    samples, metric = many(), PairedMetric()
+    # As mmengine's DefaultSampler deals them out: the videos of a pair are on two ranks.
+    for index in range(rank, 10, world_size):
+        metric.process({}, [samples[index]])
+    assert metric.evaluate(10) == expected
+
+
+def test_pairs_whose_videos_are_on_two_ranks():
+    run_ranks(2, check_ranks, evaluate(PairedMetric(), many()))
