@@ -45,6 +45,7 @@ PARTS = {
         'RandomTubeMask': 'datasets.transforms.tube_mask',
         'SampleClipFrames': 'datasets.transforms.frame_sampling',
         'SampleTranscriptSegments': 'datasets.transforms.transcript_segments',
+        'ShowFrames': 'datasets.transforms.frame_sampling',
         'TokenizeText': 'datasets.transforms.tokenizing',
     },
     'FUNCTIONS': {'collate_clips': 'datasets.clips_of_video'},
