@@ -65,6 +65,7 @@ PARTS = {
         'CompileBlocksHook': 'engine.hooks.compile_blocks_hook',
         'CutTextHook': 'engine.hooks.cut_text_hook',
         'EarlyStoppingHook': 'engine.hooks.early_stopping_hook',
+        'OutOfTheBoxMonitorHook': 'engine.hooks.out_of_the_box_monitor_hook',
         'QueryBankHook': 'engine.hooks.query_bank_hook',
         'RecognizerWeightsHook': 'engine.hooks.recognizer_weights_hook',
         'ResultFileHook': 'engine.hooks.result_file_hook',
