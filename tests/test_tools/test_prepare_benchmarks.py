@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from tvtsv2_mm.datasets.annotations import load_captions, load_labels
 from tvtsv2_mm.preparation.benchmarks import class_names, official_class_names
@@ -26,6 +27,16 @@ def prepare(monkeypatch, tmp_path):
         runpy.run_path(str(script), run_name='__main__')
 
     return call
+
+
+def read_by(config):
+    """The annotation file that a config of B/16 tests on, which must be there."""
+    data = Config.fromfile(ROOT / 'configs' / 'tvtsv2' / f'vit-b16_{config}.py')
+    dataset = data.test_dataloader.dataset
+    path = Path(dataset.data_root, dataset.ann_file)
+    bank = data.test_evaluator.get('query_bank')
+    assert path.is_file() and (bank is None or Path(bank).is_file())
+    return str(path)
 
 
 def write(name, text=''):
@@ -86,7 +97,7 @@ def test_other_kinetics(prepare, classes, number):
     write('val.csv', f'label,youtube_id,time_start,time_end,split\n{label},R6llTwEh07w,56,66,val\n')
     write(f'data/kinetics{classes}/videos/R6llTwEh07w_000056_000066.mp4')
     prepare(f'prepare_kinetics{classes}', '--val', 'val.csv')
-    assert load_labels(f'data/kinetics{classes}/annotations/val.txt') == [
+    assert load_labels(read_by(f'zero-shot_kinetics{classes}')) == [
         ('R6llTwEh07w_000056_000066.mp4', number)]
     names = Path(f'data/kinetics{classes}/classes.txt').read_text().splitlines()
     assert len(names) == classes
@@ -177,7 +188,7 @@ def test_vinoground(prepare):
     with pytest.raises(SystemExit, match='names 4 videos, the official one 1000'):
         prepare('prepare_vinoground', 'vinoground.csv')
     prepare('prepare_vinoground', *options)
-    records = load_captions('data/vinoground/annotations/test.jsonl')
+    records = load_captions(read_by('paired_vinoground'))
     assert [(record['id'], record['answer']) for record in records] == [
         ('0_pos', 0), ('0_neg', 1), ('1_pos', 0), ('1_neg', 1)]
     assert records[0]['captions'] == records[1]['captions'] == [
@@ -206,6 +217,7 @@ def test_cia(prepare):
     found = {name: [(record['path'], record['captions'], record['answer'])
                     for record in load_captions(f'data/cia_ssv2/annotations/{name}.jsonl')]
              for name in ('test', 'static', 'all')}
+    assert read_by('paired_cia-ssv2') == 'data/cia_ssv2/annotations/test.jsonl'
     assert found['test'] == [('1.webm', [up, down], 0), ('2.webm', [up, down], 1),
                              ('3.webm', [unfold, fold], 1), ('4.webm', [unfold, fold], 0)]
     assert found['static'] == [('1.webm', [unfold, up], 1), ('2.webm', [fold, down], 1),
@@ -237,7 +249,7 @@ def test_test_of_time(prepare):
     for name in ('red_before_blue', 'blue_before_red', 'red_after_blue'):
         write(f'data/test_of_time/videos/{name}.mp4')
     prepare('prepare_test_of_time', 'test.csv')
-    records = load_captions('data/test_of_time/annotations/test.jsonl')
+    records = load_captions(read_by('paired_test-of-time'))
     red, blue = (f'a {colour} circle appears' for colour in ('red', 'blue'))
     before = [f'{blue} before {red}', f'{red} before {blue}']
     assert [(record['captions'], record['answer']) for record in records] == [
@@ -260,6 +272,8 @@ def test_rtime(prepare):
     found = {name: [(record['path'], record['captions'], record.get('answer'))
                     for record in load_captions(f'data/rtime/annotations/{name}.jsonl')]
              for name in ('test', 'hard', 'origin')}
+    assert [read_by(name).rpartition('/')[2] for name in (
+        'paired_rtime', 'retrieval_rtime-hard')] == ['test.jsonl', 'hard.jsonl']
     both = ['It opens.', 'It closes.']
     assert found == dict(
         test=[('331.mp4', both, 0), ('331-reverse.mp4', both, 1)],
@@ -295,6 +309,8 @@ def test_ssv2_retrieval(prepare):
                   ('63095.webm', ['Spinning something that stops']),
                   ('7.webm', ['Moving something up'])],
         label=[('7.webm', ['moving a pen up'])], temporal=[('7.webm', ['Moving something up'])])
+    assert [read_by(f'retrieval_ssv2-{name}').rpartition('/')[2] for name in (
+        'template', 'temporal')] == ['template.jsonl', 'temporal.jsonl']
     for wrong in ({}, [[]], [dict(video=[1], caption='x')], [dict(video='1.webm')]):
         write('wrong.json', json.dumps(wrong))
         with pytest.raises(SystemExit, match=r'a list of objects|record 0 must have a caption'):
@@ -306,6 +322,7 @@ def test_ssv2_retrieval(prepare):
 
 def captions_of(benchmark):
     """Paths and captions of both files."""
+    assert read_by(f'retrieval_{benchmark}') == f'data/{benchmark}/annotations/test.jsonl'
     return {part: [(record['path'], record['captions']) for record in load_captions(
         f'data/{benchmark}/annotations/{part}.jsonl')] for part in ('test', 'train')}
 
