@@ -113,6 +113,16 @@ def test_pairs_that_lack_a_video():
     assert told(evaluate(PairedMetric(), samples[2:])) == {'v2t/R1': 0}
 
 
+def test_two_pairs_of_the_same_texts():
+    """They are one group, of four videos, which has no score, while the others keep theirs."""
+    samples = [*samples_of([[3, 1], [0, 2]], [0, 1], ['a', 'b']),
+               *samples_of([[1, 2], [0, 3]], [0, 1], ['c', 'd']),
+               *samples_of([[3, 1], [0, 2]] * 2, [0, 1] * 2, ['e', 'f'])]
+    assert told(evaluate(PairedMetric(), samples)) == pytest.approx({
+        'v2t/R1': 100 * 7 / 8, 't2v/R1': 100, 'text_score': 50, 'video_score': 100,
+        'group_score': 50})
+
+
 def test_intervals_draw_pairs():
     """A pair's videos fail together: half of the pairs, so as half of the videos by themselves."""
     right, wrong = [[1, 0], [0, 1]], [[0, 1], [1, 0]]

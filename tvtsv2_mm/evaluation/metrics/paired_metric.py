@@ -41,7 +41,8 @@ class PairedMetric(SampleMetric):
     ``v2t/R1``: videos whose own text is the nearest of the candidates; chance 100 / n.
     ``t2v/R1``: texts whose nearest video in the group is one of theirs; chance for two videos 50.
 
-    Where no text has two videos of its own, of the pairs that are complete (two videos, two texts):
+    Where in most groups no text has two videos of its own, of the complete pairs (two videos, two
+    texts), with a warning of groups that are none:
 
     ``text_score``: pairs in which both videos have their own text nearer; chance 25.
     ``video_score``: pairs in which both texts have their own video nearer; chance 25.
@@ -85,7 +86,7 @@ class PairedMetric(SampleMetric):
         for own in map(_Video._make, results):  # mmengine makes plain tuples of them
             groups[own.texts].append(own)
         found = [_judge(members) for members in groups.values()]
-        paired = all(own.one_each for own in found)
+        paired = 2 * sum(own.one_each for own in found) > len(found)
         metrics = {'v2t/R1': self._of_videos(found, paired)}
         asking = [own for own in found if own.t2v]
         videos = np.array([len(own.v2t) for own in asking])
@@ -97,9 +98,9 @@ class PairedMetric(SampleMetric):
             metrics |= {name: self.share(name, np.array(hits), chance) for (name, chance), hits in
                         zip(_CHANCES.items(), zip(*scores, strict=True), strict=True)}
             if len(scores) < len(found):
-                print_log(f'PairedMetric: {len(found) - len(scores)} of {len(found)} pairs lack a '
-                          'video and count for v2t/R1 alone', logger='current',
-                          level=logging.WARNING)
+                print_log(f'PairedMetric: {len(found) - len(scores)} of {len(found)} groups are no '
+                          'pairs (a video is missing, or the same texts come twice), and count for '
+                          'no score', logger='current', level=logging.WARNING)
         return metrics
 
     def _of_videos(self, found: list['_Judged'], paired: bool) -> float:
