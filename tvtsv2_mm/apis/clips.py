@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
-from tvtsv2_mm.choices import CLIP_KINDS
+from tvtsv2_mm.choices import CLIP_KINDS, NUM_FRAMES
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import TextTokenizer
@@ -176,6 +176,7 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     if clips not in CLIP_KINDS:
         raise ValueError(f'clips must be one of {CLIP_KINDS}, not {clips!r}')
     backbone = cfg.model.backbone
+    frames = backbone.get('num_frames', NUM_FRAMES)
     size = backbone.get('image_size', 224)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
@@ -184,13 +185,13 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     if clips == 'feature-script':
         chosen = dict(
             OpenVideo=dict(short_side=size, interpolation='bilinear', keep_ratio=False),
-            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='ends'))
+            SampleClipFrames=dict(num_frames=frames, mode='ends'))
     elif 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
         is_clip = backbone.type.endswith('FramewiseViT')
         chosen = dict(
             OpenVideo=dict(short_side=size, interpolation='bicubic') if is_clip else
             dict(short_side=int(1.2 * size), interpolation='nearest'),
-            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'),
+            SampleClipFrames=dict(num_frames=frames, mode='middle'),
             DecodeClip=dict(short_clip='repeat_last' if is_clip else 'black'))
     elif chosen['OpenVideo'].get('short_side') is None:
         chosen['OpenVideo']['short_side'] = size
