@@ -33,7 +33,7 @@ def main() -> None:
     from tvtsv2_mm.utils.extras import MissingPackageError
     started = time.monotonic()
     work_dir = args.work_dir / 'smoke' if args.smoke else args.work_dir
-    runs = {}
+    runs, table = {}, ''
     try:
         for seed in args.seeds:
             runs[seed] = run_part(args.part, work_dir, seed=seed,

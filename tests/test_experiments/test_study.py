@@ -60,7 +60,7 @@ def test_every_measure_of_a_table_is_measured(tmp_path):
 def made_figures(part: str, value: float = 50.0) -> dict[str, dict[str, float]]:
     measures = {measure for one in PARTS.values() for row in one.rows for measure in row.measures}
     return {model: dict.fromkeys(
-        [m for m in measures if model != 'clip' or not m.startswith('cost/')], value)
+        [m for m in measures if model != 'clip' or not m.startswith(('cost/', 'guard/'))], value)
         for model in ('clip', *PARTS[part].settings)}
 
 
@@ -103,10 +103,18 @@ def test_recognise_reads_the_best_wording(run, tmp_path, monkeypatch):
     assert read == [3]
 
 
+def test_the_guard_is_on_and_reads_no_sentence_of_the_videos(run):
+    hook = run._pretraining(SETTINGS['tuned']).default_hooks.out_of_the_box
+    assert hook.dataloader.dataset.ann_file.endswith('shapes/annotations/things_test.txt')
+    assert len(hook.cls_head.classes) == 18 and len(set(hook.texts)) == len(hook.texts) == 45
+    assert not any(text.startswith('the ') for text in hook.texts)  # the narrator's
+
+
 @pytest.mark.slow
 def test_a_part_is_run_to_its_table_and_not_twice(tmp_path, capsys):
     found = run_part('sorting', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS)
     assert set(found) == {'clip', 'contrast', 'tvtsv2'}
+    assert found['tvtsv2']['guard/drift'] > 0 and found['tvtsv2']['guard/warnings'] >= 0
     assert found['contrast']['cost/gflop'] == found['tvtsv2']['cost/gflop'] > 0
     capsys.readouterr()
     assert run_part('sorting', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS) == found

@@ -9,14 +9,17 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tvtsv2_mm.engine.hooks.out_of_the_box_monitor_hook import DRIFT, ZERO_SHOT
 from tvtsv2_mm.experiments import protocols
 from tvtsv2_mm.experiments.stages import Stages
 from tvtsv2_mm.experiments.study.settings import PARTS, SETTINGS, SPOKEN, Setting
 from tvtsv2_mm.models.cost import encoder_cost, kept_count
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+from tvtsv2_mm.preparation.narrated_shapes.events import THINGS
 from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 
 BASE = 'clip'  # the tiny CLIP that all trainings start from
+GUARD_WORDS = ('no longer where the text encoder had them', ' fell from ')  # its warnings
 ORDERS = ('shuffled', 'reversed', 'single')
 # Stages of a measured model: two kinds of classes, four protocols.
 _MEASURES = ('things', 'motions', 'retrieval', 'choice', 'sorting', 'probe')
@@ -98,7 +101,7 @@ class _Run:
                       for key, value in metrics.items()}
         for order in orders:
             found[f'frames/{order}'] = self._measure('frames', name, checkpoint, order)[SPOKEN]
-        return found | ({} if name == BASE else self._cost(name))
+        return found if name == BASE else found | self._cost(name) | self._guard(name)
 
     def _measure(self, kind: str, name: str, checkpoint: dict[str, Any],
                  order: str = '') -> dict[str, float]:
@@ -128,8 +131,7 @@ class _Run:
         backbone = cfg.model.backbone.to_dict()
         kept = kept_count(backbone, SETTINGS[name].mask)
         flop = encoder_cost(backbone, backbone['num_frames'], kept).training
-        lines = [json.loads(line) for path in (self.root / name).glob('*/vis_data/scalars.json')
-                 for line in path.read_text('utf-8').splitlines()]
+        lines = self._scalars(name)
         return {'cost/gflop': flop / 1e9,
                 'cost/seconds': median(line['time'] - line['data_time'] for line in lines
                                        if 'data_time' in line and 'loss' in line)}
@@ -143,11 +145,42 @@ class _Run:
                 target = target[step]
             target[last] = value
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None  # not all can sort
+        self._watch(cfg)
         for dataset in cfg.train_dataloader.dataset.datasets:
             for transform in dataset.dataset.pipeline:
                 if transform.type == 'RandomTubeMask':
                     transform.ratio = setting.mask
         return cfg
+
+    def _watch(self, cfg: Config) -> None:
+        """Add the guard that users have: by sentences and pictures that the videos do not speak of.
+
+        It changes nothing in the training.
+        """
+        classes, prompts = REGISTERS['caption'].thing_prompts()
+        texts = [register.sentences[0].format(thing=register.thing(*thing),
+                                              motion=register.motions[0])
+                 for name, register in REGISTERS.items() if name != SPOKEN for thing in THINGS[::2]]
+        probe = cfg.motions_check.to_dict()
+        probe['cls_head'].update(classes=classes, prompts=prompts)
+        dataset = probe['dataloader']['dataset']
+        dataset['ann_file'] = str(Path(dataset['ann_file']).with_name('things_test.txt'))
+        cfg.default_hooks.out_of_the_box = dict(
+            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts)
+
+    def _guard(self, name: str) -> dict[str, float]:
+        """What the guard measured last, and how often it warned."""
+        told = [line for line in self._scalars(name) if DRIFT in line]
+        log = max((self.root / name).glob('*/*.log')).read_text('utf-8')
+        return {'guard/drift': told[-1].get(DRIFT, 0.0), 'guard/zero-shot': told[-1][ZERO_SHOT],
+                'guard/warnings': float(sum(
+                    ' - WARNING - ' in line and any(word in line for word in GUARD_WORDS)
+                    for line in log.splitlines()))}
+
+    def _scalars(self, name: str) -> list[dict[str, Any]]:
+        """What the last run of a training logged, line by line."""
+        lines = max((self.root / name).glob('*/vis_data/scalars.json')).read_text('utf-8')
+        return list(map(json.loads, lines.splitlines()))
 
     def _config(self, name: str, *, is_base: bool = False) -> Config:
         cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',

@@ -67,8 +67,8 @@ _LEARNT = (
         measures=tuple(f'motions/{name}' for name in OTHERS), chance=_MOTION),
     Row(title='6 motions, linear probe', measures=('probe/acc/top1', ), chance=_MOTION),
     Row(title='transcript sorting, each of 4', measures=('sorting/per_transcript', ), chance=25.0),
-    Row(title='before or after, the other order as distractor', measures=('choice/multiple_choice/top1', ),
-        chance=50.0),
+    Row(title='before or after, the other order as distractor',
+        measures=('choice/multiple_choice/top1', ), chance=50.0),
     Row(title='text-to-video retrieval, 108 videos, R@1', measures=('retrieval/t2v/R1', ),
         chance=100 / 108),
 )
@@ -76,12 +76,17 @@ _COST = (
     Row(title='training, GFLOP a clip (video encoder)', measures=('cost/gflop', ), digits=3),
     Row(title='training, seconds a step', measures=('cost/seconds', ), digits=3),
 )
+_GUARD = (
+    Row(title='the guard: drift of sentences that the videos do not speak (1 - cosine)',
+        measures=('guard/drift', ), digits=3),
+    Row(title='the guard: its warnings', measures=('guard/warnings', ), digits=1),
+)
 PARTS: dict[str, Part] = {
     'freeze': Part(
         claim='Tuning the text encoder end to end degrades zero-shot use; freezing its shallow '
               'layers keeps it.',
         settings=('tuned', 'frozen-1', 'tvtsv2', 'frozen-embeddings', 'frozen'),
-        rows=(*_KEPT, *_LEARNT, *(
+        rows=(*_KEPT, *_LEARNT, *_GUARD, *(
             Row(title=f'{kind}, {name}', measures=(f'{kind}/{name}', ),
                 chance=_THING if kind == 'things' else _MOTION)
             for kind in ('things', 'motions') for name in REGISTERS))),
