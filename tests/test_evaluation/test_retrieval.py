@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.evaluation.retrieval import (
+    average_precision,
     dual_softmax,
     own_videos,
     rank_guesses,
     rank_queries,
     similarities,
-    text_to_video,
-    video_to_text,
 )
 
 GOLDEN = Path(__file__).parents[1] / 'data' / 'golden'
@@ -23,8 +22,9 @@ def test_equal_to_the_release(case):
     similarity = np.load(GOLDEN / 'retrieval_similarities.npz')[case]
     expected = json.loads((GOLDEN / 'retrieval_expected.json').read_text())[case]
     owners = np.arange(len(similarity)) // (len(similarity) // similarity.shape[1])
-    for direction, function in (('t2v', text_to_video), ('v2t', video_to_text)):
-        ranks = function(similarity, owners)
+    right = own_videos(owners)
+    for direction, scores, own in (('t2v', similarity, right), ('v2t', similarity.T, right.T)):
+        ranks = rank_queries(scores, own)
         metrics = {f'R{k}': 100 * ranks.hits(k).mean() for k in (1, 5, 10, 50)} | dict(
             MedR=np.median(ranks.expected), MeanR=ranks.expected.mean())
         assert metrics == pytest.approx({
@@ -35,16 +35,17 @@ def test_equal_to_the_release(case):
 def test_equal_similarities_give_chance(captions):
     owners = np.repeat(np.arange(20), captions)
     similarity = np.zeros((20 * captions, 20))
-    ranks = text_to_video(similarity, owners)
+    right = own_videos(owners)
+    ranks = rank_queries(similarity, right)
     assert ranks.hits(1) == pytest.approx(0.05)
     assert ranks.hits(10) == pytest.approx(0.5)
     assert ranks.expected == pytest.approx(10.5)
-    back = video_to_text(similarity, owners)
+    back = rank_queries(similarity.T, right.T)
     # One of the `captions` right texts among all is first.
     assert back.hits(1) == pytest.approx(0.05)
     # What is ranked by nothing but the number of candidates.
-    for own, right in ((ranks, own_videos(owners)), (back, own_videos(owners).T)):
-        guesses = rank_guesses(right)
+    for own, answers in ((ranks, right), (back, right.T)):
+        guesses = rank_guesses(answers)
         assert all((getattr(guesses, name) == getattr(own, name)).all()
                    for name in ('better', 'tied', 'right'))
 
@@ -65,6 +66,22 @@ def test_ties_equal_brute_force():
         one = rank_queries(similarity[query:query + 1], right[query:query + 1])
         for k in (1, 2, 3, 5):
             assert one.hits(k) == pytest.approx(np.mean(np.array(firsts) <= k))
+
+
+def test_average_precision_of_ties_equals_brute_force():
+    rng = np.random.default_rng(0)
+    similarity = rng.integers(0, 3, (6, 6)).astype(float)
+    right = rng.random((6, 6)) < 0.4
+    right[:, 0] = True
+    orders = [np.array(order) for order in permutations(range(6))]
+    for query, found in enumerate(average_precision(similarity, right)):
+        expected = []
+        for order in orders:
+            hits = right[query][order[np.argsort(-similarity[query][order], kind='stable')]]
+            expected.append(np.mean((np.cumsum(hits) / np.arange(1, 7))[hits]))
+        assert found == pytest.approx(np.mean(expected))
+    with pytest.raises(ValueError, match='every query needs a right candidate'):
+        average_precision(similarity, np.zeros_like(right))
 
 
 def test_dual_softmax():

@@ -60,9 +60,7 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
     Raises:
         ValueError: a similarity is not finite, or a query has no right candidate.
     """
-    _check_finite(similarity)
-    if not right.any(axis=1).all():
-        raise ValueError('every query needs a right candidate')
+    _check_ranking(similarity, right)
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
     equal = similarity == best
     return Ranks(
@@ -77,6 +75,12 @@ def rank_guesses(right: np.ndarray) -> Ranks:
                  right=right.sum(axis=1))
 
 
+def _check_ranking(similarity: np.ndarray, right: np.ndarray) -> None:
+    _check_finite(similarity)
+    if not right.any(axis=1).all():
+        raise ValueError('every query needs a right candidate')
+
+
 def _check_finite(similarity: np.ndarray) -> None:
     if not np.isfinite(similarity).all():
         raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
@@ -87,14 +91,37 @@ def own_videos(owners: np.ndarray) -> np.ndarray:
     return owners[:, None] == np.arange(owners.max() + 1)
 
 
-def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> Ranks:
-    """Search videos by text: (M, N) of M texts and N videos, and (M,) the index of each text's."""
-    return rank_queries(similarity, own_videos(owners))
+def average_precision(similarity: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Average precision (Q,) of rankings in which several candidates may be right.
+
+    The mean over the right candidates of the share of right ones among those up to it. Expected
+    over all orders of tied candidates (McSherry and Najork, ECIR 2008).
+
+    Args:
+        similarity: (Q, C) of queries and candidates.
+        right: (Q, C), which candidates are right.
+
+    Raises:
+        ValueError: a similarity is not finite, or a query has no right candidate.
+
+    Examples:
+        >>> average_precision(np.array([[3., 2., 1.]]), np.array([[True, False, True]])).round(3)
+        array([0.833])
+    """
+    _check_ranking(similarity, right)
+    return np.array([_average_precision(*own) for own in zip(similarity, right, strict=True)])
 
 
-def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> Ranks:
-    """Search texts by video; of a video's own texts the best one counts. As text_to_video."""
-    return rank_queries(similarity.T, own_videos(owners).T)
+def _average_precision(similarity: np.ndarray, right: np.ndarray) -> float:
+    order = np.argsort(-similarity, kind='stable')
+    _, first, size = np.unique(-similarity[order], return_index=True, return_counts=True)
+    right_in = np.add.reduceat(right[order].astype(float), first)  # of each run of tied ones
+    right_before = np.cumsum(right_in) - right_in
+    # The i-th of a run: how probably it is right, and how many right ones are then up to it.
+    i = np.arange(len(order)) - np.repeat(first, size)
+    num, ties, before = (np.repeat(own, size) for own in (right_in, size, right_before))
+    up_to = before + 1 + i * (num - 1) / np.maximum(ties - 1, 1)
+    return float((num / ties * up_to / np.arange(1, len(order) + 1)).sum() / right.sum())
 
 
 def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:

@@ -289,3 +289,25 @@ def test_shares_of_retrieval():
         len(own['text_embeds']), 8)) for own in ranked(12)])
     assert {name: share.chance for name, share in same.shares.items()} == pytest.approx(
         {name: value for name, value in found.items() if name in same.shares})
+
+
+def test_retrieval_of_texts_that_several_videos_share():
+    eye = torch.eye(3)
+    samples = [dict(sample_id=str(i), video_embed=torch.tensor(video), texts=[text],
+                    text_embeds=eye['abc'.index(text)][None])
+               for i, (text, video) in enumerate([
+                   ('a', [3.0, 0, 1]), ('b', [2.0, 1, 0]), ('a', [1.0, 2, 0]), ('b', [0.0, 3, 0]),
+                   ('c', [0.0, 0, 2])])]
+    metrics = evaluate(metric := RetrievalMetric(shared_texts=True), samples)
+    # By text a: 0 1 2 and 3, 4; right are 0 and 2. By b: 3 2 1; right 3, 1. By c: 4 0; right 4.
+    assert metrics['t2v/R1'] == pytest.approx(100)
+    assert metrics['t2v/mAP'] == pytest.approx(100 * ((1 + 2 / 3) / 2 * 2 + 1) / 3)
+    assert metrics['v2t/R1'] == pytest.approx(100 * 3 / 5)
+    # R@k that some text could miss: of c four videos are wrong.
+    assert set(metrics) == {'t2v/R1', 't2v/MdR', 't2v/MnR', 't2v/mAP', 'v2t/R1', 'v2t/MdR',
+                            'v2t/MnR'}
+    assert metric.shares['t2v/R1'].chance == pytest.approx(100 * (2 / 5 + 2 / 5 + 1 / 5) / 3)
+    # As if each video had a text of its own, one of equal texts wins.
+    assert evaluate(RetrievalMetric(), samples)['t2v/R1'] == pytest.approx(60)
+    with pytest.raises(ValueError, match=r'3 has 2 texts and 1 embeddings'):
+        RetrievalMetric(shared_texts=True).process({}, [samples[3] | dict(texts=['a', 'b'])])
