@@ -22,7 +22,11 @@ def write_report(folder: Path, name: str, runs: Mapping[int, Figures]) -> str:
         runs: figures by seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f'{name}.json').write_text(json.dumps(runs, indent=1) + '\n', encoding='utf-8')
+    shown = {measure for row in PARTS[name].rows for measure in row.measures}
+    figures = {seed: {model: {measure: round(value, 4) for measure, value in found.items()
+                              if measure in shown} for model, found in run.items()}
+               for seed, run in runs.items()}
+    (folder / f'{name}.json').write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
     table = part_table(name, list(runs.values()))
     (folder / f'{name}.md').write_text(table + '\n', encoding='utf-8')
     draw(folder / f'{name}.png', name, list(runs.values()))
