@@ -19,7 +19,7 @@ from unittest import mock
 import torch
 from mmengine.hooks import Hook
 
-from tvtsv2_mm.experiments.quickstart.protocols import build_runner, load_config
+from tvtsv2_mm.experiments.protocols import build_runner, load_config
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+from tvtsv2_mm.preparation.narrated_shapes.build import COMBINATIONS
 from tvtsv2_mm.preparation.narrated_shapes.events import THINGS, draw_event, draw_story
 from tvtsv2_mm.preparation.narrated_shapes.narration import caption_of_order, narrate
+from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 from tvtsv2_mm.preparation.narrated_shapes.render import render_frames
 from tvtsv2_mm.preparation.narrated_shapes.vocabulary import COLOURS, MISHEARD, MOTIONS
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
 SMALL = NarratedShapesOptions(
     transcript_videos=(4, 3), clip_rounds=(1, 1), order_clips=(3, 5), seed=7)
@@ -183,3 +186,38 @@ def test_narration_has_fillers_and_the_noise_of_a_recogniser():
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NarratedShapesOptions(**wrong)
+
+
+def test_registers_say_the_same_of_the_same_pictures_in_words_of_their_own(root):
+    tokenizer = ClipTokenizer(32)
+    for kind in ('motion_prompts', 'thing_prompts'):
+        for name, register in REGISTERS.items():
+            classes, templates = getattr(register, kind)()
+            assert len(set(classes)) == len(classes) in (len(MOTIONS), len(THINGS)), name
+            texts = [template.replace('{}', one) for template in templates for one in classes]
+            assert len(set(texts)) == len(texts)
+            assert tokenizer.tokenize(texts)[1] == 0  # none is cut
+    lines = read_lines(root, 'registers_train.jsonl')
+    stills = read_lines(root, 'pictures_train.jsonl')
+    assert [line['path'] for line in lines] == [still['path'] for still in stills]
+    assert all(len(line['captions']) == len(REGISTERS) for line in lines)
+    number = int(Path(lines[20]['path']).stem)
+    (colour, shape), motion = COMBINATIONS[number % len(COMBINATIONS)]
+    for caption, register in zip(lines[20]['captions'], REGISTERS.values(), strict=True):
+        assert register.thing(colour, shape) in caption and register.motions[motion] in caption
+
+
+def test_spoken_captions_are_the_narrators_alone(root):
+    spoken, all_of_them = (read_lines(root, f'{name}_train.jsonl')
+                           for name in ('spoken', 'captions'))
+    for one, other in zip(spoken, all_of_them, strict=True):
+        assert one['captions'] == other['captions'][3:] and len(one['captions']) == 3
+
+
+def test_labels_of_things(root):
+    lines = (root / 'annotations' / 'things_test.txt').read_text('utf-8').splitlines()
+    events = {entry['path']: entry['meta']['events'][0]
+              for entry in read_lines(root, 'captions_test.jsonl')}
+    for line in lines[:len(events)]:
+        path, label = line.split()
+        assert THINGS[int(label)] == (events[path]['colour'], events[path]['shape'])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tests.tiny_model import CONFIG, build_tiny_model, embed_clips, save_tiny_checkpoint
 from tvtsv2_mm.checkpoints.convert_checkpoint import inspect_checkpoint
 from tvtsv2_mm.datasets.frame_indices import clip_frames
-from tvtsv2_mm.experiments.quickstart import protocols
+from tvtsv2_mm.experiments import protocols
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 from tvtsv2_mm.video.opening import open_video

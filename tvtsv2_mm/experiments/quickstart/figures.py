@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mmengine.config import Config
 
-from tvtsv2_mm.experiments.quickstart.protocols import predict
+from tvtsv2_mm.experiments.protocols import predict
 from tvtsv2_mm.utils.extras import needed_for
 
 if TYPE_CHECKING:

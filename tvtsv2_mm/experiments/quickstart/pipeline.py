@@ -7,9 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from tvtsv2_mm.experiments.quickstart import protocols
+from tvtsv2_mm.experiments import protocols
 from tvtsv2_mm.experiments.quickstart.figures import draw_figures
-from tvtsv2_mm.experiments.quickstart.stages import Stages
+from tvtsv2_mm.experiments.stages import Stages
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 
 PROTOCOLS = ('zero-shot', 'retrieval', 'sorting', 'linear-probe')

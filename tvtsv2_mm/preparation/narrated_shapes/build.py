@@ -18,14 +18,17 @@ from tvtsv2_mm.preparation.narrated_shapes.narration import (
     captions_of_event,
     narrate,
 )
+from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 from tvtsv2_mm.preparation.narrated_shapes.render import render_frames, write_video
 from tvtsv2_mm.preparation.narrated_shapes.vocabulary import MOTIONS
 from tvtsv2_mm.utils.files import write_atomically
 
-VERSION = 3  # raise it when the same options give other bytes
+VERSION = 4  # raise it when the same options give other bytes
 STAMP = 'narrated_shapes.json'
 PICTURE_SECONDS = 1.0  # at the end of a clip: what moves left is on the left by then
+SPOKEN = 3  # captions of a clip in the words of a narrator
 WORDINGS = ('before', 'after', 'then')
+_REGISTERS = 6  # the stream of the registers' random numbers; see _parts
 COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
 
 Entry = dict[str, Any]  # a record of an annotation file
@@ -107,7 +110,8 @@ class _Studio:
         entry = self.film(rng, [event], number)
         captions = captions_of_event(rng, event)
         if spoken:
-            captions += [' '.join(word for word, _, _ in narrate(rng, [event])) for _ in range(3)]
+            captions += [' '.join(word for word, _, _ in narrate(rng, [event]))
+                         for _ in range(SPOKEN)]
         return entry | {'captions': captions}
 
     def order_clip(self, number: int, *, choice: bool) -> Entry:
@@ -137,16 +141,35 @@ def _picture(entry: Entry) -> Entry:
             'captions': entry['captions']}
 
 
+def _in_registers(entry: Entry, seed: int) -> Entry:
+    """A picture with a description in each register."""
+    number = int(Path(entry['path']).stem)
+    rng = np.random.default_rng([seed, _REGISTERS, number])
+    thing, motion = COMBINATIONS[number % len(COMBINATIONS)]
+    return _picture(entry) | {'captions': [
+        register.describe(rng, thing, motion) for register in REGISTERS.values()]}
+
+
+def _spoken(entry: Entry) -> Entry:
+    """A clip of which only the narrator speaks."""
+    return entry | {'captions': entry['captions'][-SPOKEN:]}
+
+
 def _label_line(entry: Entry) -> str:
     names = [motion.name for motion in MOTIONS]
     return f'{entry["path"]} {names.index(entry["meta"]["events"][0]["motion"])}'
+
+
+def _thing_line(entry: Entry) -> str:
+    event = entry['meta']['events'][0]
+    return f'{entry["path"]} {THINGS.index((event["colour"], event["shape"]))}'
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     write_atomically(path, ''.join(line + '\n' for line in lines).encode())
 
 
-def _write_annotations(root: Path, made: dict[str, list[Entry]]) -> None:
+def _write_annotations(root: Path, made: dict[str, list[Entry]], seed: int) -> None:
     folder = root / 'annotations'
     folder.mkdir(parents=True, exist_ok=True)
     train, test = made['clips_train'], made['clips_test']
@@ -154,7 +177,9 @@ def _write_annotations(root: Path, made: dict[str, list[Entry]]) -> None:
         'transcripts_train.jsonl': made['stories_train'],
         'transcripts_val.jsonl': made['stories_val'],
         'captions_train.jsonl': train,
+        'spoken_train.jsonl': map(_spoken, train),
         'pictures_train.jsonl': map(_picture, train),
+        'registers_train.jsonl': (_in_registers(entry, seed) for entry in train),
         # One video per combination: if two shared a caption, neither could be "the" answer.
         'captions_test.jsonl': test[:len(COMBINATIONS)],
         'orders_train.jsonl': made['orders_train'],
@@ -164,6 +189,7 @@ def _write_annotations(root: Path, made: dict[str, list[Entry]]) -> None:
         _write(folder / name, map(json.dumps, entries))
     _write(folder / 'motions_train.txt', map(_label_line, train))
     _write(folder / 'motions_test.txt', map(_label_line, test))
+    _write(folder / 'things_test.txt', map(_thing_line, test))
     _write(folder / 'motions.txt', (motion.name for motion in MOTIONS))
 
 
@@ -173,9 +199,12 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
 
     Layout: ``videos/{stories,clips,orders}_*/00000.mp4`` and
     ``annotations/``: ``transcripts_{train,val}.jsonl``, ``captions_{train,test}.jsonl`` (single
-    events), ``pictures_train.jsonl`` (their last second, captioned as a still),
+    events), ``spoken_train.jsonl`` (the same in a narrator's words alone),
+    ``pictures_train.jsonl`` (their last second, captioned as a still), ``registers_train.jsonl``
+    (the same, in every register),
     ``orders_{train,test}.jsonl`` (two events, "before" and "after"; the test is a multiple choice),
-    ``motions_{train,test}.txt`` (path and label) and ``motions.txt`` (names).
+    ``motions_{train,test}.txt`` and ``things_test.txt`` (path and label), and ``motions.txt``
+    (names).
 
     Args:
         root: Folder to write to.
@@ -202,7 +231,7 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
         made = {folder: list(map(make, range(number)) if pool is None else
                              pool.map(make, range(number), chunksize=8))
                 for folder, (number, make) in parts.items()}
-    _write_annotations(root, made)
+    _write_annotations(root, made, options.seed)
     _write(root / STAMP, [json.dumps(stamp)])
     return counts
 

@@ -1,6 +1,6 @@
 """Training and evaluation of one model by one config, through mmengine's Runner."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,26 @@ def evaluate(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
     if cfg.get('train_cfg'):
         runner.train()
     return {'metrics': {key: round(float(value), 4) for key, value in runner.test().items()}}
+
+
+@torch.no_grad()
+def recognise(cfg: Config, folder: Path, checkpoint: str,
+              prompts: Mapping[str, tuple[list[str], list[str]]]) -> dict[str, Any]:
+    """Zero-shot recognition of the same videos by several wordings (classes, templates).
+
+    Returns:
+        ``metrics``: top-1 in per cent by the name of a wording. The videos are encoded once.
+    """
+    embeds, labels = [], []
+    for model, inputs, (_, data_samples) in _batches(cfg, folder, checkpoint):
+        embeds.append(model.encode_video(inputs, class_only=True)[0])
+        labels += [int(sample.gt_label) for sample in data_samples]
+    found = {}
+    for name, (classes, templates) in prompts.items():
+        head = MODELS.build(dict(cfg.model.cls_head, classes=classes, prompts=templates))
+        right = head.predict(torch.cat(embeds), model.encode_text).argmax(dim=1).cpu()
+        found[name] = round(100 * (right == torch.tensor(labels)).float().mean().item(), 4)
+    return {'metrics': found}
 
 
 @torch.no_grad()

@@ -1,0 +1,199 @@
+"""The trainings and measurements of one part of the study, for one seed."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mmengine.config import Config
+
+from tvtsv2_mm.engine.hooks.out_of_the_box_monitor_hook import DRIFT, ZERO_SHOT
+from tvtsv2_mm.experiments import protocols
+from tvtsv2_mm.experiments.stages import Stages
+from tvtsv2_mm.experiments.study.settings import PARTS, SETTINGS, SPOKEN, Setting
+from tvtsv2_mm.models.cost import encoder_cost, kept_count
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
+from tvtsv2_mm.preparation.narrated_shapes.events import THINGS
+from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
+
+BASE = 'clip'  # the tiny CLIP that all trainings start from
+GUARD_WORDS = ('no longer where the text encoder had them', ' fell from ')  # its warnings
+ORDERS = ('shuffled', 'reversed', 'single')
+# Stages of a measured model: two kinds of classes, four protocols.
+_MEASURES = ('things', 'motions', 'retrieval', 'choice', 'sorting', 'probe')
+_CONFIGS = {'things': 'zero-shot', 'motions': 'zero-shot', 'choice': 'multiple-choice',
+            'probe': 'linear-probe', 'frames': 'zero-shot'}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyScale:
+    """How much of everything."""
+
+    data: NarratedShapesOptions  # whose seed is replaced by the run's
+    epochs: tuple[tuple[str, int], ...] = ()  # of the configs named, instead of their own
+    repeats: int | None = None  # of the videos in an epoch of training, if not as configured
+
+
+_STORIES = {'num_events': (4, 4), 'event_seconds': (3.9, 4.05)}
+FULL = StudyScale(data=NarratedShapesOptions(order_clips=(0, 200), **_STORIES))
+SMOKE = StudyScale(
+    data=NarratedShapesOptions(transcript_videos=(40, 10), clip_rounds=(1, 1),
+                               order_clips=(0, 10), **_STORIES),
+    epochs=(('clip_registers', 1), ('pretrain_spoken', 1), ('linear-probe', 1)), repeats=1)
+
+
+def run_part(name: str, work_dir: Path, *, seed: int, scale: StudyScale,
+             config_dir: Path) -> dict[str, dict[str, float]]:
+    """Train every setting of a part from one tiny CLIP, and measure them and the CLIP itself.
+
+    What is finished already, by another part too, is not done again.
+
+    Returns:
+        {``'clip'`` or setting: {measure: value}}.
+    """
+    part = PARTS[name]
+    run = _Run(work_dir.resolve() / f'seed{seed}', seed=seed, scale=scale, config_dir=config_dir,
+               total=2 + len(part.settings) + (1 + len(part.settings)) * (
+                   len(_MEASURES) + (name == 'order') * len(ORDERS)), title=name)
+    run.make_base()
+    found = {}
+    for setting in (None, *part.settings):
+        checkpoint = run.base if setting is None else run.train(setting)
+        found[setting or BASE] = run.measure(
+            setting or BASE, checkpoint, orders=ORDERS if name == 'order' else ())
+    return found
+
+
+class _Run:
+    """The stages of one seed."""
+
+    def __init__(self, root: Path, *, seed: int, scale: StudyScale, config_dir: Path, total: int,
+                 title: str) -> None:
+        self.root, self.seed, self.scale, self.config_dir = root, seed, scale, config_dir
+        self.stages = Stages(root, total=total, title=f'study of {title}, seed {seed}')
+
+    def make_base(self) -> None:
+        """Render the data, and train the tiny CLIP on stills in all registers."""
+        options = replace(self.scale.data, seed=self.seed)
+        self.data = self.stages.run('data', {'options': asdict(options)}, lambda folder: {
+            'videos': build_narrated_shapes(folder / 'shapes', options,
+                                            workers=os.cpu_count() or 1)})
+        cfg = self._config('clip_registers')
+        self.base = self.stages.run(BASE, {'config': cfg.to_dict(), 'data': self.data['stamp']},
+                                    lambda folder: protocols.train(cfg, folder))
+
+    def train(self, name: str) -> dict[str, Any]:
+        """Train one setting."""
+        cfg = self._pretraining(SETTINGS[name])
+        inputs = {'config': cfg.to_dict(), 'data': self.data['stamp'], 'clip': self.base['stamp']}
+        cfg.load_from = self.base['checkpoint']
+        return self.stages.run(name, inputs, lambda folder: protocols.train(cfg, folder))
+
+    def measure(self, name: str, checkpoint: dict[str, Any], *,
+                orders: tuple[str, ...]) -> dict[str, float]:
+        """Everything that is read off a model, out of the box, on held-out videos."""
+        found: dict[str, float] = {}
+        for kind in _MEASURES:
+            metrics = self._measure(kind, name, checkpoint)
+            found |= {key if key.startswith(f'{kind}/') else f'{kind}/{key}': value
+                      for key, value in metrics.items()}
+        for order in orders:
+            found[f'frames/{order}'] = self._measure('frames', name, checkpoint, order)[SPOKEN]
+        return found if name == BASE else found | self._cost(name) | self._guard(name)
+
+    def _measure(self, kind: str, name: str, checkpoint: dict[str, Any],
+                 order: str = '') -> dict[str, float]:
+        cfg = self._config(_CONFIGS.get(kind, kind), is_base=name == BASE)
+        data = cfg.test_dataloader.dataset
+        prompts: dict[str, Any] = {}
+        if kind == 'things':
+            data.ann_file = str(Path(data.ann_file).with_name('things_test.txt'))
+            prompts = {key: one.thing_prompts() for key, one in REGISTERS.items()}
+        elif cfg.model.get('cls_head', {}).get('type') == 'ZeroShotHead':
+            prompts = {key: one.motion_prompts() for key, one in REGISTERS.items()}
+        if order:
+            data.pipeline[1].frames = order
+        inputs = {'config': cfg.to_dict(), 'prompts': prompts, 'data': self.data['stamp'],
+                  'checkpoint': checkpoint['stamp']}
+
+        def work(folder: Path) -> dict[str, Any]:
+            if prompts:
+                return protocols.recognise(cfg, folder, checkpoint['checkpoint'], prompts)
+            return protocols.evaluate(cfg, folder, checkpoint['checkpoint'])
+
+        stage = '_'.join(filter(None, (kind, order, name)))
+        return self.stages.run(stage, inputs, work)['metrics']
+
+    def _cost(self, name: str) -> dict[str, float]:
+        cfg = self._pretraining(SETTINGS[name])
+        backbone = cfg.model.backbone.to_dict()
+        kept = kept_count(backbone, SETTINGS[name].mask)
+        flop = encoder_cost(backbone, backbone['num_frames'], kept).training
+        lines = self._scalars(name)
+        return {'cost/gflop': flop / 1e9,
+                'cost/seconds': median(line['time'] - line['data_time'] for line in lines
+                                       if 'data_time' in line and 'loss' in line)}
+
+    def _pretraining(self, setting: Setting) -> Config:
+        cfg = self._config('pretrain_spoken')
+        for key, value in setting.model.items():
+            *path, last = key.split('.')
+            target = cfg.model
+            for step in path:
+                target = target[step]
+            target[last] = value
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None  # not all can sort
+        self._watch(cfg)
+        for dataset in cfg.train_dataloader.dataset.datasets:
+            for transform in dataset.dataset.pipeline:
+                if transform.type == 'RandomTubeMask':
+                    transform.ratio = setting.mask
+        return cfg
+
+    def _watch(self, cfg: Config) -> None:
+        """Add the guard that users have: by sentences and pictures that the videos do not speak of.
+
+        It changes nothing in the training.
+        """
+        classes, prompts = REGISTERS['caption'].thing_prompts()
+        texts = [register.sentences[0].format(thing=register.thing(*thing),
+                                              motion=register.motions[0])
+                 for name, register in REGISTERS.items() if name != SPOKEN for thing in THINGS[::2]]
+        probe = cfg.motions_check.to_dict()
+        probe['cls_head'].update(classes=classes, prompts=prompts)
+        dataset = probe['dataloader']['dataset']
+        dataset['ann_file'] = str(Path(dataset['ann_file']).with_name('things_test.txt'))
+        cfg.default_hooks.out_of_the_box = dict(
+            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts)
+
+    def _guard(self, name: str) -> dict[str, float]:
+        """What the guard measured last, and how often it warned."""
+        told = [line for line in self._scalars(name) if DRIFT in line]
+        log = max((self.root / name).glob('*/*.log')).read_text('utf-8')
+        return {'guard/drift': told[-1].get(DRIFT, 0.0), 'guard/zero-shot': told[-1][ZERO_SHOT],
+                'guard/warnings': float(sum(
+                    ' - WARNING - ' in line and any(word in line for word in GUARD_WORDS)
+                    for line in log.splitlines()))}
+
+    def _scalars(self, name: str) -> list[dict[str, Any]]:
+        """What the last run of a training logged, line by line."""
+        lines = max((self.root / name).glob('*/vis_data/scalars.json')).read_text('utf-8')
+        return list(map(json.loads, lines.splitlines()))
+
+    def _config(self, name: str, *, is_base: bool = False) -> Config:
+        cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',
+                                    data_root=self.root / 'data/shapes', seed=self.seed)
+        if is_base:
+            cfg.model.backbone.type = 'FramewiseViT'
+        epochs = dict(self.scale.epochs).get(name)
+        if epochs is not None:
+            cfg.train_cfg.max_epochs = epochs
+            if 'val_interval' in cfg.train_cfg:
+                cfg.train_cfg.val_interval = epochs
+        if self.scale.repeats is not None and name in ('clip_registers', 'pretrain_spoken'):
+            dataset = cfg.train_dataloader.dataset
+            for repeated in dataset.get('datasets', [dataset]):
+                repeated.times = self.scale.repeats
+        return cfg
