@@ -148,7 +148,8 @@ def make_config(**top: object) -> Config:
 
 @pytest.mark.parametrize('place', [
     lambda cfg, path: cfg.update(load_from=str(path)),
-    lambda cfg, path: cfg.update(work_dir=str(path.parent)),
+    lambda cfg, path: (path.with_name('last_checkpoint').write_text(str(path)),
+                       cfg.update(work_dir=str(path.parent))),
     lambda cfg, path: cfg.model.update(init_cfg=dict(checkpoint=str(path))),
     lambda cfg, path: cfg.model.neck.update(init_cfg=dict(checkpoint=str(path)))])
 def test_a_config_takes_the_tokenizer_beside_its_weights(hub, converted, place):

@@ -84,6 +84,24 @@ def test_it_is_found_beside_weights(tmp_path):
     assert name_of(copied) == name
 
 
+def test_the_kind_alone_is_no_name_of_what_lies_beside_other_weights(tmp_path):
+    """A sibling's, or one above, may be of another vocabulary."""
+    copy_tokenizer(write_gemma(tmp_path / 'other'), tmp_path)
+    own = tmp_path / 'model'
+    own.mkdir()
+    for place in (own, tmp_path / 'model.pth'):
+        assert find_tokenizer('GemmaTokenizer', [place]) is None
+    write_gemma(tmp_path / 'above')
+    (tmp_path / 'above' / 'epoch_1').mkdir()
+    assert find_tokenizer('GemmaTokenizer', [tmp_path / 'above' / 'epoch_1']) is None
+    # Put where the message says.
+    shared = write_gemma(tmp_path / 'tokenizers' / 'GemmaTokenizer')
+    for place in (own, tmp_path / 'model.pth'):
+        assert find_tokenizer('GemmaTokenizer', [place]) == str(shared)
+    write_gemma(own)
+    assert find_tokenizer('GemmaTokenizer', [own]) == str(own)
+
+
 def test_nothing_is_copied_in_place_or_of_clip(tmp_path):
     copy_tokenizer('clip', tmp_path)
     copy_tokenizer(write_gemma(tmp_path), tmp_path)
