@@ -46,7 +46,7 @@ def test_same_tokenizer(one, other, same):
 
 class Encoder:
     tokenizer = 'GemmaTokenizer_0123456789ab'
-    built_with = dict(vocab_size=100)
+    vocab_size = 100
 
 
 def test_what_an_encoder_does_not_read_is_refused():

@@ -57,7 +57,7 @@ def check_reads(encoder: Any, vocabulary: Vocabulary, option: str) -> None:
             'give the folder that has its tokenizer.json: --cfg-options tokenizer=FOLDER')
         raise ValueError(f'this model reads the tokens of {own!r} (neck.tokenizer), and {option} '
                          f'makes those of {vocabulary.name!r}: {change}')
-    rows = getattr(encoder, 'built_with', {}).get('vocab_size', vocabulary.size)
+    rows = getattr(encoder, 'vocab_size', vocabulary.size)
     if vocabulary.size > rows:
         raise ValueError(f'{option} makes tokens of {vocabulary.name!r}, which has '
                          f'{vocabulary.size}, but neck.vocab_size is {rows}')

@@ -85,6 +85,7 @@ class BaseTextEncoder(PretrainedPart):
                 f'neck.tokenizer=another_vocabulary where that is CLIPTokenizer')
         self.end_token = None if end_token == vocab_size - 1 else end_token
         self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
         # Loaded weights must be of a model of these.
         self.built_with = dict(
             width=width, layers=layers, heads=heads, mlp_width=mlp_width or 4 * width,
