@@ -7,6 +7,8 @@ import pytest
 
 from tvtsv2_mm.evaluation.retrieval import (
     dual_softmax,
+    own_videos,
+    rank_guesses,
     rank_queries,
     similarities,
     text_to_video,
@@ -14,7 +16,6 @@ from tvtsv2_mm.evaluation.retrieval import (
 )
 
 GOLDEN = Path(__file__).parents[1] / 'data' / 'golden'
-NAMES = {'R1': 'R1', 'R5': 'R5', 'R10': 'R10', 'R50': 'R50', 'MdR': 'MedR', 'MnR': 'MeanR'}
 
 
 @pytest.mark.parametrize('case', ['square_50', 'square_200', 'five_captions'])
@@ -23,22 +24,29 @@ def test_equal_to_the_release(case):
     expected = json.loads((GOLDEN / 'retrieval_expected.json').read_text())[case]
     owners = np.arange(len(similarity)) // (len(similarity) // similarity.shape[1])
     for direction, function in (('t2v', text_to_video), ('v2t', video_to_text)):
-        metrics = function(similarity, owners)
-        for own, other in NAMES.items():
-            assert metrics[own] == pytest.approx(expected[direction][other], abs=1e-9)
+        ranks = function(similarity, owners)
+        metrics = {f'R{k}': 100 * ranks.hits(k).mean() for k in (1, 5, 10, 50)} | dict(
+            MedR=np.median(ranks.expected), MeanR=ranks.expected.mean())
+        assert metrics == pytest.approx({
+            name: expected[direction][name] for name in metrics}, abs=1e-9)
 
 
 @pytest.mark.parametrize('captions', [1, 3])
 def test_equal_similarities_give_chance(captions):
     owners = np.repeat(np.arange(20), captions)
     similarity = np.zeros((20 * captions, 20))
-    metrics = text_to_video(similarity, owners)
-    assert metrics['R1'] == pytest.approx(5)
-    assert metrics['R10'] == pytest.approx(50)
-    assert metrics['MnR'] == pytest.approx(10.5)
+    ranks = text_to_video(similarity, owners)
+    assert ranks.hits(1) == pytest.approx(0.05)
+    assert ranks.hits(10) == pytest.approx(0.5)
+    assert ranks.expected == pytest.approx(10.5)
     back = video_to_text(similarity, owners)
     # One of the `captions` right texts among all is first.
-    assert back['R1'] == pytest.approx(5)
+    assert back.hits(1) == pytest.approx(0.05)
+    # What is ranked by nothing but the number of candidates.
+    for own, right in ((ranks, own_videos(owners)), (back, own_videos(owners).T)):
+        guesses = rank_guesses(right)
+        assert all((getattr(guesses, name) == getattr(own, name)).all()
+                   for name in ('better', 'tied', 'right'))
 
 
 def test_ties_equal_brute_force():
@@ -56,7 +64,7 @@ def test_ties_equal_brute_force():
         assert ranks.expected[query] == pytest.approx(np.mean(firsts))
         one = rank_queries(similarity[query:query + 1], right[query:query + 1])
         for k in (1, 2, 3, 5):
-            assert one.recall(k) == pytest.approx(np.mean(np.array(firsts) <= k))
+            assert one.hits(k) == pytest.approx(np.mean(np.array(firsts) <= k))
 
 
 def test_dual_softmax():

@@ -188,6 +188,58 @@ def test_multi_view_and_own_prompts(run, tmp_path):
     assert (result['split']['annotated'], result['split']['missing']) == (7, 2)
 
 
+def test_frames_otherwise_and_the_drop_in_the_table(run, tmp_path, capsys):
+    """However many workers there are, and whichever word sets it."""
+    name = 'vit-b16_zero-shot_hmdb51.py'
+    root = tmp_path / 'data' / 'hmdb51'
+    paths, labels = make_recognition(root, *RECOGNITION['hmdb51'])
+    model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
+    step = 'test_dataloader.dataset.pipeline.1'
+    words = {'natural': [], 'shuffled': ['--frames', 'shuffled'],
+             'again': [f'{step}.frames=shuffled', 'test_dataloader.num_workers=1'],
+             'single': ['--frames', 'single']}
+    shown = {}
+    for key, own in words.items():
+        options = [word for word in own if '=' in word]
+        runner = run('test', CONFIGS / name, 'model.pth', '--work-dir', key,
+                     *own[:len(own) - len(options)], '--cfg-options', *small_options(name),
+                     *options)
+        shown[key] = {
+            sample.sample_id: sample.frame_inds.tolist() for batch in runner.test_dataloader
+            for sample in batch['data_samples']}
+    assert shown['shuffled'] == shown['again'] != shown['natural']
+    assert {path: sorted(inds) for path, inds in shown['shuffled'].items()} == shown['natural']
+    assert all(shown['single'][path] == [inds[(len(inds) - 1) // 2]]
+               for path, inds in shown['natural'].items())
+    results = {key: result_of(tmp_path / key) for key in words}
+    assert {key: result['views']['frames_shown'] for key, result in results.items()} == {
+        'natural': 'natural', 'shuffled': 'shuffled', 'again': 'shuffled', 'single': 'single'}
+    assert results['shuffled']['metrics'] == results['again']['metrics']
+    assert results['natural']['chance']['raw'] == {'acc/top1': pytest.approx(100 / 3)}
+    low, high = results['natural']['intervals']['raw']['acc/top1']
+    scores = {key: result['metrics']['raw']['acc/top1'] for key, result in results.items()}
+    assert low <= scores['natural'] <= high
+
+    # One frame alone, plainly.
+    with torch.no_grad():
+        embeds = [model.backbone(plain_clips(root / 'videos' / path, IMAGENET)[:, place][:, None])
+                  for path in paths
+                  for place in [(len(shown['natural'][path]) - 1) // 2]]
+    plain = np.stack([unit(own[0][0].double().numpy()) for own in embeds])
+    assert scores['single'] == pytest.approx(
+        top1(plain @ class_embeds(model, ['a person {}']).T, labels))
+
+    capsys.readouterr()
+    run('compare_results', '--no-paper', *(
+        f'{key}={path}' for key in ('shuffled', 'natural', 'single')
+        for path in (tmp_path / key).glob('*/result.json')))
+    printed = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in printed[2].split('|')[1:-1]] == [
+        '', 'natural', 'drop shuffled', 'drop single', 'chance']
+    drops = [cell.split()[0] for cell in printed[4].split('|')[3:5]]
+    assert drops == [f'{scores["natural"] - scores[key]:.1f}' for key in ('shuffled', 'single')]
+
+
 @pytest.mark.parametrize('size', SIZES)
 def test_multiple_choice(run, tmp_path, size):
     name = f'{size}_multiple-choice_ssv2.py'

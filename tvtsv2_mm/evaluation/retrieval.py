@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RECALLS = (1, 5, 10, 50)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
@@ -30,10 +28,10 @@ class Ranks:
         """(Q,) expected rank of the first right answer, counted from 1."""
         return self.better + (self.tied + self.right + 1) / (self.right + 1)
 
-    def recall(self, k: int) -> float:
-        """Expected share of queries with a right answer among the first k."""
+    def hits(self, k: int) -> np.ndarray:
+        """(Q,) probability that a right answer is among the first k."""
         places = np.clip(k - self.better, 0, None)
-        return float((1 - _all_wrong(self.tied, self.right, places)).mean())
+        return 1 - _all_wrong(self.tied, self.right, places)
 
 
 def _all_wrong(tied: np.ndarray, right: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -73,24 +71,30 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
         right=(equal & right).sum(axis=1))
 
 
+def rank_guesses(right: np.ndarray) -> Ranks:
+    """The ranks of who finds all candidates equally similar, given the right ones, (Q, C) bool."""
+    return Ranks(better=np.zeros(len(right), np.int64), tied=(~right).sum(axis=1),
+                 right=right.sum(axis=1))
+
+
 def _check_finite(similarity: np.ndarray) -> None:
     if not np.isfinite(similarity).all():
         raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
 
 
-def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
-    """Search videos by text: (M, N) of M texts and N videos, and (M,) the index of each text's.
-
-    Returns:
-        R1, R5, R10, R50 (per cent), MdR, MnR (median and mean rank, counted from 1).
-    """
-    return _summary(rank_queries(similarity, owners[:, None] == np.arange(similarity.shape[1])))
+def own_videos(owners: np.ndarray) -> np.ndarray:
+    """(M,) the index of each text's video to (M, N) bool: which video of N is whose."""
+    return owners[:, None] == np.arange(owners.max() + 1)
 
 
-def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> Ranks:
+    """Search videos by text: (M, N) of M texts and N videos, and (M,) the index of each text's."""
+    return rank_queries(similarity, own_videos(owners))
+
+
+def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> Ranks:
     """Search texts by video; of a video's own texts the best one counts. As text_to_video."""
-    right = owners == np.arange(similarity.shape[1])[:, None]
-    return _summary(rank_queries(similarity.T, right))
+    return rank_queries(similarity.T, own_videos(owners).T)
 
 
 def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:
@@ -139,9 +143,3 @@ def query_bank_norm(similarity: np.ndarray, bank: np.ndarray, temperature: float
     weights = similarity / temperature - (
         top / temperature + np.log(np.exp((bank - top) / temperature).sum(axis=0)))
     return np.where(is_hub[similarity.argmax(axis=1)][:, None], weights, similarity)
-
-
-def _summary(ranks: Ranks) -> dict[str, float]:
-    expected = ranks.expected
-    return {f'R{k}': 100 * ranks.recall(k) for k in RECALLS} | {
-        'MdR': float(np.median(expected)), 'MnR': float(expected.mean())}

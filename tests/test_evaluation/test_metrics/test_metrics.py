@@ -245,3 +245,47 @@ def check_ranks(rank: int, world_size: int, expected: dict) -> None:
 
 def test_two_ranks_with_an_odd_number_of_samples():
     run_ranks(2, check_ranks, evaluate(RetrievalMetric(), ranked(11)))
+
+
+def test_shares_have_intervals_and_chance():
+    """By the names of the metrics; ranks and the mean over classes are no shares of hits."""
+    top = TopKAccuracy()
+    samples = [dict(pred_score=torch.eye(10)[label], gt_label=torch.tensor([label % 7]))
+               for label in range(10)]
+    metrics = evaluate(top, samples)
+    assert set(top.shares) == {'acc/top1', 'acc/top5'}
+    assert [share.chance for share in top.shares.values()] == pytest.approx([10, 50])
+    assert top.shares['acc/top1'].value == metrics['acc/top1'] == pytest.approx(70)
+    low, high = top.shares['acc/top1'].interval
+    assert 30 < low < 70 < high <= 100
+
+    choice = MultipleChoiceAccuracy()
+    evaluate(choice, [dict(video_embed=torch.ones(2), text_embeds=torch.ones(number, 2),
+                           gt_label=torch.tensor([0])) for number in (2, 4)])
+    assert choice.shares['multiple_choice/top1'].chance == pytest.approx(37.5)
+    assert choice.shares['multiple_choice/top1'].value == pytest.approx(37.5)
+
+    order = SortingAccuracy()
+    evaluate(order, [dict(order_logits=torch.eye(3))] * 2)
+    assert [order.shares[f'sorting/{name}'].chance for name in (
+        'per_transcript', 'per_video', 'best_order')] == pytest.approx(
+            [100 / 3, 100 / 27, 100 / 6])
+
+
+def test_shares_of_retrieval():
+    metric = RetrievalMetric(dsl=True)
+    metrics = evaluate(metric, ranked(12))
+    assert set(metric.shares) == {name for name in metrics if name.rpartition('/R')[1]}
+    for name, share in metric.shares.items():
+        assert share.value == metrics[name]
+        assert share.interval[0] <= share.value <= share.interval[1]
+        if name.startswith('t2v/'):
+            assert share.chance == pytest.approx(100 * int(name[5:]) / 12)
+    # Of 24 texts a video has 1, 2 or 3: on the mean one of the 12 videos' own comes first.
+    assert metric.shares['v2t/R1'].chance == pytest.approx(100 / 12)
+    # What is equally near is what chance is.
+    same = RetrievalMetric()
+    found = evaluate(same, [own | dict(video_embed=torch.ones(8), text_embeds=torch.ones(
+        len(own['text_embeds']), 8)) for own in ranked(12)])
+    assert {name: share.chance for name, share in same.shares.items()} == pytest.approx(
+        {name: value for name, value in found.items() if name in same.shares})

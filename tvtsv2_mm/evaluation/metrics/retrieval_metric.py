@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from tvtsv2_mm.evaluation.retrieval import (
+    Ranks,
     dual_softmax,
+    own_videos,
     query_bank_norm,
+    rank_guesses,
     similarities,
     text_to_video,
     video_to_text,
@@ -17,6 +20,8 @@ from tvtsv2_mm.evaluation.retrieval import (
 from tvtsv2_mm.registry import METRICS
 
 from ._records import SampleMetric, name_of
+
+RECALLS = (1, 5, 10, 50)
 
 
 @METRICS.register_module()
@@ -82,9 +87,9 @@ class RetrievalMetric(SampleMetric):
         owners = np.repeat(np.arange(len(results)), [len(own) for own in texts])
         videos, texts = np.stack(videos), np.concatenate(texts)
         similarity = similarities(texts, videos)
-        metrics = _both_ways(similarity, similarity, owners, '')
+        metrics = self._both_ways(similarity, similarity, owners, '')
         if self.dsl:
-            metrics |= _both_ways(
+            metrics |= self._both_ways(
                 dual_softmax(similarity, self.dsl_temperature),
                 dual_softmax(similarity.T, self.dsl_temperature).T, owners, 'dsl/')
         if self.query_bank is not None:
@@ -99,23 +104,39 @@ class RetrievalMetric(SampleMetric):
                 "dict(type='QueryBankHook') into custom_hooks, or set query_bank=None")
         for_texts = query_bank_norm(
             similarity, similarities(self.bank_texts, videos), self.query_bank_temperature)
-        metrics = _named('qb/t2v/', text_to_video(for_texts, owners), owners)
+        metrics = self._texts('qb/', for_texts, owners)
         if self.bank_videos is not None:
             for_videos = query_bank_norm(
                 similarity.T, similarities(self.bank_videos, texts), self.query_bank_temperature).T
-            metrics |= _named('qb/v2t/', video_to_text(for_videos, owners), owners)
+            metrics |= self._videos('qb/', for_videos, owners)
         return metrics
 
+    def _both_ways(self, for_texts: np.ndarray, for_videos: np.ndarray, owners: np.ndarray,
+                   prefix: str) -> dict[str, float]:
+        return (self._texts(prefix, for_texts, owners)
+                | self._videos(prefix, for_videos, owners))
 
-def _both_ways(for_texts: np.ndarray, for_videos: np.ndarray, owners: np.ndarray,
-               prefix: str) -> dict[str, float]:
-    return (_named(f'{prefix}t2v/', text_to_video(for_texts, owners), owners)
-            | _named(f'{prefix}v2t/', video_to_text(for_videos, owners), owners))
+    def _texts(self, prefix: str, similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+        return self._figures(f'{prefix}t2v/', text_to_video(similarity, owners),
+                             rank_guesses(own_videos(owners)), owners)
 
+    def _videos(self, prefix: str, similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+        return self._figures(f'{prefix}v2t/', video_to_text(similarity, owners),
+                             rank_guesses(own_videos(owners).T), np.arange(owners.max() + 1))
 
-def _named(prefix: str, figures: dict[str, float], owners: np.ndarray) -> dict[str, float]:
-    """The figures that some ranking could miss; R5 of five videos is 100 whatever the model."""
-    own = np.bincount(owners)  # texts of each video
-    wrong = len(own) - 1 if prefix.endswith('t2v/') else len(owners) - own.min()
-    return {prefix + name: value for name, value in figures.items()
-            if wrong and not (name[1:].isdigit() and int(name[1:]) > wrong)}
+    def _figures(self, prefix: str, ranks: Ranks, guesses: Ranks,
+                 videos: np.ndarray) -> dict[str, float]:
+        """The figures that some ranking could miss; R5 of five videos is 100 whatever the model.
+
+        ``videos`` is the index of each query's.
+        """
+        most_wrong = int(guesses.tied.max())
+        if not most_wrong:
+            return {}
+        metrics, counts, places = {}, np.bincount(videos), ranks.expected
+        for k in RECALLS:
+            if k <= most_wrong:
+                hits, chances = (np.bincount(videos, own.hits(k)) for own in (ranks, guesses))
+                metrics[f'{prefix}R{k}'] = self.share(f'{prefix}R{k}', hits, chances, counts)
+        return metrics | {f'{prefix}MdR': float(np.median(places)),
+                          f'{prefix}MnR': float(places.mean())}
