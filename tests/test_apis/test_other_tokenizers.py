@@ -137,6 +137,39 @@ def test_a_trained_checkpoint_knows_its_vocabulary(hub, config):
     assert again.neck.tokenizer == name_of(hub)
 
 
+def test_a_training_learns_whose_vocabulary_it_reads(hub, config):
+    """Its checkpoints tell the fingerprint, by which alone the files beside them are taken."""
+    model = MODELS.build(dict(config, data_preprocessor=dict(type='VideoTextDataPreprocessor')))
+    assert model.neck.tokenizer == 'XLMRobertaTokenizer'
+    sample = TokenizeText(context_length=LENGTH, tokenizer=str(hub)).transform(
+        dict(captions=['a dog'], imgs=torch.zeros(4, 32, 32, 3).byte().numpy()))
+    model.test_step(pseudo_collate([PackVideoText().transform(sample)]))
+    assert model.neck.tokenizer == model.neck.built_with['tokenizer'] == name_of(hub)
+
+
+def test_a_tokenizer_of_a_sibling_is_not_taken(hub, config, converted):
+    """Of a folder that names the kind and lacks tokenizer.json; nor is it by a run's config."""
+    own = converted.parent / 'own'
+    shutil.copytree(hub, own)
+    (own / 'tokenizer.json').unlink()
+    with pytest.raises(FileNotFoundError, match=r"'XLMRobertaTokenizer' .*, whose tokenizer\."
+                                                r'json is not beside .*tokenizer=FOLDER'):
+        texts_of(config, own).embed_texts(['a dog'])
+    cfg = make_config(load_from=str(own))
+    fit_to_model(cfg)
+    assert 'tokenizer' not in cfg.train_dataloader.dataset.pipeline[0]
+    shared = own / 'tokenizers' / 'XLMRobertaTokenizer'  # as the message says
+    shared.mkdir(parents=True)
+    for name in ('tokenizer.json', 'tokenizer_config.json'):
+        shutil.copy(hub / name, shared)
+    assert texts_of(config, own).embed_texts(['a dog']).shape == (1, 24)
+    convert_checkpoint(own, converted.parent / 'again' / 'own.pth')
+    cfg = make_config(load_from=str(converted.parent / 'again' / 'own.pth'))
+    fit_to_model(cfg)
+    assert cfg.model.cls_head.tokenizer == str(
+        converted.parent / 'again' / 'tokenizers' / name_of(hub))
+
+
 def make_config(**top: object) -> Config:
     return Config(dict(
         model=dict(backbone=dict(), neck=dict(
@@ -148,7 +181,8 @@ def make_config(**top: object) -> Config:
 
 @pytest.mark.parametrize('place', [
     lambda cfg, path: cfg.update(load_from=str(path)),
-    lambda cfg, path: cfg.update(work_dir=str(path.parent)),
+    lambda cfg, path: (path.with_name('last_checkpoint').write_text(str(path)),
+                       cfg.update(work_dir=str(path.parent))),
     lambda cfg, path: cfg.model.update(init_cfg=dict(checkpoint=str(path))),
     lambda cfg, path: cfg.model.neck.update(init_cfg=dict(checkpoint=str(path)))])
 def test_a_config_takes_the_tokenizer_beside_its_weights(hub, converted, place):

@@ -363,6 +363,32 @@ def test_clips_own_tokenizer(tmp_path):
     assert inspect_checkpoint(tmp_path).config['neck']['tokenizer'] == 'clip'
 
 
+@pytest.mark.parametrize(('file', 'content', 'name'), [
+    ('tokenizer_config.json', dict(), 'clip'),
+    ('added_tokens.json', {'<|endoftext|>': 49407}, 'clip'),
+    ('added_tokens.json', {'<sks>': 49408}, 'another_vocabulary'),
+    ('special_tokens_map.json', dict(additional_special_tokens=['<sks>']), 'another_vocabulary'),
+    ('tokenizer.json', dict(model=3), 'another_vocabulary')])
+def test_tokens_added_to_clips(tmp_path, file, content, name):
+    """Without tokenizer.json, or with a damaged one, CLIPTokenizer is not yet CLIP's vocabulary."""
+    hugging_face().save_pretrained(tmp_path)
+    (tmp_path / file).write_text(json.dumps(content))
+    (tmp_path / 'tokenizer_config.json').write_text('{"tokenizer_class": "CLIPTokenizer"}')
+    assert inspect_checkpoint(tmp_path).config['neck']['tokenizer'] == name
+    vocabulary = build_clip_tokenizer().get_vocab()
+    (tmp_path / 'vocab.json').write_text(json.dumps(vocabulary))
+    assert inspect_checkpoint(tmp_path).config['neck']['tokenizer'] == name
+
+
+def test_a_tokenizer_that_cuts_before_the_positions_end_is_told(tmp_path):
+    hugging_face().save_pretrained(tmp_path)
+    (tmp_path / 'tokenizer_config.json').write_text('{"model_max_length": 5}')
+    assert any('model_max_length=5: texts are cut there' in line
+               for line in inspect_checkpoint(tmp_path).assumed)
+    (tmp_path / 'tokenizer_config.json').write_text('{"model_max_length": 1e30}')
+    assert not any('model_max_length' in line for line in inspect_checkpoint(tmp_path).assumed)
+
+
 @pytest.mark.parametrize('file', ['preprocessor_config.json', 'open_clip_config.json'])
 def test_pixels_that_a_config_leaves_out_are_clips(tmp_path, file):
     if file.startswith('open_clip'):

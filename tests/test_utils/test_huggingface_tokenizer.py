@@ -9,15 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import pytest
 import torch
 import transformers
-from transformers import GemmaTokenizerFast, PreTrainedTokenizerFast, XLMRobertaTokenizerFast
+from tokenizers import AddedToken
+from transformers import (
+    CLIPTokenizerFast,
+    GemmaTokenizerFast,
+    PreTrainedTokenizerFast,
+    XLMRobertaTokenizerFast,
+)
 
 from tests.tiny_tokenizers import TEXTS, write_gemma, write_xlm_v
 from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.huggingface_tokenizer import HuggingFaceTokenizer, build_tokenizer
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer, build_clip_tokenizer
+from tvtsv2_mm.utils.tokenizer_files import name_of
 
 LENGTH = 16
 OPTIONS = dict(padding='max_length', truncation=True, max_length=LENGTH, return_tensors='pt')
@@ -117,6 +125,17 @@ def test_post_processors(tmp_path, processor, frame):
     assert tokenizer.tokenize(['a dog', '三只猫'])[0].tolist() == expected.tolist()
 
 
+def test_open_clip_mends_texts(tmp_path):
+    """As its HFTokenizer does before the tokenizer of a folder that its config names."""
+    folder = write_xlm_v(tmp_path)
+    texts = ['“a dog” &amp; the ﬁne cat’s', 'ｃａｔ', 'schÃ¶n', *TEXTS]
+    plain = build_tokenizer(str(folder), LENGTH).tokenize(texts)[0]
+    change(folder, 'open_clip_config.json', model_cfg=dict(text_cfg=dict(hf_tokenizer_name='x')))
+    expected = open_clip.tokenizer.HFTokenizer(str(folder), context_length=LENGTH)(texts)
+    assert build_tokenizer(str(folder), LENGTH).tokenize(texts)[0].tolist() == expected.tolist()
+    assert plain.tolist() != expected.tolist()
+
+
 @pytest.mark.parametrize('flat', [True, False])
 def test_how_open_clip_cleans_texts(tmp_path, flat):
     folder = write_gemma(tmp_path, do_lower_case=False)
@@ -128,10 +147,63 @@ def test_how_open_clip_cleans_texts(tmp_path, flat):
     assert cleaned(['A dog']).tolist() != plain(['A dog']).tolist()
 
 
-def test_clips_vocabulary_is_clips_tokenizer(tmp_path):
-    PreTrainedTokenizerFast(tokenizer_object=build_clip_tokenizer()).save_pretrained(tmp_path)
-    assert isinstance(build_tokenizer(str(tmp_path), 7), ClipTokenizer)
+CLIPS = ['a dog runs', 'A “Dog” doesn’t &amp; ﬁsh', '', 'a ' * 40, 'café ½', '<sks> dog <foo>!']
+
+
+@pytest.fixture
+def clips(tmp_path) -> Path:
+    """A folder of the hub's with CLIP's vocabulary."""
+    made = json.loads(build_clip_tokenizer().to_str())['model']
+    merges = [' '.join(pair) for pair in made['merges']]
+    (tmp_path / 'vocab.json').write_text(json.dumps(made['vocab']))
+    (tmp_path / 'merges.txt').write_text('\n'.join(['#version: 0.2', *merges]))
+    CLIPTokenizerFast.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def add(folder: Path, *tokens: str, special: bool = False) -> object:
+    tokenizer = CLIPTokenizerFast.from_pretrained(folder)
+    tokenizer.add_tokens([AddedToken(token, special=special) for token in tokens])
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+@pytest.mark.parametrize('added', [(), ('<sks>', '<foo>')])
+def test_a_folder_with_clips_vocabulary_is_read_as_transformers_does(clips, added):
+    """It is not mended, and tokens that were added to CLIP's are made."""
+    expected = add(clips, *added)(CLIPS, **OPTIONS).input_ids
+    tokenizer = build_tokenizer(str(clips), LENGTH)
+    assert tokenizer.tokenize(CLIPS)[0].tolist() == expected.tolist()
+    assert tokenizer.vocabulary.size == 49408 + len(added)
+    assert (tokenizer.vocabulary.name == 'clip') == (not added)
     assert isinstance(build_tokenizer(context_length=7), ClipTokenizer)
+
+
+@pytest.mark.parametrize('added', [(), ('<sks>', )])
+def test_marks_in_a_text_for_a_folder_with_clips_vocabulary(clips, added):
+    """Its unknown token is the end token, which a text must not spell all the same."""
+    add(clips, *added)
+    rows = build_tokenizer(str(clips), LENGTH).tokenize(['a <|endoftext|> dog', 'a dog'])[0]
+    assert rows[0].tolist() == rows[1].tolist()
+
+
+def test_another_order_of_clips_merges_is_another_vocabulary(clips):
+    model = json.loads((clips / 'tokenizer.json').read_text('utf-8'))['model']
+    change(clips, 'tokenizer.json', model=model | dict(merges=model['merges'][::-1]))
+    assert build_tokenizer(str(clips)).vocabulary.name.startswith('another_vocabulary_')
+
+
+@pytest.mark.parametrize(('file', 'values'), [
+    ('tokenizer_config.json', dict(added_tokens_decoder={'49408': dict(content='<sks>')})),
+    ('tokenizer_config.json', dict(additional_special_tokens=['<sks>'])),
+    ('special_tokens_map.json', dict(additional_special_tokens=[dict(content='<sks>')])),
+    ('added_tokens.json', {'<sks>': 49408})])
+def test_tokens_that_only_the_settings_add_are_refused(clips, file, values):
+    """transformers adds them, at the end of its vocabulary."""
+    change(clips, file, **values)
+    assert name_of(clips) != 'clip'
+    with pytest.raises(UserFileError, match="add the token '<sks>', which it does not have"):
+        build_tokenizer(str(clips))
 
 
 @pytest.mark.parametrize('copied', [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
@@ -157,6 +229,7 @@ def test_it_starts_no_threads(tmp_path):
 
 @pytest.mark.parametrize(('file', 'values', 'message'), [
     ('tokenizer_config.json', dict(padding_side='left'), "padding_side='left' is not implemented"),
+    ('tokenizer_config.json', dict(truncation_side='left'), "truncation_side='left' is not"),
     ('tokenizer_config.json', dict(pad_token='<none>'), "pad_token is '<none>', which is none of"),
     ('tokenizer_config.json', dict(eos_token=['<eos>']), r'eos_token is \[.*, which is none of'),
     ('tokenizer.json', dict(added_tokens=[], model=dict(type='BPE', vocab={}, merges=[])),

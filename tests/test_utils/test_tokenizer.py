@@ -1,20 +1,28 @@
 import copy
 import gzip
+import html
+import random
+import string
+import sys
 from importlib.util import find_spec
 
+import ftfy
 import open_clip
 import pytest
 import torch
 
 from tvtsv2_mm.utils import tokenizer as module
 from tvtsv2_mm.utils.extras import MissingPackageError
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, build_clip_tokenizer, find_vocab_file
+from tvtsv2_mm.utils.tokenizer import ClipTokenizer, build_clip_tokenizer, find_vocab_file, mend
 
 TEXTS = [
     'a person juggling', 'Hello, World!', "it's what we've   done, isn't it?", '',
     'UPPER lower 12345 3.14', 'supercalifragilisticexpialidocious', '"quotes" (and) [brackets]',
     'new\nline and\ttab', '...!!!---', 'a' * 300, 'word ' * 100, 'Été à Łódź',
-    '三只猫 🐈🐈‍⬛ and ½ dog', '<|ENDOFTEXT|>', 'x\u00a0y\u2003z',
+    '三只猫 🐈🐈‍⬛ and ½ dog', 'x\u00a0y\u2003z',
+    # What is mended.
+    'don’t', '“a dog”', 'a &amp; b', '&amp;amp;lt; b', '&lt;b&gt;', 'ﬁsh', 'cafe\u0301', '\ufeffa',
+    'Ａ１', 'schÃ¶n', 'a\u200bb', 'a\x00b\x1b[0m', 'e&#769;', '…', 'İ ß ΟΔΟΣ', 'don´t', 'a\r\nb',
 ]
 
 
@@ -54,8 +62,21 @@ def test_a_text_that_just_fits_is_not_cut():
 
 
 def test_marks_in_a_text_are_no_marks_of_ours(tokenizer):
-    tokens = tokenizer(['a <|endoftext|> dog <|startoftext|>'])
-    assert tokens.tolist() == tokenizer(['a dog']).tolist()
+    tokens = tokenizer(['a <|endoftext|> dog <|startoftext|>', 'a &lt;|endoftext|> dog', 'a dog'])
+    assert tokens[0].tolist() == tokens[1].tolist() == tokens[2].tolist()
+    tokens = tokenizer(['<|ENDOFTEXT|>'])
+    assert (tokens == 49407).sum() == 1
+
+
+def test_plain_texts_need_no_mending(monkeypatch):
+    draw = random.Random(0)
+    texts = [''.join(draw.choices(string.printable.replace('&', ''), k=30)) for _ in range(300)]
+    expected = [' '.join(html.unescape(ftfy.fix_text(text)).split()) for text in texts]
+    assert [mend(text) for text in texts] == expected
+    monkeypatch.setitem(sys.modules, 'ftfy', None)
+    assert mend("it's  a (dog)\n") == "it's a (dog)"
+    with pytest.raises(MissingPackageError, match='mending a text as CLIP does needs ftfy: pip'):
+        mend('don’t')
 
 
 def test_one_string_is_refused(tokenizer):

@@ -46,7 +46,7 @@ def test_same_tokenizer(one, other, same):
 
 class Encoder:
     tokenizer = 'GemmaTokenizer_0123456789ab'
-    built_with = dict(vocab_size=100)
+    vocab_size = 100
 
 
 def test_what_an_encoder_does_not_read_is_refused():
@@ -82,6 +82,24 @@ def test_it_is_found_beside_weights(tmp_path):
     assert (copied / 'tokenizer_config.json').read_bytes() == (
         folder / 'tokenizer_config.json').read_bytes()
     assert name_of(copied) == name
+
+
+def test_the_kind_alone_is_no_name_of_what_lies_beside_other_weights(tmp_path):
+    """A sibling's, or one above, may be of another vocabulary."""
+    copy_tokenizer(write_gemma(tmp_path / 'other'), tmp_path)
+    own = tmp_path / 'model'
+    own.mkdir()
+    for place in (own, tmp_path / 'model.pth'):
+        assert find_tokenizer('GemmaTokenizer', [place]) is None
+    write_gemma(tmp_path / 'above')
+    (tmp_path / 'above' / 'epoch_1').mkdir()
+    assert find_tokenizer('GemmaTokenizer', [tmp_path / 'above' / 'epoch_1']) is None
+    # Put where the message says.
+    shared = write_gemma(tmp_path / 'tokenizers' / 'GemmaTokenizer')
+    for place in (own, tmp_path / 'model.pth'):
+        assert find_tokenizer('GemmaTokenizer', [place]) == str(shared)
+    write_gemma(own)
+    assert find_tokenizer('GemmaTokenizer', [own]) == str(own)
 
 
 def test_nothing_is_copied_in_place_or_of_clip(tmp_path):

@@ -357,8 +357,9 @@ class TVTSv2Inferencer(BaseInferencer):
             FileNotFoundError: it is not given, and not beside the weights.
         """
         neck = self.model.neck
-        folder = self.tokenizer or find_tokenizer(
-            neck.tokenizer, [self._beside, getattr(neck, 'folder', None)])
+        # HuggingFaceTextEncoder's folder also says how texts for CLIP's vocabulary are cleaned.
+        folder = self.tokenizer or getattr(neck, 'folder', None) or find_tokenizer(
+            neck.tokenizer, [self._beside])
         if folder is None:
             raise FileNotFoundError(
                 f'this model reads the tokens of {neck.tokenizer!r} (neck.tokenizer), whose '

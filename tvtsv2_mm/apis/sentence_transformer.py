@@ -22,7 +22,7 @@ from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import write_atomically
-from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
+from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer, name_of
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES
 
 with needed_for('encode() as in sentence-transformers'):
@@ -128,11 +128,14 @@ class VideoTextModule(InputModule):
         pipeline = clip_transforms(cfg)
         written = Config(dict(model=without_lora(cfg.model),
                               test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+        if self.model.neck is not None:
+            folder = self.inferencer.tokenizer_folder
+            copy_tokenizer(folder, output_path)
+            if folder != 'clip':
+                self.model.neck.take_tokenizer(name_of(folder))
         content = dict(state_dict=self.model.state_dict(), meta=dict(cfg=written.pretty_text))
         file = Path(output_path, WEIGHTS)
         config_of_checkpoint(content, str(file))
-        if self.model.neck is not None:
-            copy_tokenizer(self.inferencer.tokenizer_folder, output_path)
         write_atomically(file, lambda draft: torch.save(content, draft))
         self.save_config(output_path)
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
-from tvtsv2_mm.utils.tokenizer_files import FOLDER, copy_tokenizer, find_tokenizer
+from tvtsv2_mm.utils.tokenizer import split_name
+from tvtsv2_mm.utils.tokenizer_files import FOLDER, copy_tokenizer, find_tokenizer, name_of
 
 from .convert import convert_names, detect_layout, to_own_layout
 from .description import (
@@ -161,6 +162,8 @@ def convert_checkpoint(source: str | Path,
         report['assumed'].append(
             f'the tokenizer.json of {tokenizer} is not beside {source}: put it beside {target}, or '
             f'into {FOLDER}/{tokenizer} there')
+    elif folder != 'clip' and not split_name(str(tokenizer))[1]:
+        told |= Description(neck=dict(tokenizer=name_of(folder)))
     for line in report['assumed']:
         print_log(line, logger='current', level=logging.WARNING)
     del tensors

@@ -8,6 +8,7 @@ folders of sharded training.
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .hugging_face import model_folder, read_config, read_pixels
 from .kinds import check_kind
 from .layouts import OWN, RELEASE
 from .openmmlab_configs import description_within
-from .sharded import METADATA, is_sharded, read_metadata, read_sharded
+from .sharded import METADATA, is_sharded, read_metadata, read_run_state, read_sharded
 from .untrusted import load_torch_file
 
 # The weights of a folder from the hub, the first that is there.
@@ -95,6 +96,27 @@ def read_state_dict(path: str | Path, *, weights: str | None = None,
                     stand_ins: Iterable[str] = ()) -> dict[str, Tensor]:
     """The weights alone of :func:`read_weights`."""
     return read_weights(path, weights=weights, stand_ins=stand_ins)[0]
+
+
+def tokenizer_of(path: str | Path) -> str | None:
+    """Whose tokens the weights of a checkpoint read, as it tells; their values stay on disk.
+
+    Returns:
+        As :func:`~tvtsv2_mm.utils.tokenizer_files.name_of`, or the kind alone. None where nothing
+        is told, or the checkpoint cannot be read, which loading it says.
+    """
+    path = Path(path).expanduser()
+    with suppress(FileNotFoundError, CheckpointError), reading(path):
+        if is_sharded(path):
+            told, metadata = None, read_run_state(path)
+        else:
+            file = weights_file(path) if path.is_dir() else path
+            content = _load(file, 'cpu', mmap=True, stand_ins=())
+            taken, _ = take_weights(content) or (None, None)
+            told, metadata = _description_beside(file, taken), metadata_of(taken)
+        told = told or Description.from_record(metadata.get(RECORD, {}), 'the checkpoint')
+        return told.neck.get('tokenizer')
+    return None
 
 
 def weights_file(folder: Path) -> Path:

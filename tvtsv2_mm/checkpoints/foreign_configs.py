@@ -14,7 +14,7 @@ from transformers import CLIPConfig, CLIPVisionConfig, SiglipConfig
 from tvtsv2_mm.choices import ACTIVATIONS
 from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
-from tvtsv2_mm.utils.tokenizer_files import name_of
+from tvtsv2_mm.utils.tokenizer_files import VOCABULARY, added_tokens, are_clips, name_of
 
 from .description import CLIP_MEAN, CLIP_STD, RECORD, Description
 from .errors import CheckpointError
@@ -184,6 +184,7 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
             raise text.refuse('eos_token_id', 'is not one token, at which the embedding is read')
         if (end_token == 2 and kind != 'metaclip_2') or end_token == vocab_size - 1:
             end_token = None  # transformers' sign for the highest id, or the highest id itself
+        notes += _longest_text(folder, text, read_padding=siglip)
         neck = _hugging_face_tower(
             text, text.values['projection_size'] if siglip else embed_dim) | dict(
             vocab_size=vocab_size, context_length=text.values['max_position_embeddings'],
@@ -203,6 +204,22 @@ def _hugging_face_tower(config: _Config, embed_dim: Any) -> dict[str, Any]:
         embed_dim=embed_dim, activation=values['hidden_act'], norm_eps=values['layer_norm_eps'])
 
 
+def _longest_text(folder: Path, text: _Config, *, read_padding: bool) -> tuple[str, ...]:
+    """Notes where the tokenizer cuts and pads texts at another length than the positions'."""
+    file = folder / 'tokenizer_config.json'
+    config = _Config.of(file) if file.is_file() else None
+    longest = config.get('model_max_length') if config else None
+    positions = text.values['max_position_embeddings']
+    if config is None or not isinstance(longest, int | float) or not 0 < longest < positions:
+        return ()
+    if read_padding:
+        raise config.refuse('model_max_length', f'is less than the {positions} positions of the '
+                            'text encoder (text_config.max_position_embeddings), all of which are '
+                            'read here, padding too')
+    return (f'{file}: model_max_length={longest!r}: texts are cut there by the tokenizer of the '
+            f'original, and here at {positions} tokens (context_length of TokenizeText)', )
+
+
 CLIP_TOKENIZERS = ('CLIPTokenizer', 'CLIPTokenizerFast')
 
 
@@ -213,12 +230,15 @@ def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     by_files = _tokenizer_by_files(folder)
     if by_files:
         return by_files
-    if (folder / 'vocab.json').is_file():
-        if _Config.of(folder / 'vocab.json').values == build_clip_tokenizer().get_vocab():
-            return dict(tokenizer='clip')
-        return _named(name if name not in CLIP_TOKENIZERS and name else 'another_vocabulary')
-    if name in CLIP_TOKENIZERS:
-        return dict(tokenizer='clip')
+    other = _named(name if name and name not in CLIP_TOKENIZERS else 'another_vocabulary')
+    if (folder / VOCABULARY).is_file():
+        return other
+    if (folder / 'vocab.json').is_file() or name in CLIP_TOKENIZERS:
+        known = build_clip_tokenizer().get_vocab()
+        told = (_Config.of(folder / 'vocab.json').values
+                if (folder / 'vocab.json').is_file() else known)
+        clips = len(told) == len(known) and are_clips(told | added_tokens(folder))
+        return dict(tokenizer='clip') if clips else other
     if name is None and end_token not in (None, END_TOKEN):
         name = f'end_token_{end_token}'
     return {} if name is None else _named(name)

@@ -108,6 +108,8 @@ class VideoTextModel(BaseModel):
                 if 'num_cut_texts' in sample}  # by TokenizeText
         for vocabulary in made:
             check_reads(self.neck, vocabulary, 'TokenizeText.tokenizer')
+            if isinstance(self.neck, PretrainedPart):
+                self.neck.take_tokenizer(vocabulary.name)  # for the checkpoints of this training
         if mode in ('loss', 'predict'):
             return getattr(self, mode)(inputs, data_samples)
         if mode == 'tensor':

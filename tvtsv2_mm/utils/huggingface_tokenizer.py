@@ -9,10 +9,18 @@ from typing import Any
 from tokenizers import Tokenizer, normalizers
 
 from tvtsv2_mm.utils.errors import UserFileError, one_error
-from tvtsv2_mm.utils.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary
+from tvtsv2_mm.utils.tokenizer import (
+    END_TOKEN,
+    START_TOKEN,
+    ClipTokenizer,
+    TextTokenizer,
+    Vocabulary,
+    mend,
+)
 from tvtsv2_mm.utils.tokenizer_files import (
     SETTINGS,
     VOCABULARY,
+    added_tokens,
     kind_of,
     name_of,
     read_settings,
@@ -25,8 +33,9 @@ def build_tokenizer(tokenizer: str = 'clip', context_length: int = 77) -> TextTo
     """Build the tokenizer that a config names.
 
     Args:
-        tokenizer: 'clip', or a folder with ``tokenizer.json`` (and ``tokenizer_config.json``), such
-            as that of a checkpoint from the hub.
+        tokenizer: 'clip', for which texts are mended; or a folder with ``tokenizer.json`` (and
+            ``tokenizer_config.json``), such as that of a checkpoint from the hub, which says itself
+            how they are cleaned, also where its vocabulary is CLIP's.
         context_length: tokens of a text, L.
 
     Raises:
@@ -34,7 +43,7 @@ def build_tokenizer(tokenizer: str = 'clip', context_length: int = 77) -> TextTo
         UserFileError: a file is damaged, or says something that is not implemented here.
         MissingPackageError: as :class:`.ClipTokenizer`.
     """
-    if tokenizer == 'clip' or name_of(tokenizer) == 'clip':
+    if tokenizer == 'clip':
         return ClipTokenizer(context_length)
     return HuggingFaceTokenizer(tokenizer, context_length)
 
@@ -45,8 +54,9 @@ class HuggingFaceTokenizer(TextTokenizer):
     How texts are cleaned, begun, ended and padded is what the folder says: lower case where
     ``do_lower_case`` is set (SigLIP 2's Gemma tokenizer, which the class of transformers that loads
     it may pass over), ``add_bos_token`` and ``add_eos_token`` where they are given and else the
-    post-processor, ``pad_token``. Equal to transformers, except that special tokens that a text
-    spells are left out of it.
+    post-processor, ``pad_token``. Equal to transformers, or to open_clip where its config names a
+    tokenizer (which mends texts first), except that special tokens that a text spells are left out
+    of it: captions are anybody's, and an end token in one would be where its embedding is read.
 
     Args:
         folder: with ``tokenizer.json``, ``tokenizer_config.json``, ``special_tokens_map.json``, and
@@ -61,13 +71,15 @@ class HuggingFaceTokenizer(TextTokenizer):
         self.folder = folder
         place = Path(folder).expanduser().resolve()
         loaded = _load(place, name_of(place), stamps(place))
-        self._backend, self._left_out, self._canonical = (
-            loaded[key] for key in ('backend', 'left_out', 'canonical'))
+        self._backend, self._left_out, self._mended, self._canonical = (
+            loaded[key] for key in ('backend', 'left_out', 'mended', 'canonical'))
         self.begin, self.end, self.pad = (loaded[key] for key in ('begin', 'end', 'pad'))
         self.vocabulary = loaded['vocabulary']
         super().__init__(context_length)
 
     def _encode(self, text: str) -> list[int]:
+        if self._mended:
+            text = mend(text)
         if self._canonical:
             text = _canonicalize(text)
         # One text at a time: encode_batch starts threads, which do not survive a fork.
@@ -85,10 +97,11 @@ def _load(folder: Path, name: str, _: tuple) -> dict[str, Any]:
     names = {key: value.get('content') if isinstance(value, dict) else value
              for key, value in (read_settings(folder, SETTINGS[1]) | config).items()
              if key.endswith('_token')}
-    clean = _cleaning(folder, config)
-    if config.get('padding_side', 'right') != 'right':
-        raise UserFileError(f"{folder / SETTINGS[0]}: padding_side={config['padding_side']!r} is "
-                            'not implemented')
+    mended, clean = _cleaning(folder, config)
+    for side in ('padding_side', 'truncation_side'):
+        if config.get(side, 'right') != 'right':
+            raise UserFileError(f'{folder / SETTINGS[0]}: {side}={config[side]!r} is not '
+                                'implemented')
     content = read_vocabulary(folder)
     with one_error(f'{folder / VOCABULARY} is no tokenizer that can be used here', UserFileError):
         model = content['model']
@@ -101,9 +114,18 @@ def _load(folder: Path, name: str, _: tuple) -> dict[str, Any]:
             backend.normalizer = normalizers.Sequence([
                 normalizers.Lowercase(), *([backend.normalizer] if backend.normalizer else ())])
         ids = backend.get_vocab()
+        for token, index in added_tokens(folder).items():
+            if token not in ids or index not in (None, ids[token]):
+                raise ValueError(f'its settings add the token {token!r}, which it does not have: '
+                                 'transformers writes them as one, AutoTokenizer.from_pretrained('
+                                 'FOLDER).save_pretrained(FOLDER)')
+        if name == 'clip':  # as its class has it, where no file does
+            names.setdefault('pad_token', '<|endoftext|>')
         pad = _id_of(names.get('pad_token') or (content.get('padding') or {}).get('pad_token'),
                      'pad_token', ids)
-        if 'add_bos_token' in config or 'add_eos_token' in config:
+        if name == 'clip':
+            begin, end = (START_TOKEN, ), (END_TOKEN, )
+        elif 'add_bos_token' in config or 'add_eos_token' in config:
             begin, end = ((_id_of(names.get(f'{key}_token'), f'{key}_token', ids), )
                           if config.get(f'add_{key}_token') else () for key in ('bos', 'eos'))
         else:
@@ -112,9 +134,10 @@ def _load(folder: Path, name: str, _: tuple) -> dict[str, Any]:
             raise ValueError(f'it begins or ends texts with tokens that it does not have: '
                              f'{(*begin, *end)}')
         unknown = {model.get('unk_id'), ids.get(model.get('unk_token'))}
-        left_out = {*begin, *end, pad, *(
-            token for token, added in backend.get_added_tokens_decoder().items() if added.special)}
-    return dict(backend=backend, begin=begin, end=end, pad=pad, left_out=left_out - unknown,
+        special = {token for token, added in backend.get_added_tokens_decoder().items()
+                   if added.special}
+        left_out = ({*special, pad} - unknown) | {*begin, *end}  # CLIP's end is unk_token, too
+    return dict(backend=backend, begin=begin, end=end, pad=pad, left_out=left_out, mended=mended,
                 canonical=clean == 'canonicalize',
                 vocabulary=Vocabulary(name, max(ids.values()) + 1))
 
@@ -146,11 +169,13 @@ def _id_of(token: Any, role: str, ids: dict[str, int]) -> int:
     return ids[token]
 
 
-def _cleaning(folder: Path, config: dict[str, Any]) -> str | None:
-    """What is done to a text before ``tokenizer.json`` has its say: 'lower' or 'canonicalize'."""
+def _cleaning(folder: Path, config: dict[str, Any]) -> tuple[bool, str | None]:
+    """What is done to a text before ``tokenizer.json`` has its say.
+
+    Returns:
+        Whether it is mended; 'lower', 'canonicalize' or None.
+    """
     kind = kind_of(folder)
-    if kind == 'SiglipTokenizer':
-        return 'canonicalize'
     open_clip = read_settings(folder, SETTINGS[2])
     with one_error(f'{folder / SETTINGS[2]} is no config of a CLIP', UserFileError):
         text = dict(open_clip.get('model_cfg', open_clip).get('text_cfg') or {})
@@ -159,9 +184,13 @@ def _cleaning(folder: Path, config: dict[str, Any]) -> str | None:
         if options or text.get('tokenizer_mode') or clean not in (
                 None, 'whitespace', 'lower', 'canonicalize'):
             raise ValueError('tokenizer_kwargs or tokenizer_mode of text_cfg are not implemented')
+    mended = bool(text.get('hf_tokenizer_name') or clean)  # else it has CLIP's own
+    if kind == 'SiglipTokenizer':
+        return mended, 'canonicalize'
     if clean in ('lower', 'canonicalize'):
-        return clean
-    return 'lower' if config.get('do_lower_case') or kind == 'Siglip2Tokenizer' else None
+        return mended, clean
+    lower = config.get('do_lower_case') or kind == 'Siglip2Tokenizer'
+    return mended, 'lower' if lower else None
 
 
 def _canonicalize(text: str) -> str:

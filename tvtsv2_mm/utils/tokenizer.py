@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import html
 import importlib.util
 import re
 import warnings
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -26,6 +27,8 @@ _VOCAB_FILE = 'bpe_simple_vocab_16e6.txt.gz'
 _SPECIAL = ('<|startoftext|>', '<|endoftext|>')
 # The file goes on with merges that CLIP does not use: 49408 = 2 * 256 bytes + merges + 2 special.
 _NUM_MERGES = VOCAB_SIZE - 2 * 256 - 2
+# ftfy leaves other characters as they are; white space is brought to one space anyway.
+_TO_MEND = re.compile(r"[^\t\n\r -%'-~]")
 _WORD = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
@@ -54,7 +57,7 @@ def check_reads(encoder: Any, vocabulary: Vocabulary, option: str) -> None:
             'give the folder that has its tokenizer.json: --cfg-options tokenizer=FOLDER')
         raise ValueError(f'this model reads the tokens of {own!r} (neck.tokenizer), and {option} '
                          f'makes those of {vocabulary.name!r}: {change}')
-    rows = getattr(encoder, 'built_with', {}).get('vocab_size', vocabulary.size)
+    rows = getattr(encoder, 'vocab_size', vocabulary.size)
     if vocabulary.size > rows:
         raise ValueError(f'{option} makes tokens of {vocabulary.name!r}, which has '
                          f'{vocabulary.size}, but neck.vocab_size is {rows}')
@@ -102,7 +105,8 @@ def find_vocab_file() -> Path:
 def build_clip_tokenizer() -> Tokenizer:
     """CLIP's tokenizer with the vocabulary of :func:`find_vocab_file`; built once.
 
-    Of the library below transformers, whose own class takes other arguments in each major version.
+    It takes texts that are cleaned and in lower case. Of the library below transformers, whose own
+    class takes other arguments in each major version.
 
     Raises:
         MissingPackageError, FileNotFoundError: as :func:`find_vocab_file`.
@@ -120,12 +124,26 @@ def build_clip_tokenizer() -> Tokenizer:
                            f'{VOCAB_SIZE}; reinstall open_clip_torch at the version in '
                            'requirements/')
     tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix='</w>'))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r'\s+'), ' '), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(_WORD), 'removed', invert=True),
          ByteLevel(add_prefix_space=False)])
     return tokenizer
+
+
+def mend(text: str) -> str:
+    """Mend a text as OpenAI's CLIP and OpenCLIP do before each of their tokenizers.
+
+    Quotes become straight, ligatures and full width characters letters, entities of html what they
+    stand for; broken unicode is repaired (ftfy). White space becomes one space.
+
+    Raises:
+        MissingPackageError: the text may need ftfy, and it is not installed.
+    """
+    if _TO_MEND.search(text):
+        with needed_for('mending a text as CLIP does'):
+            import ftfy
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return ' '.join(text.split())
 
 
 class TextTokenizer(ABC):
@@ -190,7 +208,9 @@ class TextTokenizer(ABC):
 class ClipTokenizer(TextTokenizer):
     """Texts to CLIP tokens: start token, text, end token, zeros.
 
-    Equal to open_clip's tokenizer, except that html entities and broken unicode are not mended.
+    Texts are mended (:func:`mend`) and brought to lower case. Equal to open_clip's tokenizer and to
+    OpenAI's, which the release has, except that special tokens that a text spells are left out of
+    it: captions are anybody's, and an end token in one would be where its embedding is read.
 
     Args:
         context_length: Tokens in a row, L. A longer text is cut; its end token stays last.
@@ -207,10 +227,11 @@ class ClipTokenizer(TextTokenizer):
         self._backend = build_clip_tokenizer()
 
     def _encode(self, text: str) -> list[int]:
+        text = mend(text)
         for name in _SPECIAL:  # spoken or written, they are no marks of ours
             text = text.replace(name, ' ')
         # One text at a time: encode_batch starts threads, which do not survive a fork.
-        return self._backend.encode(text).ids
+        return self._backend.encode(text.lower()).ids
 
     def __reduce__(self) -> tuple:
         return type(self), (self.context_length, )

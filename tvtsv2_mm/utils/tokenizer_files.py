@@ -9,18 +9,24 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from tvtsv2_mm.utils.errors import UserFileError, one_error
 from tvtsv2_mm.utils.files import write_atomically
-from tvtsv2_mm.utils.tokenizer import VOCAB_SIZE, build_clip_tokenizer, same_tokenizer
+from tvtsv2_mm.utils.tokenizer import (
+    VOCAB_SIZE,
+    build_clip_tokenizer,
+    same_tokenizer,
+    split_name,
+)
 
 VOCABULARY = 'tokenizer.json'
 # What says how texts are cleaned, ended and padded.
 SETTINGS = ('tokenizer_config.json', 'special_tokens_map.json', 'open_clip_config.json')
+ADDED = 'added_tokens.json'  # of transformers before 5; what it tells stands in the others, too
 FOLDER = 'tokenizers'
 # XLM-V's of 901629 tokens has some 60 MB.
 _LARGEST = 256 * 2**20
@@ -58,6 +64,7 @@ def name_of(folder: str | Path) -> str:
 
     The kind is the class that ``tokenizer_config.json`` names, the fingerprint that of the
     vocabulary: of tokens, their ids, and in which order they are merged or with which scores.
+    Tokens that were added to CLIP's make another one of it.
 
     Raises:
         FileNotFoundError, UserFileError: as :func:`read_vocabulary`.
@@ -73,21 +80,65 @@ def _name_of(folder: Path, _: tuple) -> str:
     with one_error(f'{folder / VOCABULARY} holds no vocabulary', UserFileError):
         tokens = model['vocab']
         if isinstance(tokens, dict):
-            if len(tokens) == VOCAB_SIZE and tokens == build_clip_tokenizer().get_vocab():
-                return 'clip'
             tokens = sorted(tokens.items(), key=lambda item: item[1])
         merges = [pair.split(' ') if isinstance(pair, str) else pair
                   for pair in model.get('merges') or ()]
         added = sorted((token['id'], token['content'])
                        for token in vocabulary.get('added_tokens') or ())
+        if len(tokens) == VOCAB_SIZE and merges == _clips_merges() and are_clips(
+                dict(tokens) |
+                {token: index for index, token in added} | added_tokens(folder)):
+            return 'clip'
         text = json.dumps([tokens, merges, added])
     mark = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f'{kind_of(folder) or "another_vocabulary"}_{mark}'
 
 
+def are_clips(tokens: Mapping[str, int | None]) -> bool:
+    """Whether CLIP's vocabulary has all of the tokens, and where their ids are told, by those."""
+    known = build_clip_tokenizer().get_vocab()
+    return all(token in known and index in (None, known[token])
+               for token, index in tokens.items())
+
+
+@cache
+def _clips_merges() -> list[list[str]]:
+    return json.loads(build_clip_tokenizer().to_str())['model']['merges']
+
+
+def added_tokens(folder: Path) -> dict[str, int | None]:
+    """The tokens that a folder's files add to its vocabulary, and their ids where they tell them.
+
+    Those of ``tokenizer.json`` itself are not among them: they should be all.
+
+    Raises:
+        UserFileError: a file is damaged.
+    """
+    found: dict[str, int | None] = {}
+    for name in SETTINGS[:2]:
+        settings = read_settings(folder, name)
+        with one_error(f'{folder / name} adds no tokens', UserFileError):
+            for key in ('additional_special_tokens', 'extra_special_tokens'):
+                value = settings.get(key) or ()
+                tokens = value.values() if isinstance(value, dict) else value
+                found |= {_content(token): None for token in tokens}
+            found |= {_content(token): int(index) for index, token in (
+                settings.get('added_tokens_decoder') or {}).items()}
+    with one_error(f'{folder / ADDED} adds no tokens', UserFileError):
+        found |= {token: int(index) for token, index in read_settings(folder, ADDED).items()}
+    return found
+
+
+def _content(token: Any) -> str:
+    content = token['content'] if isinstance(token, dict) else token
+    if not isinstance(content, str):
+        raise ValueError(f'{content!r} is no token')
+    return content
+
+
 def stamps(folder: Path) -> tuple:
     """Changes where a file of a tokenizer does, without reading it."""
-    files = [folder / name for name in (VOCABULARY, *SETTINGS)]
+    files = [folder / name for name in (VOCABULARY, *SETTINGS, ADDED)]
     return tuple(file.is_file() and (file.stat().st_mtime_ns, file.stat().st_size)
                  for file in files)
 
@@ -106,7 +157,9 @@ def find_tokenizer(name: str, beside: Iterable[str | Path | None]) -> str | None
     """The folder that has the files of a tokenizer, beside weights.
 
     Args:
-        name: as :func:`name_of` says it, or the kind alone.
+        name: as :func:`name_of` says it, or the kind alone. That is enough of files that lie in
+            the folder of the weights itself, or under this very name in ``tokenizers``: what lies
+            there otherwise, or above, may be of another model of the kind.
         beside: files and folders of weights; None and addresses are passed over.
 
     Returns:
@@ -121,10 +174,12 @@ def find_tokenizer(name: str, beside: Iterable[str | Path | None]) -> str | None
         if place is None or '://' in str(place):
             continue
         path = Path(place).expanduser()
-        for folder in (path, path.parent) if path.is_dir() else (path.parent, ):
+        folders = (path, path.parent) if path.is_dir() else (path.parent, )
+        for folder in folders:
             shared = folder / FOLDER
             for own in (folder, *(sorted(shared.iterdir()) if shared.is_dir() else ())):
-                if (own / VOCABULARY).is_file() and same_tokenizer(name_of(own), name):
+                if (own / VOCABULARY).is_file() and same_tokenizer(name_of(own), name) and (
+                        split_name(name)[1] or own in (folders[0], shared / name)):
                     return str(own)
     return None
 

@@ -6,13 +6,16 @@ config that inherits, reaches every data set.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from tvtsv2_mm.apis.launch.library_models import complete_parts
+from tvtsv2_mm.checkpoints.files import tokenizer_of
 from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
+from tvtsv2_mm.utils.tokenizer import same_tokenizer
 from tvtsv2_mm.utils.tokenizer_files import find_tokenizer
 
 # What a data set takes from the config's top level if it does not say it itself, and where.
@@ -81,9 +84,21 @@ def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
     if given or neck.get('tokenizer', 'clip') == 'clip':
         return given
     starts = [part.get('init_cfg') for part in (model, neck)]
-    return find_tokenizer(neck['tokenizer'], [
-        cfg.get('load_from'), cfg.get('work_dir'),
-        *(start.get('checkpoint') for start in starts if isinstance(start, Mapping))])
+    for place in (cfg.get('load_from'), _last_checkpoint(cfg.get('work_dir')),
+                  *(start.get('checkpoint') for start in starts if isinstance(start, Mapping))):
+        if isinstance(place, str) and '://' not in place:
+            told = tokenizer_of(place)
+            own = told and same_tokenizer(told, neck['tokenizer'])
+            folder = find_tokenizer(told if told and own else neck['tokenizer'], [place])
+            if folder is not None:
+                return folder
+    return None
+
+
+def _last_checkpoint(work_dir: str | None) -> str | None:
+    """The checkpoint from which a run would go on."""
+    file = Path(work_dir, 'last_checkpoint') if work_dir else None
+    return file.read_text('utf-8').strip() if file is not None and file.is_file() else None
 
 
 def move_data_root(cfg: Config, root: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tvtsv2_mm.models.lora import adapt
 from tvtsv2_mm.models.pretrained_part import PretrainedPart
-from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE, split_name
+from tvtsv2_mm.utils.tokenizer import END_TOKEN, VOCAB_SIZE, same_tokenizer, split_name
 
 
 class BaseTextEncoder(PretrainedPart):
@@ -80,9 +80,12 @@ class BaseTextEncoder(PretrainedPart):
             raise ValueError(
                 f'neck.vocab_size={vocab_size} with neck.end_token={end_token} is not of the '
                 f"tokenizer 'clip', by which texts become tokens here: it has {VOCAB_SIZE} tokens, "
-                f'the last of which ends a text. Name another: neck.tokenizer=NAME')
+                f'the last of which ends a text. Name that of its files, whose folder '
+                f'tokenizer=FOLDER gives: the tokenizer_class in its tokenizer_config.json, or '
+                f'neck.tokenizer=another_vocabulary where that is CLIPTokenizer')
         self.end_token = None if end_token == vocab_size - 1 else end_token
         self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
         # Loaded weights must be of a model of these.
         self.built_with = dict(
             width=width, layers=layers, heads=heads, mlp_width=mlp_width or 4 * width,
@@ -137,8 +140,8 @@ class BaseTextEncoder(PretrainedPart):
         return self.encode(tokens[:, :self.longest_text(tokens)] if padded else tokens)
 
     def take_tokenizer(self, told: str | None) -> None:
-        """Know the vocabulary of the texts from weights that tell it, where the config did not."""
-        if told is not None and split_name(told)[1]:
+        """Know the vocabulary from weights or texts that tell it, where the config has the kind."""
+        if told is not None and split_name(told)[1] and same_tokenizer(told, self.tokenizer):
             self.tokenizer = self.built_with['tokenizer'] = told
 
     @abstractmethod

@@ -44,6 +44,7 @@ class HuggingFaceTextEncoder(HuggingFacePart):
         self.reads_padding = self.config.model_type in _READ_PADDING
         tokenizer = build_tokenizer(str(self.folder.absolute()), positions)
         self.tokenizer = tokenizer.vocabulary.name
+        self.vocab_size = self.config.text_config.vocab_size
         self.pad, self.ends_with_pad = tokenizer.pad, tokenizer.pad in tokenizer.end
         self._check_length(self.context_length, 'neck.context_length', positions)
 
