@@ -21,6 +21,7 @@ _FILES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocess
 _PARTS = ('image_processor', 'video_processor')
 _TYPES = ('image_processor_type', 'feature_extractor_type', 'video_processor_type')
 INTERPOLATIONS = {0: 'nearest', 2: 'bilinear', 3: 'bicubic'}  # numbers of PIL
+_Channels = tuple[float, float, float]  # R, G, B
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Processor:
         return self.values[name]
 
     def normalisation(self, default: Mapping[str, Sequence[float]] | None = None) -> tuple[
-            tuple[float, ...], tuple[float, ...]]:
+            _Channels, _Channels]:
         """Mean and std for pixel values 0..255 of all that is done to them, step by step.
 
         Args:
@@ -119,7 +120,8 @@ class Processor:
                 f'{values.get("rescale_factor")} leave pixels at 0..255, but image_mean and '
                 'image_std are of pixels 0..1: write "do_rescale": true and '
                 f'"rescale_factor": {1 / 255}, if those were scaled before the processor')
-        return tuple(round(m, 8) for m in mean), tuple(round(s, 8) for s in std)
+        (m0, m1, m2), (s0, s1, s2) = ([round(x, 8) for x in values] for values in (mean, std))
+        return (m0, m1, m2), (s0, s1, s2)
 
     def _three(self, values: Mapping[str, Any], name: str) -> list[float]:
         """Of each channel; one number is of all, as in the library."""
