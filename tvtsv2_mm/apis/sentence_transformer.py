@@ -22,7 +22,6 @@ from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
 from tvtsv2_mm.checkpoints.processors import read_json
-from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
@@ -180,11 +179,14 @@ class VideoTextModule(InputModule):
         written = Config(dict(model=without_lora(cfg.model),
                               test_dataloader=dict(dataset=dict(pipeline=pipeline))))
         content = dict(state_dict=self.model.state_dict(), meta=dict(cfg=written.pretty_text))
-        with one_error(f'the model of {self.checkpoint} cannot be saved as a folder of '
-                       'sentence-transformers, which holds models of this package\'s own parts '
-                       f'alone: keep {self.checkpoint}, of which sentence_transformer() makes it '
-                       'again'):
-            config_of_checkpoint(content, 'its checkpoint')
+        try:
+            config_of_checkpoint(content, self.checkpoint)
+        except ValueError as error:
+            raise ValueError(
+                f'the model of {self.checkpoint} cannot be saved as a folder of '
+                f'sentence-transformers, as not all of it is of this package: '
+                f'{error.__cause__ or error}. Keep {self.checkpoint}, of which '
+                'sentence_transformer() makes it again') from error
         return content, 'clip' if self.model.neck is None else self.inferencer.tokenizer_folder
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
