@@ -91,6 +91,22 @@ def test_models_that_are_not_built(change, function, message):
         build(folder)
 
 
+def test_frames_of_another_size_are_refused_at_once(change):
+    folder = change('preprocessor_config.json', lambda c: c.update(
+        size=dict(shortest_edge=48), crop_size=dict(height=48, width=48)))
+    with pytest.raises(ValueError, match='reads frames of 32 pixels, not of 48: write that into'):
+        build(folder)
+
+
+def test_embeddings_of_two_widths_are_refused(tmp_path):
+    make_folder(tmp_path, 'siglip')
+    config = json.loads((tmp_path / 'config.json').read_text())
+    config['text_config']['projection_size'] = 48
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r'projection_size=48, but videos have .* of 32'):
+        read_config(tmp_path)
+
+
 def test_what_decides_no_number_is_not_read(change, folders):
     """A config may name code of attention to be fetched, and classes in any number."""
     def add(config):

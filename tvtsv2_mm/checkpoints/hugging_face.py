@@ -136,6 +136,10 @@ def _check_parts(config: PretrainedConfig) -> None:
             if name in _HEADS and value is False:
                 raise CheckpointError(f'{part}{name}=False leaves the embedding of videos out: '
                                       'take a model that has its head')
+    width, text = width_of(config), getattr(config.text_config, 'projection_size', None)
+    if config.model_type in ('siglip', 'siglip2') and text not in (None, width):
+        raise CheckpointError(f'text_config.projection_size={text}, but videos have embeddings of '
+                              f'{width} numbers: they cannot be compared')
     channels = getattr(config.vision_config, 'num_channels', 3)
     if channels != 3:
         raise CheckpointError(f'vision_config.num_channels={channels} is not implemented: frames '
