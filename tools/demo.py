@@ -49,7 +49,8 @@ def main() -> None:
         check_file(args.checkpoint, 'checkpoint')
         with redirect_stdout(sys.stderr):
             infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                     dtype=args.dtype, clips=args.clips, show_progress=is_folder)
+                                     dtype=args.dtype, clips=args.clips, frames=args.frames,
+                                     show_progress=is_folder)
             result = infer(args.video, task='zero-shot', labels=args.labels, prompts=args.prompt,
                            top_k=args.top_k, skip_failed=is_folder, draw=not is_folder,
                            out_dir=out if is_folder else None)

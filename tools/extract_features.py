@@ -66,8 +66,8 @@ def main() -> None:
         config = ExtractionConfig(
             weights=check_file(args.checkpoint, 'checkpoint'),
             config=args.config and check_file(args.config, 'config'),
-            device=args.device, dtype=args.dtype, clips=args.clips, batch_size=args.batch_size,
-            num_workers=0 if args.profile else args.num_workers)
+            device=args.device, dtype=args.dtype, clips=args.clips, frames=args.frames,
+            batch_size=args.batch_size, num_workers=0 if args.profile else args.num_workers)
         shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed)
         if args.ray is not None:
             counts = extract_on_ray(

@@ -41,7 +41,7 @@ def main() -> None:
         from tvtsv2_mm.apis.mteb_encoder import evaluate, find_tasks, load_encoder
         tasks = find_tasks(args.tasks)
         encoder = load_encoder(args.checkpoint, args.config, device=args.device, dtype=args.dtype,
-                               clips=args.clips, meta=args.meta)
+                               clips=args.clips, frames=args.frames, meta=args.meta)
         results = evaluate(encoder, tasks, args.out, batch_size=args.batch_size,
                            num_workers=args.num_workers, overwrite=args.overwrite)
     except (FileNotFoundError, ValueError) as error:

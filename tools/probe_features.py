@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tvtsv2_mm.apis.launch.arguments import ReadOverrides
+from tvtsv2_mm.apis.launch.arguments import ReadOverrides, add_frames_argument
 from tvtsv2_mm.choices import PROBES
 
 
@@ -21,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     extract.add_argument('--token-grid', type=int, default=1, metavar='G',
                          help='G x G tokens of each frame for the attentive probe: 1 is their mean '
                          '(%(default)s), the side of the patch grid (14 for B/16) all of them')
+    add_frames_argument(extract)
     extract.add_argument('--cfg-options', nargs='+', action=ReadOverrides, metavar='KEY=VALUE',
                          help='overrides of the config')
     fit = commands.add_parser('fit', help='fit probes on a feature cache')
@@ -35,11 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
 def extract(args: argparse.Namespace) -> None:
     """Make the cache."""
     from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+    from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.overrides import apply_overrides
     from tvtsv2_mm.apis.launch.runs import check_file, load_config
     from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
     apply_overrides(cfg, args.cfg_options or {})
+    show_frames(cfg, args.frames)
     cfg.load_from = checkpoint = check_file(args.checkpoint, 'checkpoint')
     fit_to_model(cfg)
     if not args.out.endswith('.npz'):

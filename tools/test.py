@@ -3,7 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
+from tvtsv2_mm.apis.launch.arguments import (
+    add_frames_argument,
+    add_launch_arguments,
+    parse_launch_arguments,
+)
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -18,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help='the same, as an option')
     parser.add_argument('--dump', metavar='FILE.pkl',
                         help='write the predictions of all samples to this pickle file')
+    add_frames_argument(parser)
     add_launch_arguments(parser)
     return parser
 
@@ -54,6 +59,7 @@ def main() -> None:
     """Test."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
+    from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.runs import (
         apply_launch_arguments,
         build_runner,
@@ -64,6 +70,7 @@ def main() -> None:
         cfg = load_config(args.config)
         apply_test_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
+        show_frames(cfg, args.frames)  # then the steps that --cfg-options names are in their places
     except (FileNotFoundError, ValueError) as error:
         parser.exit(2, f'error: {error}\n')
     with plain_errors():

@@ -7,6 +7,10 @@ LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DTYPES = ('float32', 'float16', 'bfloat16')
 # What clips of a video show: what the model is evaluated with, or the release's feature script.
 CLIP_KINDS = ('protocol', 'feature-script')
+# Which frames of a clip are shown, and in which order: see SampleClipFrames.
+FRAMES = ('natural', 'shuffled', 'reversed', 'single', 'constant')
+# Of a clip, where the config of a model that encodes frames alone does not say it.
+NUM_FRAMES = 12
 FEATURE_FORMATS = ('npy', 'safetensors', 'parquet')
 TARGET_LAYOUTS = ('own', 'release')
 # What FramewiseViT takes the mean of.

@@ -76,6 +76,24 @@ def test_features_tell_the_order_of_time(infer):
     assert np.abs(forward - backward).max() > 1e-3
 
 
+def test_features_of_frames_otherwise(checkpoint, model):
+    """As of the clips made by hand; an array is a video too."""
+    clip = read_clip('part_0.mp4')
+
+    def found(frames):
+        infer = TVTSv2Inferencer(weights=checkpoint, device='cpu', show_progress=False,
+                                 frames=frames)
+        return features(infer(PATHS[NAMES.index('part_0.mp4')])), features(infer([clip]))
+
+    middle = (len(clip) - 1) // 2
+    for frames, shown in (('natural', clip), ('reversed', clip[::-1].copy()),
+                          ('constant', clip[[middle] * len(clip)]), ('single', clip[[middle]])):
+        for own in found(frames):
+            np.testing.assert_allclose(own, embed_clips(model, [shown]), atol=1e-5)
+    with pytest.raises(ValueError, match=r"frames must be one of .*, not 'even'"):
+        found('even')
+
+
 def test_arrays_addresses_and_lists(infer, model, expected):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(VIDEOS))
     handler.log_message = lambda *_: None

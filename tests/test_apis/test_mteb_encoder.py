@@ -113,10 +113,11 @@ def test_the_folder_is_mtebs(encoder, checkpoint, tmp_path, monkeypatch):
 
 
 def test_what_differs_from_the_checkpoints_own_evaluation_lies_apart(checkpoint, tmp_path):
-    encoder = load_encoder(checkpoint, device='cpu', dtype='bfloat16', clips='feature-script')
+    encoder = load_encoder(checkpoint, device='cpu', dtype='bfloat16', clips='feature-script',
+                           frames='reversed')
     evaluate(encoder, [Find()], tmp_path)
     [file] = tmp_path.rglob('Find.json')
-    assert file.parent.name == 'clips_feature-script__dtype_bfloat16'
+    assert file.parent.name == 'clips_feature-script__dtype_bfloat16__frames_reversed'
 
 
 def test_another_config_lies_apart(checkpoint, tmp_path):

@@ -5,11 +5,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
 
+from tests.hugging_face_models import make_folder
 from tests.tiny_model import CONFIG, ROOT, build_tiny_model
 from tvtsv2_mm.apis.clips import clip_transforms
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints.convert import convert_names
+from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
+from tvtsv2_mm.checkpoints.files import read_weights
 from tvtsv2_mm.checkpoints.layouts import OPENAI, RELEASE
 from tvtsv2_mm.checkpoints.model_config import (
     config_of_checkpoint,
@@ -33,8 +37,31 @@ def test_a_release_is_told_by_its_sizes(size):
     release = {f'module.{key}': value for key, value in release.items()}
     assert config_of_checkpoint(dict(state_dict=release), 'x.pth').model == cfg.model
 
-    bare = {key: value for key, value in release.items() if 'pred_model' not in key}
+    bare = {key.removeprefix('module.'): value for key, value in release.items()
+            if 'pred_model' not in key}
     assert published_config(bare, 'x.pth').model == dict(cfg.model, sorting_head=None)
+
+
+@pytest.mark.parametrize(('kind', 'untold'), [
+    ('clip', r'give the config(.|\n)*backbone\.heads'), ('siglip', r'neck\.tokenizer=NAME')])
+def test_a_folder_and_what_is_made_of_it_tell_their_model(kind, untold, tmp_path):
+    folder, file = tmp_path / 'folder', tmp_path / 'own.pth'
+    make_folder(folder, kind)
+    convert_checkpoint(folder, file)
+    weights, found = {}, {}
+    for path in (folder, file):
+        weights[path], _ = read_weights(path)
+        config = config_of_checkpoint(weights[path], str(path))
+        found[path] = config.model
+        # The frames of a clip are the protocol's.
+        assert clip_transforms(config)[1]['num_frames'] == 12
+        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+            load_checkpoint(MODELS.build(config.model), str(path))
+    assert found[folder] == found[file]
+    # Without what was said beside the tensors.
+    bare = dict(weights[file])
+    with pytest.raises(ValueError, match=rf'x\.pth.*{untold}'):
+        config_of_checkpoint(bare, 'x.pth')
 
 
 def test_what_cannot_be_told_asks_for_the_config():
@@ -44,7 +71,7 @@ def test_what_cannot_be_told_asks_for_the_config():
         published_config(release, 'x.pth')
     clip, _ = convert_names(state, OPENAI, to_foreign=True)
     with pytest.raises(ValueError, match=r'x\.pth has the layout OpenAI.*give the config'):
-        published_config(clip, 'x.pth')
+        config_of_checkpoint(clip, 'x.pth')
 
 
 @pytest.mark.parametrize('place', [('meta', ), ('message_hub', 'runtime_info')])

@@ -32,7 +32,7 @@ def test_side_by_side_and_beside_the_paper():
     assert [cell.strip() for cell in figures.split('|')[1:-1]] == [
         'acc/top1', '12.3', '56.8', '43.2', '50.4', '52.1']
     assert 'paper: TVTSv2 B/16' in text and text.endswith(NOTE)
-    [frames] = lines_with(text, 'frames')
+    [frames] = lines_with(text, '| frames ')
     assert 'frames *' in frames  # the runs differ there
     assert 'prompts *' not in text
     assert 'probe' not in text  # which neither has
@@ -97,9 +97,10 @@ def test_views_and_checkpoint(tmp_path):
                             dict(type='SampleClipFrames', mode='middle', num_clips=4),
                             dict(type='DecodeClip'), dict(type='CropClip', mode='three')])
     assert views == dict(
-        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, clip_seconds=None, crops=3,
-        crop='three', crop_size=224, short_side=268, interpolation='nearest', keep_ratio=True,
-        square_pixels=False, short_clip='repeat_last')
+        frames=12, sampling='middle', spacing='auto', fps=None, clips=4, clip_seconds=None,
+        frames_shown='natural', frames_seed=None, crops=3, crop='three', crop_size=224,
+        short_side=268, interpolation='nearest', keep_ratio=True, square_pixels=False,
+        short_clip='repeat_last')
     views = describe_views([dict(type='OpenVideo', short_side=224, interpolation='fast'),
                             dict(type='SampleClipFrames', fps=2)])
     assert (views['interpolation'], views['spacing'], views['fps']) == ('fast', 'fps', 2)
@@ -108,8 +109,9 @@ def test_views_and_checkpoint(tmp_path):
         dict(type='DecordInit'), dict(type='UniformSample', clip_len=12, num_clips=4),
         dict(type='Resize', scale=(-1, 224)), dict(type='mmaction.ThreeCrop', crop_size=224)])
     assert views == dict(
-        frames=12, sampling='UniformSample', spacing=None, clips=4, crops=3, crop='ThreeCrop',
-        crop_size=224, short_side=224, interpolation='bilinear', keep_ratio=True)
+        frames=12, sampling='UniformSample', spacing=None, clips=4,
+        frames_shown='natural', frames_seed=None, crops=3, crop='ThreeCrop', crop_size=224,
+        short_side=224, interpolation='bilinear', keep_ratio=True)
     views = describe_views([dict(type='SampleFrames', clip_len=8, frame_interval=2),
                             dict(type='Resize', scale=(224, 224), keep_ratio=False)])
     assert (views['spacing'], views['crop'], views['short_side']) == (2, None, None)
@@ -188,3 +190,71 @@ def test_systems_that_saw_other_videos_are_not_compared_silently():
                    peers=True, paper=False)
     assert 'not comparable: split sha256 differs: a aaaaaaaaaaaa, b bbbbbbbbbbbb' in text
     assert 'not comparable: videos used differs: a 6, b 5' in text
+
+
+def shown(top1, frames=None, low=None, high=None, **more):
+    """A run of one model, on other frames where that is said."""
+    run = peer(top1, checkpoint=dict(sha256='c' * 64), config=dict(text="model = dict(type='A')"))
+    run['views'] = run['views'] | (dict(frames_shown=frames) if frames else {})
+    if low is not None:
+        run |= dict(intervals=dict(raw={'acc/top1': [low, high]}), chance=dict(raw={'acc/top1': 2}))
+    return run | more
+
+
+def cells(line):
+    return [cell.strip() for cell in line.split('|')[1:-1]]
+
+
+def test_the_drop_stands_beside_the_score():
+    text = compare([
+        shown(40, 'shuffled', 37, 44), shown(50, 'natural', 46, 53), shown(49.5, 'reversed')],
+        ['b', 'a', 'c'], paper=False)
+    head, top1 = (cells(line) for line in text.splitlines()[2:5:2])
+    assert head == ['', 'a', 'drop shuffled', 'drop reversed', 'chance']
+    assert top1 == ['acc/top1', '50.0 [46.0, 53.0]', '10.0 [4.3, 14.2]', '0.5', '2.0']
+    [row] = lines_with(text, 'frames_shown')
+    assert cells(row) == ['frames_shown', 'natural', '', '', '']
+    assert 'differ here' not in text and 'rather too wide' in text and 'no run' not in text
+
+
+def test_a_run_of_before_has_its_frames_in_order():
+    text = compare([shown(50), shown(40, 'single')], ['a', 'b'], paper=False)
+    assert cells(text.splitlines()[4]) == ['acc/top1', '50.0', '10.0']
+    assert 'brackets' not in text
+
+
+@pytest.mark.parametrize('more', [
+    dict(checkpoint=dict(sha256='d' * 64)), dict(split=dict(sha256='b' * 64, used=6)),
+    dict(config=dict(text="model = dict(type='B')")), dict(prompts=['{}']),
+    dict(probe=dict(kind='knn', setting='k', chosen=1)), dict(trained_further=True),
+    dict(views=peer(0)['views'] | dict(frames_shown='shuffled', clips=4))])
+def test_of_other_models_or_videos_no_drop_is_told(more):
+    text = compare([shown(50), shown(40, 'shuffled', **more)], ['a', 'b'], paper=False)
+    assert cells(text.splitlines()[2]) == ['', 'a', 'b']
+    [row] = lines_with(text, '| frames_shown')
+    assert cells(row) == ['frames_shown *', 'natural', 'shuffled']
+    assert 'b: no run of the same model with its frames in order is beside it' in text
+
+
+def test_what_else_a_config_says_is_no_other_model():
+    """As what a run reads its files with; of seeds the first is the usual one."""
+    config = dict(text="train_cfg = None\nmodel = dict(type='A')", sha256='0')
+    views = dict(shown(0)['views'], frames_shown='shuffled')
+    runs = [shown(40, views=views | dict(frames_seed=seed), config=config) for seed in (0, 7)]
+    text = compare([shown(50), *runs], ['a', 'b', 'c'], paper=False)
+    assert cells(text.splitlines()[2]) == ['', 'a', 'drop shuffled', 'drop shuffled (seed 7)']
+
+
+def test_drops_of_systems_and_of_ranks():
+    def run(r1, rank, frames='natural'):
+        views = dict(peer(0)['views'], frames_shown=frames)
+        return shown(0, views=views) | dict(protocol='retrieval', metrics=dict(
+            raw={'t2v/R1': r1, 't2v/MdR': rank}, dsl={'t2v/R1': r1 + 1}))
+
+    lines = compare([run(30, 4), run(20, 9, 'constant')], ['a', 'b'], peers=True,
+                    paper=False).splitlines()
+    assert cells(lines[2])[:4] == ['', 't2v/R1', 't2v/MdR', 't2v/R1 (DSL)']
+    assert cells(lines[4])[:4] == ['a', '30.0', '4.0', '31.0']
+    assert cells(lines[5])[:4] == ['drop constant', '10.0', '-', '10.0']
+    alone = compare([run(20, 9, 'constant')], ['b'], peers=True, paper=False)
+    assert '12 middle constant' in alone and 'nothing is known of a drop' in alone

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from tvtsv2_mm.evaluation.retrieval import (
+    average_precision,
     dual_softmax,
+    own_videos,
+    rank_guesses,
     rank_queries,
     similarities,
-    text_to_video,
-    video_to_text,
 )
 
 GOLDEN = Path(__file__).parents[1] / 'data' / 'golden'
-NAMES = {'R1': 'R1', 'R5': 'R5', 'R10': 'R10', 'R50': 'R50', 'MdR': 'MedR', 'MnR': 'MeanR'}
 
 
 @pytest.mark.parametrize('case', ['square_50', 'square_200', 'five_captions'])
@@ -22,23 +22,32 @@ def test_equal_to_the_release(case):
     similarity = np.load(GOLDEN / 'retrieval_similarities.npz')[case]
     expected = json.loads((GOLDEN / 'retrieval_expected.json').read_text())[case]
     owners = np.arange(len(similarity)) // (len(similarity) // similarity.shape[1])
-    for direction, function in (('t2v', text_to_video), ('v2t', video_to_text)):
-        metrics = function(similarity, owners)
-        for own, other in NAMES.items():
-            assert metrics[own] == pytest.approx(expected[direction][other], abs=1e-9)
+    right = own_videos(owners)
+    for direction, scores, own in (('t2v', similarity, right), ('v2t', similarity.T, right.T)):
+        ranks = rank_queries(scores, own)
+        metrics = {f'R{k}': 100 * ranks.hits(k).mean() for k in (1, 5, 10, 50)} | dict(
+            MedR=np.median(ranks.expected), MeanR=ranks.expected.mean())
+        assert metrics == pytest.approx({
+            name: expected[direction][name] for name in metrics}, abs=1e-9)
 
 
 @pytest.mark.parametrize('captions', [1, 3])
 def test_equal_similarities_give_chance(captions):
     owners = np.repeat(np.arange(20), captions)
     similarity = np.zeros((20 * captions, 20))
-    metrics = text_to_video(similarity, owners)
-    assert metrics['R1'] == pytest.approx(5)
-    assert metrics['R10'] == pytest.approx(50)
-    assert metrics['MnR'] == pytest.approx(10.5)
-    back = video_to_text(similarity, owners)
+    right = own_videos(owners)
+    ranks = rank_queries(similarity, right)
+    assert ranks.hits(1) == pytest.approx(0.05)
+    assert ranks.hits(10) == pytest.approx(0.5)
+    assert ranks.expected == pytest.approx(10.5)
+    back = rank_queries(similarity.T, right.T)
     # One of the `captions` right texts among all is first.
-    assert back['R1'] == pytest.approx(5)
+    assert back.hits(1) == pytest.approx(0.05)
+    # What is ranked by nothing but the number of candidates.
+    for own, answers in ((ranks, right), (back, right.T)):
+        guesses = rank_guesses(answers)
+        assert all((getattr(guesses, name) == getattr(own, name)).all()
+                   for name in ('better', 'tied', 'right'))
 
 
 def test_ties_equal_brute_force():
@@ -56,7 +65,23 @@ def test_ties_equal_brute_force():
         assert ranks.expected[query] == pytest.approx(np.mean(firsts))
         one = rank_queries(similarity[query:query + 1], right[query:query + 1])
         for k in (1, 2, 3, 5):
-            assert one.recall(k) == pytest.approx(np.mean(np.array(firsts) <= k))
+            assert one.hits(k) == pytest.approx(np.mean(np.array(firsts) <= k))
+
+
+def test_average_precision_of_ties_equals_brute_force():
+    rng = np.random.default_rng(0)
+    similarity = rng.integers(0, 3, (6, 6)).astype(float)
+    right = rng.random((6, 6)) < 0.4
+    right[:, 0] = True
+    orders = [np.array(order) for order in permutations(range(6))]
+    for query, found in enumerate(average_precision(similarity, right)):
+        expected = []
+        for order in orders:
+            hits = right[query][order[np.argsort(-similarity[query][order], kind='stable')]]
+            expected.append(np.mean((np.cumsum(hits) / np.arange(1, 7))[hits]))
+        assert found == pytest.approx(np.mean(expected))
+    with pytest.raises(ValueError, match='every query needs a right candidate'):
+        average_precision(similarity, np.zeros_like(right))
 
 
 def test_dual_softmax():

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from tests.grey_videos import write_grey_video
+from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,18 @@ def make_motions(root: Path) -> tuple[list[str], list[np.ndarray]]:
         (root / 'annotations' / f'motions_{split}.txt').write_text(
             ''.join(f'{path} {label}\n' for label, path in enumerate(paths)))
     return paths, pictures
+
+
+def make_small_shapes(root: Path, transcript_videos: tuple[int, int] = (0, 0)) -> None:
+    """The embedded data, but 8 captions to train on, and 12 captions and motions to test on."""
+    build_narrated_shapes(root, NarratedShapesOptions(
+        transcript_videos=transcript_videos, clip_rounds=(0, 1), order_clips=(0, 0)))
+    annotations = root / 'annotations'
+    lines = (annotations / 'captions_test.jsonl').read_text().splitlines(keepends=True)
+    (annotations / 'captions_train.jsonl').write_text(''.join(lines[-8:]))
+    (annotations / 'captions_test.jsonl').write_text(''.join(lines[:12]))
+    labels = (annotations / 'motions_test.txt').read_text().splitlines(keepends=True)
+    (annotations / 'motions_test.txt').write_text(''.join(labels[:12]))
 
 
 def run_theirs(program: str, *words) -> None:

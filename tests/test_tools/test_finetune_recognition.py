@@ -78,6 +78,14 @@ def test_from_a_pretrained_model(run, tmp_path, benchmark, words, options):
     result = json.loads(path.read_text())
     assert result['protocol'] == 'finetune' and not result['trained_further']
     assert [result['views'][name] for name in ('frames', 'clips', 'crops')] == [12, 1, 3]
+    assert result['views']['frames_shown'] == 'natural'
+    if benchmark == 'ssv2':  # one frame of each clip passes CheckClipsHook, and the model
+        shown = run('test', CONFIGS / name, 'out/epoch_1.pth', '--work-dir', 'shown', '--frames',
+                    'single', *options)
+        batch = next(iter(shown.test_dataloader))
+        assert batch['inputs'][0].shape == (3, 3, 1, 224, 224)
+        [path] = (tmp_path / 'shown').glob('*/result.json')
+        assert json.loads(path.read_text())['views']['frames_shown'] == 'single'
     scores = []
     for batch in tested.test_dataloader:
         views = torch.stack(batch['inputs']).flatten(0, 1)

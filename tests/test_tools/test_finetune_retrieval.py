@@ -17,6 +17,7 @@ from tests.test_tools.protocol_data import (
     SENTENCES,
     make_captions,
     make_recognition,
+    make_small_shapes,
     save_checkpoint,
     small_options,
     write_jsonl,
@@ -38,14 +39,7 @@ CHECKED = re.compile(r'zero-shot on (.*), before -> after \(\S+\.pth\): acc/top1
 def shapes(tmp_path_factory):
     """The embedded data, 8 videos to train and 12 to test on, and a checkpoint."""
     folder = tmp_path_factory.mktemp('shapes')
-    build_narrated_shapes(folder / 'data', NarratedShapesOptions(
-        transcript_videos=(0, 0), clip_rounds=(0, 1), order_clips=(0, 0)))
-    annotations = folder / 'data' / 'annotations'
-    lines = (annotations / 'captions_test.jsonl').read_text().splitlines(keepends=True)
-    (annotations / 'captions_train.jsonl').write_text(''.join(lines[-8:]))
-    (annotations / 'captions_test.jsonl').write_text(''.join(lines[:12]))
-    labels = (annotations / 'motions_test.txt').read_text().splitlines(keepends=True)
-    (annotations / 'motions_test.txt').write_text(''.join(labels[:12]))
+    make_small_shapes(folder / 'data')
     save_tiny_checkpoint(folder / 'tiny.pth')
     return folder
 

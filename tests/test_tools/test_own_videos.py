@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from tests.test_tools.protocol_data import CONFIGS
+from tests.tiny_model import save_tiny_checkpoint
 from tvtsv2_mm.apis.launch.runs import apply_launch_arguments, load_config
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.datasets.held_out import held_out_below, place_of
@@ -214,6 +215,34 @@ def test_captions_beside_the_transcripts_are_trained_on_too(narrated, run, monke
     assert names_of(captions) == {path for path in paths if place_of(path) >= below}
     assert len(transcripts) <= len(captions) < 8
     assert runner.iter == 2  # a batch of each
+
+
+def test_labelled_videos_tell_what_is_forgotten(narrated, run, monkeypatch, tmp_path):
+    """By the config of docs/finetuning.md; without it the texts alone are watched."""
+    shutil.copytree(narrated, tmp_path / 'my_videos')
+    monkeypatch.chdir(tmp_path)
+    run_command('subtitles_to_transcripts', monkeypatch)
+    paths = paths_of('my_videos/transcripts.jsonl')
+    Path('my.csv').write_text('\n'.join(
+        ['path,label', *(f'{path},{path.split("/")[0]}' for path in paths)]))
+    run_command('csv_to_annotations', monkeypatch)
+    text = (ROOT / 'docs' / 'finetuning.md').read_text(encoding='utf-8')
+    [config] = [block for block in re.findall(r'```python\n(.*?)```', text, re.S)
+                if 'my_annotations' in block]
+    Path('mine.py').write_text(
+        re.sub(r"'tvtsv2_mm::.*?'", repr(str(CONFIGS / OWN)), config) + "data_root = 'my_videos'\n")
+    save_tiny_checkpoint(Path('weights.pth'))
+    told = []
+    for config in ('mine.py', CONFIGS / OWN):
+        runner = run('train', config, '--work-dir', 'out', '--cfg-options', *FAST,
+                     'data_root=my_videos', 'load_from=weights.pth',
+                     'default_hooks.out_of_the_box.dataloader.num_workers=0')
+        assert runner.iter == 1
+        log = max(Path('out').glob('*/*.log')).read_text()
+        told.append(re.findall(r'out of the box, iteration (\d): text drift (\S+)(.*)', log))
+    assert [(step, bool(zero_shot)) for step, _, zero_shot in told[0]] == [('0', True), ('1', True)]
+    assert [*Path('out').glob('best_out_of_the_box_zero_shot_epoch_1.pth')]
+    assert [(step, zero_shot) for step, _, zero_shot in told[1]] == [('0', ''), ('1', '')]
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*own-data.py')), ids=lambda path: path.stem)

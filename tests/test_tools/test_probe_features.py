@@ -72,9 +72,42 @@ def test_probes_of_one_cache(monkeypatch, tmp_path, capsys):
     assert 'features_knn' in printed and 'paper: TVTSv2 B/16' in printed and '64.7' in printed
 
 
+def test_a_probe_of_what_frames_without_their_order_tell(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / 'data' / 'hmdb51'
+    trained, labels = make_recognition(root, 'train_split1.txt', 'test_split1.txt')
+    for path in trained:
+        shutil.copy(root / 'videos' / path, root / 'videos' / f'copy_of_{Path(path).name}')
+    (root / 'annotations' / 'test_split1.txt').write_text(''.join(
+        f'copy_of_{Path(path).name} {label}\n'
+        for path, label in zip(trained[1:], labels[1:], strict=True)) + 'rotated_90.mov 2\n')
+    shutil.copy(CLIPS / 'rotated_90.mov', root / 'videos')
+    model = save_checkpoint('vit-b16_retrieval_msrvtt.py', tmp_path / 'model.pth')
+    name = 'vit-b16_linear-probe_hmdb51.py'
+    for frames in ('natural', 'reversed'):
+        call(monkeypatch, 'probe_features', 'extract', CONFIGS / name, 'model.pth', '--out',
+             f'{frames}.npz', '--frames', frames, '--cfg-options', *small_options(name))
+        with pytest.warns(UserWarning):
+            call(monkeypatch, 'probe_features', 'fit', f'{frames}.npz', '--probes', 'knn')
+    cache = read_cache(tmp_path / 'reversed.npz')
+    for split, place in (('train', 0), ('test', 2)):
+        video = root / 'videos' / cache.names[split][place]
+        with torch.no_grad():
+            embeds, _ = model.backbone(plain_clips(video, IMAGENET).flip(1))
+        np.testing.assert_allclose(cache.embeds[split][place], embeds[0].numpy(), atol=2e-2)
+    capsys.readouterr()
+    call(monkeypatch, 'compare_results', '--no-paper', 'a=reversed_knn.json', 'b=natural_knn.json')
+    lines = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in lines[2].split('|')[1:-1]] == [
+        '', 'b', 'drop reversed', 'chance']
+    assert lines[4].count('[') == 2 and '33.3' in lines[4]
+
+
 @pytest.mark.parametrize('changes', [
-    dict(metrics=[1]), dict(metrics=dict(raw=dict(a='x'))), dict(views=[1]), dict(config=5),
-    dict(protocol=[1]), dict(checkpoint=dict(keys=dict(a=1))), dict(split=dict(sha256=5))])
+    dict(intervals=dict(raw={'acc/top1': 5}), metrics=dict(raw={'acc/top1': 1})),
+    dict(chance=[1]), dict(metrics=[1]), dict(metrics=dict(raw=dict(a='x'))), dict(views=[1]),
+    dict(config=5), dict(protocol=[1]), dict(checkpoint=dict(keys=dict(a=1))),
+    dict(split=dict(sha256=5))])
 def test_a_result_file_of_something_else_is_named(tmp_path, monkeypatch, capsys, changes):
     (tmp_path / 'odd.json').write_text(json.dumps(dict(schema=1, metrics={}) | changes))
     with pytest.raises(SystemExit):

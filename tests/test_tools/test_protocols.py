@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,9 @@ SIZES = ('vit-b16', 'clip-b16')
 RECOGNITION = {'hmdb51': ('train_split1.txt', 'test_split1.txt'),
                'ucf101': ('train_split1.txt', 'test_split1.txt'),
                'kinetics400': ('train.txt', 'val.txt')}
+
+PAIRED = {'vinoground': 'Vinoground', 'cia-ssv2': 'CiA-Retrieval SSv2',
+          'test-of-time': 'Test of Time, synthetic', 'rtime': 'RTime-Binary'}
 
 
 def pixels_of(size):
@@ -110,11 +113,12 @@ def class_embeds(model, prompts):
 
 
 @pytest.mark.parametrize(('size', 'benchmark'), [
-    *product(SIZES, RECOGNITION), ('vit-h', 'hmdb51')])
+    *product(SIZES, RECOGNITION), ('vit-h', 'hmdb51'), ('vit-b16', 'kinetics700')])
 def test_zero_shot(run, tmp_path, size, benchmark):
     name = f'{size}_zero-shot_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
-    paths, labels = make_recognition(root, *RECOGNITION[benchmark])
+    splits = RECOGNITION.get(benchmark, RECOGNITION['kinetics400'])
+    paths, labels = make_recognition(root, *splits)
     model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
     run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
         *small_options(name))
@@ -123,7 +127,7 @@ def test_zero_shot(run, tmp_path, size, benchmark):
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw']['acc/top1'] == pytest.approx(top1(scores, labels))
     assert 'acc/top5' not in result['metrics']['raw']  # of three classes it cannot fail
-    split = root / 'annotations' / RECOGNITION[benchmark][1]
+    split = root / 'annotations' / splits[1]
     assert result['split']['sha256'] == file_sha256(split)
     assert (result['split']['used'], result['split']['failed']) == (5, 0)
     assert result['prompts'] == ['a person {}']
@@ -188,6 +192,58 @@ def test_multi_view_and_own_prompts(run, tmp_path):
     assert (result['split']['annotated'], result['split']['missing']) == (7, 2)
 
 
+def test_frames_otherwise_and_the_drop_in_the_table(run, tmp_path, capsys):
+    """However many workers there are, and whichever word sets it."""
+    name = 'vit-b16_zero-shot_hmdb51.py'
+    root = tmp_path / 'data' / 'hmdb51'
+    paths, labels = make_recognition(root, *RECOGNITION['hmdb51'])
+    model = save_checkpoint(name, tmp_path / 'model.pth', classes=CLASSES)
+    step = 'test_dataloader.dataset.pipeline.1'
+    words = {'natural': [], 'shuffled': ['--frames', 'shuffled'],
+             'again': [f'{step}.frames=shuffled', 'test_dataloader.num_workers=1'],
+             'single': ['--frames', 'single']}
+    shown = {}
+    for key, own in words.items():
+        options = [word for word in own if '=' in word]
+        runner = run('test', CONFIGS / name, 'model.pth', '--work-dir', key,
+                     *own[:len(own) - len(options)], '--cfg-options', *small_options(name),
+                     *options)
+        shown[key] = {
+            sample.sample_id: sample.frame_inds.tolist() for batch in runner.test_dataloader
+            for sample in batch['data_samples']}
+    assert shown['shuffled'] == shown['again'] != shown['natural']
+    assert {path: sorted(inds) for path, inds in shown['shuffled'].items()} == shown['natural']
+    assert all(shown['single'][path] == [inds[(len(inds) - 1) // 2]]
+               for path, inds in shown['natural'].items())
+    results = {key: result_of(tmp_path / key) for key in words}
+    assert {key: result['views']['frames_shown'] for key, result in results.items()} == {
+        'natural': 'natural', 'shuffled': 'shuffled', 'again': 'shuffled', 'single': 'single'}
+    assert results['shuffled']['metrics'] == results['again']['metrics']
+    assert results['natural']['chance']['raw'] == {'acc/top1': pytest.approx(100 / 3)}
+    low, high = results['natural']['intervals']['raw']['acc/top1']
+    scores = {key: result['metrics']['raw']['acc/top1'] for key, result in results.items()}
+    assert low <= scores['natural'] <= high
+
+    # One frame alone, plainly.
+    with torch.no_grad():
+        embeds = [model.backbone(plain_clips(root / 'videos' / path, IMAGENET)[:, place][:, None])
+                  for path in paths
+                  for place in [(len(shown['natural'][path]) - 1) // 2]]
+    plain = np.stack([unit(own[0][0].double().numpy()) for own in embeds])
+    assert scores['single'] == pytest.approx(
+        top1(plain @ class_embeds(model, ['a person {}']).T, labels))
+
+    capsys.readouterr()
+    run('compare_results', '--no-paper', *(
+        f'{key}={path}' for key in ('shuffled', 'natural', 'single')
+        for path in (tmp_path / key).glob('*/result.json')))
+    printed = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in printed[2].split('|')[1:-1]] == [
+        '', 'natural', 'drop shuffled', 'drop single', 'chance']
+    drops = [cell.split()[0] for cell in printed[4].split('|')[3:5]]
+    assert drops == [f'{scores["natural"] - scores[key]:.1f}' for key in ('shuffled', 'single')]
+
+
 @pytest.mark.parametrize('size', SIZES)
 def test_multiple_choice(run, tmp_path, size):
     name = f'{size}_multiple-choice_ssv2.py'
@@ -204,6 +260,37 @@ def test_multiple_choice(run, tmp_path, size):
     result = result_of(tmp_path / 'out')
     assert result['metrics']['raw'] == {'multiple_choice/top1': pytest.approx(expected)}
     assert result['benchmark'] == 'SSv2-MC'
+
+
+@pytest.mark.parametrize(('size', 'benchmark'), [
+    *product(['vit-b16'], PAIRED), ('clip-b16', 'vinoground')])
+def test_paired(run, tmp_path, size, benchmark):
+    """Two pairs; of a third, a video is missing."""
+    name = f'{size}_paired_{benchmark}.py'
+    root = tmp_path / 'data' / benchmark.replace('-', '_')
+    pairs = [SENTENCES[:2], SENTENCES[2:4], SENTENCES[:-3:-1]]
+    answers = [0, 1, 1, 0, 0]
+    paths = make_captions(root, [
+        dict(captions=pairs[i // 2], answer=answer) for i, answer in enumerate(answers)])
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    videos = video_embeds(model, root / 'videos', paths, pixels_of(size))
+    scores = [videos[2 * i:2 * i + 2] @ text_embeds(model, texts).T
+              for i, texts in enumerate(pairs)]
+    own = [[int(np.argmax(row)) == answer for row, answer in zip(
+        pair, answers[2 * i:], strict=False)] for i, pair in enumerate(scores)]
+    # Of the second pair the first video is of the second text.
+    by_text = [[int(np.argmax(pair[:, text])) == answers[2 * i:2 * i + 2].index(text)
+                for text in (0, 1)] for i, pair in enumerate(scores[:2])]
+    text, video = ([all(pair) for pair in found] for found in (own[:2], by_text))
+    expected = {'v2t/R1': [*chain(*own)], 't2v/R1': [*chain(*by_text)], 'text_score': text,
+                'video_score': video, 'group_score': [a and b for a, b in zip(
+                    text, video, strict=True)]}
+    result = result_of(tmp_path / 'out')
+    assert result['metrics']['raw'] == {
+        f'paired/{key}': pytest.approx(100 * np.mean(hits)) for key, hits in expected.items()}
+    assert (result['protocol'], result['benchmark']) == ('paired', PAIRED[benchmark])
 
 
 def figures(order_of_query, right):
@@ -236,7 +323,8 @@ def plain_query_bank_norm(scores, bank):
 
 
 @pytest.mark.parametrize(('size', 'benchmark'), [
-    *product(SIZES, ['msrvtt', 'didemo', 'lsmdc']), ('vit-b32', 'msrvtt')])
+    *product(SIZES, ['msrvtt', 'didemo', 'lsmdc']), ('vit-b32', 'msrvtt'),
+    ('vit-b16', 'msvd')])
 def test_retrieval(run, tmp_path, size, benchmark):
     name = f'{size}_retrieval_{benchmark}.py'
     root = tmp_path / 'data' / benchmark
@@ -270,6 +358,30 @@ def test_retrieval(run, tmp_path, size, benchmark):
             ('qb', 't2v', plain_query_bank_norm(scores, bank_scores), of_texts)):
         found = tuple(metrics[group][f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
         assert found == pytest.approx(figures(ordered(used), right)), (group, direction)
+
+
+def test_retrieval_by_texts_that_videos_share(run, tmp_path):
+    name = 'vit-b16_retrieval_ssv2-template.py'
+    root = tmp_path / 'data' / 'ssv2_retrieval'
+    kinds = [0, 1, 0, 1, 2]
+    paths = make_captions(root, [dict(captions=[SENTENCES[kind]]) for kind in kinds])
+    (root / 'annotations' / 'test.jsonl').rename(root / 'annotations' / 'template.jsonl')
+    model = save_checkpoint(name, tmp_path / 'model.pth')
+    run('test', CONFIGS / name, 'model.pth', '--work-dir', 'out', '--cfg-options',
+        *small_options(name))
+    scores = (text_embeds(model, SENTENCES[:3])
+              @ video_embeds(model, root / 'videos', paths, pixels_of('vit-b16')).T)
+    metrics = result_of(tmp_path / 'out')['metrics']
+    of_texts = [{v for v, kind in enumerate(kinds) if kind == text} for text in range(3)]
+    for direction, used, right in (('t2v', scores, of_texts),
+                                   ('v2t', scores.T, [{kind} for kind in kinds])):
+        found = tuple(metrics['raw'][f'{direction}/{key}'] for key in ('R1', 'MnR', 'MdR'))
+        assert found == pytest.approx(figures(ordered(used), right)), direction
+    precisions = []
+    for order, right in zip(ordered(scores), of_texts, strict=True):
+        places = [place for place, video in enumerate(order, 1) if video in right]
+        precisions.append(np.mean([(i + 1) / place for i, place in enumerate(places)]))
+    assert metrics['raw']['t2v/mAP'] == pytest.approx(100 * np.mean(precisions))
 
 
 def test_a_video_with_many_captions_is_decoded_and_encoded_once(run, tmp_path, monkeypatch):

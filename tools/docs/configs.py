@@ -36,6 +36,7 @@ TASKS = {
     'linear-probe': ('Zero-shot Action Recognition', 'Linear Probe '),
     'multiple-choice': ('Zero-shot Multiple Choice', ''),
     'retrieval': ('Text-to-Video Retrieval', ''),
+    'paired': ('Paired Video-Text Retrieval', ''),
 }
 METRICS = {'acc/top1': 'Top 1 Accuracy', 'multiple_choice/top1': 'Top 1 Accuracy',
            't2v/R1': 'Recall@1', 't2v/R5': 'Recall@5', 't2v/R10': 'Recall@10'}

@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Dataset
 
 from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
-from tvtsv2_mm.choices import CLIP_KINDS
+from tvtsv2_mm.choices import CLIP_KINDS, FRAMES, NUM_FRAMES
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.registry import TRANSFORMS
 from tvtsv2_mm.utils.errors import UserFileError
@@ -87,14 +87,17 @@ class ClipSource(Dataset):
         transforms: of :func:`clip_transforms`.
         texts: K texts of each video, which travel with it as tokens of ``tokenizer``.
         tokenizer: given with ``texts``.
+        names: of the videos for the transforms (``sample_id``), where they are not the paths.
     """
 
     def __init__(self, videos: Sequence[Video], transforms: Sequence[dict],
                  texts: Sequence[Sequence[str]] | None = None,
-                 tokenizer: TextTokenizer | None = None) -> None:
+                 tokenizer: TextTokenizer | None = None,
+                 names: Sequence[str] | None = None) -> None:
         self.videos = videos
         self.texts = texts
         self.tokenizer: Any = tokenizer  # given where there are texts
+        self.names = names
         with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
             opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
         self._scaling = opening.scaling
@@ -109,7 +112,8 @@ class ClipSource(Dataset):
         video = self.videos[index]
         name = name_of(video, index)
         results: dict[str, Any] = dict(
-            filename=name, sample_id=name, rng=np.random.default_rng(index))
+            filename=name, sample_id=self.names[index] if self.names else name,
+            rng=np.random.default_rng(index))
         if self.texts is not None:
             texts = self.texts[index]
             tokens, num_cut = self.tokenizer.tokenize(texts)
@@ -164,7 +168,8 @@ def list_videos(folder: str) -> list[str]:
     return found
 
 
-def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
+def clip_transforms(cfg: ConfigDict, clips: str = 'protocol',
+                    frames: str | None = None) -> list[dict]:
     """The transforms that make clips for a model, of videos of any size.
 
     Args:
@@ -174,13 +179,17 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
             the model. A config whose videos have the model's size already gets the scaling and the
             crop that others need. 'feature-script': as the release's script for features: frames
             from the first to the last, squeezed into a square.
+        frames: what is shown of the chosen frames (see SampleClipFrames); None as the config says.
 
     Raises:
-        ValueError: ``clips`` is neither.
+        ValueError: ``clips`` is neither, or there is no such ``frames``.
     """
     if clips not in CLIP_KINDS:
         raise ValueError(f'clips must be one of {CLIP_KINDS}, not {clips!r}')
+    if frames not in (None, *FRAMES):
+        raise ValueError(f'frames must be one of {FRAMES}, not {frames!r}')
     backbone = cfg.model.backbone
+    num_frames = backbone.get('num_frames', NUM_FRAMES)
     size = backbone.get('image_size', 224)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     dataset = loader.get('dataset', {})
@@ -189,19 +198,23 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol') -> list[dict]:
     if clips == 'feature-script':
         chosen = dict(
             OpenVideo=dict(short_side=size, interpolation='bilinear', keep_ratio=False),
-            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='ends'))
+            SampleClipFrames=dict(num_frames=num_frames, mode='ends'))
     elif 'OpenVideo' not in chosen or 'SampleClipFrames' not in chosen:
         is_clip = backbone.type.endswith('FramewiseViT')
         chosen = dict(
             OpenVideo=dict(short_side=size, interpolation='bicubic') if is_clip else
             dict(short_side=int(1.2 * size), interpolation='nearest'),
-            SampleClipFrames=dict(num_frames=backbone.num_frames, mode='middle'),
+            SampleClipFrames=dict(num_frames=num_frames, mode='middle'),
             DecodeClip=dict(short_clip='repeat_last' if is_clip else 'black'))
     elif chosen['OpenVideo'].get('short_side') is None:
         chosen['OpenVideo']['short_side'] = size
     # Said in full, for what records them.
     chosen['OpenVideo'].setdefault('interpolation', OpenVideo.interpolation)
     chosen['SampleClipFrames'].setdefault('spacing', SampleClipFrames.spacing)
+    if frames is not None:
+        chosen['SampleClipFrames']['frames'] = frames
+    if chosen['SampleClipFrames'].get('frames') == SampleClipFrames.frames:
+        del chosen['SampleClipFrames']['frames']  # as records of earlier versions say it
     chosen.setdefault('DecodeClip', {}).setdefault('short_clip', DecodeClip.short_clip)
     crop = chosen.get('CropClip', {}).get('mode')
     chosen['CropClip'] = dict(size=size, mode='three' if crop == 'three' else 'center')

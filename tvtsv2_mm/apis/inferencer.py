@@ -66,6 +66,10 @@ class TVTSv2Inferencer(BaseInferencer):
         texts_only: build the text encoder alone, for ``embed_texts`` and ``embed_labels``.
         clips: 'protocol' shows the model what its evaluation does, 'feature-script' what the
             release's script for features does (see :func:`~tvtsv2_mm.apis.clips.clip_transforms`).
+        frames: 'shuffled', 'reversed', 'single' or 'constant' instead of all chosen frames in
+            order ('natural'), to see how much the model knows of time (see
+            :class:`~tvtsv2_mm.datasets.transforms.SampleClipFrames`); None takes what the config
+            says.
         tokenizer: folder with the ``tokenizer.json`` by which texts become tokens, where the model
             does not read CLIP's; None takes the config's, or the one beside the weights.
         scope: registry scope.
@@ -80,6 +84,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  dtype: str = 'float32',
                  texts_only: bool = False,
                  clips: str = 'protocol',
+                 frames: str | None = None,
                  tokenizer: str | os.PathLike | None = None,
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
@@ -99,6 +104,7 @@ class TVTSv2Inferencer(BaseInferencer):
         self.dtype = getattr(torch, dtype)
         self.texts_only = texts_only
         self.clips = clips
+        self.frames = frames
         self.tokenizer = tokenizer
         super().__init__(model, weights, device, scope, show_progress)
 
@@ -189,9 +195,10 @@ class TVTSv2Inferencer(BaseInferencer):
 
     def preprocess(self, inputs: Sequence[Video], batch_size: int = 1, *,
                    texts: Sequence[Sequence[str]] | None = None,
+                   names: Sequence[str] | None = None,
                    num_workers: int = 0) -> Iterable[ClipBatch]:
         """Decode and collate."""
-        source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None)
+        source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None, names)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
 
     def predict(self, batch: ClipBatch, *,
@@ -325,7 +332,7 @@ class TVTSv2Inferencer(BaseInferencer):
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
-        return clip_transforms(cfg, self.clips)
+        return clip_transforms(cfg, self.clips, self.frames)
 
     def _init_collate(self, cfg: ConfigDict) -> None:
         """:func:`~tvtsv2_mm.apis.clips.iterate_clips` collates: failures travel beside clips."""

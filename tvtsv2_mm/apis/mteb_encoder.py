@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from tvtsv2_mm.apis.clips import Video
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch.runs import check_file
+from tvtsv2_mm.datasets.transforms import SampleClipFrames
 from tvtsv2_mm.evaluation.results import describe_checkpoint, text_sha256
 from tvtsv2_mm.utils.extras import needed_for
 
@@ -92,12 +93,14 @@ class VideoColumn(Sequence):
 
 def load_encoder(checkpoint: str, config: str | None = None, *, device: str | None = None,
                  dtype: str = 'float32', clips: str = 'protocol',
+                 frames: str | None = None,
                  meta: Mapping[str, Any] | None = None) -> MtebEncoder:
     """Load a checkpoint for mteb.
 
     Args:
         checkpoint: file or folder of any layout that this package reads.
-        config, device, dtype, clips: of :class:`~tvtsv2_mm.apis.inferencer.TVTSv2Inferencer`.
+        config, device, dtype, clips, frames: of
+            :class:`~tvtsv2_mm.apis.inferencer.TVTSv2Inferencer`.
         meta: fields of mteb's ModelMeta; without them the name is that of the file, the revision
             its sha256, and what differs from the checkpoint's own evaluation lies apart.
 
@@ -110,7 +113,7 @@ def load_encoder(checkpoint: str, config: str | None = None, *, device: str | No
         raise ValueError(f'{checkpoint} is not on this machine: results are kept by the hash of '
                          'the file, so fetch it first')
     inferencer = TVTSv2Inferencer(config and check_file(config, 'config'), checkpoint,
-                                  device=device, dtype=dtype, clips=clips)
+                                  device=device, dtype=dtype, clips=clips, frames=frames)
     experiment: dict[str, Any] = {}
     if config is not None:
         parts = dict(model=inferencer.cfg.model, pipeline=inferencer.pipeline)
@@ -119,6 +122,8 @@ def load_encoder(checkpoint: str, config: str | None = None, *, device: str | No
         experiment['dtype'] = dtype
     if clips != 'protocol':
         experiment['clips'] = clips
+    if frames not in (None, SampleClipFrames.frames):
+        experiment['frames'] = frames
     told = dict(name=f'tvtsv2_mm/{Path(checkpoint).stem}', revision=revision,
                 experiment_kwargs=experiment or None)
     return MtebEncoder(inferencer, model_meta(inferencer, told | dict(meta or {})))

@@ -20,9 +20,12 @@ from tvtsv2_mm.choices import POOLINGS, ROTARY_POSITIONS
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.errors import one_error
 
+from . import sizes
 from .convert import convert_names, detect_layout
+from .description import check_refused, description_of, metadata_of
 from .errors import CheckpointError, naming
-from .layouts import RELEASE
+from .layouts import RELEASE, Layout
+from .lora import merge_lora
 
 # Published sizes by the width and the side of a patch; heads cannot be read from tensors.
 PUBLISHED = {
@@ -53,17 +56,18 @@ _LARGEST_NUMBER = 1_000_000
 def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict:
     """Find the config of a checkpoint, which errors call by ``name``.
 
-    A checkpoint that this package wrote carries its config; a TVTSv2 release
-    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors. Of a recognizer of MMAction2 that
-    was trained with our backbone the config is that of the backbone and of the pixels it saw.
+    A checkpoint that this package trained carries its config; a TVTSv2 release
+    (``TVTSv2_ViT_*.pth``) is told by the sizes of its tensors, any other by these and by what its
+    file or folder says beside them. Of a recognizer of MMAction2 that was trained with our backbone
+    the config is that of the backbone and of the pixels it saw.
 
     Returns:
         A config with ``model`` (without classes, and without what only training needs) and, of the
         data, the transforms of the test pipeline that make clips.
 
     Raises:
-        ValueError: neither of the two, or a config with more than models of this package; the
-            config has to be given.
+        ValueError: nothing tells its model, or a config with more than models of this package;
+            the config has to be given.
         CheckpointError: the layout is unknown.
     """
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
@@ -72,7 +76,11 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     text = written_config(checkpoint)
     if text is None:
         with naming(name):
-            return published_config(weights, name)
+            given = {str(key).removeprefix('module.'): value for key, value in weights.items()}
+            layout = detect_layout(given)
+            if layout is not RELEASE:
+                return told_config(given, layout, metadata_of(weights), name)
+            return published_config(given, name)
     with one_error(f'{name}: the config in the checkpoint is not taken, give the config'):
         written = literal_config(text)
         model = _known_model(written.get('model'))
@@ -88,21 +96,34 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], name: str) -> ConfigDict
     return ConfigDict(model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
-def published_config(given: Mapping[Any, Tensor], name: str) -> ConfigDict:
+def told_config(given: Mapping[str, Tensor], layout: Layout, metadata: Mapping[str, Any],
+                name: str) -> ConfigDict:
+    """Find the config of weights whose file or folder says what their tensors do not.
+
+    Raises:
+        ValueError: something is told by neither.
+        CheckpointError: a size cannot be read, or they are of no model of our own parts.
+    """
+    check_refused(metadata)
+    model, assumed = sizes.model_config(
+        convert_names(merge_lora(given), layout)[0],
+        description_of(given, metadata, layout=layout.name))
+    if assumed:
+        raise ValueError(f'{name} has the layout {layout.name}, and nothing tells all of its model:'
+                         ' give the config. Not told:\n  ' + '\n  '.join(assumed))
+    return ConfigDict(model=model)
+
+
+def published_config(given: Mapping[str, Tensor], name: str) -> ConfigDict:
     """Find the config of a TVTSv2 release by the sizes of its tensors.
 
     A release without ``pred_model.*`` gives a model without a sorting head.
 
     Raises:
-        ValueError: another layout, or a size that was never published.
-        CheckpointError: unknown layout, or what has the names of a release's weights is none.
+        ValueError: a size that was never published.
+        CheckpointError: what has the names of a release's weights is none.
     """
-    given = {str(key).removeprefix('module.'): value for key, value in given.items()}
-    layout = detect_layout(given)
-    tensors, _ = convert_names(given, layout)
-    if layout is not RELEASE:
-        raise ValueError(f'{name} has the layout {layout.name}, which does not tell its model: '
-                         'give the config')
+    tensors, _ = convert_names(given, RELEASE)
     with one_error(f'{name} holds no tensors of a TVTSv2 release', CheckpointError):
         width, _, patch, _ = tensors['backbone.conv1.weight'].shape
         num_frames = len(tensors['backbone.temporal_embedding'])

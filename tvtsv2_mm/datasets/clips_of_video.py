@@ -11,6 +11,7 @@ from mmengine.dataset import pseudo_collate
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.registry import FUNCTIONS, TRANSFORMS
+from tvtsv2_mm.utils.randomness import generators_kept
 
 
 def build_transforms(pipeline: Sequence | None) -> list[Callable]:
@@ -48,17 +49,11 @@ def _seeded_by(rng: np.random.Generator | None) -> Generator[None]:
         return
     seed_sequence: Any = rng.bit_generator.seed_seq
     [seed] = seed_sequence.generate_state(1).tolist()  # which draws nothing from it
-    cpu = torch.default_generator  # torch.manual_seed would seed the GPUs as well
-    states = random.getstate(), np.random.get_state(), cpu.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    cpu.manual_seed(seed)
-    try:
+    with generators_kept():
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs as well
         yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        cpu.set_state(states[2])
 
 
 @FUNCTIONS.register_module()

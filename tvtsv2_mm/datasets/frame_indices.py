@@ -5,6 +5,8 @@ A part of a video is the frames ``start`` .. ``stop - 1``, of which ``num_frames
 
 import numpy as np
 
+from tvtsv2_mm.choices import FRAMES
+
 _USUAL_FRAMES = 12  # of a clip, in the paper
 _ROUNDING = 1e-6  # seconds that computed times may be off
 
@@ -115,6 +117,54 @@ def spread_clips(frame_starts: np.ndarray, end: float, seconds: float, num_frame
     places = np.linspace(frame_starts[0], max(end - seconds, frame_starts[0]), num_clips)
     return np.stack([end_to_end_frames(*frames_of_span(
         frame_starts, (place, place + seconds)), num_frames) for place in places])
+
+
+def show_frames(clips: np.ndarray, frames: str, rng: np.random.Generator) -> np.ndarray:
+    """What is shown of clips instead of all frames in order: how much does a model know of time?
+
+    Each clip is taken alone, and none gets a frame that was not chosen for it.
+
+    Args:
+        clips: int64 (C, N), the frames chosen for each clip, in order.
+        frames: 'natural': those. 'shuffled': in an order that is drawn, and never in their own
+            where there is another. 'reversed': backwards. 'single': the middle one (the earlier of
+            two) alone. 'constant': that one N times, a clip of the same length that stands still.
+        rng: For 'shuffled'.
+
+    Returns:
+        int64 (C, N); (C, 1) of 'single'.
+
+    Examples:
+        >>> clips, rng = np.array([[1, 3, 5, 7]]), np.random.default_rng(0)
+        >>> [show_frames(clips, frames, rng).tolist() for frames in FRAMES if frames != 'shuffled']
+        [[[1, 3, 5, 7]], [[7, 5, 3, 1]], [[3]], [[3, 3, 3, 3]]]
+        >>> shuffled = show_frames(clips, 'shuffled', rng)
+        >>> np.sort(shuffled).tolist(), bool((shuffled == clips).all())
+        ([[1, 3, 5, 7]], False)
+    """
+    middle = (clips.shape[1] - 1) // 2
+    match frames:
+        case 'natural':
+            return clips
+        case 'shuffled':
+            return np.stack([_in_another_order(clip, rng) for clip in clips])
+        case 'reversed':
+            return clips[:, ::-1]
+        case 'single':
+            return clips[:, middle:middle + 1]
+        case 'constant':
+            return np.repeat(clips[:, middle:middle + 1], clips.shape[1], axis=1)
+    raise ValueError(f'frames must be one of {FRAMES}, got {frames!r}')
+
+
+def _in_another_order(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Of all orders that can be told from the given one, each is as likely."""
+    if (clip == clip[0]).all():
+        return clip
+    while True:  # at most half of the orders are the given one
+        drawn = rng.permutation(clip)
+        if (drawn != clip).any():
+            return drawn
 
 
 def rate_varies(frame_edges: np.ndarray, num_frames: int = _USUAL_FRAMES) -> bool:

@@ -5,16 +5,26 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 
+def number_of(path: str) -> int:
+    """A number below 2**48 that depends on the name of a video alone, on every machine.
+
+    Examples:
+        >>> number_of('a.mp4')
+        253800601081184
+    """
+    name = posixpath.normpath(path.replace('\\', '/'))
+    digest = sha256(name.encode('utf-8', 'surrogatepass')).digest()
+    return int.from_bytes(digest[:6], 'big')
+
+
 def place_of(path: str) -> float:
-    """A number in [0, 1) that depends on the name of a video alone.
+    """:func:`number_of` a video as a number in [0, 1).
 
     Examples:
         >>> place_of('a/./b.mp4') == place_of('a/b.mp4')
         True
     """
-    name = posixpath.normpath(path.replace('\\', '/'))
-    digest = sha256(name.encode('utf-8', 'surrogatepass')).digest()
-    return int.from_bytes(digest[:6], 'big') / 2**48
+    return number_of(path) / 2**48
 
 
 def held_out_below(paths: Iterable[str], share: float) -> float:

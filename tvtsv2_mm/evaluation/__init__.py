@@ -1,3 +1,10 @@
-from .metrics import MultipleChoiceAccuracy, RetrievalMetric, SortingAccuracy, TopKAccuracy
+from .metrics import (
+    MultipleChoiceAccuracy,
+    PairedMetric,
+    RetrievalMetric,
+    SortingAccuracy,
+    TopKAccuracy,
+)
 
-__all__ = ['MultipleChoiceAccuracy', 'RetrievalMetric', 'SortingAccuracy', 'TopKAccuracy']
+__all__ = ['MultipleChoiceAccuracy', 'PairedMetric', 'RetrievalMetric', 'SortingAccuracy',
+           'TopKAccuracy']

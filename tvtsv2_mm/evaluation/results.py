@@ -15,6 +15,7 @@ from mmengine.config import Config
 from tvtsv2_mm import __version__
 from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.datasets.transforms import CropClip, DecodeClip, OpenVideo, SampleClipFrames
+from tvtsv2_mm.evaluation.intervals import Share
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import write_atomically
 
@@ -41,20 +42,27 @@ def text_sha256(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def group_metrics(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Put metrics that were re-weighted apart from raw ones.
+def group_metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Put metrics, or what is told of each, that were re-weighted apart from raw ones.
 
     Examples:
         >>> group_metrics({'t2v/R1': 1.0, 'dsl/t2v/R1': 2.0})
         {'raw': {'t2v/R1': 1.0}, 'dsl': {'t2v/R1': 2.0}}
     """
-    grouped: dict[str, dict[str, float]] = {'raw': {}}
+    grouped: dict[str, dict[str, Any]] = {'raw': {}}
     for key, value in metrics.items():
         group, _, name = key.partition('/')
         if group not in GROUPS:
             group, name = 'raw', key
-        grouped.setdefault(group, {})[name] = float(value)
+        grouped.setdefault(group, {})[name] = value
     return grouped
+
+
+def describe_shares(shares: Mapping[str, Share]) -> dict[str, Any]:
+    """``intervals`` (95 %, low and high) and ``chance`` of the metrics that have them."""
+    return dict(
+        intervals=group_metrics({name: list(own.interval) for name, own in shares.items()}),
+        chance=group_metrics({name: own.chance for name, own in shares.items()}))
 
 
 def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         fps=frames.get('fps'),
         clips=frames.get('num_clips', SampleClipFrames.num_clips),
         clip_seconds=frames.get('clip_seconds'),
+        **_shown(frames),
         crops=3 if mode == 'three' else 1,
         crop=mode,
         crop_size=crop and crop.get('size', CropClip.size),
@@ -84,6 +93,15 @@ def describe_views(pipeline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         keep_ratio=opening.get('keep_ratio', OpenVideo.keep_ratio),
         square_pixels=opening.get('square_pixels', OpenVideo.square_pixels),
         short_clip=by_type.get('DecodeClip', {}).get('short_clip', DecodeClip.short_clip))
+
+
+def _shown(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of the chosen frames a step of a pipeline shows, and by which seed it shuffles them."""
+    frames = step.get('frames', SampleClipFrames.frames)
+    return dict(
+        frames_shown=frames,
+        frames_seed=step.get('frames_seed', SampleClipFrames.frames_seed)
+        if frames == 'shuffled' else None)
 
 
 def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -96,6 +114,7 @@ def _views_of_mmaction(by_type: Mapping[str, Mapping[str, Any]]) -> dict[str, An
         sampling=sampler,
         spacing=frames.get('frame_interval'),
         clips=frames.get('num_clips', 1),
+        **_shown(by_type.get('ShowFrames', {})),
         crops={'ThreeCrop': 3, 'TenCrop': 10}.get(crop or '', 1),
         crop=crop,
         crop_size=by_type.get(crop or '', {}).get('crop_size'),

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RECALLS = (1, 5, 10, 50)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
@@ -30,10 +28,10 @@ class Ranks:
         """(Q,) expected rank of the first right answer, counted from 1."""
         return self.better + (self.tied + self.right + 1) / (self.right + 1)
 
-    def recall(self, k: int) -> float:
-        """Expected share of queries with a right answer among the first k."""
+    def hits(self, k: int) -> np.ndarray:
+        """(Q,) probability that a right answer is among the first k."""
         places = np.clip(k - self.better, 0, None)
-        return float((1 - _all_wrong(self.tied, self.right, places)).mean())
+        return 1 - _all_wrong(self.tied, self.right, places)
 
 
 def _all_wrong(tied: np.ndarray, right: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -62,9 +60,7 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
     Raises:
         ValueError: a similarity is not finite, or a query has no right candidate.
     """
-    _check_finite(similarity)
-    if not right.any(axis=1).all():
-        raise ValueError('every query needs a right candidate')
+    _check_ranking(similarity, right)
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
     equal = similarity == best
     return Ranks(
@@ -73,24 +69,59 @@ def rank_queries(similarity: np.ndarray, right: np.ndarray) -> Ranks:
         right=(equal & right).sum(axis=1))
 
 
+def rank_guesses(right: np.ndarray) -> Ranks:
+    """The ranks of who finds all candidates equally similar, given the right ones, (Q, C) bool."""
+    return Ranks(better=np.zeros(len(right), np.int64), tied=(~right).sum(axis=1),
+                 right=right.sum(axis=1))
+
+
+def _check_ranking(similarity: np.ndarray, right: np.ndarray) -> None:
+    _check_finite(similarity)
+    if not right.any(axis=1).all():
+        raise ValueError('every query needs a right candidate')
+
+
 def _check_finite(similarity: np.ndarray) -> None:
     if not np.isfinite(similarity).all():
         raise ValueError('similarities must be finite: the embeddings hold NaN or infinity')
 
 
-def text_to_video(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
-    """Search videos by text: (M, N) of M texts and N videos, and (M,) the index of each text's.
+def own_videos(owners: np.ndarray) -> np.ndarray:
+    """(M,) the index of each text's video to (M, N) bool: which video of N is whose."""
+    return owners[:, None] == np.arange(owners.max() + 1)
 
-    Returns:
-        R1, R5, R10, R50 (per cent), MdR, MnR (median and mean rank, counted from 1).
+
+def average_precision(similarity: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Average precision (Q,) of rankings in which several candidates may be right.
+
+    The mean over the right candidates of the share of right ones among those up to it. Expected
+    over all orders of tied candidates (McSherry and Najork, ECIR 2008).
+
+    Args:
+        similarity: (Q, C) of queries and candidates.
+        right: (Q, C), which candidates are right.
+
+    Raises:
+        ValueError: a similarity is not finite, or a query has no right candidate.
+
+    Examples:
+        >>> average_precision(np.array([[3., 2., 1.]]), np.array([[True, False, True]])).round(3)
+        array([0.833])
     """
-    return _summary(rank_queries(similarity, owners[:, None] == np.arange(similarity.shape[1])))
+    _check_ranking(similarity, right)
+    return np.array([_average_precision(*own) for own in zip(similarity, right, strict=True)])
 
 
-def video_to_text(similarity: np.ndarray, owners: np.ndarray) -> dict[str, float]:
-    """Search texts by video; of a video's own texts the best one counts. As text_to_video."""
-    right = owners == np.arange(similarity.shape[1])[:, None]
-    return _summary(rank_queries(similarity.T, right))
+def _average_precision(similarity: np.ndarray, right: np.ndarray) -> float:
+    order = np.argsort(-similarity, kind='stable')
+    _, first, size = np.unique(-similarity[order], return_index=True, return_counts=True)
+    right_in = np.add.reduceat(right[order].astype(float), first)  # of each run of tied ones
+    right_before = np.cumsum(right_in) - right_in
+    # The i-th of a run: how probably it is right, and how many right ones are then up to it.
+    i = np.arange(len(order)) - np.repeat(first, size)
+    num, ties, before = (np.repeat(own, size) for own in (right_in, size, right_before))
+    up_to = before + 1 + i * (num - 1) / np.maximum(ties - 1, 1)
+    return float((num / ties * up_to / np.arange(1, len(order) + 1)).sum() / right.sum())
 
 
 def dual_softmax(similarity: np.ndarray, temperature: float = 0.01) -> np.ndarray:
@@ -139,9 +170,3 @@ def query_bank_norm(similarity: np.ndarray, bank: np.ndarray, temperature: float
     weights = similarity / temperature - (
         top / temperature + np.log(np.exp((bank - top) / temperature).sum(axis=0)))
     return np.where(is_hub[similarity.argmax(axis=1)][:, None], weights, similarity)
-
-
-def _summary(ranks: Ranks) -> dict[str, float]:
-    expected = ranks.expected
-    return {f'R{k}': 100 * ranks.recall(k) for k in RECALLS} | {
-        'MdR': float(np.median(expected)), 'MnR': float(expected.mean())}

@@ -24,6 +24,21 @@ def add_names(parser: argparse.ArgumentParser) -> None:
                              'as the data set spells them (default: %(default)s)')
 
 
+def parse_kinetics(description: str | None,
+                   benchmark: str) -> tuple[argparse.Namespace, dict[str, str]]:
+    """Read the command line of a script for a version of Kinetics: its options, and the files."""
+    parser = benchmark_parser(description, benchmark)
+    parser.add_argument('--train', help='train.csv')
+    parser.add_argument('--val', help='validate.csv or val.csv')
+    parser.add_argument('--test', help='test.csv')
+    add_names(parser)
+    args = parser.parse_args()
+    files = {part: getattr(args, part) for part in ('train', 'val', 'test') if getattr(args, part)}
+    if not files:
+        parser.error('give at least one csv file: --train, --val or --test')
+    return args, files
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Add the annotation file that every converter writes."""
     parser.add_argument('output', help='annotation file to write, .jsonl; a run that was killed '

@@ -15,14 +15,13 @@ random_clip = [
     dict(type='CropClip', mode='random'),
     dict(type='TokenizeText'),
 ]
-middle_clip = [
+middle_frames = [
     dict(type='OpenVideo', interpolation='nearest'),
     dict(type='SampleClipFrames', mode='middle', num_clips=1),
     dict(type='DecodeClip', short_clip='black'),
     dict(type='CropClip', mode='center'),
-    dict(type='TokenizeText'),
-    pack,
 ]
+middle_clip = [*middle_frames, dict(type='TokenizeText'), pack]
 train_loader = dict(
     num_workers=2,
     persistent_workers=True,

@@ -40,3 +40,21 @@ val_evaluator = [dict(type='SortingAccuracy'), dict(type='RetrievalMetric')]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 custom_hooks = _base_.own_data_hooks
+
+# What the training costs: how far texts drift, and, where labelled videos are named that it does
+# not train on (ann_file, data_prefix, and classes of the head), how they are recognised.
+default_hooks = dict(
+    out_of_the_box=dict(
+        type='OutOfTheBoxMonitorHook',
+        cls_head=dict(type='ZeroShotHead'),
+        evaluator=dict(type='TopKAccuracy', topk=(1, )),
+        dataloader=dict(
+            batch_size=12,
+            num_workers=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='LabeledVideoDataset',
+                data_root='',
+                ann_file=None,
+                test_mode=True,
+                pipeline=[*_base_.middle_frames, _base_.pack]))))

@@ -216,6 +216,25 @@ def test_a_folder_of_another_model_is_refused(corpus, tmp_path, config):
         extract(str(corpus), str(out), config, show_progress=False)
 
 
+def test_frames_otherwise_lie_apart_and_go_on_from_anywhere(corpus, tmp_path, config,
+                                                            monkeypatch):
+    """Their order is that of the names in the list, not of the folder as it is given."""
+    shuffled = ExtractionConfig(**vars(config) | dict(frames='shuffled'))
+    extract(str(corpus), str(tmp_path / 'out'), shuffled, show_progress=False)
+    monkeypatch.chdir(corpus)
+    extract('.', str(tmp_path / 'here'), shuffled, show_progress=False)
+    extract('.', str(tmp_path / 'natural'), config, show_progress=False)
+    out, here, natural = (load_features(tmp_path / name) for name in ('out', 'here', 'natural'))
+    np.testing.assert_array_equal(out.features, here.features)
+    assert np.abs(out.features - natural.features).max() > 1e-3
+    # The same video under two names has two orders.
+    half = len(out.videos) // 2
+    assert np.abs(out.features[:half] - out.features[half:]).max() > 1e-3
+    with pytest.raises(ValueError, match='clip: '):
+        extract('.', str(tmp_path / 'out'), config, show_progress=False)
+    assert not any('frames' in step for step in natural.meta['clip'])  # so old folders go on
+
+
 def test_a_second_writer_is_refused(corpus, tmp_path, config):
     with (FeatureStore(tmp_path / 'out').locked(),
           pytest.raises(ValueError, match='another run')):

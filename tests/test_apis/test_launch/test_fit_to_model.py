@@ -11,7 +11,7 @@ def make(**top):
         model=dict(backbone=dict(image_size=96, num_frames=4, patch_size=8),
                    neck=dict(context_length=20), cls_head=dict(type='ZeroShotHead')),
         train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dataset)),
-        custom_hooks=[dict(type='QueryBankHook')], **top))
+        custom_hooks=[dict(type='QueryBankHook'), dict(type='OutOfTheBoxMonitorHook')], **top))
 
 
 def test_what_is_left_out_is_the_models():
@@ -23,7 +23,7 @@ def test_what_is_left_out_is_the_models():
         dict(short_side=115), dict(num_frames=4, mode='middle'), dict(size=96),
         dict(context_length=20), dict(patch_size=8, ratio=0.7)]
     assert (dataset.data_root, dataset.held_out_share) == ('videos', 0.2)
-    assert cfg.model.cls_head.context_length == cfg.custom_hooks[0].context_length == 20
+    assert [part.context_length for part in (cfg.model.cls_head, *cfg.custom_hooks)] == 3 * [20]
     assert 'data_root' not in cfg.train_dataloader.dataset
 
 

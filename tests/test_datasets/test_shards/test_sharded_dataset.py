@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from tvtsv2_mm.datasets import ShardedCaptionDataset, ShardedTranscriptDataset
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.transforms import SampleClipFrames
 from tvtsv2_mm.engine.samplers import ShardBatchSampler
 
 COUNTS = (7, 1, 12, 3, 9, 8)  # 40 samples
@@ -99,6 +100,29 @@ def test_epochs_and_ranks_are_shuffled_anew_and_draw_anew(write_shards):
     for batch in read(index, rank=1, ranks=2):
         for sample in batch:
             assert by_id[sample['id']] == sample['drawn']
+
+
+def open_numbers(results):
+    """A video of 50 frames, of whatever bytes."""
+    return results | dict(video_reader=SimpleNamespace(
+        num_frames=50, frame_starts=np.arange(50) / 10, duration=5.0))
+
+
+def test_frames_are_shuffled_by_the_name_as_those_of_a_file(write_shards):
+    """However many workers and ranks there are, and in each epoch."""
+    transform = SampleClipFrames(num_frames=6, mode='middle', frames='shuffled')
+    files = {f'{i}.mp4': transform.transform(open_numbers(dict(
+        filename=f'videos/{i}.mp4', sample_id=f'{i}.mp4')))['frame_inds'].tolist()
+        for i in range(40)}
+    index = write_shards(*COUNTS)
+    for options in (dict(), dict(workers=2, epoch=1), dict(rank=1, ranks=2)):
+        read_so = read(index, pipeline=(open_numbers, transform, keep_frames), **options)
+        assert {name: inds for batch in read_so for name, inds in batch}.items() <= files.items()
+    assert len({tuple(inds) for inds in files.values()}) > 30
+
+
+def keep_frames(results):
+    return results['sample_id'], results['frame_inds'].tolist()
 
 
 def test_the_buffer_mixes_shards(write_shards):

@@ -5,7 +5,7 @@ import pytest
 
 from tvtsv2_mm.datasets.errors import UnusableSampleError
 from tvtsv2_mm.datasets.frame_indices import clip_frames
-from tvtsv2_mm.datasets.transforms import SampleClipFrames
+from tvtsv2_mm.datasets.transforms import DecodeClip, SampleClipFrames, ShowFrames
 
 VIDEO = SimpleNamespace(num_frames=100, frame_starts=np.arange(100) / 10, duration=10.0)
 
@@ -21,7 +21,7 @@ def middle_frames(start, stop, num_frames):
 
 def sample(transform, seed=0, video=VIDEO, **kwargs):
     return transform.transform(dict(
-        filename='a.mp4', video_reader=video, rng=np.random.default_rng(seed), **kwargs))
+        filename='a.mp4', video_reader=video, rng=np.random.default_rng(seed)) | kwargs)
 
 
 def at_constant_rate(fps, num_frames, digits, first=0.0):
@@ -224,11 +224,120 @@ def test_clips_of_some_seconds_lie_from_the_start_to_the_end():
         starts) - 1
 
 
+def frames_of(frames, num_frames=4, video=VIDEO, **kwargs):
+    results = sample(SampleClipFrames(num_frames=num_frames, mode='middle', frames=frames,
+                                      **kwargs.pop('options', {})), video=video, **kwargs)
+    return results['frame_inds'].tolist(), results['num_frames']
+
+
+def test_frames_otherwise_than_in_order():
+    natural = [12, 37, 62, 87]
+    assert frames_of('natural') == (natural, 4)
+    assert frames_of('reversed') == (natural[::-1], 4)
+    assert frames_of('single') == ([37], 1)
+    assert frames_of('constant') == (4 * [37], 4)
+    shuffled, number = frames_of('shuffled')
+    assert sorted(shuffled) == natural and shuffled != natural and number == 4
+
+
+def test_the_order_comes_from_the_name_and_the_seed_alone():
+    """Neither from the place in the data set, nor from where that lies."""
+    def order(name='a/b.mp4', seed=0, **kwargs):
+        return frames_of('shuffled', 12, sample_id=name, options=dict(frames_seed=seed),
+                         **kwargs)[0]
+
+    assert order() == order(rng=np.random.default_rng(5)) == order('./a/b.mp4')
+    assert order() == frames_of('shuffled', 12, sample_id='a/b.mp4', filename='x/a/b.mp4')[0]
+    assert len({tuple(order(name, seed)) for name in ('a/b.mp4', 'c.mp4', 'a/c.mp4')
+                for seed in range(3)}) == 9
+    # Told by a kept value: the same on every machine, in every process.
+    assert order()[:5] == [86, 11, 61, 70, 20]
+    # Without a name in the data set, the file's own.
+    assert (frames_of('shuffled', 12, filename='here/c.mp4')
+            == frames_of('shuffled', 12, filename='there/c.mp4'))
+
+
+def test_shuffled_is_never_in_order_where_there_is_another():
+    def orders(video, num_frames):
+        return {tuple(frames_of('shuffled', num_frames, video, sample_id=str(name))[0])
+                for name in range(40)}
+
+    assert orders(VIDEO, 2) == {(74, 24)}
+    assert len(orders(VIDEO, 3)) == 5
+    assert orders(VIDEO, 1) == {(49, )}
+    # A long frame that comes four times: only the places of the other one differ.
+    still = SimpleNamespace(
+        num_frames=4, frame_starts=np.array([0.0, 0.1, 0.2, 9.0]), duration=10.0)
+    assert len(orders(still, 5)) == 4 and (2, 2, 2, 2, 3) not in orders(still, 5)
+
+
+def test_each_clip_is_taken_alone():
+    options = dict(num_clips=2)
+    natural = np.reshape(frames_of('natural', options=options)[0], (2, 4))
+    assert frames_of('reversed', options=options)[0] == natural[:, ::-1].ravel().tolist()
+    assert frames_of('single', options=options) == (natural[:, 1].tolist(), 2)
+    shuffled = np.reshape(frames_of('shuffled', options=options)[0], (2, 4))
+    assert (np.sort(shuffled) == natural).all() and (shuffled != natural).any(axis=1).all()
+    spread = dict(clip_seconds=2.0, num_clips=3)
+    ends = SampleClipFrames(num_frames=2, mode='ends', frames='reversed', **spread)
+    assert sample(ends)['frame_inds'].tolist() == [19, 0, 59, 40, 99, 80]
+
+
+def test_frames_in_time_and_a_second_otherwise():
+    natural, _ = frames_of('natural', 12, VARYING)
+    assert frames_of('reversed', 12, VARYING)[0] == natural[::-1]
+    assert frames_of('constant', 12, VARYING)[0] == 12 * [natural[5]]
+    assert frames_of('reversed', 4, options=dict(fps=2))[0] == frames_of(
+        'natural', 4, options=dict(fps=2))[0][::-1]
+
+
+class NumberedFrames(SimpleNamespace):
+    """A video whose frames are their numbers."""
+
+    def get_frames(self, indices):
+        return np.broadcast_to(np.asarray(indices, np.uint8)[:, None, None, None], (
+            len(indices), 1, 1, 3))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(('frames', 'shown'), [
+    ('natural', [1, 2, 3, 3, 3]), ('reversed', [3, 2, 1, 1, 1]), ('constant', [2, 2, 2, 2, 2]),
+    ('single', [2])])
+@pytest.mark.parametrize('short_clip', ['repeat_last', 'black'])
+def test_a_video_of_few_frames_is_filled_as_ever(frames, shown, short_clip):
+    video = NumberedFrames(num_frames=4, frame_starts=np.arange(4) / 10, duration=0.4)
+    results = sample(SampleClipFrames(num_frames=5, mode='middle', frames=frames), video=video,
+                     start=0.1)
+    results = DecodeClip(short_clip=short_clip).transform(results)
+    black = short_clip == 'black' and frames != 'single'
+    assert results['imgs'][:, 0, 0, 0].tolist() == ([*shown[:3], 0, 0] if black else shown)
+    assert results['num_valid_frames'] == (3 if black else len(shown))
+
+
+def test_what_a_sampler_of_mmaction2_chose():
+    def show(frames, seed=0):
+        results = ShowFrames(frames=frames, frames_seed=seed).transform(dict(
+            filename='x/a.mp4', frame_inds=np.arange(8), num_clips=2, clip_len=4))
+        return results['frame_inds'].tolist(), results['clip_len']
+
+    assert show('reversed') == ([3, 2, 1, 0, 7, 6, 5, 4], 4)
+    assert show('single') == ([1, 5], 1)
+    shuffled, _ = show('shuffled')
+    assert sorted(shuffled[:4]) == [0, 1, 2, 3] and shuffled != list(range(8))
+    assert shuffled != show('shuffled', 1)[0]
+    with pytest.raises(ValueError, match='frames must be one of'):
+        ShowFrames(frames='even')
+
+
 @pytest.mark.parametrize(('kwargs', 'message'), [
     (dict(clip_seconds=2), "in mode 'ends'"), (dict(mode='ends', clip_seconds=0), 'positive'),
     (dict(mode='ends', num_clips=2), 'with clip_seconds'),
     (dict(spacing='even'), "'auto', 'index', 'time'"), (dict(fps=0), 'fps'),
     (dict(fps=2, spacing='time'), 'spacing'), (dict(mode='ends', fps=2), 'ends'),
+    (dict(frames='even'), "'natural', 'shuffled'"), (dict(frames_seed=-1), 'frames_seed'),
+    (dict(frames='shuffled', frames_seed=None), 'whole number'),
     (dict(num_frames=0), 'num_frames'), (dict(mode='uniform'), "'random', 'middle'"),
 ])
 def test_wrong_arguments(kwargs, message):

@@ -6,31 +6,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmaction.registry import MODELS as MMACTION
-from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 
+from tests.test_engine.test_hooks.three_videos import HEAD, Loader, batch, own_figure
 from tests.tiny_model import CONFIG, build_tiny_model
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.engine.hooks import ZeroShotCheckHook
-from tvtsv2_mm.registry import MODELS
 
 SIZES = dict(Config.fromfile(CONFIG).model.backbone)
-HEAD = dict(type='ZeroShotHead', classes=['left', 'right', 'up'], context_length=32)
-
-
-def batch() -> dict:
-    """Three videos of three classes."""
-    samples = [ActionDataSample().set_gt_label(label) for label in range(3)]
-    generator = torch.Generator().manual_seed(3)
-    video = torch.randint(0, 256, (3, 8, 3, 64, 64), generator=generator, dtype=torch.uint8)
-    return dict(inputs=dict(video=list(video)), data_samples=samples)
-
-
-class Loader(list):
-    dataset = range(3)
 
 
 @pytest.fixture
@@ -50,15 +36,6 @@ def made(tmp_path):
             build_dataloader=lambda cfg: Loader([batch()]), build_evaluator=Evaluator)
         return hook, runner
     return make
-
-
-def own_figure(model) -> float:
-    """Top 1 of the same videos, by the model itself."""
-    model.eval().cls_head = MODELS.build(HEAD)
-    with torch.no_grad():
-        samples = model.test_step(batch())
-    model.cls_head = None
-    return 100 * sum(int(sample.pred_label == sample.gt_label) for sample in samples) / 3
 
 
 def test_before_and_after(made, caplog):

@@ -245,3 +245,69 @@ def check_ranks(rank: int, world_size: int, expected: dict) -> None:
 
 def test_two_ranks_with_an_odd_number_of_samples():
     run_ranks(2, check_ranks, evaluate(RetrievalMetric(), ranked(11)))
+
+
+def test_shares_have_intervals_and_chance():
+    """By the names of the metrics; ranks and the mean over classes are no shares of hits."""
+    top = TopKAccuracy()
+    samples = [dict(pred_score=torch.eye(10)[label], gt_label=torch.tensor([label % 7]))
+               for label in range(10)]
+    metrics = evaluate(top, samples)
+    assert set(top.shares) == {'acc/top1', 'acc/top5'}
+    assert [share.chance for share in top.shares.values()] == pytest.approx([10, 50])
+    assert top.shares['acc/top1'].value == metrics['acc/top1'] == pytest.approx(70)
+    low, high = top.shares['acc/top1'].interval
+    assert 30 < low < 70 < high <= 100
+
+    choice = MultipleChoiceAccuracy()
+    evaluate(choice, [dict(video_embed=torch.ones(2), text_embeds=torch.ones(number, 2),
+                           gt_label=torch.tensor([0])) for number in (2, 4)])
+    assert choice.shares['multiple_choice/top1'].chance == pytest.approx(37.5)
+    assert choice.shares['multiple_choice/top1'].value == pytest.approx(37.5)
+
+    order = SortingAccuracy()
+    evaluate(order, [dict(order_logits=torch.eye(3))] * 2)
+    assert [order.shares[f'sorting/{name}'].chance for name in (
+        'per_transcript', 'per_video', 'best_order')] == pytest.approx(
+            [100 / 3, 100 / 27, 100 / 6])
+
+
+def test_shares_of_retrieval():
+    metric = RetrievalMetric(dsl=True)
+    metrics = evaluate(metric, ranked(12))
+    assert set(metric.shares) == {name for name in metrics if name.rpartition('/R')[1]}
+    for name, share in metric.shares.items():
+        assert share.value == metrics[name]
+        assert share.interval[0] <= share.value <= share.interval[1]
+        if name.startswith('t2v/'):
+            assert share.chance == pytest.approx(100 * int(name[5:]) / 12)
+    # Of 24 texts a video has 1, 2 or 3: on the mean one of the 12 videos' own comes first.
+    assert metric.shares['v2t/R1'].chance == pytest.approx(100 / 12)
+    # What is equally near is what chance is.
+    same = RetrievalMetric()
+    found = evaluate(same, [own | dict(video_embed=torch.ones(8), text_embeds=torch.ones(
+        len(own['text_embeds']), 8)) for own in ranked(12)])
+    assert {name: share.chance for name, share in same.shares.items()} == pytest.approx(
+        {name: value for name, value in found.items() if name in same.shares})
+
+
+def test_retrieval_of_texts_that_several_videos_share():
+    eye = torch.eye(3)
+    samples = [dict(sample_id=str(i), video_embed=torch.tensor(video), texts=[text],
+                    text_embeds=eye['abc'.index(text)][None])
+               for i, (text, video) in enumerate([
+                   ('a', [3.0, 0, 1]), ('b', [2.0, 1, 0]), ('a', [1.0, 2, 0]), ('b', [0.0, 3, 0]),
+                   ('c', [0.0, 0, 2])])]
+    metrics = evaluate(metric := RetrievalMetric(shared_texts=True), samples)
+    # By text a: 0 1 2 and 3, 4; right are 0 and 2. By b: 3 2 1; right 3, 1. By c: 4 0; right 4.
+    assert metrics['t2v/R1'] == pytest.approx(100)
+    assert metrics['t2v/mAP'] == pytest.approx(100 * ((1 + 2 / 3) / 2 * 2 + 1) / 3)
+    assert metrics['v2t/R1'] == pytest.approx(100 * 3 / 5)
+    # R@k that some text could miss: of c four videos are wrong.
+    assert set(metrics) == {'t2v/R1', 't2v/MdR', 't2v/MnR', 't2v/mAP', 'v2t/R1', 'v2t/MdR',
+                            'v2t/MnR'}
+    assert metric.shares['t2v/R1'].chance == pytest.approx(100 * (2 / 5 + 2 / 5 + 1 / 5) / 3)
+    # As if each video had a text of its own, one of equal texts wins.
+    assert evaluate(RetrievalMetric(), samples)['t2v/R1'] == pytest.approx(60)
+    with pytest.raises(ValueError, match=r'3 has 2 texts and 1 embeddings'):
+        RetrievalMetric(shared_texts=True).process({}, [samples[3] | dict(texts=['a', 'b'])])

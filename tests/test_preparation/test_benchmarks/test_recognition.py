@@ -3,7 +3,7 @@ import pytest
 from tvtsv2_mm.preparation.benchmarks import (
     official_class_names,
     read_hmdb51,
-    read_kinetics400,
+    read_kinetics,
     read_ucf101,
 )
 
@@ -80,7 +80,7 @@ def test_kinetics400(write):
     path = write('val.csv', 'label,youtube_id,time_start,time_end,split,is_cc\n'
                             '"using segway",--abc,28,38,val,0\n'
                             "massaging person's head,xyz,1.0,11.0,val,0\n")
-    [split] = read_kinetics400({'val': path})
+    [split] = read_kinetics('kinetics400', {'val': path})
     assert told([split]) == {'val.txt': [('--abc_000028_000038', 375), ('xyz_000001_000011', 196)]}
     assert split.samples[0].stems == ('--abc_000028_000038', '--abc')
     assert split.samples[0].folder == 'using segway'
@@ -98,4 +98,4 @@ def test_kinetics400(write):
 def test_kinetics400_errors(write, text, message):
     path = write('val.csv', text)
     with pytest.raises(ValueError, match=message):
-        read_kinetics400({'val': path})
+        read_kinetics('kinetics400', {'val': path})

@@ -30,13 +30,14 @@ class ExtractionConfig:
     device: str | None = None  # None takes a GPU where there is one
     dtype: str = 'float32'  # or 'float16', 'bfloat16'
     clips: str = 'protocol'  # what is seen of a video, or 'feature-script'
+    frames: str | None = None  # what is shown of its frames; None takes what the config says
     batch_size: int = 8  # clips at once
     num_workers: int = 0  # decoding processes of each process
 
     def build(self) -> TVTSv2Inferencer:
         """Load the model."""
         return TVTSv2Inferencer(self.config, self.weights, device=self.device, dtype=self.dtype,
-                                clips=self.clips, show_progress=False)
+                                clips=self.clips, frames=self.frames, show_progress=False)
 
 
 def read_video_list(source: str) -> tuple[str, list[str]]:
@@ -146,7 +147,8 @@ def extract_parts(inferencer: TVTSv2Inferencer, store: FeatureStore, root: str,
         return
     names = [video for part in parts for video in part.items]
     paths = [video if '://' in video else os.path.join(root, video) for video in names]
-    batches = inferencer.preprocess(paths, config.batch_size, num_workers=config.num_workers)
+    batches = inferencer.preprocess(paths, config.batch_size, names=names,
+                                    num_workers=config.num_workers)
     by_path = {printable(path): name for path, name in zip(paths, names, strict=True)}
     open_parts = iter(parts)
     part = next(open_parts, None)

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from tvtsv2_mm.choices import CLIP_KINDS, DTYPES, LAUNCHERS
+from tvtsv2_mm.choices import CLIP_KINDS, DTYPES, FRAMES, LAUNCHERS
 
 
 class ReadOverrides(argparse.Action):
@@ -66,3 +66,13 @@ def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
                         help="'protocol': the frames and pixels that the model is evaluated with "
                         "(the default); 'feature-script': those of the release's script for "
                         'features')
+    add_frames_argument(parser)
+
+
+def add_frames_argument(parser: argparse.ArgumentParser) -> None:
+    """Add what is shown of the frames that were chosen."""
+    parser.add_argument('--frames', choices=FRAMES,
+                        help='what is shown of the chosen frames, to see how much the model knows '
+                        "of time: 'natural', all in order (what a config says by default); "
+                        "'shuffled'; 'reversed'; 'single', the middle one alone; 'constant', that "
+                        'one as often')

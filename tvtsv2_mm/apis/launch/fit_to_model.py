@@ -53,6 +53,7 @@ def _fit(places: list, model: dict, cfg: Config) -> None:
         'RandomTubeMask': dict(patch_size=backbone.get('patch_size'), ratio=cfg.get('mask_ratio')),
         'TokenizeText': context,
         'QueryBankHook': context,
+        'OutOfTheBoxMonitorHook': context,
         'ZeroShotHead': context,
         'VideoConditionedZeroShotHead': context,
         **library,

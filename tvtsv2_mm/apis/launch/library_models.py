@@ -17,11 +17,10 @@ from tvtsv2_mm.checkpoints.hugging_face import (
     read_pixels,
     width_of,
 )
+from tvtsv2_mm.choices import NUM_FRAMES
 
 _BACKBONES = ('HuggingFaceBackbone', 'XClipBackbone')
 _NECKS = ('HuggingFaceTextEncoder', )
-# Of a clip whose frames are encoded alone.
-_NUM_FRAMES = 12
 
 
 def complete_parts(model: dict, start: str | None) -> dict[str, dict[str, Any]]:
@@ -53,7 +52,7 @@ def complete_parts(model: dict, start: str | None) -> dict[str, dict[str, Any]]:
             continue
         pixels = read_pixels(folder, config)
         part.setdefault('image_size', pixels.image_size)
-        part.setdefault('num_frames', frames_of(config) or _NUM_FRAMES)
+        part.setdefault('num_frames', frames_of(config) or NUM_FRAMES)
         found = {'OpenVideo': dict(short_side=pixels.short_side, keep_ratio=pixels.keep_ratio,
                                    interpolation=pixels.interpolation),
                  'LinearProbeHead': dict(embed_dim=width_of(config))}

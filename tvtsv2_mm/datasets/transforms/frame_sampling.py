@@ -1,12 +1,16 @@
 """Choose the frames of a clip."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from tvtsv2_mm.choices import FRAMES
 from tvtsv2_mm.datasets import frame_indices
 from tvtsv2_mm.datasets.errors import UnusableSampleError
+from tvtsv2_mm.datasets.held_out import number_of
 from tvtsv2_mm.registry import TRANSFORMS
 
 MODES = ('random', 'middle', 'ends')
@@ -22,11 +26,12 @@ class SampleClipFrames(BaseTransform):
     part; each may be missing), else the whole video.
 
     Required keys: video_reader, filename, rng (mode 'random'); optional: span, segments_s, start,
-    end (seconds).
+    end (seconds), sample_id (frames 'shuffled').
 
-    Added keys: frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip), num_frames (the
-    number asked for; with several clips, that of all together), num_views (the number of clips,
-    where it is not 1), frame_spacing ('index', 'time' or 'fps': the rule that was used).
+    Added keys: frame_inds (int64 (N,), N <= num_frames, not decreasing in a clip but for
+    ``frames``), num_frames (the number asked for; with several clips, that of all together),
+    num_views (the number of clips, where it is not 1), frame_spacing ('index', 'time' or 'fps':
+    the rule that was used).
 
     Args:
         num_frames: Frames of the clip, T.
@@ -44,6 +49,14 @@ class SampleClipFrames(BaseTransform):
         fps: Frames a second of a clip that may be shorter than the part, instead of intervals: it
             lies in the middle of the part, or anywhere (mode 'random'). A part that is too short
             gives fewer frames.
+        frames: What is shown of the chosen frames, to see how much a model knows of time:
+            'natural', all in order; 'shuffled', each clip in another order; 'reversed', backwards;
+            'single', the middle one of each clip alone, so that the model gets clips of one frame;
+            'constant', that one as often as there are frames, a clip of the same length that stands
+            still, also for models that read T frames and no other number. Of a video with fewer
+            frames than asked, ``DecodeClip`` fills what is shown as it would fill the video.
+        frames_seed: Of 'shuffled'. It and the video's name (``sample_id``) decide the order, which
+            is the same in every process, run and epoch.
 
     Raises:
         UnusableSampleError: If the part, or a segment of it, lies beyond the end of the video.
@@ -55,6 +68,8 @@ class SampleClipFrames(BaseTransform):
     spacing: str = 'auto'
     fps: float | None = None
     clip_seconds: float | None = None
+    frames: str = 'natural'
+    frames_seed: int = 0
 
     def __post_init__(self) -> None:
         mode, spacing, fps = self.mode, self.spacing, self.fps
@@ -66,6 +81,7 @@ class SampleClipFrames(BaseTransform):
         if seconds is not None and (seconds <= 0 or mode != 'ends'):
             raise ValueError("clip_seconds must be positive seconds, in mode 'ends', or None, got "
                              f'{seconds} in mode {mode!r}')
+        check_frames(self.frames, self.frames_seed)
         if self.num_clips < 1 or (self.num_clips > 1 and mode != 'middle' and seconds is None):
             raise ValueError(f"num_clips must be at least 1, and 1 in all modes but 'middle' and "
                              f"'ends' with clip_seconds; got {self.num_clips} in mode {mode!r}")
@@ -96,8 +112,11 @@ class SampleClipFrames(BaseTransform):
             inds = first + self._by_time(starts, min(end, own_end), results)
         if self.num_clips > 1:
             results['num_views'] = self.num_clips
-        results.update(frame_inds=inds, frame_spacing=spacing,
-                       num_frames=self.num_clips * self.num_frames)
+        inds = frame_indices.show_frames(
+            inds.reshape(self.num_clips, -1), self.frames, order_rng(results, self.frames_seed))
+        results.update(
+            frame_inds=inds.ravel(), frame_spacing=spacing,
+            num_frames=self.num_clips * (1 if self.frames == 'single' else self.num_frames))
         return results
 
     def _spacing_of(self, frame_edges: np.ndarray) -> str:
@@ -139,3 +158,47 @@ class SampleClipFrames(BaseTransform):
                 results['filename'], f'the annotation means its seconds {start:.2f} to {end:.2f}, '
                 f'but the video ends at {duration:.2f}')
         return start, end
+
+
+@TRANSFORMS.register_module()
+@dataclass(kw_only=True, eq=False)
+class ShowFrames(BaseTransform):
+    """``frames`` of :class:`SampleClipFrames` for frames that a sampler of MMAction2 has chosen.
+
+    It stands behind the sampler; ``--frames`` of ``tools/test.py`` puts it there.
+
+    Required keys: frame_inds (num_clips * clip_len,), num_clips, clip_len, filename.
+
+    Modified keys: frame_inds, clip_len (1 with 'single').
+
+    Args:
+        frames, frames_seed: As of SampleClipFrames.
+    """
+
+    frames: str
+    frames_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_frames(self.frames, self.frames_seed)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``frame_inds``."""
+        clips = frame_indices.show_frames(
+            np.reshape(results['frame_inds'], (results['num_clips'], -1)), self.frames,
+            order_rng(results, self.frames_seed))
+        results.update(frame_inds=clips.ravel(), clip_len=clips.shape[1])
+        return results
+
+
+def check_frames(frames: str, seed: int) -> None:
+    """Check the options of what is shown."""
+    if frames not in FRAMES:
+        raise ValueError(f'frames must be one of {FRAMES}, got {frames!r}')
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f'frames_seed must be a whole number, 0 or more, got {seed!r}')
+
+
+def order_rng(results: Mapping, seed: int) -> np.random.Generator:
+    """The generator that shuffles a video's frames: by its name, wherever the data set lies."""
+    name = results.get('sample_id') or PurePath(results['filename']).name
+    return np.random.default_rng((seed, number_of(str(name))))

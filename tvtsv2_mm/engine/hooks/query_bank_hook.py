@@ -4,16 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tvtsv2_mm.datasets.annotations import load_captions
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
+from tvtsv2_mm.engine.hooks._encode_texts import encode_texts
 from tvtsv2_mm.registry import HOOKS
-from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
-from tvtsv2_mm.utils.tokenizer import check_reads
 
 
 @HOOKS.register_module()
@@ -61,10 +59,12 @@ class QueryBankHook(Hook):
         videos = self._encode_videos(runner, model)
         for metric in metrics:
             # On every rank: a model in shards needs them all.
-            embeds, metric.num_cut_bank_texts = self._encode_texts(
-                model, self._read_texts(metric.query_bank))
+            embeds, metric.num_cut_bank_texts = encode_texts(
+                model, self._read_texts(metric.query_bank), tokenizer=self.tokenizer,
+                context_length=self.context_length, batch_size=self.batch_size,
+                option='QueryBankHook.tokenizer')
             if is_main_process():  # which alone computes metrics
-                metric.bank_texts = embeds
+                metric.bank_texts = embeds.numpy()
                 metric.bank_videos = videos
 
     def _read_texts(self, path: str) -> list[str]:
@@ -76,16 +76,6 @@ class QueryBankHook(Hook):
                 '--cfg-options test_evaluator.query_bank=None does without') from None
         texts = [text for record in records for text in record['captions']]
         return texts[:self.max_texts]
-
-    def _encode_texts(self, model: Any, texts: list[str]) -> tuple[np.ndarray, int]:
-        tokenizer = build_tokenizer(self.tokenizer, self.context_length)
-        check_reads(getattr(model, 'neck', None), tokenizer.vocabulary, 'QueryBankHook.tokenizer')
-        tokens, num_cut = tokenizer.tokenize(texts)
-        device = next(model.parameters()).device
-        # By the model's forward, which is where a model in shards gathers its weights.
-        embeds = [model(dict(tokens=part.to(device)[None]))['text_embeds'][0].float().cpu()
-                  for part in tokens.split(self.batch_size)]
-        return F.normalize(torch.cat(embeds), dim=-1).numpy(), num_cut
 
     def _encode_videos(self, runner: Runner, model: Any) -> np.ndarray | None:
         if self.video_dataloader is None:

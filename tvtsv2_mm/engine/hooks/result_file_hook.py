@@ -73,7 +73,10 @@ class ResultFileHook(Hook):
             protocol=cfg.get('protocol'),
             benchmark=cfg.get('benchmark'),
             protocol_of=cfg.get('protocol_of'),
-            metrics=results.group_metrics(metrics),
+            metrics=results.group_metrics({name: float(own) for name, own in metrics.items()}),
+            **results.describe_shares({
+                name: share for metric in runner.test_evaluator.metrics
+                for name, share in getattr(metric, 'shares', {}).items()}),
             split=results.describe_split(dataset.ann_file, len(dataset), num_evaluated),
             query_bank=results.describe_query_bank(runner.test_evaluator.metrics),
             views=dict(results.describe_views(pipeline),

@@ -19,8 +19,10 @@ from torch.distributed.tensor import DTensor
 from tvtsv2_mm.checkpoints.errors import CheckpointError
 from tvtsv2_mm.checkpoints.lora import merge_lora, without_lora
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
+from tvtsv2_mm.engine.hooks._probe_set import annotation_file, test_on
 from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import HOOKS, MODELS
+from tvtsv2_mm.utils.randomness import generators_kept
 
 _KEY = 'zero_shot_check'
 _CLASSES = f'{_KEY}/classes'
@@ -128,8 +130,7 @@ class ZeroShotCheckHook(Hook):
         return f'zero-shot on {self.benchmark}' if self.benchmark else 'zero-shot'
 
     def _is_there(self, runner: Runner) -> bool:
-        dataset = self.dataloader['dataset']
-        file = Path(dataset.get('data_root') or '', dataset['ann_file'])
+        file = annotation_file(self.dataloader)
         if not file.is_file():
             runner.logger.warning(f'the zero-shot check is left out: there is no {file}')
         return file.is_file()
@@ -137,19 +138,15 @@ class ZeroShotCheckHook(Hook):
     @torch.no_grad()
     def _measure(self, runner: Runner, weights: Mapping[str, Tensor]) -> dict[str, float]:
         # Training draws as if nothing had been before it.
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        with torch.random.fork_rng(devices), DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        with (generators_kept(device=True),
+              DefaultScope.overwrite_default_scope('tvtsv2_mm')):
             fixed = self.cls_head is not None and not _of(weights, 'neck')
             model = self._build(runner, merge_lora(weights), _classes(runner) if fixed else None)
-            loader = runner.build_dataloader(self.dataloader)
-            evaluator: Any = runner.build_evaluator(self.evaluator)
-            for batch in loader:
-                evaluator.process(data_samples=model.test_step(batch), data_batch=batch)
-            metrics = evaluator.evaluate(len(loader.dataset))
+            metrics = test_on(runner, model, self.dataloader, self.evaluator)
             if fixed and model.neck is not None:
                 runner.message_hub.update_info(_CLASSES, model.cls_head.class_embeds(
                     model.neck, next(model.parameters()).device).cpu())
-        return {name: float(value) for name, value in metrics.items()}
+        return metrics
 
     def _build(self, runner: Runner, weights: Mapping[str, Tensor],
                classes: Tensor | None) -> Any:

@@ -8,9 +8,15 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 
+from tvtsv2_mm.evaluation.intervals import Share, share_of_hits
+
 
 class SampleMetric(BaseMetric):
-    """Base of the metrics that keep one record of each sample, and need all samples."""
+    """Base of the metrics that keep one record of each sample, and need all samples.
+
+    Attributes:
+        shares: of the last evaluation, the metrics that are shares of hits, by their whole names.
+    """
 
     # What to do where a sample lacks what the model and the pipeline should have given it.
     remedy = 'the pipeline needs TokenizeText, and the model a neck'
@@ -30,6 +36,7 @@ class SampleMetric(BaseMetric):
     def evaluate(self, size: int) -> dict[str, float]:
         """Compute the metrics of a data set of ``size`` samples."""
         self._size = size
+        self.shares: dict[str, Share] = {}
         return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -46,6 +53,17 @@ class SampleMetric(BaseMetric):
                 'set; evaluation leaves out none: see that the test loader has no drop_last, and '
                 'that process() got the outputs of every batch')
         return self.summarize(results)
+
+    def share(self, name: str, hits: np.ndarray, chances: np.ndarray | float,
+              counts: np.ndarray | None = None) -> float:
+        """Compute a metric that is a share of hits, in per cent, and keep its interval and chance.
+
+        ``name`` comes without the prefix; the others are those of
+        :func:`~tvtsv2_mm.evaluation.intervals.share_of_hits`.
+        """
+        share = share_of_hits(hits, chances, counts)
+        self.shares[f'{self.prefix}/{name}' if self.prefix else name] = share
+        return share.value
 
     def read(self, sample: Mapping[str, Any], key: str, remedy: str | None = None) -> np.ndarray:
         """Read a tensor of a data sample as numpy array.

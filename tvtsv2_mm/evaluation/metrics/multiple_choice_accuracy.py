@@ -20,8 +20,8 @@ class MultipleChoiceAccuracy(SampleMetric):
 
     default_prefix = 'multiple_choice'
 
-    def record(self, sample: Mapping[str, Any]) -> float:
-        """Judge a video.
+    def record(self, sample: Mapping[str, Any]) -> tuple[float, int]:
+        """Judge a video, and count its candidates.
 
         Raises:
             ValueError: it has nothing to choose from.
@@ -31,11 +31,12 @@ class MultipleChoiceAccuracy(SampleMetric):
             raise ValueError(f'MultipleChoiceAccuracy: {name_of(sample)} has {len(texts)} '
                              'candidate: it needs two or more to choose from')
         # Not a matrix product, in which equal candidates may come out unequal.
-        return expected_hit((texts * video).sum(axis=1), self.read_label(sample), 1)
+        return expected_hit((texts * video).sum(axis=1), self.read_label(sample), 1), len(texts)
 
-    def summarize(self, results: list[float]) -> dict[str, float]:
+    def summarize(self, results: list[tuple[float, int]]) -> dict[str, float]:
         """Average over the videos."""
-        return {'top1': 100 * float(np.mean(results))}
+        hits, candidates = np.array(results, float).T
+        return {'top1': self.share('top1', hits, 1 / candidates)}
 
 
 def expected_hit(scores: np.ndarray, label: int, k: int) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import permutations
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,16 @@ class SortingAccuracy(SampleMetric):
     def summarize(self, results: list[tuple[np.ndarray, float | None]]) -> dict[str, float]:
         """Average over transcripts and over videos."""
         hits, orders = zip(*results, strict=True)
+        counts = np.array([len(own) for own in hits])
+        whole = np.array([own.prod() for own in hits])
         metrics = {
-            'per_transcript': 100 * float(np.concatenate(hits).mean()),
-            'per_video': 100 * float(np.mean([own.prod() for own in hits])),
+            'per_transcript': self.share(
+                'per_transcript', np.array([own.sum() for own in hits]), 1.0, counts),
+            'per_video': self.share('per_video', whole, 1 / counts.astype(float)**counts),
         }
         if None not in orders:
-            metrics['best_order'] = 100 * float(np.mean(orders))
+            metrics['best_order'] = self.share('best_order', np.array(orders), np.array(
+                [1 / factorial(count) for count in counts.tolist()]))
         return metrics
 
 

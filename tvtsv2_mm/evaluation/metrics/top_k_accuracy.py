@@ -30,18 +30,19 @@ class TopKAccuracy(SampleMetric):
         super().__init__(**kwargs)
         self.topk = tuple(topk)
 
-    def record(self, sample: Mapping[str, Any]) -> tuple[int, dict[int, float]]:
-        """Judge a video."""
+    def record(self, sample: Mapping[str, Any]) -> tuple[int, dict[int, float], int]:
+        """Judge a video, and count the classes."""
         scores, label = self.read(sample, 'pred_score'), self.read_label(sample)
-        return label, {k: expected_hit(scores, label, k) for k in self.topk if k < len(scores)}
+        return label, {k: expected_hit(scores, label, k) for k in self.topk if k < len(scores)
+                       }, len(scores)
 
-    def summarize(self, results: list[tuple[int, dict[int, float]]]) -> dict[str, float]:
+    def summarize(self, results: list[tuple[int, dict[int, float], int]]) -> dict[str, float]:
         """Average over the videos, and of top 1 over the classes."""
-        labels = np.array([label for label, _ in results])
+        labels = np.array([label for label, *_ in results])
         metrics = {}
         for k in results[0][1]:
-            hits = np.array([own[k] for _, own in results])
-            metrics[f'top{k}'] = 100 * float(hits.mean())
+            hits = np.array([own[k] for _, own, _ in results])
+            metrics[f'top{k}'] = self.share(f'top{k}', hits, k / results[0][2])
             if k == self.topk[0]:
                 by_class = [hits[labels == label].mean() for label in np.unique(labels)]
                 metrics[f'mean_class_top{k}'] = 100 * float(np.mean(by_class))

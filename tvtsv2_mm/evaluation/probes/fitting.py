@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from mmengine.device import get_device
 from torch import nn
 
+from tvtsv2_mm.evaluation.intervals import share_of_hits
 from tvtsv2_mm.evaluation.metrics.multiple_choice_accuracy import expected_hit
+from tvtsv2_mm.evaluation.results import describe_shares, group_metrics
 from tvtsv2_mm.utils.attentive_pooling import AttentivePooling
 from tvtsv2_mm.utils.extras import needed_for
 
@@ -141,8 +143,8 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
     seen = [split for split in ('train', 'val') if split in labels]
     all_x = np.concatenate([_features(cache, split, probe.tokens) for split in seen])
     all_y = np.concatenate([labels[split] for split in seen])
-    scores = [_accuracy(probe.fit(all_x[rest], all_y[rest], value, seed),
-                        all_x[chosen_on], all_y[chosen_on], 1) for value in values]
+    scores = [100 * float(_hits(probe.fit(all_x[rest], all_y[rest], value, seed),
+                                all_x[chosen_on], all_y[chosen_on], 1).mean()) for value in values]
     best = values[int(np.argmax(scores))]
     model = probe.fit(all_x, all_y, best, seed)
     classes = np.unique(all_y)
@@ -161,9 +163,10 @@ def fit_probe(cache: FeatureCache, kind: str, *, values: Sequence | None = None,
         warnings.warn(doubt, stacklevel=2)
     test = _features(cache, 'test', probe.tokens)
     splits = cache.fields.get('splits', {})
-    return cache.fields | dict(
-        metrics=dict(raw={f'acc/top{k}': _accuracy(model, test, labels['test'], k)
-                          for k in (1, 5) if k < len(classes)}),
+    shares = {f'acc/top{k}': share_of_hits(_hits(model, test, labels['test'], k), k / len(classes))
+              for k in (1, 5) if k < len(classes)}
+    return cache.fields | describe_shares(shares) | dict(
+        metrics=group_metrics({name: own.value for name, own in shares.items()}),
         split=splits.get('test'), splits=splits,
         probe=dict(kind=kind, setting=probe.setting, chosen=best, validation=told, seed=seed,
                    val_top1=dict(zip(map(str, values), scores, strict=True)),
@@ -220,9 +223,8 @@ def _doubts_of_features(cache: FeatureCache) -> list[str]:
     return doubts
 
 
-def _accuracy(model: Any, x: np.ndarray, y: np.ndarray, k: int) -> float:
-    """Top k in per cent; ties give chance, and a class that was never seen cannot be right."""
+def _hits(model: Any, x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+    """(n,) top k; ties give chance, and a class that was never seen cannot be right."""
     places = {label: place for place, label in enumerate(model.classes_.tolist())}
-    hits = [expected_hit(own, places[label], k) if label in places else 0.0
-            for own, label in zip(model.predict_proba(x), y.tolist(), strict=True)]
-    return 100 * float(np.mean(hits))
+    return np.array([expected_hit(own, places[label], k) if label in places else 0.0
+                     for own, label in zip(model.predict_proba(x), y.tolist(), strict=True)])

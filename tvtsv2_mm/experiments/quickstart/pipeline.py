@@ -111,7 +111,7 @@ class _Run:
         cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',
                                     data_root=self.root / 'data/shapes', seed=self.seed)
         if self.base != 'clip':
-            self._put_base(cfg.model)
+            self._put_base(cfg)
         if model == 'clip':
             cfg.model.backbone.type = 'FramewiseViT'
         epochs = dict(self.scale.epochs).get(f'tiny_{name}')
@@ -125,13 +125,17 @@ class _Run:
                 repeated.times = self.scale.repeats
         return cfg
 
-    def _put_base(self, model: Any) -> None:
-        """Make the parts of a tiny CLIP those of another base, frozen as they were."""
-        other = Config.fromfile(self.config_dir / f'tiny_{self.base}_pretrain.py').model
+    def _put_base(self, cfg: Config) -> None:
+        """Make the parts of a tiny CLIP those of another base, frozen as they were; and rates."""
+        other = Config.fromfile(self.config_dir / f'tiny_{self.base}_pretrain.py')
+        model = cfg.model
         for part in ('data_preprocessor', 'backbone', 'neck', 'contrastive_head', 'sorting_head'):
             if model.get(part) is not None:
                 kept = {key: model[part][key] for key in ('frozen', 'frozen_layers')
                         if key in model[part]}
-                model[part] = {**other[part], **kept}
+                model[part] = {**other.model[part], **kept}
         if 'embed_dim' in (model.get('cls_head') or {}):
-            model.cls_head.embed_dim = other.sorting_head.embed_dim
+            model.cls_head.embed_dim = other.model.sorting_head.embed_dim
+        rates = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('lr_mult', {})
+        for name in rates:
+            rates[name] = other.optim_wrapper.paramwise_cfg.lr_mult[name]

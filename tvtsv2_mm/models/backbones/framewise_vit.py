@@ -54,7 +54,7 @@ class FramewiseViT(SpaceTimeViT):
             raise ValueError(
                 f'a clip of {frames} frames is no multiple of backbone.frames_per_patch='
                 f'{self.frames_per_patch}: set num_frames of the pipeline and of the backbone to '
-                'one')
+                "one (and for one frame frames='constant', not 'single')")
         return frames // self.frames_per_patch
 
     def _patches(self, tokens: Tensor, frames: int) -> Tensor:

@@ -84,7 +84,8 @@ class HuggingFaceBackbone(HuggingFacePart):
         if not self.per_frame:
             if video.shape[1] != self.num_frames:
                 raise ValueError(f'{self.kind} reads clips of {self.num_frames} frames, but got '
-                                 f'{video.shape[1]}: set num_frames of SampleClipFrames')
+                                 f'{video.shape[1]}: set num_frames of SampleClipFrames (and for '
+                                 "one frame its frames='constant', not 'single')")
             return self.encode_clips(video, class_only)
         embeds = features_of(self.hf.get_image_features(**self._inputs(video.flatten(0, 1))))
         embeds = embeds.unflatten(0, video.shape[:2])

@@ -163,7 +163,8 @@ class OpenMMLabBackbone(PretrainedPart):
             raise ValueError(
                 f'{self.kind} was built for clips (T, 3, H, W) of {expected}, but got '
                 f'{tuple(video.shape[1:])}: set num_frames and the crop size of the pipeline and '
-                'num_frames and image_size of the backbone to the same values')
+                'num_frames and image_size of the backbone to the same values (and for one frame '
+                "frames='constant', not 'single')")
 
 
 def read_output(output: Any, net: nn.Module) -> Features:

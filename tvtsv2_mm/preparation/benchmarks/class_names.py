@@ -1,13 +1,13 @@
 """Class names that ship with the package, in the order of the labels.
 
 The official names (``labels/*_official.txt``) are those of MMAction2's label maps (Apache-2.0),
-which name the classes of HMDB51 (CC BY 4.0), UCF101, and Kinetics-400 (CC BY 4.0). The names for
+which name the classes of HMDB51 (CC BY 4.0), UCF101, and Kinetics (CC BY 4.0). The names for
 prompts (``labels/*.txt``) are written here, so that "a person {}" is a phrase.
 """
 
 from importlib.resources import files
 
-BENCHMARKS = ('hmdb51', 'kinetics400', 'ucf101')
+BENCHMARKS = ('hmdb51', 'kinetics400', 'kinetics600', 'kinetics700', 'ucf101')
 
 
 def class_names(benchmark: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""HMDB51, UCF101 and Kinetics-400: the official annotation files to samples with a label."""
+"""HMDB51, UCF101 and Kinetics: the official annotation files to samples with a label."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +12,8 @@ from tvtsv2_mm.utils.text_files import read_csv, read_lines
 HMDB51_COUNTS = dict.fromkeys((1, 2, 3), (3570, 1530))
 UCF101_COUNTS = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 
-# Rows of train.csv, validate.csv (also val.csv) and test.csv.
-KINETICS400_COUNTS = {'train': 246534, 'val': 19906, 'test': 39805}
+# Rows of train.csv, validate.csv (also val.csv) and test.csv; those of the others are not known.
+KINETICS_COUNTS = {'kinetics400': {'train': 246534, 'val': 19906, 'test': 39805}}
 
 
 def read_hmdb51(folder: str | Path, split: int = 1) -> list[Split]:
@@ -65,32 +65,37 @@ def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
     return splits
 
 
-def read_kinetics400(files: dict[str, str | Path]) -> list[Split]:
+def read_kinetics(benchmark: str, files: Mapping[str, str | Path]) -> list[Split]:
     """Read csv files with the columns ``label,youtube_id,time_start,time_end,split``.
 
     A video is looked for as ``<youtube_id>_<start>_<end>`` with six digits each, then as
-    ``<youtube_id>``.
+    ``<youtube_id>``. Upper case of labels does not count: the lists do not agree on it.
 
     Args:
+        benchmark: 'kinetics400', 'kinetics600' or 'kinetics700'.
         files: The csv file of 'train', 'val' or 'test'.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A column is missing, or a row does not fit.
     """
-    labels = {name: label for label, name in enumerate(official_class_names('kinetics400'))}
+    labels = {name.casefold(): label
+              for label, name in enumerate(official_class_names(benchmark))}
+    counts = KINETICS_COUNTS.get(benchmark, {})
     return [
         Split(name=f'{part}.txt',
-              samples=[_kinetics_sample(where, row, labels) for where, row in read_csv(
+              samples=[_kinetics_sample(where, row, benchmark, labels) for where, row in read_csv(
                   path, columns=('label', 'youtube_id', 'time_start', 'time_end'))],
-              official=(KINETICS400_COUNTS[part], )) for part, path in files.items()
+              official=(counts[part], ) if part in counts else ()) for part, path in files.items()
     ]
 
 
-def _kinetics_sample(where: str, row: Mapping[str | None, Any], labels: dict[str, int]) -> Sample:
+def _kinetics_sample(where: str, row: Mapping[str | None, Any], benchmark: str,
+                     labels: dict[str, int]) -> Sample:
     name = row['label'].strip()
-    if name not in labels:
-        raise ValueError(f'{where}: {name!r} is no class of Kinetics-400')
+    if name.casefold() not in labels:
+        raise ValueError(f'{where}: {name!r} is no class of '
+                         f'{benchmark.replace("kinetics", "Kinetics-")}')
     try:
         start, end = (round(float(row[key])) for key in ('time_start', 'time_end'))
         if not 0 <= start < end:
@@ -100,7 +105,7 @@ def _kinetics_sample(where: str, row: Mapping[str | None, Any], labels: dict[str
                          f'{row["time_start"]!r} and {row["time_end"]!r}') from None
     video = row['youtube_id'].strip()
     clip = f'{video}_{start:06d}_{end:06d}'
-    return Sample(name=clip, stems=(clip, video), folder=name, label=labels[name])
+    return Sample(name=clip, stems=(clip, video), folder=name, label=labels[name.casefold()])
 
 
 def _labelled(file: str, label: int) -> Sample:

@@ -1,4 +1,4 @@
-"""MSR-VTT 1k-A, DiDeMo and LSMDC: the official annotation files to samples with captions.
+"""Retrieval benchmarks, from MSR-VTT to ActivityNet: the official files to samples with captions.
 
 Each reader makes a split of the test. Training captions become ``train.jsonl``, the query bank of
 QB-Norm, for which their videos need not be there.
@@ -7,15 +7,21 @@ QB-Norm, for which their videos need not be there.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tvtsv2_mm.preparation.benchmarks.files import read_json, read_json_list, read_records
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
-from tvtsv2_mm.utils.text_files import read_csv, read_lines
+from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.text_files import read_csv, read_lines, read_names
 
 MSRVTT_COUNT = 1000
 # Of the split "train", and of the lists of training videos that go with 1k-A.
 MSRVTT_TRAIN_COUNT = 6513
 MSRVTT_LIST_COUNTS = (9000, 7010)
 LSMDC_COUNT = 1000
+MSVD_COUNTS = {'test': 670, 'train': 1200}
+VATEX_COUNTS = {'test': 1500, 'train': 25991}  # of HGR's split
+ACTIVITYNET_COUNTS = {'test': 4917, 'train': 10009}  # val_1.json, train.json
 
 # Videos of test_data.json, val_data.json and train_data.json. Lists of 1003 are in use for the test
 # too.
@@ -148,6 +154,113 @@ def _read_lsmdc_lines(path: str | Path) -> Iterator[tuple[str, str]]:
 
 def _lsmdc_clip(clip: str, sentences: Sequence[str]) -> Sample:
     return _captioned(clip, sentences, folder=clip.rpartition('_')[0])
+
+
+def read_msvd(path: str | Path, test_list: str | Path, *,
+              train_list: str | Path | None = None) -> list[Split]:
+    """Read ``AllVideoDescriptions.txt``: a clip and a sentence about it in each line.
+
+    Lines that begin with "#" are remarks. A clip has about 40 sentences.
+
+    Args:
+        path: The descriptions.
+        test_list: ``test_list.txt``, the names of the clips of the test, one a line.
+        train_list: ``train_list.txt``, for training captions.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line has no sentence, or a clip of a list has none.
+    """
+    captions: dict[str, list[str]] = {}
+    for where, line in read_lines(path):
+        clip, _, sentence = line.partition(' ')
+        if not clip.startswith('#'):
+            if not sentence.strip():
+                raise ValueError(f'{where}: a clip and a sentence are needed, found {line!r}')
+            captions.setdefault(clip, []).append(sentence)
+    lists = {'test': test_list, 'train': train_list}
+    return [_listed(part, read_names(file), captions, path, MSVD_COUNTS)
+            for part, file in lists.items() if file is not None]
+
+
+def read_vatex(path: str | Path, test_list: str | Path, *,
+               train: str | Path | None = None) -> list[Split]:
+    """Read VATEX's json: of each clip ``videoID`` and ten English sentences, ``enCap``.
+
+    Args:
+        path: ``vatex_validation_v1.0.json``, half of which the usual test is.
+        test_list: Names of the clips of the test: HGR's ``tst_names.npy``, or a text file with one
+            a line.
+        train: ``vatex_training_v1.0.json``, for training captions.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record or the list does not fit, or a clip of the list has no sentences.
+    """
+    captions = _vatex_captions(path)
+    names = read_names(test_list) if Path(test_list).suffix != '.npy' else _read_npy(test_list)
+    splits = [_listed('test', names, captions, path, VATEX_COUNTS)]
+    if train is not None:
+        captions = _vatex_captions(train)
+        splits.append(_listed('train', list(captions), captions, train, VATEX_COUNTS))
+    return splits
+
+
+def _vatex_captions(path: str | Path) -> dict[str, list[str]]:
+    captions = {}
+    for number, record in enumerate(read_json_list(path, keys=('videoID', ))):
+        texts = record.get('enCap')
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f'{path}: record {number}, {record["videoID"]}, must have enCap, a '
+                             'list of texts')
+        captions[record['videoID']] = texts
+    return captions
+
+
+def _read_npy(path: str | Path) -> list[str]:
+    with one_error(f'{path} is to be an array of names, without Python objects (or give a text '
+                   'file, one name a line)'):
+        return [str(name) for name in np.load(path, allow_pickle=False)]
+
+
+def read_activitynet(path: str | Path, *, train: str | Path | None = None) -> list[Split]:
+    """Read ``val_1.json`` of ActivityNet Captions: the sentences of a video as one paragraph.
+
+    Args:
+        path: An object with a record under the name of each video (``v_...``), with ``sentences``.
+        train: ``train.json``, for training captions.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record does not fit.
+    """
+    splits = []
+    for part, file in (('test', path), ('train', train)):
+        if file is None:
+            continue
+        content = read_json(file)
+        if not isinstance(content, dict):
+            raise ValueError(f'{file}: an object is needed, with a record of each video')
+        paragraphs = {}
+        for video, record in content.items():
+            texts = record.get('sentences') if isinstance(record, dict) else None
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f'{file}: {video} must have sentences, a list of texts')
+            paragraphs[video] = [' '.join(text.strip() for text in texts)]
+        splits.append(_listed(part, list(paragraphs), paragraphs, file, ACTIVITYNET_COUNTS))
+    return splits
+
+
+def _listed(part: str, names: Sequence[str], captions: dict[str, list[str]], path: str | Path,
+            counts: dict[str, int]) -> Split:
+    """A split of the clips of a list, whose captions are in a file."""
+    without = [name for name in names if name not in captions]
+    if without:
+        raise ValueError(f'{path}: no sentence of {len(without)} clips of the list of the {part}, '
+                         f'{", ".join(without[:3])}')
+    return Split(name=f'{part}.jsonl', samples=[
+        _captioned(name, captions[name]) for name in names], official=(counts[part], ),
+        captions_only=part == 'train')
 
 
 def _captioned(name: str, captions: Sequence[str], folder: str | None = None) -> Sample:

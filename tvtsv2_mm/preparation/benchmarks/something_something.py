@@ -1,12 +1,19 @@
-"""SSv2-MC: the files of candidate sentences that are in use, checked against the official ones."""
+"""Something-Something v2: candidates of SSv2-MC, and retrieval by what many clips have in common.
+
+The files of candidate sentences that are in use are checked against the official ones.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tvtsv2_mm.preparation.benchmarks.files import read_json_list
+from tvtsv2_mm.preparation.benchmarks.files import read_json, read_json_list
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.text_files import read_csv
+
+SSV2_RETRIEVAL_COUNT = 2088  # clips: 12 of each of the 174 templates
+SSV2_TEMPORAL_COUNT = 864  # clips of 18 templates
 
 
 class _Layout(NamedTuple):
@@ -119,3 +126,53 @@ def _agreement(candidate: str, official: dict) -> str:
 
 def _plain(text: str) -> str:
     return ' '.join(text.lower().replace('[', '').replace(']', '').rstrip('.').split())
+
+
+def read_ssv2_retrieval(path: str | Path, name: str) -> Split:
+    """Read ``ssv2_ret_template_val_small.json`` or ``ssv2_ret_label_val_small.json``.
+
+    Each object has a ``caption`` and its clips, under ``video`` or ``image``. "[Something]" loses
+    its brackets.
+
+    Args:
+        path: The file.
+        name: What the split is called: 'template' or 'label'.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record does not fit.
+    """
+    records = read_json(path)
+    if not isinstance(records, list):
+        raise ValueError(f'{path}: a list of objects is needed, one for each caption')
+    samples = []
+    for number, record in enumerate(records):
+        clips = record.get('video', record.get('image')) if isinstance(record, dict) else None
+        clips = [clips] if isinstance(clips, str) else clips
+        if (not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips)
+                or not isinstance(record.get('caption'), str)):
+            raise ValueError(f'{path}: record {number} must have a caption, and clips under video '
+                             f'or image; it is {str(record)[:80]}')
+        samples += [_clip(Path(clip).stem, record['caption']) for clip in clips]
+    return Split(name=f'{name}.jsonl', samples=samples, official=(SSV2_RETRIEVAL_COUNT, ))
+
+
+def read_ssv2_temporal(path: str | Path) -> Split:
+    """Read ``val-v1.0-2.4k.csv``: clips of the templates that need time to be told.
+
+    Of its columns ``video_id``, ``text`` and ``dataset`` the rows of SSv2 are taken (the others are
+    of Kinetics). "[Something]" loses its brackets.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column is missing.
+    """
+    samples = [_clip(row['video_id'].strip(), row['text'])
+               for _, row in read_csv(path, columns=('video_id', 'text', 'dataset'))
+               if row['dataset'].strip().lower() == 'ssv2']
+    return Split(name='temporal.jsonl', samples=samples, official=(SSV2_TEMPORAL_COUNT, ))
+
+
+def _clip(name: str, text: str) -> Sample:
+    return Sample(name=name, stems=(name, ), annotation={
+        'captions': [text.replace('[', '').replace(']', '').strip()]})

@@ -1,0 +1,3 @@
+# python tools/test.py configs/tvtsv2/vit-b16_paired_cia-ssv2.py CHECKPOINT
+_base_ = ['../_base_/models/tvtsv2_vit-b16.py', '../_base_/protocols/paired_cia-ssv2.py']
+model = _base_.protocol_model

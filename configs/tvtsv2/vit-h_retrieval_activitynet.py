@@ -1,0 +1,3 @@
+# python tools/test.py configs/tvtsv2/vit-h_retrieval_activitynet.py CHECKPOINT
+_base_ = ['../_base_/models/tvtsv2_vit-h14.py', '../_base_/protocols/retrieval_activitynet.py']
+model = _base_.protocol_model

@@ -1,0 +1,15 @@
+"""Kinetics-700: the official csv files to data/kinetics700/annotations."""
+
+from tvtsv2_mm.preparation.arguments import parse_kinetics
+
+
+def main() -> None:
+    """Read, check and write."""
+    args, files = parse_kinetics(__doc__, 'kinetics700')
+    from tvtsv2_mm.preparation.benchmarks import read_kinetics
+    from tvtsv2_mm.preparation.benchmarks.command_line import named, run
+    run(lambda: (read_kinetics('kinetics700', files), named('kinetics700', args)), args)
+
+
+if __name__ == '__main__':
+    main()
