@@ -345,6 +345,13 @@ def test_the_library_is_advised_only_where_it_runs(change, change_of_vision):
     assert 'HuggingFace' not in str(raised.value)
 
 
+def test_it_is_not_advised_where_it_cannot_be_built(folders, monkeypatch):
+    monkeypatch.setattr('tvtsv2_mm.checkpoints.hugging_face.AutoModel', None)
+    with pytest.raises(CheckpointError, match="model_type='xclip'") as raised:
+        load_checkpoint(make_own(), str(folders / 'xclip'))
+    assert 'HuggingFace' not in str(raised.value)
+
+
 @torch.no_grad()
 def test_one_clip_two_ways(tmp_path):
     """Our own towers and the library: the same numbers of the same folder."""
