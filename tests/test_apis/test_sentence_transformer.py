@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from sentence_transformers import SentenceTransformer
 
+from tests.hugging_face_models import make_folder
 from tests.tiny_model import (
     CONFIG,
     NAMES,
@@ -23,6 +24,7 @@ from tests.tiny_tokenizers import write_gemma
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.sentence_transformer import VideoTextModule, sentence_transformer
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.tokenizer_files import name_of
 
 PATHS = [str(VIDEOS / name) for name in NAMES]
@@ -117,7 +119,7 @@ def test_another_input_is_refused(model, given, told):
 
 @pytest.mark.parametrize('name', ['no_such.mp4', Path('no_such')])
 def test_a_video_that_is_not_there_is_named(model, name):
-    with pytest.raises(RuntimeError, match=f'^{name}: there is no such file'):
+    with pytest.raises(UserFileError, match=f'^{name}: there is no such file'):
         model.encode(['a text', name])
 
 
@@ -185,3 +187,75 @@ def test_other_processes_can_have_it(model):
     """As SentenceTransformer's pools of processes need."""
     copy = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(copy.encode(TEXTS), model.encode(TEXTS))
+
+
+@pytest.mark.parametrize(('dtype', 'within'), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+def test_weights_of_half_the_width(checkpoint, dtype, within):
+    """By the casts of every module, and by the options of sentence-transformers."""
+    model = sentence_transformer(checkpoint, device='cpu')
+    inputs = [TEXTS[0], PATHS[0]]
+    expected = model.encode(inputs)
+    mean = model[0].model.data_preprocessor.mean.clone()
+    embeds = model.to(dtype).encode(inputs)
+    assert embeds.dtype == np.float32
+    np.testing.assert_allclose(embeds, expected, atol=within)
+    torch.testing.assert_close(model[0].model.data_preprocessor.mean, mean, rtol=0, atol=0)
+    np.testing.assert_allclose(model.float().encode(inputs), expected, atol=within)
+    assert model[0].inferencer.dtype == torch.float32
+
+
+@pytest.mark.parametrize('given', [
+    dict(dtype=torch.bfloat16), dict(torch_dtype=torch.bfloat16), dict(torch_dtype='bfloat16'),
+    dict(dtype='auto')])
+def test_a_dtype_may_be_given_as_to_transformers(checkpoint, tmp_path, given):
+    sentence_transformer(checkpoint, device='cpu', dtype='bfloat16').save(str(tmp_path))
+    for saved in ('bfloat16', 'float16'):
+        (tmp_path / 'tvtsv2_mm.json').write_text(json.dumps(dict(dtype=saved, clips='protocol')))
+        model = SentenceTransformer(str(tmp_path), trust_remote_code=True, device='cpu',
+                                    model_kwargs=given)
+        told = saved if 'auto' in given.values() else 'bfloat16'
+        assert model[0].inferencer.dtype == getattr(torch, told)
+
+
+def test_half_a_character_is_told(model):
+    with pytest.raises(ValueError, match=r"^the text 'a \\ud800' is no Unicode: .*'replace'"):
+        model.encode(['a \ud800'])
+
+
+def test_what_it_does_not_give_is_told(model):
+    assert 'sentence_embedding' in model.encode(TEXTS, output_value=None)[0]
+    with pytest.raises(ValueError, match=r"^'token_embeddings' is not given by this"):
+        model.encode(TEXTS, output_value='token_embeddings')
+
+
+def test_a_folder_is_no_video(model, tmp_path):
+    with pytest.raises(UserFileError, match=f'^{tmp_path}: this is a folder, not a file'):
+        model.encode([tmp_path])
+
+
+def test_what_cannot_be_saved_leaves_nothing(tmp_path):
+    make_folder(tmp_path, 'clip')
+    own = sentence_transformer(tmp_path, device='cpu')
+    for save in (own.save, own.save_pretrained):
+        with pytest.raises(ValueError, match=f'^the model of {tmp_path} cannot be saved .* not '
+                           f'SpaceTimeViT.*. Keep {tmp_path}, of which sentence_transformer'):
+            save(str(tmp_path / 'out'))
+    assert not (tmp_path / 'out').exists()
+
+
+def test_what_is_saved_is_read_here_too(checkpoint, tmp_path):
+    own = sentence_transformer(checkpoint, device='cpu', clips='feature-script', truncate_dim=8,
+                               prompts=dict(query='a video of '))
+    own.save(str(tmp_path))
+    assert (tmp_path / 'README.md').read_text().count('# SentenceTransformer\n')
+    # What the library would import.
+    (tmp_path / 'modules.json').write_text('[{"type": "evil.Module"}]')
+    loaded = sentence_transformer(tmp_path, device='cpu')
+    np.testing.assert_array_equal(loaded.encode(PATHS[:1]), own.encode(PATHS[:1]))
+    np.testing.assert_array_equal(loaded.encode_query('a dog'), own.encode_query('a dog'))
+    other = sentence_transformer(tmp_path, device='cpu', clips='protocol', truncate_dim=4)
+    assert other[0].clips == 'protocol' and other.encode('a').shape == (4, )
+    again = tmp_path / 'again'
+    loaded.save(str(again))
+    np.testing.assert_array_equal(sentence_transformer(again, device='cpu').encode('a'),
+                                  own.encode('a'))

@@ -401,14 +401,39 @@ def test_pixels_that_a_config_leaves_out_are_clips(tmp_path, file):
 
 
 @pytest.mark.parametrize(('values', 'message'), [
-    (dict(image_processor_type='SiglipImageProcessor'), 'image_mean=None is for Siglip'),
-    (dict(image_mean=[float('nan'), 0, 0], image_std=[1, 1, 1]), r'data_preprocessor\.mean=\(nan'),
-    (dict(image_mean=[0, 0, 0], image_std=[1, 1, 0]), r'data_preprocessor\.std=.* is no tuple')])
+    (dict(image_processor_type='SiglipImageProcessor'), 'leaves image_mean to the library'),
+    (dict(image_mean=[float('nan'), 0, 0], image_std=[1, 1, 1]), 'image_mean=.* must be'),
+    (dict(image_mean=[0, 0, 0], image_std=[1, 1, 0]), 'image_std=.* must be .*, above 0'),
+    (dict(image_processor_type='ConvNextImageProcessor', crop_pct=0.9),
+     "image_processor_type='ConvNextImageProcessor' is not implemented; known are .*CLIPImage"),
+    (dict(do_rescale=False), 'do_rescale=False and .* leave pixels at 0..255'),
+    (dict(do_pad=True), 'do_pad=True is not implemented for a CLIPImageProcessor; read are'),
+    (dict(auto_map=dict(AutoImageProcessor='evil.Processor')), 'auto_map=.* is not run')])
 def test_pixels_that_are_refused(tmp_path, values, message):
     hugging_face().save_pretrained(tmp_path)
     (tmp_path / 'preprocessor_config.json').write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=rf'preprocessor_config\.json.*{message}'):
         inspect_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('values', [
+    dict(tokenizer_class='evil.Tokenizer'), dict(auto_map=dict(AutoTokenizer='evil.Tokenizer'))])
+def test_tokenizers_that_are_code_are_refused(tmp_path, values):
+    hugging_face().save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=build_clip_tokenizer()).save_pretrained(tmp_path)
+    (tmp_path / 'tokenizer_config.json').write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=r'tokenizer_config\.json: .* is not implemented'):
+        inspect_checkpoint(tmp_path)
+
+
+def test_pixels_of_another_processor(tmp_path):
+    """EfficientNet's, which shifts pixels to -1..1 before all else, and normalises twice."""
+    hugging_face().save_pretrained(tmp_path)
+    (tmp_path / 'preprocessor_config.json').write_text(json.dumps(dict(
+        image_processor_type='EfficientNetImageProcessor', rescale_factor=1 / 127.5,
+        rescale_offset=True, include_top=True, do_normalize=False, image_std=0.5)))
+    pixels = inspect_checkpoint(tmp_path).config['data_preprocessor']
+    assert (pixels['mean'], pixels['std']) == ((127.5, ) * 3, (63.75, ) * 3)
 
 
 def test_the_eps_of_a_float32_is_the_same(tmp_path):

@@ -67,6 +67,11 @@ def change(folders, tmp_path):
     (lambda c: c.update(x=float('nan')), 'x=nan is no number that a model can'),
     (lambda c: c.update(x='y' * 11_000_000), 'has more than 10485760 bytes'),
     (lambda c: c['text_config'].update(vocab_size=10**12), 'vocab_size=1000000000000 is no number'),
+    (lambda c: c['vision_config'].update(hidden_act='os.system'),
+     "vision_config.hidden_act='os.system' is not implemented; known are .*quick_gelu"),
+    (lambda c: c['text_config'].update(hidden_act='swishy'), "text_config.hidden_act='swishy' is"),
+    (lambda c: c['vision_config'].update(num_channels=1), 'num_channels=1 is not .* have 3, RGB'),
+    (lambda c: c['vision_config'].update(vision_use_head=False), 'use_head=False leaves the embed'),
     (lambda c: c.update(vision_config=7), 'is no config of the model'),
     (lambda c: [c], 'holds no names and values')])
 def test_configs_that_are_refused(change, function, message):
@@ -78,13 +83,28 @@ def test_configs_that_are_refused(change, function, message):
 @pytest.mark.parametrize(('function', 'message'), [
     (lambda c: c['vision_config'].update(hidden_size=8192, num_attention_heads=64,
                                          intermediate_size=16384), 'describes .* numbers, but'),
-    (lambda c: c['vision_config'].update(hidden_act='os.system'), 'makes no model'),
     (lambda c: c['vision_config'].update(num_attention_heads=3), '(makes no|is no config of the)')])
 def test_models_that_are_not_built(change, function, message):
     """Before memory is taken: the weights in the folder are about as many as it describes."""
     folder = change('config.json', function)
     with pytest.raises(CheckpointError, match=rf'config\.json.*{message}'):
         build(folder)
+
+
+def test_frames_of_another_size_are_refused_at_once(change):
+    folder = change('preprocessor_config.json', lambda c: c.update(
+        size=dict(shortest_edge=48), crop_size=dict(height=48, width=48)))
+    with pytest.raises(ValueError, match='reads frames of 32 pixels, not of 48: write that into'):
+        build(folder)
+
+
+def test_embeddings_of_two_widths_are_refused(tmp_path):
+    make_folder(tmp_path, 'siglip')
+    config = json.loads((tmp_path / 'config.json').read_text())
+    config['text_config']['projection_size'] = 48
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r'projection_size=48, but videos have .* of 32'):
+        read_config(tmp_path)
 
 
 def test_what_decides_no_number_is_not_read(change, folders):
@@ -117,7 +137,13 @@ def test_all_types_are_of_the_library_or_told(monkeypatch, change):
     (dict(size=36, crop_size=32, resample=2), (32, 36, 'bilinear', True)),
     (dict(size=dict(height=32, width=32), do_center_crop=False), (32, 32, 'bicubic', False)),
     (dict(size=dict(height=32, width=32), image_processor_type='SiglipImageProcessor',
-          do_center_crop=...), (32, 32, 'bicubic', False))])
+          do_center_crop=...), (32, 32, 'bicubic', False)),
+    (dict(image_processor_type=..., feature_extractor_type='CLIPFeatureExtractor'),
+     (32, 32, 'bicubic', True)),
+    (dict(image_processor_type='BitImageProcessorFast', device=None, do_pad=False,
+          data_format='channels_first'), (32, 32, 'bicubic', True)),
+    (dict(image_processor_type='ViTImageProcessor', size=32, crop_size=..., do_center_crop=...),
+     (32, 32, 'bicubic', False))])
 def test_pixels(change, changes, expected):
     folder = change('preprocessor_config.json', lambda c: {
         key: value for key, value in (c | changes).items() if value is not ...})
@@ -141,13 +167,42 @@ def test_pixels(change, changes, expected):
     (dict(size=dict(height=32, width=40)), 'no square'),
     (dict(crop_size=dict(height=64, width=64)), 'crop_size=.* is not implemented'),
     (dict(size=dict(shortest_edge=10**6)), 'pixels are none'),
-    (dict(image_std=[0.5, 0, 0.5]), 'image_std=.* is none'),
-    (dict(image_mean='abc'), 'is not known here'),
-    (dict(rescale_factor=0), 'is not known here')])
+    (dict(size=dict(longest_edge=32)), r'size=.*longest_edge.* must have height and width, or sho'),
+    (dict(crop_size=[32, 32]), r'crop_size=\[32, 32\] is not .*: it must have height and width'),
+    (dict(image_std=[0.5, 0, 0.5]), 'image_std=.* must be one number, or three, above 0'),
+    (dict(image_mean='abc'), 'image_mean=abc must be one number, or three'),
+    (dict(rescale_factor=0), 'rescale_factor=0 is no factor'),
+    (dict(do_rescale=False), 'do_rescale=False and .* "rescale_factor": 0.0039'),
+    (dict(image_processor_type='ConvNextImageProcessor', crop_pct=0.9),
+     "image_processor_type='ConvNextImageProcessor' is not implemented; known are .*CLIPImage"),
+    (dict(image_processor_type='LevitImageProcessor'), "type='LevitImageProcessor' is not"),
+    (dict(image_processor_type='EvilImageProcessor'), "type='EvilImageProcessor' is not"),
+    (dict(image_processor_type=None, feature_extractor_type='Evil'),
+     "feature_extractor_type='Evil' is not implemented"),
+    (dict(crop_pct=0.5), 'crop_pct=0.5 is not implemented for a CLIPImageProcessor; read are'),
+    (dict(rescale_offset=True), 'rescale_offset=True is not implemented'),
+    (dict(image_processor_type='ViTImageProcessor', size=36, crop_size=32), 'crop_size=32 of'),
+    (dict(do_pad=True, pad_size=dict(height=48, width=48)), 'do_pad=True is not implemented'),
+    (dict(do_flip_channel_order=True), 'do_flip_channel_order=True is not implemented'),
+    (dict(auto_map=dict(AutoImageProcessor='evil.Processor')), 'auto_map=.* is not run')])
 def test_pixels_that_are_refused(change, changes, message):
     folder = change('preprocessor_config.json', lambda c: c.update(changes))
     with pytest.raises(CheckpointError, match=rf'preprocessor_config\.json.*{message}'):
         read_pixels(folder, read_config(folder)[0])
+
+
+def test_one_number_is_of_all_channels(change):
+    folder = change('preprocessor_config.json', lambda c: c.update(image_mean=0.5, image_std=0.25))
+    found = read_pixels(folder, read_config(folder)[0])
+    assert found.mean == (127.5, ) * 3 and found.std == (63.75, ) * 3
+
+
+@pytest.mark.parametrize('values', [
+    dict(tokenizer_class='evil.Tokenizer'), dict(auto_map=dict(AutoTokenizer='evil.Tokenizer'))])
+def test_tokenizers_that_are_code_are_refused(change, values):
+    folder = change('tokenizer_config.json', lambda c: c.update(values))
+    with pytest.raises(CheckpointError, match=r'tokenizer_config\.json: .* is not implemented'):
+        build(folder)
 
 
 def test_a_folder_without_a_processor(change):
@@ -279,6 +334,22 @@ def test_our_towers_refuse_it_and_say_what_runs_it(folders, tmp_path):
     with pytest.raises(CheckpointError, match="model_type='xclip'"):
         convert_checkpoint(folders / 'xclip', tmp_path / 'out.safetensors')
     assert 'mit.position_embedding' in read_weights(folders / 'xclip')[0]
+
+
+@pytest.mark.parametrize('change_of_vision', [
+    dict(hidden_act='swishy'), dict(num_channels=1), dict(num_attention_heads=3)])
+def test_the_library_is_advised_only_where_it_runs(change, change_of_vision):
+    folder = change('config.json', lambda c: c['vision_config'].update(change_of_vision))
+    with pytest.raises(CheckpointError) as raised:
+        load_checkpoint(make_own(), str(folder))
+    assert 'HuggingFace' not in str(raised.value)
+
+
+def test_it_is_not_advised_where_it_cannot_be_built(folders, monkeypatch):
+    monkeypatch.setattr('tvtsv2_mm.checkpoints.hugging_face.AutoModel', None)
+    with pytest.raises(CheckpointError, match="model_type='xclip'") as raised:
+        load_checkpoint(make_own(), str(folders / 'xclip'))
+    assert 'HuggingFace' not in str(raised.value)
 
 
 @torch.no_grad()

@@ -44,6 +44,14 @@ def test_pixels_are_normalised_by_channel():
     assert len(batch['data_samples']) == 2
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_pixels_are_the_same_in_a_model_of_half_the_width(dtype):
+    data = pseudo_collate([make_sample()])
+    expected = build()(data)['inputs']['video']
+    torch.testing.assert_close(build().to(dtype)(data)['inputs']['video'], expected, atol=0, rtol=0)
+    assert build().to('meta').mean.is_meta
+
+
 def test_default_is_imagenet_in_fractions_of_255():
     pixels = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
     video = build()({'inputs': {'video': [pixels]}})['inputs']['video']

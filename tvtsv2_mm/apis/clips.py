@@ -19,6 +19,7 @@ from tvtsv2_mm.checkpoints.model_config import CLIP_TRANSFORMS
 from tvtsv2_mm.choices import CLIP_KINDS, FRAMES, NUM_FRAMES
 from tvtsv2_mm.datasets.transforms import DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.registry import TRANSFORMS
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.tokenizer import TextTokenizer
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import SampleError
@@ -26,6 +27,10 @@ from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 
 Video = str | os.PathLike | bytes | np.ndarray
+
+
+class VideoError(UserFileError, RuntimeError):
+    """A video of the user cannot be read, or embedded; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)

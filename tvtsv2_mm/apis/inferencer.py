@@ -25,6 +25,7 @@ from tvtsv2_mm.apis.clips import (
     ClipSource,
     Failure,
     Video,
+    VideoError,
     clip_transforms,
     iterate_clips,
     list_videos,
@@ -162,7 +163,7 @@ class TVTSv2Inferencer(BaseInferencer):
 
         Raises:
             ValueError: the arguments do not fit the task, or the model lacks what it needs.
-            RuntimeError: a video cannot be read, without ``skip_failed``.
+            VideoError: a video cannot be read, without ``skip_failed``.
         """
         self._check(task, labels, prompts, texts, top_k)
         draw = (draw or out_dir is not None) and task != 'features'
@@ -174,7 +175,7 @@ class TVTSv2Inferencer(BaseInferencer):
         for batch in track(batches, description=task, disable=not self.show_progress):
             own, failures = self.predict(batch, keep_frames=draw)
             if failures and not skip_failed:
-                raise RuntimeError(f'{failures[0].video}: {failures[0].reason}')
+                raise VideoError(f'{failures[0].video}: {failures[0].reason}')
             failed += failures
             samples += own
         result: dict[str, Any] = dict(failed=[vars(failure) for failure in failed])
@@ -240,16 +241,21 @@ class TVTSv2Inferencer(BaseInferencer):
 
         Raises:
             ValueError: there is none.
-            RuntimeError: one cannot be read.
+            VideoError: one cannot be read.
         """
         predictions = self(videos, batch_size=batch_size, num_workers=num_workers)['predictions']
         return np.array([prediction['features'] for prediction in predictions])
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Embed texts: N of them give float32 (N, E), l2-normalised."""
+        """Embed texts: N of them give float32 (N, E), l2-normalised.
+
+        Raises:
+            ValueError: the model reads none, or one of them is no Unicode.
+        """
         if self.model.neck is None:
             raise ValueError('texts cannot be encoded: the model config has no neck')
+        check_unicode(texts)
         tokens = self._tokenizer(texts).to(self.device)
         with self.autocast():
             embeds = [self.model.encode_text(part) for part in tokens.split(batch_size)]
@@ -407,6 +413,7 @@ class TVTSv2Inferencer(BaseInferencer):
                              'list of K for each')
         one_for_all = isinstance(transcripts[0], str)
         texts = [list(transcripts)] * num_videos if one_for_all else list(map(list, transcripts))
+        check_unicode(text for own in texts for text in own)
         if len(texts) != num_videos:
             raise ValueError(f'there are transcripts for {len(texts)} videos, but {num_videos} '
                              'videos: give K texts for all, or a list of K for each')
@@ -454,6 +461,18 @@ class TVTSv2Inferencer(BaseInferencer):
                      transcripts=[sample.texts[i] for i in order],
                      logits=sample.order_logits.numpy())
                 for sample, order in zip(samples, orders, strict=True)]
+
+
+def check_unicode(texts: Iterable[str]) -> None:
+    """Refuse halves of characters, of which tokenizers say that they are no strings.
+
+    Raises:
+        ValueError: a text has some.
+    """
+    for text in texts:
+        if isinstance(text, str) and any('\ud800' <= char <= '\udfff' for char in text):
+            raise ValueError(f'the text {text[:80]!r} is no Unicode: it holds half of a surrogate '
+                             "pair; text.encode('utf-8', 'replace').decode() replaces it")
 
 
 def best_order(logits: np.ndarray) -> list[int]:

@@ -22,7 +22,7 @@ from .description import RECORD, Description, metadata_of, with_metadata
 from .entries import check_values, describe, report_lines, some, take_weights
 from .errors import UNREADABLE, CheckpointError, naming, reading
 from .foreign_configs import read_description
-from .hugging_face import model_folder, read_config, read_pixels
+from .hugging_face import can_be_built, model_folder, read_config, read_pixels
 from .kinds import check_kind
 from .layouts import OWN, RELEASE
 from .openmmlab_configs import description_within
@@ -227,6 +227,8 @@ def _library_description(folder: Path) -> Description | None:
         config, name = read_config(folder)
         pixels = read_pixels(folder, config)
     except (FileNotFoundError, CheckpointError):  # a model that asks for them says so
+        return None
+    if not can_be_built(config):
         return None
     return Description(backbone=dict(library_config=name), neck=dict(library_config=name),
                        data_preprocessor=dict(mean=pixels.mean, std=pixels.std),

@@ -17,8 +17,9 @@ from tvtsv2_mm.utils.tokenizer import END_TOKEN, build_clip_tokenizer
 from tvtsv2_mm.utils.tokenizer_files import VOCABULARY, added_tokens, are_clips, name_of
 
 from .description import CLIP_MEAN, CLIP_STD, RECORD, Description
-from .errors import CheckpointError
+from .errors import CheckpointError, naming
 from .kinds import check_kind
+from .processors import CODE, read_processor, read_tokenizer_config
 
 
 def read_description(file: Path, *, with_folder: bool) -> Description | None:
@@ -146,7 +147,7 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
     if not isinstance(kind, str) or kind not in _HUGGING_FACE_KINDS:
         raise CheckpointError(f'{config.source} is no config of a CLIP that is known here: '
                               f'model_type={kind!r}; known are {", ".join(_HUGGING_FACE_KINDS)}')
-    for name in ('auto_map', 'quantization_config'):
+    for name in (CODE, 'quantization_config'):
         if values.get(name):
             raise config.refuse(name)
     if kind == 'clip_vision_model' and 'CLIPVisionModel' in (values.get('architectures') or ()):
@@ -189,7 +190,7 @@ def _read_hugging_face(config: _Config, folder: Path) -> Description:
             text, text.values['projection_size'] if siglip else embed_dim) | dict(
             vocab_size=vocab_size, context_length=text.values['max_position_embeddings'],
             end_token=end_token, **_tokenizer(folder, end_token))
-    pixels, more_notes = _hugging_face_pixels(folder)
+    pixels, more_notes = _hugging_face_pixels(folder, kind)
     return config.description(
         notes + more_notes, backbone=backbone, neck=neck, data_preprocessor=pixels)
 
@@ -225,8 +226,7 @@ CLIP_TOKENIZERS = ('CLIPTokenizer', 'CLIPTokenizerFast')
 
 def _tokenizer(folder: Path, end_token: int | None) -> dict[str, str]:
     """The argument ``tokenizer``: 'clip', or the name of another; nothing where none is named."""
-    config = folder / 'tokenizer_config.json'
-    name = _Config.of(config).get('tokenizer_class') if config.is_file() else None
+    name = read_tokenizer_config(folder).get('tokenizer_class')
     by_files = _tokenizer_by_files(folder)
     if by_files:
         return by_files
@@ -256,30 +256,22 @@ def _named(tokenizer: Any) -> dict[str, str]:
     return dict(tokenizer=re.sub('[^A-Za-z0-9_]+', '_', str(tokenizer))[:40])
 
 
-def _hugging_face_pixels(folder: Path) -> tuple[dict[str, tuple], tuple[str, ...]]:
-    files = [folder / name for name in ('preprocessor_config.json', 'processor_config.json')]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
+def _hugging_face_pixels(folder: Path, kind: str) -> tuple[dict[str, tuple], tuple[str, ...]]:
+    processor = read_processor(folder, kind)
+    if processor is None:
         return {}, ()
-    config = _Config.of(file)
-    if isinstance(config.get('image_processor'), dict):
-        config = config.section('image_processor')
-    factor = config.get('rescale_factor', 1 / 255) if config.get('do_rescale', True) else 1
-    if not isinstance(factor, int | float) or not factor > 0:
-        raise config.refuse('rescale_factor', 'is no factor of pixels')
-    mean, std = (0, 0, 0), (1, 1, 1)
-    if config.get('do_normalize', True):
-        kind = config.get('image_processor_type') or config.get('feature_extractor_type') or 'CLIP'
-        mean, std = config.get('image_mean'), config.get('image_std')
-        if None in (mean, std) and not str(kind).startswith('CLIP'):
-            raise config.refuse('image_mean' if mean is None else 'image_std',
-                                f'is for {kind} to say, which is not read here: write its numbers')
+    config = _Config(dict(processor.values), str(processor.file))
+    clips = {name: [value / 255 for value in values]
+             for name, values in (('image_mean', CLIP_MEAN), ('image_std', CLIP_STD))}
+    with naming(processor.file):
+        mean, std = processor.normalisation(
+            clips if processor.kind == 'CLIPImageProcessor' else None)
     # 3 is PIL's number of bicubic.
     notes = config.notes_on_pixels(resample=3, do_resize=True, do_center_crop=True)
     size = config.get('size')
     if isinstance(size, dict) and 'height' in size:
         notes += config.notes_on_pixels(size=None)
-    return config.pixels(mean, std, factor), notes
+    return dict(mean=mean, std=std), notes
 
 
 # What open_clip's configs may say: by its default where only that is implemented, and names of

@@ -11,14 +11,16 @@ model in ``MODEL_TYPES``: nothing that a file names is imported, fetched or run.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import PretrainedConfig
+from transformers import AutoModel, PretrainedConfig
+from transformers.activations import ACT2FN
 from transformers.models.auto import CONFIG_MAPPING
 
 from tvtsv2_mm.utils.errors import one_error
@@ -26,6 +28,7 @@ from tvtsv2_mm.utils.errors import one_error
 from .entries import check_values, describe, unwrap
 from .errors import CheckpointError
 from .layouts import HEADS, LIBRARY_PLACES, Layout
+from .processors import CODE, INTERPOLATIONS, read_json, read_processor, read_tokenizer_config
 
 # What a config may call itself, for AutoModel: dual encoders with get_text_features, and
 # get_image_features or get_video_features.
@@ -43,14 +46,11 @@ _RENAMED = ((r'\.layer\.', '.layers.'), (r'\.layers\.', '.layer.'),
 _NOT_OF_THE_MODEL = re.compile(
     '_?(name_or_path|commit_hash|transformers_version|torch_dtype|dtype|architectures|num_labels|'
     'id2label|label2id|problem_type|processor_class|return_dict)|.*_implementation.*')
-_REFUSED = ('auto_map', 'quantization_config')
+_REFUSED = (CODE, 'quantization_config')
 # What the library counts to while it builds a model.
 _COUNTED = re.compile('layers|depth|repeats|coefficient|stages')
 _MOST_LAYERS, _LARGEST_NUMBER = 500, 1e7
-_LARGEST_FILE = 10 * 2**20
-# Processors that do not say so: all others crop where nothing is said.
-_NEVER_CROP = ('Blip', 'EfficientNet', 'LlavaOnevision', 'Siglip')
-_INTERPOLATIONS = {0: 'nearest', 2: 'bilinear', 3: 'bicubic'}  # numbers of PIL
+_HEADS = ('use_head', 'vision_use_head')  # of AIMv2 and SigLIP, without which pooling has none
 _SENTENCE_MODULES = ('CLIPModel', 'Transformer')
 
 
@@ -109,7 +109,7 @@ def read_config(folder: Path) -> tuple[PretrainedConfig, str]:
             installed transformers does not have, or asks for what no file decides here.
     """
     file = folder / 'config.json'
-    values = _read_json(file)
+    values = read_json(file)
     kind = values.get('model_type')
     if kind not in MODEL_TYPES:
         raise CheckpointError(f'{file}: model_type={str(kind)[:80]!r} is not run here; known are '
@@ -120,8 +120,40 @@ def read_config(folder: Path) -> tuple[PretrainedConfig, str]:
             raise CheckpointError('the installed transformers does not have it; a newer one may')
         config = CONFIG_MAPPING[kind].from_dict(
             {key: value for key, value in plain.items() if key != 'model_type'})
+        _check_parts(config)
     digest = sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
     return config, f'{kind}_{digest[:12]}'
+
+
+def _check_parts(config: PretrainedConfig) -> None:
+    """Refuse what the library would build, and could not run on videos or tell the reason of."""
+    for part, values in (('', config.to_dict()), ('vision_config.', config.vision_config.to_dict()),
+                         ('text_config.', config.text_config.to_dict())):
+        for name, value in values.items():
+            if name.endswith('hidden_act') and value not in ACT2FN:
+                raise CheckpointError(f'{part}{name}={str(value)[:80]!r} is not implemented; '
+                                      f'known are {", ".join(sorted(ACT2FN))}')
+            if name in _HEADS and value is False:
+                raise CheckpointError(f'{part}{name}=False leaves the embedding of videos out: '
+                                      'take a model that has its head')
+    width, text = width_of(config), getattr(config.text_config, 'projection_size', None)
+    if config.model_type in ('siglip', 'siglip2') and text not in (None, width):
+        raise CheckpointError(f'text_config.projection_size={text}, but videos have embeddings of '
+                              f'{width} numbers: they cannot be compared')
+    channels = getattr(config.vision_config, 'num_channels', 3)
+    if channels != 3:
+        raise CheckpointError(f'vision_config.num_channels={channels} is not implemented: frames '
+                              'have 3, RGB')
+
+
+def can_be_built(config: PretrainedConfig) -> bool:
+    """Whether the library makes a model of a config; nothing is allocated."""
+    try:
+        with torch.device('meta'):
+            AutoModel.from_config(config)
+    except Exception:  # whatever the library finds in it
+        return False
+    return True
 
 
 def _of_the_model(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,10 +189,10 @@ def context_of(folder: Path, config: PretrainedConfig) -> int:
     Raises:
         CheckpointError: the tokenizer's config is damaged.
     """
-    text, file = config.text_config, folder / 'tokenizer_config.json'
+    text = config.text_config
     # RoBERTa's positions begin behind that of padding.
     skipped = text.pad_token_id + 1 if config.model_type == 'altclip' else 0
-    told = _read_json(file).get('model_max_length') if file.is_file() else None
+    told = read_tokenizer_config(folder).get('model_max_length')
     positions = text.max_position_embeddings - skipped
     return min(positions, int(told)) if isinstance(told, int | float) and told > 0 else positions
 
@@ -173,99 +205,29 @@ def read_pixels(folder: Path, config: PretrainedConfig) -> FramePixels:
         CheckpointError: it is damaged, leaves its numbers to the library, or does what frames are
             not done here.
     """
-    files = [folder / name for name in ('preprocessor_config.json', 'processor_config.json',
-                                        'video_preprocessor_config.json')]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
+    processor = read_processor(folder, config.model_type)
+    if processor is None:
         raise FileNotFoundError(
             f'there is no preprocessor_config.json in {folder}, which says how frames are scaled '
             'and normalised: copy it from where the weights are published')
-    values = _read_json(file)
-    for name in ('image_processor', 'video_processor'):
-        if isinstance(values.get(name), dict):
-            values = values[name]
-            break
-    if config.model_type == 'videoprism':
-        values['do_normalize'] = False  # as its processor does, whatever the file says
-    with one_error(f'{file} is not known here', CheckpointError):
-        mean, std = _normalisation(values)
-        interpolation = _INTERPOLATIONS.get(_told(values, 'resample'))
+    if config.model_type == 'videoprism':  # as its processor does, whatever the file says
+        processor = replace(processor, values={**processor.values, 'do_normalize': False})
+    with one_error(f'{processor.file} is not known here', CheckpointError):
+        mean, std = processor.normalisation()
+        resample = processor.told('resample')
+        interpolation = INTERPOLATIONS.get(resample)
         if interpolation is None:
-            raise CheckpointError(f'resample={values["resample"]!r} is not implemented; known are '
-                                  f'{_INTERPOLATIONS}')
+            raise CheckpointError(f'resample={resample!r} is not implemented; known are '
+                                  f'{INTERPOLATIONS}')
         if config.model_type == 'siglip2':  # pictures of any shape; of squares, the largest
-            side = crop = _told(values, 'patch_size') * isqrt(_told(values, 'max_num_patches'))
+            side = crop = processor.told('patch_size') * isqrt(processor.told('max_num_patches'))
             keep_ratio = True
         else:
-            side, crop, keep_ratio = _sizes(values)
+            side, crop, keep_ratio = processor.sizes()
         if not all(type(value) is int and 0 < value < 10_000 for value in (side, crop)):
             raise CheckpointError(f'frames of {side!r} and {crop!r} pixels are none')
     return FramePixels(image_size=crop, short_side=side, interpolation=interpolation,
                        keep_ratio=keep_ratio, mean=mean, std=std)
-
-
-def _told(values: Mapping[str, Any], name: str) -> Any:
-    if values.get(name) is None:
-        raise CheckpointError(f'it leaves {name} to the library: write its value')
-    return values[name]
-
-
-def _normalisation(values: Mapping[str, Any]) -> tuple[tuple, tuple]:
-    """Mean and std for pixel values 0..255 of what a processor does to them, step by step."""
-    mean, std = [0.0] * 3, [1.0] * 3  # pixels are (x - mean) / std so far
-    if values.get('do_rescale', True):
-        std = [1 / values.get('rescale_factor', 1 / 255)] * 3
-        if values.get('rescale_offset'):
-            mean = list(std)
-    steps = []
-    if values.get('do_normalize', True):
-        steps.append((_told(values, 'image_mean'), _told(values, 'image_std')))
-    efficient = str(values.get('image_processor_type')).startswith('EfficientNet')
-    if efficient and _told(values, 'include_top'):
-        steps.append(([0, 0, 0], _told(values, 'image_std')))
-    for own_mean, own_std in steps:
-        mean = [m + own * s for m, own, s in zip(mean, own_mean, std, strict=True)]
-        std = [s * own for s, own in zip(std, own_std, strict=True)]
-    if not all(0 < s < 1e6 for s in std):
-        raise CheckpointError(f'image_std={values.get("image_std")!r} is none')
-    return tuple(round(m, 8) for m in mean), tuple(round(s, 8) for s in std)
-
-
-def _sizes(values: Mapping[str, Any]) -> tuple[int, int, bool]:
-    """Pixels of the short side after scaling and after the crop; whether the shape is kept."""
-    if not values.get('do_resize', True):
-        raise CheckpointError('do_resize=False: all frames must get one size')
-    kind = values.get('image_processor_type') or values.get('video_processor_type') or ''
-    crops = (False if 'do_center_crop' not in values and kind.startswith(_NEVER_CROP) else
-             _told(values, 'do_center_crop'))
-    size, crop = _told(values, 'size'), _told(values, 'crop_size') if crops else None
-    keep_ratio = isinstance(size, int) or 'shortest_edge' in size
-    side = size['shortest_edge'] if isinstance(size, dict) and keep_ratio else _square(size)
-    if crop is None:
-        if keep_ratio:
-            raise CheckpointError(f'size={size} without a crop: all frames must get one size')
-        return side, side, keep_ratio
-    if _square(crop) != side and (not keep_ratio or _square(crop) > side):
-        raise CheckpointError(f'crop_size={crop} of size={size} is not implemented')
-    return side, _square(crop), keep_ratio
-
-
-def _square(size: Any) -> int:
-    if not isinstance(size, dict):
-        return size
-    if size['height'] != size['width']:
-        raise CheckpointError(f'{size} is no square')
-    return size['height']
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    with one_error(f'{file} cannot be read', CheckpointError):
-        if file.stat().st_size > _LARGEST_FILE:
-            raise CheckpointError(f'it has more than {_LARGEST_FILE} bytes')
-        content = json.loads(file.read_text('utf-8'))
-        if not isinstance(content, dict):
-            raise CheckpointError('it holds no names and values')
-    return content
 
 
 def is_library(own: Iterable[str]) -> bool:

@@ -55,6 +55,15 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor],
+               recurse: bool = True) -> 'VideoTextDataPreprocessor':
+        """Mean and std go to another device, and stay float32 in a model of another dtype."""
+        def moved(value: Tensor) -> Tensor:
+            new = fn(value)
+            return new if new.dtype == value.dtype else value.to(new.device)
+
+        return super()._apply(moved, recurse)
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make the batch.
 

@@ -44,7 +44,8 @@ class VideoSource:
             UnreadableVideoError: If it is empty.
         """
         if self.data is None and not os.path.isfile(self.path):
-            raise MissingVideoError(self.path, 'there is no such file')
+            raise MissingVideoError(self.path, 'this is a folder, not a file' if os.path.isdir(
+                self.path) else 'there is no such file')
         if not (os.path.getsize(self.path) if self.data is None else self.data):
             raise UnreadableVideoError(self.path, 'the file is empty')
 

@@ -199,7 +199,7 @@ def test_the_releases_start_hides_from_the_gradient():
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    (dict(width=10, heads=3, over='time'), 'multiple of heads'),
+    (dict(width=10, heads=3, over='time'), 'multiple of heads .3.: set backbone.heads .*--heads'),
     (dict(width=12, heads=3, over='frames'), "'time', 'space' or 'clip'"),
     (dict(width=12, heads=3, over='time', zero_init='all'), "'qkv' or 'proj'"),
 ])

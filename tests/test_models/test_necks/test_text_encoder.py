@@ -131,5 +131,5 @@ def test_texts_of_another_tokenizer():
 
 
 def test_a_width_that_the_heads_do_not_divide():
-    with pytest.raises(ValueError, match=r'width \(512\) must be a multiple of heads \(7\)'):
+    with pytest.raises(ValueError, match=r'multiple of heads \(7\): set neck\.heads'):
         PartiallyFrozenTextEncoder(heads=7)

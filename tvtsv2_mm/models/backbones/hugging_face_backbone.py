@@ -11,6 +11,9 @@ from tvtsv2_mm.registry import MODELS
 
 from .listening import listening
 
+# Types of models without a table of positions, or that resize it.
+_OF_ANY_SIZE = ('align', 'siglip2')
+
 
 @MODELS.register_module()
 class HuggingFaceBackbone(HuggingFacePart):
@@ -33,7 +36,7 @@ class HuggingFaceBackbone(HuggingFacePart):
 
     Raises:
         FileNotFoundError, CheckpointError: see :class:`.HuggingFacePart`.
-        ValueError: the model reads another number of frames.
+        ValueError: the model reads another number of frames, or frames of another size.
     """
 
     part = 'backbone'
@@ -48,6 +51,7 @@ class HuggingFaceBackbone(HuggingFacePart):
         pixels = read_pixels(self.folder, self.config)
         self.pixels = dict(mean=pixels.mean, std=pixels.std)
         self.image_size = image_size or pixels.image_size
+        self._check_size_of_frames()
         self.per_frame = hasattr(self.hf, 'get_image_features')
         self.average = average
         if self.per_frame:
@@ -57,6 +61,15 @@ class HuggingFaceBackbone(HuggingFacePart):
             raise ValueError(f'{self.kind} in {self.folder} reads clips of {own} frames: set '
                              f'backbone.num_frames to that, not to {num_frames}')
         self.num_frames = own or num_frames
+
+    def _check_size_of_frames(self) -> None:
+        own = getattr(self.config.vision_config, 'image_size', None)
+        if self.config.model_type not in _OF_ANY_SIZE and isinstance(own, int) and (
+                self.image_size != own):
+            raise ValueError(
+                f'{self.kind} in {self.folder} reads frames of {own} pixels, not of '
+                f'{self.image_size}: write that into size and crop_size of its '
+                'preprocessor_config.json, and leave backbone.image_size out')
 
     def forward(self, video: Tensor, kept_patches: Tensor | None = None,
                 class_only: bool = False) -> tuple[Tensor, Tensor | None]:

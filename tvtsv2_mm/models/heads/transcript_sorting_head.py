@@ -71,7 +71,8 @@ class TranscriptSortingHead(BaseModule):
                  loss_weight: float = 2.0) -> None:
         super().__init__()
         if embed_dim % heads:
-            raise ValueError(f'embed_dim ({embed_dim}) must be a multiple of heads ({heads})')
+            raise ValueError(f'embed_dim ({embed_dim}) must be a multiple of heads ({heads}): set '
+                             'sorting_head.heads to what it was trained with')
         if num_transcripts < 2:
             raise ValueError(f'num_transcripts must be at least 2, not {num_transcripts}: one '
                              'transcript is in order anyway')

@@ -49,7 +49,9 @@ class DividedAttention(nn.Module):
                  zero_init: str | None = None) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
+            raise ValueError(f'width ({width}) must be a multiple of heads ({heads}): set '
+                             'backbone.heads to what the video encoder was trained with (--heads '
+                             'of tools/convert_checkpoint.py)')
         if zero_init not in (None, 'qkv', 'proj'):
             raise ValueError(f"zero_init must be None, 'qkv' or 'proj', not {zero_init!r}")
         if over not in ('time', 'space', 'clip'):

@@ -70,7 +70,8 @@ class BaseTextEncoder(PretrainedPart):
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if width % heads:
-            raise ValueError(f'width ({width}) must be a multiple of heads ({heads})')
+            raise ValueError(f'width ({width}) must be a multiple of heads ({heads}): set '
+                             'neck.heads to what the text encoder was trained with')
         if not 0 <= frozen_layers <= layers:
             raise ValueError(
                 f'frozen_layers must lie in 0..{layers} (the number of layers), '
