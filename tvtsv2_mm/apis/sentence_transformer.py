@@ -178,9 +178,10 @@ class VideoTextModule(InputModule):
         pipeline = clip_transforms(cfg)
         written = Config(dict(model=without_lora(cfg.model),
                               test_dataloader=dict(dataset=dict(pipeline=pipeline))))
-        tokenizer = 'clip' if self.model.neck is None else self.inferencer.tokenizer_folder
-        if tokenizer != 'clip':
-            self.model.neck.take_tokenizer(name_of(tokenizer))
+        neck = self.model.neck
+        tokenizer = 'clip' if neck is None else self.inferencer.tokenizer_folder
+        if neck is not None and tokenizer != 'clip':
+            neck.take_tokenizer(name_of(tokenizer))
         content = dict(state_dict=self.model.state_dict(), meta=dict(cfg=written.pretty_text))
         try:
             config_of_checkpoint(content, self.checkpoint)
