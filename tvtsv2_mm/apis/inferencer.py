@@ -369,8 +369,9 @@ class TVTSv2Inferencer(BaseInferencer):
         if folder is None:
             raise FileNotFoundError(
                 f'this model reads the tokens of {neck.tokenizer!r} (neck.tokenizer), whose '
-                f'tokenizer.json is not beside {self._beside}: give its folder (tokenizer=FOLDER), '
-                f'or put it there, or into {FOLDER}/{neck.tokenizer} there')
+                f'tokenizer.json is not beside {self._beside}: put it there, or into '
+                f'{FOLDER}/{neck.tokenizer} there; in a config, and from Python, '
+                'tokenizer=FOLDER names another place')
         return os.fspath(folder)
 
     @cached_property

@@ -27,8 +27,8 @@ COUNTERS = ('n_averaged', 'steps', 'step', 'initted', 'num_updates')
 # What may be zero throughout: time attention starts with it, and adapters do.
 _MAY_BE_ZERO = re.compile(r'bias$|timeattn|temporal_embedding|lora_B')
 _DEPTH = 4
-SIGMOID = ('logit_bias is that of a model trained with a sigmoid loss, which VideoTextSigmoidHead '
-           'takes: cosines and rankings hold without it, but the probability of a pair is '
+SIGMOID = ('logit_bias is of a model trained with a sigmoid loss, and a VideoTextSigmoidHead takes '
+           'it. In a model without one cosines and rankings hold, but the probability of a pair is '
            'sigmoid(logit_scale.exp() * cosine + logit_bias), and not a softmax over texts')
 
 

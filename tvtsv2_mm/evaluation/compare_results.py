@@ -61,6 +61,9 @@ def compare(results: Sequence[dict[str, Any]], names: Sequence[str], paper: bool
         if told)])
 
 
+_DIFFERS = ' *'  # behind the name of what is not the same in all runs
+
+
 def _table(title: str, results: list[dict], names: list[str], figures: dict[str, dict],
            peers: bool) -> str:
     pairs = pair_with_natural(results)
@@ -75,6 +78,7 @@ def _table(title: str, results: list[dict], names: list[str], figures: dict[str,
         group: {name: in_words(value) for name, value in own.items()}
         for group, own in told.items()}) for model, told in figures.items())]
     rows = _rows(columns)
+    marked = any(row[0].endswith(_DIFFERS) for row in rows)
     if peers:
         rows = [*map(list, zip(*rows, strict=True))]
     # A title inside the frame would be left out where it is wider than the table.
@@ -88,7 +92,7 @@ def _table(title: str, results: list[dict], names: list[str], figures: dict[str,
             if len({own[name] for own in facts.values()}) > 1:
                 lines.append(f'not comparable: {name} differs: ' + ', '.join(
                     f'{run} {own[name]}' for run, own in facts.items()))
-    if len(runs) > 1:
+    if marked:
         lines.append(f'* the {"systems" if peers else "runs"} differ here')
     return '\n'.join(lines)
 
@@ -135,7 +139,7 @@ def _rows(columns: list[Column]) -> list[list[str]]:
         # Unknown counts are told; what the protocol does not have is left out.
         if values == {'-'} and not name.startswith('videos'):
             continue
-        rows.append([name + ('' if len(values) == 1 else ' *'), *(
+        rows.append([name + ('' if len(values) == 1 else _DIFFERS), *(
             '' if column.facts is None else column.facts.get(name, '-') for column in columns)])
     return rows
 

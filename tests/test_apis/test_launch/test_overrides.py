@@ -81,6 +81,7 @@ def test_a_name_of_the_file_whose_value_was_taken_over():
 @pytest.mark.parametrize(('key', 'value'), [
     ('model.backbone.width', 128), ('model.micro_batch_size', 2), ('compile', True),
     ('train_cfg.max_epochs', 2), ('optim_wrapper.accumulative_counts', 2), ('mask_ratio', 0.3),
+    ('tokenizer', 'my_folder'),
     ('optim_wrapper.clip_grad.max_norm', 1), ('find_unused_parameters', True),
     ('default_hooks.ema', dict(type='EMAHook')), ('default_hooks.checkpoint.save_best', 'auto'),
     ('randomness.seed', 3), ('test_dataloader.drop_last', True), ('val_dataloader', None),
