@@ -125,7 +125,8 @@ def test_xclip_by_its_own_forward_and_its_own_protocol_in_one_table(run, tmp_pat
     run('compare_results', '--peers', '--no-paper', *files)
     head, *lines = [[cell.strip(' *') for cell in line.split('|')[1:-1]] for line in
                     capsys.readouterr().out.splitlines() if line.startswith('|')]
-    table = [dict(zip(head, line, strict=True)) for line in lines]
+    *table, chance = [dict(zip(head, line, strict=True)) for line in lines]
+    assert chance['acc/top1'] == f'{100 / len(CLASSES):.1f}'
     assert [line['protocol of'] for line in table] == ['-', '-', 'X-CLIP, arXiv 2208.02816']
     assert [line['frames'] for line in table] == ['12 middle', '4 middle', '4 middle']
     assert [line['prompts'] for line in table] == ['a person {}', 'a person {}', '{}']
