@@ -165,8 +165,11 @@ class _Run:
         probe['cls_head'].update(classes=classes, prompts=prompts)
         dataset = probe['dataloader']['dataset']
         dataset['ann_file'] = str(Path(dataset['ann_file']).with_name('things_test.txt'))
+        length = cfg.model.neck.context_length
+        probe['cls_head']['context_length'] = length
         cfg.default_hooks.out_of_the_box = dict(
-            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts)
+            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts,
+            context_length=length)
 
     def _guard(self, name: str) -> dict[str, float]:
         """What the guard measured last, and how often it warned."""
