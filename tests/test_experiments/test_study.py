@@ -108,6 +108,7 @@ def test_recognise_reads_the_best_wording(run, tmp_path, monkeypatch):
 def test_the_guard_is_on_and_reads_no_sentence_of_the_videos(run):
     hook = run._pretraining(SETTINGS['tuned']).default_hooks.out_of_the_box
     assert hook.dataloader.dataset.ann_file.endswith('shapes/annotations/things_test.txt')
+    assert hook.context_length == hook.cls_head.context_length == 32
     assert len(hook.cls_head.classes) == 18 and len(set(hook.texts)) == len(hook.texts) == 45
     assert not any(text.startswith('the ') for text in hook.texts)  # the narrator's
 

@@ -162,11 +162,10 @@ class _Run:
                                               motion=register.motions[0])
                  for name, register in REGISTERS.items() if name != SPOKEN for thing in THINGS[::2]]
         probe = cfg.motions_check.to_dict()
-        probe['cls_head'].update(classes=classes, prompts=prompts)
+        length = cfg.model.neck.context_length
+        probe['cls_head'].update(classes=classes, prompts=prompts, context_length=length)
         dataset = probe['dataloader']['dataset']
         dataset['ann_file'] = str(Path(dataset['ann_file']).with_name('things_test.txt'))
-        length = cfg.model.neck.context_length
-        probe['cls_head']['context_length'] = length
         cfg.default_hooks.out_of_the_box = dict(
             probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts,
             context_length=length)
