@@ -221,3 +221,18 @@ def test_labels_of_things(root):
     for line in lines[:len(events)]:
         path, label = line.split()
         assert THINGS[int(label)] == (events[path]['colour'], events[path]['shape'])
+
+
+def test_unseen_colours_are_in_stills_and_tests_alone(tmp_path):
+    build_narrated_shapes(tmp_path, replace(SMALL, unseen_colours=2))
+    events = {name: {event['colour'] for entry in read_lines(tmp_path, f'{name}.jsonl')
+                     for event in entry['meta']['events']}
+              for name in ('transcripts_train', 'transcripts_val', 'spoken_train',
+                           'captions_test')}
+    unseen = {'purple', 'white'}
+    assert all(not events[name] & unseen for name in events if name != 'captions_test')
+    assert events['captions_test'] == set(COLOURS)
+    stills = read_lines(tmp_path, 'registers_train.jsonl')
+    assert len(stills) == 108 > len(read_lines(tmp_path, 'spoken_train.jsonl')) == 72
+    with pytest.raises(ValueError, match='unseen_colours must lie between 0 and 5, got 6'):
+        replace(SMALL, unseen_colours=6)

@@ -1,6 +1,6 @@
 """Training and evaluation of one model by one config, through mmengine's Runner."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +63,26 @@ def evaluate(cfg: Config, folder: Path, checkpoint: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def recognise(cfg: Config, folder: Path, checkpoint: str,
-              prompts: Mapping[str, tuple[list[str], list[str]]]) -> dict[str, Any]:
+              prompts: Mapping[str, tuple[list[str], list[str]]],
+              unseen: Collection[int] = ()) -> dict[str, Any]:
     """Zero-shot recognition of the same videos by several wordings (classes, templates).
 
     Returns:
-        ``metrics``: top-1 in per cent by the name of a wording. The videos are encoded once.
+        ``metrics``: top-1 in per cent by the name of a wording, and, where there are ``unseen``
+        labels, ``NAME/unseen`` of their videos, among all classes. The videos are encoded once.
     """
     embeds, labels = [], []
     for model, inputs, (_, data_samples) in _batches(cfg, folder, checkpoint):
         embeds.append(model.encode_video(inputs, class_only=True)[0])
         labels += [int(sample.gt_label) for sample in data_samples]
-    found = {}
+    found, is_unseen = {}, torch.tensor([label in unseen for label in labels])
     for name, (classes, templates) in prompts.items():
         head = MODELS.build(dict(cfg.model.cls_head, classes=classes, prompts=templates))
         right = head.predict(torch.cat(embeds), model.encode_text).argmax(dim=1).cpu()
-        found[name] = round(100 * (right == torch.tensor(labels)).float().mean().item(), 4)
+        hits = 100 * (right == torch.tensor(labels)).float()
+        found[name] = round(hits.mean().item(), 4)
+        if unseen:
+            found[f'{name}/unseen'] = round(hits[is_unseen].mean().item(), 4)
     return {'metrics': found}
 
 

@@ -55,6 +55,8 @@ SETTINGS: dict[str, Setting] = {
 
 _THING, _MOTION = 100 / 18, 100 / 6
 _KEPT = (
+    Row(title='things of colours that no video shows, zero-shot among all 18',
+        measures=tuple(f'things/{name}/unseen' for name in REGISTERS), chance=_THING),
     Row(title='18 things, zero-shot, registers never heard in the videos',
         measures=tuple(f'things/{name}' for name in OTHERS), chance=_THING),
     Row(title='18 things, zero-shot, the narrator\'s', measures=(f'things/{SPOKEN}', ),

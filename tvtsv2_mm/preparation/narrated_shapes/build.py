@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tvtsv2_mm.preparation.narrated_shapes.events import THINGS, Event, draw_event, draw_story
+from tvtsv2_mm.preparation.narrated_shapes.events import (
+    THINGS,
+    Event,
+    Thing,
+    draw_event,
+    draw_story,
+)
 from tvtsv2_mm.preparation.narrated_shapes.narration import (
     caption_of_order,
     captions_of_event,
@@ -20,7 +26,7 @@ from tvtsv2_mm.preparation.narrated_shapes.narration import (
 )
 from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 from tvtsv2_mm.preparation.narrated_shapes.render import render_frames, write_video
-from tvtsv2_mm.preparation.narrated_shapes.vocabulary import MOTIONS
+from tvtsv2_mm.preparation.narrated_shapes.vocabulary import COLOURS, MOTIONS
 from tvtsv2_mm.utils.files import write_atomically
 
 VERSION = 4  # raise it when the same options give other bytes
@@ -46,6 +52,7 @@ class NarratedShapesOptions:
     order_clips: tuple[int, int] = (100, 100)  # of two events, to train and for before-or-after
     num_events: tuple[int, int] = (4, 6)  # fewest and most of a narrated video
     event_seconds: tuple[float, float] = (3.8, 4.6)  # shortest and longest
+    unseen_colours: int = 0  # the last so many are in stills and tests, but in no narration
     size: int = 64  # side of a frame in pixels
     fps: float = 3.0
 
@@ -54,11 +61,21 @@ class NarratedShapesOptions:
         if not 2 <= self.num_events[0] <= self.num_events[1] <= len(MOTIONS):
             raise ValueError(
                 f'num_events must lie between 2 and {len(MOTIONS)}, got {self.num_events}.')
+        if not 0 <= self.unseen_colours < len(COLOURS):
+            raise ValueError(f'unseen_colours must lie between 0 and {len(COLOURS) - 1}, got '
+                             f'{self.unseen_colours}.')
         if self.size < 16 or self.size % 2:
             raise ValueError(f'size must be even and at least 16 pixels, got {self.size}.')
         if self.fps <= 0 or not 0 < self.event_seconds[0] <= self.event_seconds[1]:
             raise ValueError('fps and event_seconds must be positive, the shorter first, got '
                              f'fps={self.fps}, event_seconds={self.event_seconds}.')
+
+
+    @property
+    def narrated_things(self) -> list[Thing]:
+        """What narrators speak of."""
+        seen = [*COLOURS][:len(COLOURS) - self.unseen_colours]
+        return [thing for thing in THINGS if thing[0] in seen]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +109,8 @@ class _Studio:
         rng = self.rng(number)
         fewest, most = self.options.num_events
         events = draw_story(rng, num_events=int(rng.integers(fewest, most + 1)),
-                            event_seconds=self.options.event_seconds)
+                            event_seconds=self.options.event_seconds,
+                            things=self.options.narrated_things)
         entry = self.film(rng, events, number)
         words = [word for word in narrate(rng, events) if word[2] <= entry['duration']]
         return entry | {'words': words}
@@ -160,16 +178,21 @@ def _label_line(entry: Entry) -> str:
     return f'{entry["path"]} {names.index(entry["meta"]["events"][0]["motion"])}'
 
 
-def _thing_line(entry: Entry) -> str:
+def _thing(entry: Entry) -> Thing:
     event = entry['meta']['events'][0]
-    return f'{entry["path"]} {THINGS.index((event["colour"], event["shape"]))}'
+    return event['colour'], event['shape']
+
+
+def _thing_line(entry: Entry) -> str:
+    return f'{entry["path"]} {THINGS.index(_thing(entry))}'
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     write_atomically(path, ''.join(line + '\n' for line in lines).encode())
 
 
-def _write_annotations(root: Path, made: dict[str, list[Entry]], seed: int) -> None:
+def _write_annotations(root: Path, made: dict[str, list[Entry]],
+                       options: NarratedShapesOptions) -> None:
     folder = root / 'annotations'
     folder.mkdir(parents=True, exist_ok=True)
     train, test = made['clips_train'], made['clips_test']
@@ -177,9 +200,10 @@ def _write_annotations(root: Path, made: dict[str, list[Entry]], seed: int) -> N
         'transcripts_train.jsonl': made['stories_train'],
         'transcripts_val.jsonl': made['stories_val'],
         'captions_train.jsonl': train,
-        'spoken_train.jsonl': map(_spoken, train),
+        'spoken_train.jsonl': [_spoken(entry) for entry in train
+                               if _thing(entry) in options.narrated_things],
         'pictures_train.jsonl': map(_picture, train),
-        'registers_train.jsonl': (_in_registers(entry, seed) for entry in train),
+        'registers_train.jsonl': (_in_registers(entry, options.seed) for entry in train),
         # One video per combination: if two shared a caption, neither could be "the" answer.
         'captions_test.jsonl': test[:len(COMBINATIONS)],
         'orders_train.jsonl': made['orders_train'],
@@ -231,7 +255,7 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
         made = {folder: list(map(make, range(number)) if pool is None else
                              pool.map(make, range(number), chunksize=8))
                 for folder, (number, make) in parts.items()}
-    _write_annotations(root, made, options.seed)
+    _write_annotations(root, made, options)
     _write(root / STAMP, [json.dumps(stamp)])
     return counts
 

@@ -1,5 +1,6 @@
 """What happens in a video: random events, before any pixel or word exists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def draw_event(rng: np.random.Generator, *, thing: Thing, motion: Motion, start:
 
 
 def draw_story(rng: np.random.Generator, *, num_events: int, event_seconds: tuple[float, float],
-               num_things: int | None = None) -> list[Event]:
+               num_things: int | None = None, things: Sequence[Thing] = THINGS) -> list[Event]:
     """Draw the events of one video, one after the other without a pause.
 
     With few things in many events, the things alone do not tell the events apart: whoever wants to
@@ -73,14 +74,15 @@ def draw_story(rng: np.random.Generator, *, num_events: int, event_seconds: tupl
         event_seconds: Shortest and longest event in seconds.
         num_things: How many different shapes take turns; None draws one or two (a fifth of the
             videos each) or one per event (the others).
+        things: which shapes there are to draw from.
 
     Returns:
         In order of time. Up to six events all move differently.
     """
     if num_things is None:
         num_things = int(rng.choice([1, 2, num_events], p=[0.2, 0.2, 0.6]))
-    chosen = rng.permutation(len(THINGS))[:max(1, min(num_things, num_events))]
-    turns = [THINGS[chosen[i % len(chosen)]] for i in range(num_events)]
+    chosen = rng.permutation(len(things))[:max(1, min(num_things, num_events))]
+    turns = [things[chosen[i % len(chosen)]] for i in range(num_events)]
     motions = np.concatenate([rng.permutation(len(MOTIONS))
                               for _ in range(-(-num_events // len(MOTIONS)))])
     events, start = [], 0.0
