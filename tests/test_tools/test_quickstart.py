@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tvtsv2_mm.experiments import quickstart
-from tvtsv2_mm.experiments.quickstart import Scale, beats_all, run_seed, seeds_table, write_report
+from tvtsv2_mm.experiments.quickstart import beats_all, run_seed, seeds_table, write_report
+from tvtsv2_mm.experiments.scale import Scale
 from tvtsv2_mm.experiments.stages import Stages
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions
 from tvtsv2_mm.utils.extras import MissingPackageError

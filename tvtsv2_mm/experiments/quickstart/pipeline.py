@@ -1,7 +1,7 @@
 """The paper's story in small, stage by stage, for one seed."""
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,12 @@ from mmengine.config import Config
 
 from tvtsv2_mm.experiments import protocols
 from tvtsv2_mm.experiments.quickstart.figures import draw_figures
+from tvtsv2_mm.experiments.scale import Scale
 from tvtsv2_mm.experiments.stages import Stages
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 
 PROTOCOLS = ('zero-shot', 'retrieval', 'sorting', 'linear-probe')
 MODELS = ('untrained', 'clip', 'tvtsv2')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How much of everything."""
-
-    data: NarratedShapesOptions  # whose seed is replaced by the run's
-    epochs: tuple[tuple[str, int], ...] = ()  # of the configs named, instead of their own
-    repeats: int | None = None  # of the videos in an epoch of pre-training, if not as configured
 
 
 # Four events of about 4 s: each of the 4 segments (3 s and a gap of 1 s) tells mostly of one of
@@ -114,15 +106,7 @@ class _Run:
             self._put_base(cfg)
         if model == 'clip':
             cfg.model.backbone.type = 'FramewiseViT'
-        epochs = dict(self.scale.epochs).get(f'tiny_{name}')
-        if epochs is not None:
-            cfg.train_cfg.max_epochs = epochs
-            if 'val_interval' in cfg.train_cfg:
-                cfg.train_cfg.val_interval = epochs
-        if self.scale.repeats is not None and name in ('clip', 'pretrain'):
-            dataset = cfg.train_dataloader.dataset
-            for repeated in dataset.get('datasets', [dataset]):
-                repeated.times = self.scale.repeats
+        self.scale.apply(cfg, f'tiny_{name}')
         return cfg
 
     def _put_base(self, cfg: Config) -> None:

@@ -1,7 +1,7 @@
 """The paper's claims, each by trainings that differ in it alone: what ``tools/study.py`` runs."""
 
 from tvtsv2_mm.experiments.study.report import write_report
-from tvtsv2_mm.experiments.study.runs import FULL, SMOKE, StudyScale, run_part
+from tvtsv2_mm.experiments.study.runs import FULL, SMOKE, run_part
 from tvtsv2_mm.experiments.study.settings import PARTS, Part, Setting
 
-__all__ = ['FULL', 'PARTS', 'SMOKE', 'Part', 'Setting', 'StudyScale', 'run_part', 'write_report']
+__all__ = ['FULL', 'PARTS', 'SMOKE', 'Part', 'Setting', 'run_part', 'write_report']

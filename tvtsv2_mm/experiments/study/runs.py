@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm.engine.hooks.out_of_the_box_monitor_hook import DRIFT, ZERO_SHOT
 from tvtsv2_mm.experiments import protocols
+from tvtsv2_mm.experiments.scale import Scale
 from tvtsv2_mm.experiments.stages import Stages
 from tvtsv2_mm.experiments.study.settings import PARTS, SETTINGS, SPOKEN, Setting
 from tvtsv2_mm.models.cost import encoder_cost, kept_count
@@ -27,25 +28,17 @@ _CONFIGS = {'things': 'zero-shot', 'motions': 'zero-shot', 'choice': 'multiple-c
             'probe': 'linear-probe', 'frames': 'zero-shot'}
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyScale:
-    """How much of everything."""
-
-    data: NarratedShapesOptions  # whose seed is replaced by the run's
-    epochs: tuple[tuple[str, int], ...] = ()  # of the configs named, instead of their own
-    repeats: int | None = None  # of the videos in an epoch of training, if not as configured
-
-
 # Two of six colours are in stills alone, as most of what a CLIP knows is in no video of a set.
 _STORIES = {'num_events': (4, 4), 'event_seconds': (3.9, 4.05), 'unseen_colours': 2}
-FULL = StudyScale(data=NarratedShapesOptions(order_clips=(0, 200), **_STORIES))
-SMOKE = StudyScale(
+FULL = Scale(data=NarratedShapesOptions(order_clips=(0, 200), **_STORIES))
+SMOKE = Scale(
     data=NarratedShapesOptions(transcript_videos=(40, 10), clip_rounds=(1, 1),
                                order_clips=(0, 10), **_STORIES),
-    epochs=(('clip_registers', 1), ('pretrain_spoken', 1), ('linear-probe', 1)), repeats=1)
+    epochs=(('tiny_clip_registers', 1), ('tiny_pretrain_spoken', 1), ('tiny_linear-probe', 1)),
+    repeats=1)
 
 
-def run_part(name: str, work_dir: Path, *, seed: int, scale: StudyScale,
+def run_part(name: str, work_dir: Path, *, seed: int, scale: Scale,
              config_dir: Path) -> dict[str, dict[str, float]]:
     """Train every setting of a part from one tiny CLIP, and measure them and the CLIP itself.
 
@@ -70,7 +63,7 @@ def run_part(name: str, work_dir: Path, *, seed: int, scale: StudyScale,
 class _Run:
     """The stages of one seed."""
 
-    def __init__(self, root: Path, *, seed: int, scale: StudyScale, config_dir: Path, total: int,
+    def __init__(self, root: Path, *, seed: int, scale: Scale, config_dir: Path, total: int,
                  title: str) -> None:
         self.root, self.seed, self.scale, self.config_dir = root, seed, scale, config_dir
         self.stages = Stages(root, total=total, title=f'study of {title}, seed {seed}')
@@ -193,13 +186,5 @@ class _Run:
                                     data_root=self.root / 'data/shapes', seed=self.seed)
         if is_base:
             cfg.model.backbone.type = 'FramewiseViT'
-        epochs = dict(self.scale.epochs).get(name)
-        if epochs is not None:
-            cfg.train_cfg.max_epochs = epochs
-            if 'val_interval' in cfg.train_cfg:
-                cfg.train_cfg.val_interval = epochs
-        if self.scale.repeats is not None and name in ('clip_registers', 'pretrain_spoken'):
-            dataset = cfg.train_dataloader.dataset
-            for repeated in dataset.get('datasets', [dataset]):
-                repeated.times = self.scale.repeats
+        self.scale.apply(cfg, f'tiny_{name}')
         return cfg
