@@ -208,10 +208,10 @@ def _hugging_face_tower(config: _Config, embed_dim: Any) -> dict[str, Any]:
 def _longest_text(folder: Path, text: _Config, *, read_padding: bool) -> tuple[str, ...]:
     """Notes where the tokenizer cuts and pads texts at another length than the positions'."""
     file = folder / 'tokenizer_config.json'
-    config = _Config.of(file) if file.is_file() else None
-    longest = config.get('model_max_length') if config else None
+    config = _Config(read_tokenizer_config(folder), str(file))
+    longest = config.get('model_max_length')
     positions = text.values['max_position_embeddings']
-    if config is None or not isinstance(longest, int | float) or not 0 < longest < positions:
+    if not isinstance(longest, int | float) or not 0 < longest < positions:
         return ()
     if read_padding:
         raise config.refuse('model_max_length', f'is less than the {positions} positions of the '

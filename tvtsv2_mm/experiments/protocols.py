@@ -1,5 +1,6 @@
 """Training and evaluation of one model by one config, through mmengine's Runner."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ def train(cfg: Config, folder: Path) -> dict[str, Any]:
     return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
 
 
+def read_scalars(folder: Path) -> list[dict]:
+    """What the newest training in a work folder logged, line by line."""
+    files = sorted(folder.glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(f'{folder} holds no log (*/vis_data/scalars.json)')
+    lines = files[-1].read_text(encoding='utf-8').splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
 def save_untrained(cfg: Config, folder: Path, *, seed: int) -> dict[str, Any]:
     """Save a model of random weights; returns its path."""
     init_default_scope(cfg.default_scope)
@@ -75,11 +85,12 @@ def recognise(cfg: Config, folder: Path, checkpoint: str,
     for model, inputs, (_, data_samples) in _batches(cfg, folder, checkpoint):
         embeds.append(model.encode_video(inputs, class_only=True)[0])
         labels += [int(sample.gt_label) for sample in data_samples]
-    found, is_unseen = {}, torch.tensor([label in unseen for label in labels])
+    found, videos, right = {}, torch.cat(embeds), torch.tensor(labels)
+    is_unseen = torch.tensor([label in unseen for label in labels])
     for name, (classes, templates) in prompts.items():
         head = MODELS.build(dict(cfg.model.cls_head, classes=classes, prompts=templates))
-        right = head.predict(torch.cat(embeds), model.encode_text).argmax(dim=1).cpu()
-        hits = 100 * (right == torch.tensor(labels)).float()
+        guesses = head.predict(videos, model.encode_text).argmax(dim=1).cpu()
+        hits = 100 * (guesses == right).float()
         found[name] = round(hits.mean().item(), 4)
         if unseen:
             found[f'{name}/unseen'] = round(hits[is_unseen].mean().item(), 4)

@@ -112,8 +112,9 @@ class SampleClipFrames(BaseTransform):
             inds = first + self._by_time(starts, min(end, own_end), results)
         if self.num_clips > 1:
             results['num_views'] = self.num_clips
-        inds = frame_indices.show_frames(
-            inds.reshape(self.num_clips, -1), self.frames, order_rng(results, self.frames_seed))
+        if self.frames != 'natural':  # which every training has, and no generator is needed for
+            inds = frame_indices.show_frames(
+                inds.reshape(self.num_clips, -1), self.frames, order_rng(results, self.frames_seed))
         results.update(
             frame_inds=inds.ravel(), frame_spacing=spacing,
             num_frames=self.num_clips * (1 if self.frames == 'single' else self.num_frames))

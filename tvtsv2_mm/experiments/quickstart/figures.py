@@ -1,14 +1,13 @@
 """One picture of a run: how it learnt, what it matches, and what it sees in order."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.config import Config
 
-from tvtsv2_mm.experiments.protocols import predict
+from tvtsv2_mm.experiments.protocols import predict, read_scalars
 from tvtsv2_mm.utils.extras import needed_for
 
 if TYPE_CHECKING:
@@ -51,15 +50,6 @@ def draw_figures(folder: Path, *, logs: dict[str, Path], configs: dict[str, Conf
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return str(path)
-
-
-def read_scalars(folder: Path) -> list[dict]:
-    """What the newest training in a work folder logged, line by line."""
-    files = sorted(folder.glob('*/vis_data/scalars.json'))
-    if not files:
-        raise FileNotFoundError(f'{folder} holds no log (*/vis_data/scalars.json)')
-    lines = files[-1].read_text(encoding='utf-8').splitlines()
-    return [json.loads(line) for line in lines if line.strip()]
 
 
 def draw_losses(axis: 'Axes', logs: dict[str, Path]) -> None:

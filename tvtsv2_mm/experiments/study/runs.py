@@ -1,6 +1,5 @@
 """The trainings and measurements of one part of the study, for one seed."""
 
-import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -128,19 +127,14 @@ class _Run:
         backbone = cfg.model.backbone.to_dict()
         kept = kept_count(backbone, SETTINGS[name].mask)
         flop = encoder_cost(backbone, backbone['num_frames'], kept).training
-        lines = self._scalars(name)
+        lines = protocols.read_scalars(self.root / name)
         return {'cost/gflop': flop / 1e9,
                 'cost/seconds': median(line['time'] - line['data_time'] for line in lines
                                        if 'data_time' in line and 'loss' in line)}
 
     def _pretraining(self, setting: Setting) -> Config:
         cfg = self._config('pretrain_spoken')
-        for key, value in setting.model.items():
-            *path, last = key.split('.')
-            target = cfg.model
-            for step in path:
-                target = target[step]
-            target[last] = value
+        cfg.merge_from_dict({f'model.{key}': value for key, value in setting.model.items()})
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None  # not all can sort
         self._watch(cfg)
         for dataset in cfg.train_dataloader.dataset.datasets:
@@ -169,17 +163,12 @@ class _Run:
 
     def _guard(self, name: str) -> dict[str, float]:
         """What the guard measured last, and how often it warned."""
-        told = [line for line in self._scalars(name) if DRIFT in line]
+        told = [line for line in protocols.read_scalars(self.root / name) if DRIFT in line]
         log = max((self.root / name).glob('*/*.log')).read_text('utf-8')
         return {'guard/drift': told[-1].get(DRIFT, 0.0), 'guard/zero-shot': told[-1][ZERO_SHOT],
                 'guard/warnings': float(sum(
                     ' - WARNING - ' in line and any(word in line for word in GUARD_WORDS)
                     for line in log.splitlines()))}
-
-    def _scalars(self, name: str) -> list[dict[str, Any]]:
-        """What the last run of a training logged, line by line."""
-        lines = max((self.root / name).glob('*/vis_data/scalars.json')).read_text('utf-8')
-        return list(map(json.loads, lines.splitlines()))
 
     def _config(self, name: str, *, is_base: bool = False) -> Config:
         cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',
