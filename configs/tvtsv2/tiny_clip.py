@@ -22,7 +22,7 @@ train_dataloader = dict(
                 _base_.open_cached, single_frame, _base_.decode, _base_.tokenize, _base_.pack
             ])))
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16)
 # The 768 inputs of a patch are nearly equal here, so one step of Adam moves conv1's output by
 # hundreds of times the rate: left alone, colours drown the positions, and motion with them.
 optim_wrapper = dict(

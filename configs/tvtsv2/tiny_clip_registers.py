@@ -4,4 +4,3 @@
 _base_ = './tiny_clip.py'
 train_dataloader = dict(
     dataset=dict(dataset=dict(ann_file='annotations/registers_train.jsonl')))
-train_cfg = dict(max_epochs=16)

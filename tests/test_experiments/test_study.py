@@ -1,17 +1,27 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mmengine.registry import DefaultScope
 
 from tvtsv2_mm.experiments import protocols
-from tvtsv2_mm.experiments.study import PARTS, SMOKE, run_part, write_report
+from tvtsv2_mm.experiments.study import (
+    PARTS,
+    SMOKE,
+    run_part,
+    search_rates,
+    write_report,
+    write_search,
+)
 from tvtsv2_mm.experiments.study.report import part_table
 from tvtsv2_mm.experiments.study.runs import _Run
-from tvtsv2_mm.experiments.study.settings import SETTINGS
+from tvtsv2_mm.experiments.study.settings import BEST_RATE, RATES, SCORES, SETTINGS
 from tvtsv2_mm.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'tvtsv2'
+DOCS = CONFIGS.parents[1] / 'docs'
+SEARCHED = {name for name, setting in SETTINGS.items() if setting.rate is None}
 
 
 @pytest.fixture
@@ -30,13 +40,62 @@ def test_settings_differ_in_one_thing_from_the_papers(run):
     for name, setting in SETTINGS.items():
         other = run._pretraining(setting).to_dict()
         changed = {key for key in own if own[key] != other[key]}
-        assert changed == ({'model'} if setting.model else set()) | (
-            {'train_dataloader'} if setting.mask != 0.5 else set()), name
+        differs = setting.mask != 0.5 or setting.captions != 'spoken'
+        assert changed - {'optim_wrapper'} == ({'model'} if setting.model else set()) | (
+            {'train_dataloader'} if differs else set()), name
+        assert other['optim_wrapper']['optimizer']['lr'] == (setting.rate or BEST_RATE)
+        other['optim_wrapper']['optimizer']['lr'] = own['optim_wrapper']['optimizer']['lr']
+        assert other['optim_wrapper'] == own['optim_wrapper']
+
+
+def test_the_rate_is_the_best_of_the_search():
+    run, = json.loads((DOCS / 'study' / 'search.json').read_text('utf-8')).values()
+    assert set(run) == SEARCHED
+    for name, scores in run.items():
+        assert {1e-3, 3e-3} <= {float(rate) for rate in scores} <= set(RATES), name
+        sums = {rate: sum(found[kind] for kind in SCORES) for rate, found in scores.items()}
+        assert float(max(sums, key=sums.__getitem__)) == BEST_RATE, name
+
+
+def test_captions_that_tell_no_motion_are_read(run):
+    files = {name: run._pretraining(SETTINGS[name]).train_dataloader.dataset.datasets[1].dataset
+             for name in ('tvtsv2', 'tvtsv2-things')}
+    assert {name: Path(one.ann_file).name for name, one in files.items()} == {
+        'tvtsv2': 'spoken_train.jsonl', 'tvtsv2-things': 'spoken_things_train.jsonl'}
+
+
+def test_a_search_trains_each_setting_at_each_rate(tmp_path, monkeypatch):
+    rates = {}
+
+    def train(self, name, rate):
+        return {'name': name, 'rate': self._pretraining(replace(SETTINGS[name], rate=rate))
+                .optim_wrapper.optimizer.lr}
+
+    def measure(self, kind, name, checkpoint):
+        rates.setdefault(checkpoint['name'], set()).add(checkpoint['rate'])
+        assert name == f'{checkpoint["name"]}_{checkpoint["rate"]:g}'
+        value = 10.0 if kind == 'things' else round(1e4 * checkpoint['rate'])
+        return dict.fromkeys(SCORES[kind], value)
+
+    monkeypatch.setattr(_Run, 'make_base', lambda self: None)
+    monkeypatch.setattr(_Run, 'train', train)
+    monkeypatch.setattr(_Run, '_measure', measure)
+    guard = {'guard/drift': 0.5, 'guard/fall': 6.0}
+    monkeypatch.setattr(_Run, '_guard', lambda self, name: guard | {'guard/warned/drift': 100.0})
+    found = search_rates(tmp_path, seed=3, scale=SMOKE, config_dir=CONFIGS)
+    assert rates == {name: set(RATES) for name in SEARCHED}
+    assert set(found) == SEARCHED
+    assert found['tuned'] == {
+        f'{rate:g}': guard | {'things': 10, 'motions': round(1e4 * rate)} for rate in RATES}
+    table = write_search(tmp_path, {3: found})
+    assert ('| text encoder fully tuned | 10.0 / 3.0; 0.50, 6 | 10.0 / 10.0; 0.50, 6 | '
+            '**10.0 / 30.0**; 0.50, 6 |') in table
+    assert json.loads((tmp_path / 'search.json').read_text('utf-8'))['3'] == found
 
 
 def test_the_text_encoder_is_tuned_as_far_as_the_setting_says(run):
     counts = [tuned_text(run._pretraining(SETTINGS[name]).model.to_dict())
-              for name in PARTS['freeze'].settings]
+              for name in ('tuned', 'frozen-1', 'tvtsv2', 'frozen')]
     assert counts == sorted(counts, reverse=True) and len(set(counts)) == len(counts)
     assert counts[-1] == 0
 
@@ -121,11 +180,15 @@ def test_the_guard_is_on_and_reads_no_sentence_of_the_videos(run):
 
 @pytest.mark.slow
 def test_a_part_is_run_to_its_table_and_not_twice(tmp_path, capsys):
-    found = run_part('sorting', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS)
-    assert set(found) == {'clip', 'contrast', 'tvtsv2'}
-    assert found['tvtsv2']['guard/drift'] > 0 and found['tvtsv2']['guard/warnings'] >= 0
-    assert found['contrast']['cost/gflop'] == found['tvtsv2']['cost/gflop'] > 0
+    found = run_part('masking', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS)
+    assert set(found) == {'clip', 'mask-0', 'tvtsv2', 'mask-0.7'}
+    assert found['tvtsv2']['guard/drift'] > 0
+    assert {key for key in found['tvtsv2'] if key.startswith('guard')} == {
+        'guard/drift', 'guard/fall', 'guard/warned/drift', 'guard/warned/fall'}
+    flop = [found[name]['cost/gflop'] for name in PARTS['masking'].settings]
+    assert flop == sorted(flop, reverse=True) and min(flop) > 0
+    assert min(one['cost/seconds'] for name, one in found.items() if name != 'clip') > 0
     capsys.readouterr()
-    assert run_part('sorting', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS) == found
+    assert run_part('masking', tmp_path, seed=0, scale=SMOKE, config_dir=CONFIGS) == found
     said = capsys.readouterr().out
-    assert said.count('finished before') == 22 and '[22/22]' in said
+    assert said.count('finished before') == 30 and '[30/30]' in said

@@ -207,6 +207,20 @@ def test_registers_say_the_same_of_the_same_pictures_in_words_of_their_own(root)
         assert register.thing(colour, shape) in caption and register.motions[motion] in caption
 
 
+def test_captions_of_things_tell_no_motion(root):
+    told = read_lines(root, 'spoken_things_train.jsonl')
+    spoken = read_lines(root, 'spoken_train.jsonl')
+    assert [one['path'] for one in told] == [one['path'] for one in spoken]
+    words = {word for motion in MOTIONS for phrase in (*motion.finite, *motion.continuous)
+             for word in phrase.split()} - {'to', 'the'}
+    for one in told:
+        event, = one['meta']['events']
+        assert len(one['captions']) == 3
+        for caption in one['captions']:
+            assert f'{event["colour"]} ' in caption and caption.endswith(event['shape'])
+            assert not words & set(caption.split())
+
+
 def test_spoken_captions_are_the_narrators_alone(root):
     spoken, all_of_them = (read_lines(root, f'{name}_train.jsonl')
                            for name in ('spoken', 'captions'))

@@ -1,8 +1,10 @@
 """Training and evaluation of one model by one config, through mmengine's Runner."""
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -28,7 +30,7 @@ def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:
     """Build a Runner that works in a folder; a quiet one logs errors alone."""
     cfg.work_dir = str(folder)
     # mmengine keeps loggers and visualisers by this name for the life of the process.
-    cfg.experiment_name = f'{folder.parent.name}-{folder.name}'
+    cfg.experiment_name = '-'.join(folder.parts[-3:])
     if quiet:
         cfg.log_level = 'ERROR'
     return Runner.from_cfg(cfg)
@@ -38,6 +40,27 @@ def train(cfg: Config, folder: Path) -> dict[str, Any]:
     """Train; returns the path of the last checkpoint."""
     build_runner(cfg, folder, quiet=False).train()
     return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
+
+
+def time_steps(configs: Mapping[str, Config], folder: Path, steps: int) -> dict[str, float]:
+    """Median seconds of a training step by each config, from random weights.
+
+    Each config's steps are timed in turn with those of the others, so that a machine that is busy
+    for a while slows all of them.
+    """
+    runs: dict[str, tuple[Runner, Iterator]] = {}
+    for name, cfg in configs.items():
+        runner = build_runner(cfg, folder / name, quiet=True)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runs[name] = runner, iter(runner.build_dataloader(runner._train_dataloader))
+    taken: dict[str, list[float]] = {name: [] for name in configs}
+    for _ in range(2 + steps):  # the first two are not counted: there is one of each kind of batch
+        for name, (runner, batches) in runs.items():
+            batch = next(batches)
+            began = time.perf_counter()
+            runner.model.train_step(batch, runner.optim_wrapper)
+            taken[name].append(time.perf_counter() - began)
+    return {name: round(median(values[2:]), 4) for name, values in taken.items()}
 
 
 def read_scalars(folder: Path) -> list[dict]:

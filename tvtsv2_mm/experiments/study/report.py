@@ -6,10 +6,18 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tvtsv2_mm.experiments.study.settings import PARTS, SETTINGS, Row
+from tvtsv2_mm.experiments.study.settings import (
+    GUARDED,
+    PARTS,
+    RATES,
+    SCORES,
+    SETTINGS,
+    Row,
+)
 from tvtsv2_mm.utils.extras import needed_for
 
 Figures = Mapping[str, Mapping[str, float]]  # {model: {measure: value}}
+Searched = Mapping[str, Mapping[str, Mapping[str, float]]]  # {setting: {rate: {kind: score}}}
 BASE_TITLE = 'tiny CLIP, the start'
 
 
@@ -33,6 +41,39 @@ def write_report(folder: Path, name: str, runs: Mapping[int, Figures]) -> str:
     return table
 
 
+def write_search(folder: Path, runs: Mapping[int, Searched]) -> str:
+    """Write the scores of a search, ``search.json`` and ``search.md``; returns the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'search.json').write_text(json.dumps(runs, indent=1) + '\n', encoding='utf-8')
+    table = search_table(list(runs.values()))
+    (folder / 'search.md').write_text(table + '\n', encoding='utf-8')
+    return table
+
+
+def search_table(runs: Sequence[Searched]) -> str:
+    """Markdown: a line a setting, a column a rate; the best of a line is bold."""
+    rates = [f'{rate:g}' for rate in RATES]
+    lines = [['things / motions; drift, deepest fall', *rates], ['---'] * (1 + len(rates))]
+    for name in runs[0]:
+        found = {rate: {measure: mean(run[name][rate][measure] for run in runs)
+                        for measure in (*SCORES, *GUARDED)}
+                 for rate in rates if all(rate in run[name] for run in runs)}
+        best = max(found, key=lambda rate: sum(found[rate][kind] for kind in SCORES))
+        lines.append([SETTINGS[name].title, *(
+            _scores(found[rate], rate == best) if rate in found else '-' for rate in rates)])
+    return _markdown(lines)
+
+
+def _scores(found: Mapping[str, float], is_best: bool) -> str:
+    scores = ' / '.join(f'{found[kind]:.1f}' for kind in SCORES)
+    drift, fall = (found[measure] for measure in GUARDED)
+    return f'{f"**{scores}**" if is_best else scores}; {drift:.2f}, {fall:.0f}'
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
 def values_of(runs: Sequence[Figures], model: str, row: Row) -> list[float]:
     """One number a seed: the mean of the row's measures; none where the model has no such."""
     return [mean(run[model][measure] for measure in row.measures) for run in runs
@@ -49,7 +90,7 @@ def part_table(name: str, runs: Sequence[Figures]) -> str:
     for row in part.rows:
         cells = [_cell(values_of(runs, model, row), row.digits) for model in models]
         lines.append([row.title, '-' if row.chance is None else f'{row.chance:.1f}', *cells])
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return _markdown(lines)
 
 
 def _cell(values: Sequence[float], digits: int) -> str:

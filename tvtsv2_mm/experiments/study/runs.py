@@ -1,9 +1,10 @@
 """The trainings and measurements of one part of the study, for one seed."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from typing import Any
 
 from mmengine.config import Config
@@ -12,14 +13,24 @@ from tvtsv2_mm.engine.hooks.out_of_the_box_monitor_hook import DRIFT, ZERO_SHOT
 from tvtsv2_mm.experiments import protocols
 from tvtsv2_mm.experiments.scale import Scale
 from tvtsv2_mm.experiments.stages import Stages
-from tvtsv2_mm.experiments.study.settings import PARTS, SETTINGS, SPOKEN, Setting
+from tvtsv2_mm.experiments.study.settings import (
+    BEST_RATE,
+    GUARDED,
+    PARTS,
+    RATES,
+    SCORES,
+    SETTINGS,
+    SPOKEN,
+    Setting,
+)
 from tvtsv2_mm.models.cost import encoder_cost, kept_count
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.preparation.narrated_shapes.events import THINGS
 from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 
 BASE = 'clip'  # the tiny CLIP that all trainings start from
-GUARD_WORDS = ('no longer where the text encoder had them', ' fell from ')  # its warnings
+GUARD_WORDS = {  # of its warnings
+    'drift': 'no longer where the text encoder had them', 'fall': ' fell from '}
 ORDERS = ('shuffled', 'reversed', 'single')
 # Stages of a measured model: two kinds of classes, four protocols.
 _MEASURES = ('things', 'motions', 'retrieval', 'choice', 'sorting', 'probe')
@@ -35,6 +46,7 @@ SMOKE = Scale(
                                order_clips=(0, 10), **_STORIES),
     epochs=(('tiny_clip_registers', 1), ('tiny_pretrain_spoken', 1), ('tiny_linear-probe', 1)),
     repeats=1)
+_TIMED_STEPS = 20  # of each setting, in turn
 
 
 def run_part(name: str, work_dir: Path, *, seed: int, scale: Scale,
@@ -48,7 +60,7 @@ def run_part(name: str, work_dir: Path, *, seed: int, scale: Scale,
     """
     part = PARTS[name]
     run = _Run(work_dir.resolve() / f'seed{seed}', seed=seed, scale=scale, config_dir=config_dir,
-               total=2 + len(part.settings) + (1 + len(part.settings)) * (
+               total=3 + len(part.settings) + (1 + len(part.settings)) * (
                    len(_MEASURES) + (name == 'order') * len(ORDERS)), title=name)
     run.make_base()
     found = {}
@@ -56,7 +68,26 @@ def run_part(name: str, work_dir: Path, *, seed: int, scale: Scale,
         checkpoint = run.base if setting is None else run.train(setting)
         found[setting or BASE] = run.measure(
             setting or BASE, checkpoint, orders=ORDERS if name == 'order' else ())
+    for setting, costs in run.costs(part.settings, name).items():
+        found[setting] |= costs
     return found
+
+
+def search_rates(work_dir: Path, *, seed: int, scale: Scale,
+                 config_dir: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Train every setting at every rate: the same budget for each.
+
+    The seed is to be none of those that are reported.
+
+    Returns:
+        {setting: {rate: {``'things'`` or ``'motions'``: zero-shot in per cent; and ``GUARDED``}}}.
+    """
+    run = _Run(work_dir.resolve() / f'seed{seed}', seed=seed, scale=scale, config_dir=config_dir,
+               total=2 + 3 * len(RATES) * sum(
+                   setting.rate is None for setting in SETTINGS.values()), title='rates')
+    run.make_base()
+    return {name: {f'{rate:g}': run.score(name, rate) for rate in RATES}
+            for name, setting in SETTINGS.items() if setting.rate is None}
 
 
 class _Run:
@@ -77,12 +108,25 @@ class _Run:
         self.base = self.stages.run(BASE, {'config': cfg.to_dict(), 'data': self.data['stamp']},
                                     lambda folder: protocols.train(cfg, folder))
 
-    def train(self, name: str) -> dict[str, Any]:
-        """Train one setting."""
-        cfg = self._pretraining(SETTINGS[name])
+    def train(self, name: str, rate: float | None = None) -> dict[str, Any]:
+        """Train one setting, at its own rate or another."""
+        setting = SETTINGS[name]
+        if rate is not None:
+            setting, name = replace(setting, rate=rate), f'{name}_{rate:g}'
+        cfg = self._pretraining(setting)
         inputs = {'config': cfg.to_dict(), 'data': self.data['stamp'], 'clip': self.base['stamp']}
         cfg.load_from = self.base['checkpoint']
         return self.stages.run(name, inputs, lambda folder: protocols.train(cfg, folder))
+
+    def score(self, name: str, rate: float) -> dict[str, float]:
+        """What a rate is chosen by."""
+        checkpoint = self.train(name, rate)
+        scores = {}
+        for kind, registers in SCORES.items():
+            found = self._measure(kind, f'{name}_{rate:g}', checkpoint)
+            scores[kind] = round(mean(found[register] for register in registers), 4)
+        guard = self._guard(f'{name}_{rate:g}')
+        return scores | {measure: guard[measure] for measure in GUARDED}
 
     def measure(self, name: str, checkpoint: dict[str, Any], *,
                 orders: tuple[str, ...]) -> dict[str, float]:
@@ -94,7 +138,7 @@ class _Run:
                       for key, value in metrics.items()}
         for order in orders:
             found[f'frames/{order}'] = self._measure('frames', name, checkpoint, order)[SPOKEN]
-        return found if name == BASE else found | self._cost(name) | self._guard(name)
+        return found if name == BASE else found | self._guard(name)
 
     def _measure(self, kind: str, name: str, checkpoint: dict[str, Any],
                  order: str = '') -> dict[str, float]:
@@ -122,19 +166,27 @@ class _Run:
         stage = '_'.join(filter(None, (kind, order, name)))
         return self.stages.run(stage, inputs, work)['metrics']
 
-    def _cost(self, name: str) -> dict[str, float]:
-        cfg = self._pretraining(SETTINGS[name])
-        backbone = cfg.model.backbone.to_dict()
+    def costs(self, names: Sequence[str], title: str) -> dict[str, dict[str, float]]:
+        """What a step of each setting costs, their steps timed in turn."""
+        configs = {name: self._pretraining(SETTINGS[name]) for name in names}
+        inputs = {name: cfg.to_dict() for name, cfg in configs.items()}
+        seconds = self.stages.run(
+            f'seconds_{title}', inputs,
+            lambda folder: {'seconds': protocols.time_steps(configs, folder, _TIMED_STEPS)})
+        return {name: {'cost/gflop': self._gflop(name), 'cost/seconds': seconds['seconds'][name]}
+                for name in names}
+
+    def _gflop(self, name: str) -> float:
+        backbone = self._pretraining(SETTINGS[name]).model.backbone.to_dict()
         kept = kept_count(backbone, SETTINGS[name].mask)
-        flop = encoder_cost(backbone, backbone['num_frames'], kept).training
-        lines = protocols.read_scalars(self.root / name)
-        return {'cost/gflop': flop / 1e9,
-                'cost/seconds': median(line['time'] - line['data_time'] for line in lines
-                                       if 'data_time' in line and 'loss' in line)}
+        return encoder_cost(backbone, backbone['num_frames'], kept).training / 1e9
 
     def _pretraining(self, setting: Setting) -> Config:
         cfg = self._config('pretrain_spoken')
         cfg.merge_from_dict({f'model.{key}': value for key, value in setting.model.items()})
+        cfg.optim_wrapper.optimizer.lr = setting.rate or BEST_RATE
+        cfg.train_dataloader.dataset.datasets[1].dataset.ann_file = \
+            f'annotations/{setting.captions}_train.jsonl'
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None  # not all can sort
         self._watch(cfg)
         for dataset in cfg.train_dataloader.dataset.datasets:
@@ -158,17 +210,19 @@ class _Run:
         dataset = probe['dataloader']['dataset']
         dataset['ann_file'] = str(Path(dataset['ann_file']).with_name('things_test.txt'))
         cfg.default_hooks.out_of_the_box = dict(
-            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts,
+            probe, type='OutOfTheBoxMonitorHook', benchmark='18 things', texts=texts, interval=400,
             context_length=length)
 
     def _guard(self, name: str) -> dict[str, float]:
-        """What the guard measured last, and how often it warned."""
-        told = [line for line in protocols.read_scalars(self.root / name) if DRIFT in line]
+        """The worst that the guard saw while a model was trained, and of what it warned."""
+        told = [line for line in protocols.read_scalars(self.root / name) if ZERO_SHOT in line]
         log = max((self.root / name).glob('*/*.log')).read_text('utf-8')
-        return {'guard/drift': told[-1].get(DRIFT, 0.0), 'guard/zero-shot': told[-1][ZERO_SHOT],
-                'guard/warnings': float(sum(
-                    ' - WARNING - ' in line and any(word in line for word in GUARD_WORDS)
-                    for line in log.splitlines()))}
+        warned = {f'guard/warned/{kind}': 100.0 * any(
+            ' - WARNING - ' in line and words in line for line in log.splitlines())
+            for kind, words in GUARD_WORDS.items()}
+        return warned | {
+            'guard/drift': round(max(line.get(DRIFT, 0.0) for line in told), 4),
+            'guard/fall': round(told[0][ZERO_SHOT] - min(line[ZERO_SHOT] for line in told), 4)}
 
     def _config(self, name: str, *, is_base: bool = False) -> Config:
         cfg = protocols.load_config(self.config_dir / f'tiny_{name}.py',

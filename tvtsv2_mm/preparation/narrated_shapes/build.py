@@ -23,18 +23,19 @@ from tvtsv2_mm.preparation.narrated_shapes.narration import (
     caption_of_order,
     captions_of_event,
     narrate,
+    say_thing,
 )
 from tvtsv2_mm.preparation.narrated_shapes.registers import REGISTERS
 from tvtsv2_mm.preparation.narrated_shapes.render import render_frames, write_video
 from tvtsv2_mm.preparation.narrated_shapes.vocabulary import COLOURS, MOTIONS
 from tvtsv2_mm.utils.files import write_atomically
 
-VERSION = 4  # raise it when the same options give other bytes
+VERSION = 5  # raise it when the same options give other bytes
 STAMP = 'narrated_shapes.json'
 PICTURE_SECONDS = 1.0  # at the end of a clip: what moves left is on the left by then
 SPOKEN = 3  # captions of a clip in the words of a narrator
 WORDINGS = ('before', 'after', 'then')
-_REGISTERS = 6  # the stream of the registers' random numbers; see _parts
+_REGISTERS, _THINGS = 6, 7  # streams of random numbers beside those of _parts
 COMBINATIONS = [(thing, motion) for thing in THINGS for motion in range(len(MOTIONS))]
 
 Entry = dict[str, Any]  # a record of an annotation file
@@ -173,6 +174,12 @@ def _spoken(entry: Entry) -> Entry:
     return entry | {'captions': entry['captions'][-SPOKEN:]}
 
 
+def _thing_said(entry: Entry, seed: int) -> Entry:
+    """A clip of which the narrator says what is there, and not what it does."""
+    rng = np.random.default_rng([seed, _THINGS, int(Path(entry['path']).stem)])
+    return entry | {'captions': [say_thing(rng, *_thing(entry)) for _ in range(SPOKEN)]}
+
+
 def _label_line(entry: Entry) -> str:
     names = [motion.name for motion in MOTIONS]
     return f'{entry["path"]} {names.index(entry["meta"]["events"][0]["motion"])}'
@@ -196,12 +203,13 @@ def _write_annotations(root: Path, made: dict[str, list[Entry]],
     folder = root / 'annotations'
     folder.mkdir(parents=True, exist_ok=True)
     train, test = made['clips_train'], made['clips_test']
+    narrated = [entry for entry in train if _thing(entry) in options.narrated_things]
     files = {
         'transcripts_train.jsonl': made['stories_train'],
         'transcripts_val.jsonl': made['stories_val'],
         'captions_train.jsonl': train,
-        'spoken_train.jsonl': [_spoken(entry) for entry in train
-                               if _thing(entry) in options.narrated_things],
+        'spoken_train.jsonl': map(_spoken, narrated),
+        'spoken_things_train.jsonl': (_thing_said(entry, options.seed) for entry in narrated),
         'pictures_train.jsonl': map(_picture, train),
         'registers_train.jsonl': (_in_registers(entry, options.seed) for entry in train),
         # One video per combination: if two shared a caption, neither could be "the" answer.
@@ -224,6 +232,7 @@ def build_narrated_shapes(root: str | Path, options: NarratedShapesOptions | Non
     Layout: ``videos/{stories,clips,orders}_*/00000.mp4`` and
     ``annotations/``: ``transcripts_{train,val}.jsonl``, ``captions_{train,test}.jsonl`` (single
     events), ``spoken_train.jsonl`` (the same in a narrator's words alone),
+    ``spoken_things_train.jsonl`` (so, of what is there and not of what it does),
     ``pictures_train.jsonl`` (their last second, captioned as a still), ``registers_train.jsonl``
     (the same, in every register),
     ``orders_{train,test}.jsonl`` (two events, "before" and "after"; the test is a multiple choice),

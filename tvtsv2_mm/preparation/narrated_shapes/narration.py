@@ -76,6 +76,12 @@ def narrate(rng: np.random.Generator, events: Sequence[Event], *, filler_rate: f
     return sorted(heard, key=lambda word: word[1])
 
 
+def say_thing(rng: np.random.Generator, colour: str, shape: str) -> str:
+    """What a narrator says of what is there, and not of what it does."""
+    return ' '.join(_disfluent(rng, f'{_pick(rng, ("a", "the"))} {colour} {shape}',
+                               filler_rate=0.08))
+
+
 def captions_of_event(rng: np.random.Generator, event: Event) -> list[str]:
     """Three written captions of a clip with one event; each names colour, shape and motion."""
     thing, motion = f'{event.colour} {event.shape}', event.motion
