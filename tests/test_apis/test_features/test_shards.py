@@ -128,7 +128,9 @@ def test_arrays_changed_at_random_are_read_or_named(tmp_path, ending):
 @pytest.mark.parametrize(('text', 'message'), [
     ('{', 'JSONDecodeError'), ('[]', 'object'), ('{}', '"shard"|"videos"'),
     ('{"shard": null, "videos": [1], "failed": []}', '"videos"'),
-    ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"')])
+    ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": ["time", "x"]}', '"spacings"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"')])
 def test_a_damaged_record_of_a_part_is_named(folder, text, message):
     (folder / 'parts' / '00000001.json').write_text(text)
     shutil.copy(folder / 'parts' / '00000000.json', folder / 'parts' / '0 copy.json')

@@ -1,9 +1,12 @@
+import io
 import json
 
+import ijson
 import pytest
 
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.preparation.converters import convert_howto100m
+from tvtsv2_mm.preparation.converters.howto100m import _values
 
 META = {'source': 'HowTo100M'}
 
@@ -130,3 +133,27 @@ def test_wrong_as_a_whole(videos, tmp_path, name, text, message):
 def test_no_captions(videos, tmp_path):
     with pytest.raises(FileNotFoundError, match='no file, and no folder'):
         convert_howto100m(tmp_path, tmp_path / 'o.jsonl', videos=videos('a.mp4'))
+
+
+def test_brackets_without_end_take_no_memory(videos, tmp_path):
+    source = tmp_path / 'c.json'
+    source.write_text('{"a": {"start": [0], "text": ' + '[' * 100_000)
+    with pytest.raises(ValueError, match=r'c\.json is broken .*a is nested more than 100 deep'):
+        convert_howto100m(source, tmp_path / 'a.jsonl', videos=videos('a.mp4'))
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('[{"a": 1}]', 'it is no object'), ('{"a": 1} {"b": 2}', 'after a'), ('{"a": [1}', 'the start'),
+    ('', 'the start')])
+def test_what_is_no_object(videos, tmp_path, text, message):
+    source = tmp_path / 'c.json'
+    source.write_text(text)
+    with pytest.raises(ValueError, match=rf'c\.json is broken or no JSON object, .*{message}'):
+        convert_howto100m(source, tmp_path / 'a.jsonl', videos=videos('a.mp4'))
+
+
+def test_values_are_those_of_json(videos):
+    content = {'a': 1, 'b': [], 'c': {}, 'd': [1.5, [None, {'e': [True, 'x']}], {}], 'f': {
+        'g': {'h': [[]]}, 'i': -2}, '': 'j'}
+    events = ijson.basic_parse(io.BytesIO(json.dumps(content).encode()), use_float=True)
+    assert dict(_values(events)) == content

@@ -1,9 +1,9 @@
 """Reading of official annotation files in json, with errors that name file and record."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.files import parse_json
 from tvtsv2_mm.utils.text_files import read_lines, read_text
 
 
@@ -44,8 +44,8 @@ def read_records(content: Any, path: str | Path, name: str, *, keys: tuple[str, 
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise ValueError(f'{where} not json ({error})') from None
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from tvtsv2_mm.datasets.annotations import AnnotationError, check_caption
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.videos import VideoIndex
-from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.files import read_json, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,7 @@ def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | 
 
 
 def _find_video(sample: Sample, index: VideoIndex) -> str:
-    if (index.root / sample.name).is_file():
+    if os.path.isfile(index.root / sample.name):  # pathlib raises where a name is too long
         return sample.name
     stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
     return index.find(stem, sample.folder, anywhere=sample.anywhere)
@@ -231,11 +232,9 @@ def _earlier_counts(path: Path) -> dict[str, dict]:
     """Counts of the splits that were prepared before and are still there."""
     if not path.is_file():
         return {}
-    try:
-        counts = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError:
-        raise ValueError(f'{path} is not json; remove it and prepare again') from None
-    return {name: count for name, count in counts.items() if path.with_name(name).is_file()}
+    with one_error(f'{path} is damaged; remove it and prepare again'):
+        return {name: count for name, count in read_json(path).items()
+                if os.path.isfile(path.parent / name)}
 
 
 def _write(path: Path, text: str) -> None:

@@ -220,7 +220,8 @@ def _vatex_captions(path: str | Path) -> dict[str, list[str]]:
 def _read_npy(path: str | Path) -> list[str]:
     with one_error(f'{path} is to be an array of names, without Python objects (or give a text '
                    'file, one name a line)'):
-        return [str(name) for name in np.load(path, allow_pickle=False)]
+        # Mapped: what its header says is compared with its size before memory is taken.
+        return [str(name) for name in np.load(path, mmap_mode='r', allow_pickle=False)]
 
 
 def read_activitynet(path: str | Path, *, train: str | Path | None = None) -> list[Split]:
