@@ -69,8 +69,8 @@ def _read_tar(work: Path) -> None:
         try:
             data[DrawnIndex(position, draw)]['video_reader'].close()
         except RuntimeError as error:
-            if 'samples in a row could not be used' not in str(error):
-                raise
+            assert 'samples in a row could not be used' in str(error), error
+            raise
 
 
 # --- features and results -------------------------------------------------------------------------
@@ -169,9 +169,10 @@ def _go_on(work: Path) -> None:
 
 TARGETS = [
     Target('shard_index', _index_seeds, _read_index, _USER),
-    Target('shard_members', _tar_seeds, _read_tar, _USER),
+    Target('shard_members', _tar_seeds, _read_tar, (*_USER, RuntimeError)),
     Target('features', _feature_seeds, _read_features, _USER),
-    Target('feature_parts', _part_seeds, _finish_parts, _USER),
+    # What does not fit the run that goes on is told of the folder.
+    Target('feature_parts', _part_seeds, _finish_parts, _USER, names=False),
     Target('probe_cache', _cache_seeds, _read_cache, _USER),
     Target('results', _result_seeds, _compare_results, _USER),
     Target('conversion_progress', _progress_seeds, _go_on, _USER),

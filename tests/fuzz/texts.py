@@ -83,6 +83,9 @@ def _converted(report: ConversionReport) -> None:
         if reason.startswith('the converter fails on it'):
             raise AssertionError(report.dropped_list.read_text('utf-8')[:300])
     report.summary()
+    if not report.num_written:
+        names = ', '.join(path.name for path in report.output.parents[1].rglob('*'))
+        raise ValueError(f'all was dropped of {names}')
 
 
 def _convert_beside(work: Path, read: Callable, patterns: Sequence[str]) -> None:

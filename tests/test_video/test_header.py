@@ -158,5 +158,5 @@ def test_whatever_decoding_raises_is_one_error(folder, monkeypatch):
         raise TypeError('no matrix')
 
     monkeypatch.setattr(Orientation, 'of', fails)
-    with pytest.raises(UnreadableVideoError, match='its stream is damaged .TypeError: no matrix'):
+    with pytest.raises(UnreadableVideoError, match='TypeError: no matrix'):
         reader.get_frames([0])

@@ -19,6 +19,8 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tvtsv2_mm.utils.errors import shortened
+
 from .description import RECORD, Description, metadata_of, with_metadata
 from .entries import check_values, describe, report_lines, some, take_weights
 from .errors import UNREADABLE, CheckpointError, naming, reading
@@ -272,6 +274,9 @@ def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Te
     places = _read_index(index)
     weights: dict[str, Tensor] = {}
     for shard in sorted(set(places.values())):
+        if not os.path.isfile(index.parent / shard):
+            raise FileNotFoundError(shortened(
+                f'there is no checkpoint {index.parent / shard}, which {index.name} names'))
         given = _load(index.parent / shard, map_location, **options)
         expected = {key for key, place in places.items() if place == shard}
         if set(given) != expected:

@@ -1,10 +1,16 @@
 """Reading of official annotation files in json, with errors that name file and record."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tvtsv2_mm.utils.files import parse_json
 from tvtsv2_mm.utils.text_files import read_lines, read_text
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Three of many names for a message; a name may be of any length."""
+    return ', '.join(name[:100] for name in names[:3])
 
 
 def read_json(path: str | Path) -> Any:

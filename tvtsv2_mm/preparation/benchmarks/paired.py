@@ -7,7 +7,7 @@ as ``answer``: PairedMetric compares the videos that have the same candidates.
 from collections.abc import Sequence
 from pathlib import Path
 
-from tvtsv2_mm.preparation.benchmarks.files import read_json
+from tvtsv2_mm.preparation.benchmarks.files import first_names, read_json
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
 from tvtsv2_mm.utils.text_files import read_csv
 
@@ -64,7 +64,7 @@ def read_cia(path: str | Path, part: str) -> list[Split]:
         videos[video, action] = None
     alone = [group for group, label in texts if (group, 1 - label) not in texts]
     if alone:
-        raise ValueError(f'{path}: {len(alone)} groups, {", ".join(alone[:3])}, have one action '
+        raise ValueError(f'{path}: {len(alone)} groups, {first_names(alone)}, have one action '
                          'instead of two')
     galleries = {'test': lambda own, other: own[0] == other[0],
                  'static': lambda own, other: own[1] == other[1],

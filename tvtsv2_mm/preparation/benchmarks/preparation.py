@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tvtsv2_mm.datasets.annotations import AnnotationError, check_caption
+from tvtsv2_mm.preparation.benchmarks.files import first_names
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.videos import VideoIndex
 from tvtsv2_mm.utils.errors import one_error
@@ -151,14 +152,14 @@ def _check(splits: Sequence[Split], allow_counts: bool) -> None:
             raise ValueError(f'{split.name}: the annotation names no video')
         name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
         if times > 1:
-            raise ValueError(f'{split.name}: the annotation names {name} {times} times')
+            raise ValueError(f'{split.name}: the annotation names {name:.100} {times} times')
     others = {sample.name for split in splits if not split.captions_only
               for sample in split.samples}
     for split in splits:
         shared = [sample.name for sample in split.samples if sample.name in others]
         if split.captions_only and shared:
             raise ValueError(f'{split.name}: {len(shared)} of its videos are in another split too, '
-                             f'{", ".join(shared[:3])}; a query bank has training videos alone')
+                             f'{first_names(shared)}; a query bank has training videos alone')
 
 
 def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | DropRecord]:
