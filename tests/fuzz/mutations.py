@@ -58,7 +58,9 @@ def mutate(files: Mapping[str, bytes], rng: Random) -> dict[str, bytes | None]:
 
 
 def _change(content: bytes, rng: Random) -> bytes:
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+    for number in range(rng.choice((1, 1, 1, 2, 3))):
+        if number and len(content) > 4 * _LONG:
+            break  # it has become long enough
         within = next((change for start, change in _CONTAINERS.items()
                        if content.startswith(start)), None)
         if content[257:262] == b'ustar':
@@ -134,7 +136,8 @@ def _fields(text: str, rng: Random) -> str:
     if kind == 0:
         del lines[at]
     elif kind == 1:
-        lines[at:at] = [lines[rng.randrange(len(lines))]] * rng.choice((1, 1, 2000))
+        line = lines[rng.randrange(len(lines))]
+        lines[at:at] = [line] * min(rng.choice((1, 1, 2000)), _LONG // (len(line) + 1) + 1)
     elif kind == 2:
         lines[at] = lines[at][:rng.randrange(len(lines[at]) + 1)]
     elif kind == 3:
@@ -185,11 +188,12 @@ def _json(text: str, rng: Random) -> str:
         elif kind == 7:
             holder[key] = rng.choice(([holder[key]], {'a': holder[key]}, str(holder[key])))
         elif kind == 8 and isinstance(holder, list):
-            holder.extend([holder[key]] * rng.choice((1, 2, 3000)))
+            most = _LONG // len(json.dumps(holder[key])) + 1
+            holder.extend([holder[key]] * min(rng.choice((1, 2, 3000)), most))
         else:
             other, name = rng.choice(places)
             holder[key] = json.loads(json.dumps(other[name]))
-    changed = json.dumps(value, ensure_ascii=rng.random() < .5, indent=None if lines else 1)
+    changed = json.dumps(value, ensure_ascii=rng.random() < .5)
     changed = re.sub(r'"@raw(\d+)@"', lambda found: raw[int(found[1])], changed)
     if lines is None:
         return changed
