@@ -25,7 +25,6 @@ from tests.fuzz.guards import Guard
 from tests.fuzz.mutations import mutate
 from tests.helpers import WARM
 
-DEADLINE_S = 10  # of a case, in seconds of the processor: how busy a machine is does not count
 _LONGEST_S = 120.0  # of a case that waits
 _LONGEST_MESSAGE = 3000
 _AGAIN = 17  # how a child ends that wants another one to go on
@@ -50,7 +49,7 @@ class Target:
         read: reads what lies in a folder. Files that it writes go into ``out`` there.
         errors: what it documents to raise, these very classes.
         names: whether its errors name the file.
-        weight: cases of it cost so many times as much as others; a run of n has n / weight.
+        deadline: of a case, in seconds of the processor: how busy a machine is does not count.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Target:
     read: Callable[[Path], Any]
     errors: tuple[type[Exception], ...]
     names: bool = True
-    weight: int = 1
+    deadline: int = 10
 
 
 @dataclass
@@ -160,7 +159,8 @@ def _run(target: Target, seeds: list[Seed], work: Path, log: Path, first: int, s
         guard.armed = True
         faulthandler.dump_traceback_later(_LONGEST_S, exit=True, file=trace)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + DEADLINE_S, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (
+            int(time.process_time()) + target.deadline, hard))
         kind, found = 'read', None
         try:
             target.read(work)
