@@ -90,7 +90,8 @@ class Guard:
             own = str(args[-1]).split('/')[0] in sys.modules
             if not own and not self._called_by(*_MAKERS):
                 self._note(f'{event} {args[-1]!r:.100}')
-        elif event == 'pickle.find_class' and not self._called_by('/multiprocessing/'):
+        elif event == 'pickle.find_class' and not self._called_by(
+                '/multiprocessing/connection.py'):  # what a decoder's own process answers
             self._note(f'{event} {args[0]}.{args[1]}')
 
     def _outside(self, event: str, path: Any) -> None:

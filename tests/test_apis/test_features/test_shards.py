@@ -40,7 +40,7 @@ def row(**changes):
     ('index.jsonl', row(shard='parts/00000009.npy'), 'No such file'),
     ('index.jsonl', row() + '\n' + row(video=7), 'line 2: its "video" is 7'),
     ('index.jsonl', '{"vid-o": "a.mp4"}', 'line 1: its "video" is None'),
-    ('index.jsonl', '[' * 10**5, 'RecursionError'),
+    ('index.jsonl', '[' * 10**5, 'nested too deeply'),
     ('index.jsonl', '[1]', 'a JSON object is needed'),
     ('index.jsonl', b'\xff', 'UnicodeDecodeError'),
     ('failed.jsonl', '{"video": "a"}', 'line 1: its "reason" is None'),
