@@ -15,8 +15,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 # Processes come from one that has imported this already: 6 s each else.
-_WARM = mp.get_context('forkserver')
-_WARM.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
+WARM = mp.get_context('forkserver')
+WARM.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
                               'tvtsv2_mm.engine', 'tvtsv2_mm.evaluation'])
 
 
@@ -84,7 +84,7 @@ def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) ->
         arguments: Of the program.
         write: Counted from 1.
     """
-    process = _WARM.Process(target=_die_at_write,
+    process = WARM.Process(target=_die_at_write,
                             args=(imports, call, [*map(str, arguments)], write))
     process.start()
     process.join()

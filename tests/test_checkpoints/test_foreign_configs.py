@@ -27,6 +27,7 @@ from tvtsv2_mm.apis.export import TextTower
 from tvtsv2_mm.checkpoints import CheckpointError, given_description, read_state_dict
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.checkpoints.description import CLIP_MEAN, CLIP_STD
+from tvtsv2_mm.checkpoints.foreign_configs import read_description
 from tvtsv2_mm.checkpoints.model_config import _known_model
 from tvtsv2_mm.checkpoints.sharded import save_sharded
 from tvtsv2_mm.registry import MODELS
@@ -461,3 +462,12 @@ def test_pixels(tmp_path):
     model = MODELS.build(other)
     load_checkpoint(model, str(tmp_path))
     assert any('trained on with other pixels' in line for line in model.load_report['assumed'])
+
+
+@pytest.mark.parametrize('config', [
+    '{"model_type": "clip_vision_model", "architectures": 5}',
+    '{"model_type": "clip", "vision_config": [], "text_config": 1}'])
+def test_values_of_any_type_are_one_error(tmp_path, config):
+    (tmp_path / 'config.json').write_text(config)
+    with pytest.raises(CheckpointError, match=r'config\.json'):
+        read_description(tmp_path / 'model.safetensors', with_folder=True)

@@ -161,3 +161,11 @@ def test_a_damaged_index(tmp_path, index, message):
     (tmp_path / 'model.safetensors.index.json').write_text(index)
     with pytest.raises(CheckpointError, match=message):
         read_state_dict(tmp_path)
+
+
+@pytest.mark.parametrize('shard', ['gone.safetensors', 'x' * 300])
+def test_a_shard_that_an_index_names_and_is_not_there(tmp_path, shard):
+    index = tmp_path / 'model.safetensors.index.json'
+    index.write_text(json.dumps(dict(weight_map=dict(a=shard))))
+    with pytest.raises(FileNotFoundError, match=rf'{shard}, which model\.safetensors\.index\.json'):
+        read_state_dict(tmp_path)

@@ -12,9 +12,13 @@ from PIL import Image
 
 from tests.grey_videos import numbers_of, write_grey_video
 from tvtsv2_mm.preparation.shards.encoding import EncodingConfig, encode_part
+from tvtsv2_mm.video import header
 from tvtsv2_mm.video.errors import SampleError, UnreadableVideoError
+from tvtsv2_mm.video.header import open_stream
 from tvtsv2_mm.video.isolated_reader import DecodingProcess
 from tvtsv2_mm.video.opening import open_video
+from tvtsv2_mm.video.orientation import Orientation
+from tvtsv2_mm.video.source import VideoSource
 
 PLAYLISTS = {
     'concat': 'ffconcat version 1.0\nfile secret.mp4\n',
@@ -133,3 +137,26 @@ def test_a_title_need_not_be_utf_8(folder, opener):
     if opener is encoded:
         video = open_video('part', data=video.data)
     assert numbers_of(video.get_frames([3, 38])) == [3, 38]
+
+
+def test_an_enormous_picture_is_not_decoded(folder, monkeypatch):
+    with open_stream(VideoSource('secret.mp4')) as opened:
+        monkeypatch.setattr(header, 'MOST_PIXELS', 1000)
+        with pytest.raises(UnreadableVideoError, match='its header gives a picture of 64x64 pix'):
+            _ = opened.header
+    # Where a stream says so itself, behind its header, the decoder stops.
+    with open_stream(VideoSource('secret.mp4')) as opened:
+        assert opened.stream.codec_context.options == {'max_pixels': '1000'}
+        with pytest.raises(av.FFmpegError):
+            list(opened.container.decode(opened.stream))
+
+
+def test_whatever_decoding_raises_is_one_error(folder, monkeypatch):
+    reader = open_video('secret.mp4')
+
+    def fails(frame):
+        raise TypeError('no matrix')
+
+    monkeypatch.setattr(Orientation, 'of', fails)
+    with pytest.raises(UnreadableVideoError, match='TypeError: no matrix'):
+        reader.get_frames([0])

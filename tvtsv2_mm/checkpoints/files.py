@@ -7,6 +7,7 @@ folders of sharded training.
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -17,6 +18,8 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor
+
+from tvtsv2_mm.utils.errors import shortened
 
 from .description import RECORD, Description, metadata_of, with_metadata
 from .entries import check_values, describe, report_lines, some, take_weights
@@ -240,7 +243,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _load(path: Path, map_location: Any, *, mmap: bool, stand_ins: tuple[str, ...]) -> Any:
-    if not path.is_file():
+    if not os.path.isfile(path):  # pathlib raises where a name is too long
         raise FileNotFoundError(f'there is no checkpoint {path}')
     if path.name.endswith('.index.json'):
         return _load_shards(path, map_location, mmap=mmap, stand_ins=stand_ins)
@@ -260,7 +263,7 @@ def _read_index(index: Path) -> dict[str, str]:
         raise CheckpointError(f'{index} is no index of shards: {error!r}') from error
     for shard in shards:
         if not isinstance(shard, str) or Path(shard).name != shard or '\0' in shard or (
-                index.parent / shard).is_dir():
+                os.path.isdir(index.parent / shard)):
             raise CheckpointError(f'{index} names a file outside its folder: {str(shard)[:200]}')
         if shard.endswith('.index.json'):
             raise CheckpointError(f'{index} names another index as a shard: {shard[:200]}')
@@ -271,6 +274,9 @@ def _load_shards(index: Path, map_location: Any, **options: Any) -> dict[str, Te
     places = _read_index(index)
     weights: dict[str, Tensor] = {}
     for shard in sorted(set(places.values())):
+        if not os.path.isfile(index.parent / shard):
+            raise FileNotFoundError(shortened(
+                f'there is no checkpoint {index.parent / shard}, which {index.name} names'))
         given = _load(index.parent / shard, map_location, **options)
         expected = {key for key, place in places.items() if place == shard}
         if set(given) != expected:

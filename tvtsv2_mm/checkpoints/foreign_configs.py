@@ -45,7 +45,13 @@ def read_description(file: Path, *, with_folder: bool) -> Description | None:
     for name, read in readers[::-1 if file.name.startswith('open_clip') else 1]:
         config_file = file.parent / name
         if config_file.is_file():
-            return read(_Config.of(config_file), file.parent)
+            try:
+                return read(_Config.of(config_file), file.parent)
+            except (UserFileError, FileNotFoundError):
+                raise
+            except Exception as error:  # whatever the values of somebody do to what reads them
+                raise CheckpointError(
+                    f'{config_file} is no config of a CLIP: {error!r:.200}') from error
     return None
 
 

@@ -9,6 +9,7 @@ model in ``MODEL_TYPES``: nothing that a file names is imported, fetched or run.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ def model_folder(folder: str | Path) -> Path:
             if name != Path(name).name or name == '..' or '\0' in name:
                 raise CheckpointError(f'it names a folder elsewhere: {name[:200]!r}')
             folder = folder / name
-    if not (folder / 'config.json').is_file():
+    if not os.path.isfile(folder / 'config.json'):  # pathlib raises where a name is too long
         raise FileNotFoundError(f'there is no config.json in {folder}: give the folder of a model '
                                 'of transformers, as it comes from the hub')
     return folder

@@ -3,7 +3,6 @@
 tools/data/README.md shows them. A line that does not fit is an error that names file and line.
 """
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tvtsv2_mm.utils.errors import UserFileError
+from tvtsv2_mm.utils.files import parse_json
 
 Check = Callable[[dict], None]
 
@@ -21,7 +21,6 @@ CAPTION_KEYS = frozenset(
     {'path', 'captions', 'duration', 'start', 'end', 'answer', 'id', 'meta'})
 # Of a video, in seconds: 115 days. Beyond it are faults and other units.
 LONGEST = 1e7
-_HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
 
 
 class AnnotationError(UserFileError):
@@ -206,16 +205,11 @@ def parse_record(line: bytes, check: Check, where: str) -> dict:
     """
     text = _text(line, where)
     try:
-        record = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(text, parse_constant=_no_number)
+    except ValueError as error:
         raise AnnotationError(f'{where}: not a JSON object ({error})') from error
     if not isinstance(record, dict):
         raise AnnotationError(f'{where}: a JSON object is needed, found {text.strip()[:40]!r}')
-    try:
-        if _HALF_CHARACTER.search(text):
-            json.dumps(record, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError) as error:
-        raise AnnotationError(f'{where}: it holds half a character ({error})') from error
     try:
         check(record)
     except AnnotationError as error:

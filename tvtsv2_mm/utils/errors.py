@@ -5,9 +5,21 @@ from contextlib import contextmanager
 
 from tvtsv2_mm.utils.extras import MissingPackageError
 
+# Characters of a message: what a file holds is shown in it, and may be of any length.
+_MOST = 2000
+
 
 class UserFileError(ValueError):
-    """A file of the user is wrong; the message names it and says what to do."""
+    """A file of the user is wrong; the message names it and says what to do, at bounded length."""
+
+    def __init__(self, message: object = '', *others: object) -> None:
+        super().__init__(shortened(message), *others)
+
+
+def shortened(message: object) -> str:
+    """A message of which the middle is left out where it is too long to be read."""
+    text = str(message)
+    return text if len(text) <= _MOST else f'{text[:_MOST // 2]} [...] {text[-_MOST // 4:]}'
 
 
 @contextmanager
@@ -28,4 +40,4 @@ def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[No
     except Exception as error:
         found = (str(error) if type(error) in (ValueError, kind) else
                  f'{type(error).__name__}: {error}')
-        raise kind(f'{message}: {found}') from error
+        raise kind(shortened(f'{message}: {found}')) from error

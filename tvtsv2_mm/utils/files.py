@@ -9,6 +9,8 @@ from typing import Any
 
 from tvtsv2_mm.utils.errors import one_error
 
+_HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
+
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
     """Write a file so that it is there whole or not at all, whatever happens on the way.
@@ -46,6 +48,25 @@ def read_json(path: Path) -> dict:
     """
     with one_error(f'{path} is damaged'):
         return _object(path.read_text('utf-8'))
+
+
+def parse_json(text: str, **options: Any) -> Any:
+    """The value of a JSON text of anybody, which can be written in UTF-8 again.
+
+    ``options`` are those of ``json.loads``.
+
+    Raises:
+        ValueError: it is none, is nested too deeply, or spells half a character.
+    """
+    try:
+        value = json.loads(text, **options)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError('it is nested too deeply') from None
+    except UnicodeEncodeError as error:
+        raise ValueError(f'it holds half a character ({error.reason})') from None
+    return value
 
 
 def read_json_lines(path: Path, fields: Mapping[str, Any]) -> list[dict]:
@@ -86,7 +107,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _object(text: str) -> dict:
-    value = json.loads(text)
+    value = parse_json(text)
     if not isinstance(value, dict):
         raise ValueError(f'a JSON object is needed, found {text[:40]!r}')
     return value

@@ -7,7 +7,7 @@ import numpy as np
 
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.video.base_reader import VideoReader
-from tvtsv2_mm.video.errors import NotIndexableError, UnreadableVideoError
+from tvtsv2_mm.video.errors import NotIndexableError, UnreadableVideoError, one_video_error
 from tvtsv2_mm.video.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.video.header import open_stream, read_orientation
 from tvtsv2_mm.video.packet_index import read_packet_index
@@ -68,12 +68,12 @@ class DecordReader(VideoReader):
             stamps = self._reader.get_frame_timestamp(np.arange(len(self._reader)))
             # Widths such as 16, 24 and 48 it opens and cannot give out.
             first = self._reader.get_batch([0])
-        except (decord.DECORDError, RuntimeError, AssertionError, ValueError) as error:
+        except Exception as error:  # decord's own, and what its output makes of numpy
             raise NotIndexableError(f'{self.path}: {error}') from error
         if first.shape[1:3] != (self.size if scales else full_size):
             raise NotIndexableError(f'{self.path}: it has frames of {first.shape} pixels')
         starts = stamps[:, 0].astype(np.float64)
-        if starts[0] < -1e9 or np.any(np.diff(starts) < 0):
+        if not len(starts) or starts[0] < -1e9 or np.any(np.diff(starts) < 0):
             raise NotIndexableError(f'{self.path}: no time stamps')
         num_hidden = int(np.searchsorted(starts, -1e-4))
         self._decord_indices = self._shown_indices(num_hidden)
@@ -104,17 +104,18 @@ class DecordReader(VideoReader):
         wanted, places = np.unique(
             self._decord_indices[np.asarray(indices)], return_inverse=True)
         frames = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)
-        try:
-            # One by one, so that not all of them are in memory at full size.
-            for out, index in zip(frames, wanted, strict=True):
-                batch = self._reader.get_batch([index])
-                frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
-                out[:] = self._scaling.scale(frame[0], self.size)
-        except self._error as error:
-            told = str(error)
-            unknown = f'decord cannot read it ({told.strip().splitlines()[0][-200:]})'
-            reason = next((reason for text, reason in _REASONS if text in told), unknown)
-            raise UnreadableVideoError(self.path, reason) from error
+        with one_video_error(self.path, 'decord cannot read it'):
+            try:
+                # One by one, so that not all of them are in memory at full size.
+                for out, index in zip(frames, wanted, strict=True):
+                    batch = self._reader.get_batch([index])
+                    frame = batch.asnumpy() if hasattr(batch, 'asnumpy') else np.asarray(batch)
+                    out[:] = self._scaling.scale(frame[0], self.size)
+            except self._error as error:
+                told = str(error)
+                unknown = f'decord cannot read it ({told.strip().splitlines()[0][-200:]})'
+                reason = next((reason for text, reason in _REASONS if text in told), unknown)
+                raise UnreadableVideoError(self.path, reason) from error
         return frames[places]
 
     def close(self) -> None:

@@ -1,7 +1,11 @@
 """What can be wrong with one sample. Training skips and counts it; evaluation stops."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
+from tvtsv2_mm.utils.errors import shortened
+from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.video.files import printable
 
 
@@ -43,6 +47,25 @@ class DecodingTimeoutError(UnreadableVideoError):
 
 class NotIndexableError(Exception):
     """A decoder cannot be trusted to find the frames of this file by their index."""
+
+
+@contextmanager
+def one_video_error(path: str, what: str) -> Generator[None]:
+    """Turn whatever a file does to a decoder, and to what works with its output, into one error.
+
+    To be put around decoding alone, as :func:`~tvtsv2_mm.utils.errors.one_error`.
+
+    Raises:
+        SampleError, NotIndexableError, MissingPackageError: as they come.
+        UnreadableVideoError: of everything else.
+    """
+    try:
+        yield
+    except (SampleError, NotIndexableError, MissingPackageError):
+        raise
+    except Exception as error:
+        detail = getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'
+        raise UnreadableVideoError(path, shortened(f'{what} ({detail})')) from error
 
 
 def cause_of(reason: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from tvtsv2_mm.video.errors import UnreadableVideoError
+from tvtsv2_mm.video.errors import NotIndexableError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.orientation import Orientation
 from tvtsv2_mm.video.source import VideoSource
 
@@ -26,6 +26,10 @@ _TEXT_OPTIONS: dict[str, Any] = (
 
 # A picture that begins later than this after the sound is a damaged header, in seconds.
 _LATEST_START = 3600.0
+
+# More pixels in a picture than 8K cameras for all directions have (8192 x 8192): a damaged header,
+# for whose pictures FFmpeg would take gigabytes.
+MOST_PIXELS = 2**26
 
 # So are pixels so many times as wide as high, or as high as wide.
 _LARGEST_ASPECT = 8.0
@@ -71,10 +75,10 @@ class OpenStream:
         """What is known before a frame is decoded.
 
         Raises:
-            UnreadableVideoError: If the size of the picture is not positive.
+            UnreadableVideoError: If the size of the picture is not positive, or enormous.
         """
         codec = self.stream.codec_context
-        if codec.height < 1 or codec.width < 1:
+        if codec.height < 1 or codec.width < 1 or codec.height * codec.width > MOST_PIXELS:
             raise UnreadableVideoError(self.source.path, 'its header gives a picture of '
                                        f'{codec.height}x{codec.width} pixels')
         aspect = float(self.stream.sample_aspect_ratio or 1)
@@ -132,10 +136,14 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
             if stream.codec_context is None:
                 raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
             stream.codec_context.thread_count = source.num_threads
+            # Pictures may become larger within a stream.
+            stream.codec_context.options = dict(max_pixels=str(MOST_PIXELS))
             opened = True
             yield OpenStream(source, container, stream)
-    except (av.FFmpegError, ValueError, OverflowError) as error:
-        detail = getattr(error, 'strerror', None) or str(error)
+    except (SampleError, NotIndexableError):
+        raise
+    except Exception as error:  # whatever damaged bytes make of what FFmpeg tells
+        detail = getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'
         if not opened and getattr(error, 'errno', None) == errno.EINVAL:
             detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from tvtsv2_mm.video.base_reader import VideoReader
-from tvtsv2_mm.video.errors import UnreadableVideoError
+from tvtsv2_mm.video.errors import UnreadableVideoError, one_video_error
 from tvtsv2_mm.video.frame_pixels import FramePixels
 from tvtsv2_mm.video.frame_scaling import FULL_SIZE, FrameScaling
 from tvtsv2_mm.video.header import OpenStream, open_stream
@@ -54,15 +54,12 @@ class PyAVReader(VideoReader):
         packets = self._index.shown[wanted]
         clip = _Clip(rows={int(time): row for row, time in enumerate(self._index.times[packets])},
                      pixels=self._pixels)
-        try:
+        with one_video_error(self.path, 'its stream is damaged'):
             for start, stop in self._runs(np.sort(packets)):
                 self._decode(start, stop, clip)
             if clip.rows:  # a key frame that needs what is before it: once more, from the beginning
                 missing = np.isin(self._index.times, list(clip.rows))
                 self._decode(self._index.keys[0], int(np.flatnonzero(missing)[-1]) + 1, clip)
-        except av.FFmpegError as error:
-            raise UnreadableVideoError(
-                self.path, f'its stream is damaged ({error.strerror})') from error
         frames = clip.frames
         if frames is None or clip.is_corrupt or len(clip.rows) > _MAX_MISSING:
             raise UnreadableVideoError(

@@ -27,7 +27,7 @@ class SequentialReader(PyAVReader):
         seen, packets, order, num_bytes = [], [], [], 0
         with open_stream(opened.source) as again:
             codec = again.stream.codec_context
-            codec.options = _WITHOUT_PIXELS
+            codec.options = codec.options | _WITHOUT_PIXELS
             for number, packet in enumerate(again.packets()):
                 seen.append((packet.pts, packet.dts, packet.duration or 0))
                 packet.pts = number
@@ -40,6 +40,8 @@ class SequentialReader(PyAVReader):
         if not order:
             raise UnreadableVideoError(
                 path, f'not one frame of its {header.codec} stream can be decoded')
+        if None in order:
+            raise UnreadableVideoError(path, 'its stream is damaged: its frames tell no time')
         times, slots, durations = zip(*seen, strict=True)
         shown_times = [times[packet] for packet in order]
         if header.container == 'avi' and None not in slots:

@@ -40,7 +40,7 @@ def row(**changes):
     ('index.jsonl', row(shard='parts/00000009.npy'), 'No such file'),
     ('index.jsonl', row() + '\n' + row(video=7), 'line 2: its "video" is 7'),
     ('index.jsonl', '{"vid-o": "a.mp4"}', 'line 1: its "video" is None'),
-    ('index.jsonl', '[' * 10**5, 'RecursionError'),
+    ('index.jsonl', '[' * 10**5, 'nested too deeply'),
     ('index.jsonl', '[1]', 'a JSON object is needed'),
     ('index.jsonl', b'\xff', 'UnicodeDecodeError'),
     ('failed.jsonl', '{"video": "a"}', 'line 1: its "reason" is None'),
@@ -128,7 +128,9 @@ def test_arrays_changed_at_random_are_read_or_named(tmp_path, ending):
 @pytest.mark.parametrize(('text', 'message'), [
     ('{', 'JSONDecodeError'), ('[]', 'object'), ('{}', '"shard"|"videos"'),
     ('{"shard": null, "videos": [1], "failed": []}', '"videos"'),
-    ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"')])
+    ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": ["time", "x"]}', '"spacings"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"')])
 def test_a_damaged_record_of_a_part_is_named(folder, text, message):
     (folder / 'parts' / '00000001.json').write_text(text)
     shutil.copy(folder / 'parts' / '00000000.json', folder / 'parts' / '0 copy.json')

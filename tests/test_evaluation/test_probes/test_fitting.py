@@ -228,6 +228,7 @@ def test_errors(tmp_path):
                   lambda: np.savez(other, fields=np.array('[' * 10**5)),
                   lambda: np.savez(other, fields=fields, **{'__class__/x': np.zeros(2)}),
                   lambda: np.savez(other, fields=np.array([None])),
+                  lambda: np.savez(other, fields=fields, **{'labels/train': np.zeros(2, int)}),
                   lambda: np.savez_compressed(other, fields=fields)):
         write()
         with pytest.raises(ValueError, match=r'other\.npz is no feature cache'):

@@ -75,6 +75,7 @@ def test_two_labels_of_one_video(write, row):
 @pytest.mark.parametrize(('text', 'message'), [
     ('path,label\n../1.mp4,run\n', r'line 2: \.\./1\.mp4 leaves the folder'),
     ('path,label,split\n1.mp4,run,../x\n', r"line 2: split '\.\./x' is to name a file"),
+    (f'path,label,split\n1.mp4,run,{"x" * 300}\n', 'is to name a file: .* at most 40'),
     # Two quotes that are not closed: as csv they are one field.
     ('path,caption\na.mp4,"one\nb.mp4,two\nc.mp4,three"\n', r'line 2: .* holds b\.mp4; is a quote'),
     ('caption,path\n"one,a.mp4\ntwo",b.mp4\n', r'line 2: .* holds a\.mp4; is a quote'),

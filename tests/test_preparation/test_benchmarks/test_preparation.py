@@ -161,3 +161,16 @@ def test_a_path_is_more_than_a_name(videos, tmp_path):
         prepare([at('run')], videos=videos, out=tmp_path)
     assert 'in another folder only' in (
         tmp_path / 'annotations' / 'test.txt.missing.tsv').read_text()
+
+
+def test_a_name_that_no_file_can_have(videos, tmp_path):
+    report = prepare([split('run/a.avi', f'run/{"x" * 300}.avi')], videos=videos, out=tmp_path,
+                     allow_missing=True)
+    assert report.counts['test.txt']['missing'] == 1
+
+
+@pytest.mark.parametrize('text', ['{', '[1]', '[' * 100_000])
+def test_damaged_counts_are_named(videos, write, tmp_path, text):
+    write('annotations/counts.json', text)
+    with pytest.raises(ValueError, match=r'counts\.json is damaged; remove it and prepare again'):
+        prepare([split('run/a.avi')], videos=videos, out=tmp_path)

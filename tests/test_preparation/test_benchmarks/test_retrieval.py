@@ -124,3 +124,9 @@ def test_msrvtt_files_with_the_same_videos(write, listed):
     train_list = write('9k.csv', 'video_id\nvideo1\n') if listed else None
     with pytest.raises(ValueError, match=r'b\.json: the sentences of 1 videos, video1, are in an'):
         read_msrvtt(write('test.csv', MSRVTT_TEST), train=[first, second], train_list=train_list)
+
+
+def test_half_a_character_is_refused(write):
+    path = write('a.json', '[{"video": "a.mov", "description": "\\ud800"}]')
+    with pytest.raises(ValueError, match=r'a\.json is not json \(it holds half a character'):
+        read_didemo(path)

@@ -219,3 +219,8 @@ def test_odd_files(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DropRecord, match='not the json'):
             read_asr_json(path)
+
+
+def test_a_text_that_is_none_beside_words(tmp_path):
+    with pytest.raises(DropRecord, match='not the json of a speech recogniser'):
+        read(tmp_path, {'segments': [dict(SEGMENTS[0], text=5, words=WORDS)]})

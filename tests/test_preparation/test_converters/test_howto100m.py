@@ -1,9 +1,12 @@
+import io
 import json
 
+import ijson
 import pytest
 
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.preparation.converters import convert_howto100m
+from tvtsv2_mm.preparation.converters.howto100m import _values
 
 META = {'source': 'HowTo100M'}
 
@@ -114,15 +117,14 @@ def test_a_csv_for_each_video(videos, tmp_path):
 
 @pytest.mark.parametrize(('name', 'text', 'message'), [
     ('a.json', '{"a": {"start": [0', r'a\.json is broken or no JSON object, after the start'),
-    ('a.json', '[1]', 'nothing'),
+    ('a.json', '[1]', r'a\.json is broken or no JSON object, after the start: it is no object'),
+    ('a.json', '{"a": 1} {"b": 2}', 'or no JSON object, after a: '),
+    ('a.json', '{"a": [1}', 'or no JSON object, after the start: '),
+    ('a.json', '', 'or no JSON object, after the start: '),
     ('a.csv', 'x,start\n', r'a\.csv has no column video_id, end, text; it has x, start'),
 ])
 def test_wrong_as_a_whole(videos, tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    if message == 'nothing':
-        report = convert_howto100m(tmp_path / name, tmp_path / 'o.jsonl', videos=videos('a.mp4'))
-        assert report.num_written == 0
-        return
     with pytest.raises(ValueError, match=message):
         convert_howto100m(tmp_path / name, tmp_path / 'o.jsonl', videos=videos('a.mp4'))
 
@@ -130,3 +132,17 @@ def test_wrong_as_a_whole(videos, tmp_path, name, text, message):
 def test_no_captions(videos, tmp_path):
     with pytest.raises(FileNotFoundError, match='no file, and no folder'):
         convert_howto100m(tmp_path, tmp_path / 'o.jsonl', videos=videos('a.mp4'))
+
+
+def test_brackets_without_end_take_no_memory(videos, tmp_path):
+    source = tmp_path / 'c.json'
+    source.write_text('{"a": {"start": [0], "text": ' + '[' * 100_000)
+    with pytest.raises(ValueError, match=r'c\.json is broken .*a is nested more than 100 deep'):
+        convert_howto100m(source, tmp_path / 'a.jsonl', videos=videos('a.mp4'))
+
+
+def test_values_are_those_of_json(videos):
+    content = {'a': 1, 'b': [], 'c': {}, 'd': [1.5, [None, {'e': [True, 'x']}], {}], 'f': {
+        'g': {'h': [[]]}, 'i': -2}, '': 'j'}
+    events = ijson.basic_parse(io.BytesIO(json.dumps(content).encode()), use_float=True)
+    assert dict(_values(events)) == content

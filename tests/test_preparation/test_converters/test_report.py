@@ -224,3 +224,15 @@ def test_a_clean_run_leaves_no_list_of_drops(tmp_path):
     report = convert_captions(numbered(2), to_annotation, tmp_path / 'a.jsonl')
     assert [path.name for path in tmp_path.iterdir()] == ['a.jsonl']
     assert 'dropped.tsv' not in report.summary()
+
+
+@pytest.mark.parametrize('noted', [
+    '{"source": "s"}', '{"source": "s", "num_read": 1, "written_bytes": -1, "dropped_bytes": 0}',
+    '{"source": "s", "num_read": -1, "written_bytes": 0, "dropped_bytes": 0}',
+    '{"source": "s", "num_read": 1, "written_bytes": 9, "dropped_bytes": 0}', '[]', '{'])
+def test_a_damaged_note_of_an_unfinished_run_is_named(tmp_path, noted):
+    (tmp_path / 'a.jsonl.progress.json').write_text(noted)
+    for name in ('part', 'dropped.tsv'):
+        (tmp_path / f'a.jsonl.{name}').write_text('')
+    with pytest.raises(ValueError, match=r'a\.jsonl\.progress\.json'):
+        convert_captions(numbered(3), to_annotation, tmp_path / 'a.jsonl')

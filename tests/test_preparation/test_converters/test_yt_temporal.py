@@ -122,3 +122,11 @@ def test_odd_words_and_files(source, videos, tmp_path):
         'words without a time: left out': 2,
         'words of the cleaned text that nobody could say in their time: left out': 45}
     assert report.reasons == {'it is not valid JSON': 1}
+
+
+def test_numbers_and_brackets_without_end(source, videos, tmp_path):
+    put(source, one=record('one', info={'id': 'one', 'duration': 10**400}))
+    (source / 'deep.json').write_text('[' * 100_000)
+    report = convert_yt_temporal([source], tmp_path / 'a.jsonl', videos=videos('one.mp4'))
+    assert load_transcripts(report.output)[0]['duration'] == 2.5  # that of the video
+    assert report.reasons == {'it is not valid JSON': 1}

@@ -100,9 +100,11 @@ class FeatureStore(PartStore):
         for part in self.parts():
             # Parts of earlier versions do not tell.
             spacings = part.get('spacings') or [None] * len(part['videos'])
-            places |= {video: dict(video=video, shard=part['shard'], row=row, spacing=spacing)
-                       for row, (video, spacing) in enumerate(
-                           zip(part['videos'], spacings, strict=True))}
+            with one_error(f'{self.folder}/parts/{part["number"]:08d}.json is damaged (delete it, '
+                           'and the part is made again): its "spacings"'):
+                places |= {video: dict(video=video, shard=part['shard'], row=row, spacing=spacing)
+                           for row, (video, spacing) in enumerate(
+                               zip(part['videos'], spacings, strict=True))}
             reasons |= {failure['video']: failure for failure in part['failed']}
         order = [printable(video) for video in order]
         lost = [video for video in order if video not in places and video not in reasons]

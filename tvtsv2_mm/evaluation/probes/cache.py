@@ -29,7 +29,9 @@ from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.files import write_atomically
 
 SPLITS = ('train', 'val', 'test')
-_KINDS = ('embeds', 'tokens', 'labels', 'names')
+# Dimensions of the arrays, and kinds of their numbers.
+_ARRAYS = dict(embeds=(2, 'f'), tokens=(3, 'f'), labels=(1, 'iu'), names=(1, 'U'))
+_KINDS = tuple(_ARRAYS)
 
 
 @dataclass(kw_only=True)
@@ -241,4 +243,15 @@ def read_cache(path: str | Path) -> FeatureCache:
         for key, array in found.items():
             kind, _, split = key.partition('/')
             kinds[kind][split] = array
+        _check_arrays(kinds)
     return cache
+
+
+def _check_arrays(kinds: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """See that there is the same number of rows of each kind in each split."""
+    rows = {split: len(array) for split, array in kinds['embeds'].items()}
+    for kind, (dims, types) in _ARRAYS.items():
+        own = {split: len(array) for split, array in kinds[kind].items()}
+        if own != rows or any(array.ndim != dims or array.dtype.kind not in types
+                              for array in kinds[kind].values()):
+            raise ValueError(f'its {kind} do not fit its embeds: {own} rows, and {rows}')

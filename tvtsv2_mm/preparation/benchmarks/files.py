@@ -1,10 +1,16 @@
 """Reading of official annotation files in json, with errors that name file and record."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.files import parse_json
 from tvtsv2_mm.utils.text_files import read_lines, read_text
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Three of many names for a message; a name may be of any length."""
+    return ', '.join(name[:100] for name in names[:3])
 
 
 def read_json(path: str | Path) -> Any:
@@ -44,8 +50,8 @@ def read_records(content: Any, path: str | Path, name: str, *, keys: tuple[str, 
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise ValueError(f'{where} not json ({error})') from None
 
 

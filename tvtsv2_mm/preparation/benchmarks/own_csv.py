@@ -75,8 +75,9 @@ def _captions(split: str, videos: dict[str, list[str]]) -> Split:
 
 
 def _check_row(where: str, video: str, split: str, text: str) -> None:
-    if re.fullmatch(r'[\w-][\w.-]*', split) is None:
-        raise ValueError(f'{where}: split {split!r} is to name a file: letters, digits, "_", "-"')
+    if re.fullmatch(r'[\w-][\w.-]{0,39}', split) is None:
+        raise ValueError(f'{where}: split {split!r:.80} is to name a file: letters, digits, "_", '
+                         '"-", at most 40')
     # A quote that is not closed goes on to the next one, over the rows between them.
     cells = [cell.strip() for line in text.split('\n') for cell in line.split(',')]
     swallowed = [cell for cell in cells if '\n' in text and _is_video(cell)]

@@ -13,9 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from tvtsv2_mm.datasets.annotations import AnnotationError, check_caption
+from tvtsv2_mm.preparation.benchmarks.files import first_names
 from tvtsv2_mm.preparation.converters.report import DropRecord
 from tvtsv2_mm.preparation.converters.videos import VideoIndex
-from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.files import read_json, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +152,14 @@ def _check(splits: Sequence[Split], allow_counts: bool) -> None:
             raise ValueError(f'{split.name}: the annotation names no video')
         name, times = Counter(sample.name for sample in split.samples).most_common(1)[0]
         if times > 1:
-            raise ValueError(f'{split.name}: the annotation names {name} {times} times')
+            raise ValueError(f'{split.name}: the annotation names {name:.100} {times} times')
     others = {sample.name for split in splits if not split.captions_only
               for sample in split.samples}
     for split in splits:
         shared = [sample.name for sample in split.samples if sample.name in others]
         if split.captions_only and shared:
             raise ValueError(f'{split.name}: {len(shared)} of its videos are in another split too, '
-                             f'{", ".join(shared[:3])}; a query bank has training videos alone')
+                             f'{first_names(shared)}; a query bank has training videos alone')
 
 
 def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | DropRecord]:
@@ -183,7 +185,7 @@ def _find_videos(splits: Sequence[Split], index: VideoIndex) -> dict[str, str | 
 
 
 def _find_video(sample: Sample, index: VideoIndex) -> str:
-    if (index.root / sample.name).is_file():
+    if os.path.isfile(index.root / sample.name):  # pathlib raises where a name is too long
         return sample.name
     stem = next((stem for stem in sample.stems if stem in index), sample.stems[0])
     return index.find(stem, sample.folder, anywhere=sample.anywhere)
@@ -231,11 +233,9 @@ def _earlier_counts(path: Path) -> dict[str, dict]:
     """Counts of the splits that were prepared before and are still there."""
     if not path.is_file():
         return {}
-    try:
-        counts = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError:
-        raise ValueError(f'{path} is not json; remove it and prepare again') from None
-    return {name: count for name, count in counts.items() if path.with_name(name).is_file()}
+    with one_error(f'{path} is damaged; remove it and prepare again'):
+        return {name: count for name, count in read_json(path).items()
+                if os.path.isfile(path.parent / name)}
 
 
 def _write(path: Path, text: str) -> None:

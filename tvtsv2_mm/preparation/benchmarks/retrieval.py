@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tvtsv2_mm.preparation.benchmarks.files import read_json, read_json_list, read_records
+from tvtsv2_mm.preparation.benchmarks.files import (
+    first_names,
+    read_json,
+    read_json_list,
+    read_records,
+)
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.text_files import read_csv, read_lines, read_names
@@ -68,7 +73,7 @@ def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Spl
         shared = [name for name in in_file if name in captions]
         if shared:
             raise ValueError(f'{file}: the sentences of {len(shared)} videos, '
-                             f'{", ".join(shared[:3])}, are in an earlier file of '
+                             f'{first_names(shared)}, are in an earlier file of '
                              f'{", ".join(map(str, files))} already; MSRVTT_data.json holds the '
                              'others')
         captions |= in_file
@@ -78,7 +83,7 @@ def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Spl
     if without:
         raise ValueError(
             f'{", ".join(map(str, files))}: no sentence of {len(without)} training videos, '
-            f'{", ".join(without[:3])}; is test_videodatainfo.json needed too?')
+            f'{first_names(without)}; is test_videodatainfo.json needed too?')
     return Split(
         name='train.jsonl', samples=[_captioned(name, captions[name]) for name in names],
         official=(MSRVTT_TRAIN_COUNT, ) if listed is None else MSRVTT_LIST_COUNTS,
@@ -211,8 +216,8 @@ def _vatex_captions(path: str | Path) -> dict[str, list[str]]:
     for number, record in enumerate(read_json_list(path, keys=('videoID', ))):
         texts = record.get('enCap')
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f'{path}: record {number}, {record["videoID"]}, must have enCap, a '
-                             'list of texts')
+            raise ValueError(f'{path}: record {number}, {record["videoID"]:.100}, must have enCap, '
+                             'a list of texts')
         captions[record['videoID']] = texts
     return captions
 
@@ -220,7 +225,8 @@ def _vatex_captions(path: str | Path) -> dict[str, list[str]]:
 def _read_npy(path: str | Path) -> list[str]:
     with one_error(f'{path} is to be an array of names, without Python objects (or give a text '
                    'file, one name a line)'):
-        return [str(name) for name in np.load(path, allow_pickle=False)]
+        # Mapped: what its header says is compared with its size before memory is taken.
+        return [str(name) for name in np.load(path, mmap_mode='r', allow_pickle=False)]
 
 
 def read_activitynet(path: str | Path, *, train: str | Path | None = None) -> list[Split]:
@@ -245,7 +251,7 @@ def read_activitynet(path: str | Path, *, train: str | Path | None = None) -> li
         for video, record in content.items():
             texts = record.get('sentences') if isinstance(record, dict) else None
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise ValueError(f'{file}: {video} must have sentences, a list of texts')
+                raise ValueError(f'{file}: {video:.100} must have sentences, a list of texts')
             paragraphs[video] = [' '.join(text.strip() for text in texts)]
         splits.append(_listed(part, list(paragraphs), paragraphs, file, ACTIVITYNET_COUNTS))
     return splits
@@ -257,7 +263,7 @@ def _listed(part: str, names: Sequence[str], captions: dict[str, list[str]], pat
     without = [name for name in names if name not in captions]
     if without:
         raise ValueError(f'{path}: no sentence of {len(without)} clips of the list of the {part}, '
-                         f'{", ".join(without[:3])}')
+                         f'{first_names(without)}')
     return Split(name=f'{part}.jsonl', samples=[
         _captioned(name, captions[name]) for name in names], official=(counts[part], ),
         captions_only=part == 'train')

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.preparation.converters import report, timing
@@ -16,6 +17,9 @@ from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.text_files import read_csv
+
+# Lists in lists: captions have two.
+_DEEPEST = 100
 
 # A column that a csv does not have.
 ABSENT = '-'
@@ -131,11 +135,54 @@ def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
         try:
-            for last, captions in ijson.kvitems(file, '', use_float=True):
+            for last, captions in _values(ijson.basic_parse(file, use_float=True)):
                 yield last, captions
-        except (ijson.JSONError, UnicodeDecodeError) as error:
+        except (ijson.JSONError, ValueError) as error:
             raise ValueError(
-                f'{path} is broken or no JSON object, after {last}: {error}') from error
+                f'{path} is broken or no JSON object, after {last:.200}: {error}') from error
+
+
+def _values(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The keys of one object and their values, of the events of ijson.
+
+    Not ijson.kvitems: what it notes of the place of a value takes memory by the square of its
+    depth, so that 100 kB of brackets take all there is.
+    """
+    key = ''
+    holders: list[Any] = []  # the value that is being read, and what is open within it
+    names: list[str] = []  # the last key of each
+    for number, (event, value) in enumerate(events):
+        if number == 0:
+            if event != 'start_map':
+                raise ValueError('it is no object')
+        elif event == 'map_key':
+            if holders:
+                names[-1] = value
+            else:
+                key = value
+        elif event in ('end_map', 'end_array'):
+            if not holders:
+                continue  # the end of the object: ijson wants nothing behind it
+            done = holders.pop()
+            names.pop()
+            if not holders:
+                yield key, done
+        else:
+            opens = event in ('start_map', 'start_array')
+            if opens:
+                value = {} if event == 'start_map' else []
+            if holders and isinstance(holders[-1], list):
+                holders[-1].append(value)
+            elif holders:
+                holders[-1][names[-1]] = value
+            if not opens:
+                if not holders:
+                    yield key, value
+            elif len(holders) == _DEEPEST:
+                raise ValueError(f'a value of {key:.200} is nested more than {_DEEPEST} deep')
+            else:
+                holders.append(value)
+                names.append('')
 
 
 def _from_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:

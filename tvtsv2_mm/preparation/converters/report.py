@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tvtsv2_mm.datasets.annotations import AnnotationError, Check
+from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.extras import MissingPackageError
-from tvtsv2_mm.utils.files import read_json, write_atomically
+from tvtsv2_mm.utils.files import check_fields, read_json, write_atomically
 from tvtsv2_mm.utils.parts import run_item, start_worker
 from tvtsv2_mm.video.files import printable
+
+# What is noted of an unfinished run.
+_SAVED = dict(source=str, num_read=int, written_bytes=int, dropped_bytes=int)
 
 # Records handed to each process at a time: enough to hide the hand-over, few enough for the memory.
 _RECORDS_PER_PROCESS = 256
@@ -194,12 +199,18 @@ class _Progress:
     def take_up(self) -> set[str]:
         """Bring both files and the report to the last saved state; return the paths written."""
         saved = read_json(self._file) if self._file.is_file() else None
-        if saved is None or saved['source'] != self.source:
+        if saved is None or saved.get('source') != self.source:
             self.report.started_anew = saved is not None
             self._file.unlink(missing_ok=True)
             self.unfinished.write_bytes(b'')
             self.report.dropped_list.write_bytes(b'')
             return set()
+        with one_error(f'{self._file} and the files that it tells of do not fit (delete it, and '
+                       'the conversion starts anew)'):
+            check_fields(saved, _SAVED, str(self._file))
+            return self._go_on(saved)
+
+    def _go_on(self, saved: dict[str, Any]) -> set[str]:
         os.truncate(self.unfinished, saved['written_bytes'])
         os.truncate(self.report.dropped_list, saved['dropped_bytes'])
         seen = set()
@@ -210,6 +221,8 @@ class _Progress:
                 self.report.count(*_counts_of(annotation))
         with self.report.dropped_list.open(encoding='utf-8', newline='\n') as file:
             self.report.reasons.update(line.rstrip('\n').split('\t')[1] for line in file)
+        if not 0 <= saved['num_read'] < sys.maxsize:
+            raise ValueError(f'{saved["num_read"]} records were read')
         self.report.num_read = self.report.resumed_after = saved['num_read']
         return seen
 

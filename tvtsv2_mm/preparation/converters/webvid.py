@@ -1,5 +1,6 @@
 """WebVid's csv to the caption format."""
 
+import os
 import posixpath
 import re
 from functools import partial
@@ -51,7 +52,7 @@ def _to_annotation(row: dict[str | None, Any], videos: str | Path | None, layout
     path = posixpath.normpath(layout.format_map(row))
     if path.startswith(('/', '../')):
         raise DropRecord('its path leaves the folder of the videos')
-    if videos is not None and not Path(videos, path).is_file():
+    if videos is not None and not os.path.isfile(Path(videos, path)):
         raise DropRecord('there is no video file of its name')
     annotation = {'path': path, 'captions': [row['name'].strip()]}
     duration = seconds_of(row.get('duration') or '')

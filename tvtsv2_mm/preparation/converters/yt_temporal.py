@@ -3,7 +3,6 @@
 import gzip
 import html
 import json
-import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tvtsv2_mm.datasets.annotations import check_transcript
+from tvtsv2_mm.datasets.annotations import LONGEST, check_transcript
 from tvtsv2_mm.preparation.converters import report, timing
 from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
 from tvtsv2_mm.preparation.converters.timing import Remarks, TimedText
@@ -52,7 +51,7 @@ def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
         record = json.loads(source.read_bytes() if isinstance(source, Path) else source)
     except OSError as error:
         raise DropRecord(f'its file cannot be read ({error.strerror})') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DropRecord('it is not valid JSON') from error
     if not isinstance(record, dict) or not isinstance(record.get('info'), dict):
         raise DropRecord('it has no "info"')
@@ -61,7 +60,7 @@ def _to_annotation(source: Path | bytes | None, videos: VideoIndex) -> dict:
         raise DropRecord('its "info" has no "id"')
     path = videos.find(name)
     duration: Any = record['info'].get('duration')
-    if type(duration) not in (int, float) or not 0 < duration < math.inf:
+    if type(duration) not in (int, float) or not 0 < duration <= LONGEST:
         duration = probe_duration(videos.root / path)
     remarks: Remarks = Counter()
     raw = _raw_words(record.get('subtitles'), float(duration), remarks)

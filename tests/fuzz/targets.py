@@ -1,0 +1,6 @@
+"""All targets, by name."""
+
+from tests.fuzz import stores, texts, videos, weights
+
+TARGETS = {target.name: target for target in (
+    *videos.TARGETS, *texts.TARGETS, *stores.TARGETS, *weights.TARGETS)}
