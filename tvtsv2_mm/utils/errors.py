@@ -10,6 +10,13 @@ class UserFileError(ValueError):
     """A file of the user is wrong; the message names it and says what to do."""
 
 
+class UnwritableError(OSError):
+    """A file could not be written; the message names it, says why and what to do."""
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
 @contextmanager
 def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[None]:
     """Turn all that reading a file raises into one error.
