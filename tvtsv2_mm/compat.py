@@ -196,7 +196,7 @@ def handle_checkpoints_safely(checkpoint: Any) -> bool:
     # Modules that were there before this one have the function by its name.
     for name in ('mmengine.runner.checkpoint', 'mmengine.runner.runner', 'mmengine.runner'):
         if hasattr(sys.modules.get(name), 'save_checkpoint'):
-            sys.modules[name].save_checkpoint = save
+            vars(sys.modules[name])['save_checkpoint'] = save
     return True
 
 

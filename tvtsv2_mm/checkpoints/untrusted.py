@@ -86,11 +86,17 @@ def check_sums(file: BinaryIO) -> None:
         Exception: whatever damaged bytes make of a pickle or an archive.
     """
     check_torch_file(file)
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise CheckpointError(f'it is damaged: {damaged} is not what was written')
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(f'it is damaged: {damaged} is not what was written')
+    # torch refuses what Python's reader overlooks, and takes four times as long to read all.
+    file.seek(0)
+    reader = torch._C.PyTorchFileReader(file)
+    for name in reader.get_all_records():
+        reader.get_record_offset(name)  # pyrefly: ignore[missing-attribute]
 
 
 def _load(file: BinaryIO, stand_ins: tuple[str, ...], map_location: Any, mmap: Path | None) -> Any:

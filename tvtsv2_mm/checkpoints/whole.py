@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tvtsv2_mm.utils.files import open_to_save, write_atomically, writing
+from tvtsv2_mm.utils.files import make_folder, open_to_save, write_atomically
 
 from .errors import UNREADABLE, naming, reading
 from .sharded import check_sharded, is_sharded
@@ -29,8 +29,7 @@ def save_whole(content: Any, path: Path) -> None:
         with open_to_save(draft) as file:
             torch.save(content, file)
 
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, save)
 
 
@@ -41,6 +40,8 @@ def check_whole(path: Path) -> None:
         FileNotFoundError: there is no such file.
         CheckpointError: it is cut off or was changed.
     """
+    if not path.exists():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
     with reading(path), naming(path, UNREADABLE):
         if is_sharded(path):
             check_sharded(path)

@@ -10,7 +10,7 @@ class UserFileError(ValueError):
     """A file of the user is wrong; the message names it and says what to do."""
 
 
-class UnwritableError(OSError):
+class UnwritableError(OSError, UserFileError):
     """A file could not be written; the message names it, says why and what to do."""
 
     def __str__(self) -> str:

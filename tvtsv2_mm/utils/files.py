@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -53,6 +53,16 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
                 draft.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in, where they are missing.
+
+    Raises:
+        UnwritableError: it cannot be made.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def draft_of(path: Path) -> Path:
     """A name for what becomes a file; no other process, on whatever machine, takes the same."""
     return path.with_name(f'.{path.name}.{token_hex(4)}{_DRAFT}')
@@ -90,8 +100,12 @@ def remove_drafts(folder: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def writing(path: Path, numbers: Container[int] = _ADVICE) -> Generator[None]:
     """Make what a disk does to the writing of a file one error that names it.
+
+    Args:
+        path: the file, or folder.
+        numbers: of the system's errors that are meant (``errno``).
 
     Raises:
         UnwritableError: see there; any other error is left as it is.
@@ -103,12 +117,21 @@ def writing(path: Path) -> Generator[None]:
     except Exception as error:
         for cause in _causes(error):
             number = _number(cause)
-            named = getattr(cause, 'filename', None) or path  # or it is of a file that was read
-            if number in _ADVICE and Path(named).absolute().is_relative_to(path.parent.absolute()):
+            if number in numbers and _is_about(cause, path.absolute()):
                 raise UnwritableError(
                     number, f'{path} could not be written: {os.strerror(number)}. What was there '
                     f'is untouched; {_ADVICE[number]}') from error
         raise
+
+
+def _is_about(error: BaseException, path: Path) -> bool:
+    """Whether an error may be of this file, its draft or its folders: not of one that was read."""
+    named = getattr(error, 'filename', None)
+    if not isinstance(named, str | bytes | os.PathLike):
+        return True
+    file = Path(os.fsdecode(named)).absolute()
+    inside = file.relative_to(path.parent).parts if file.is_relative_to(path.parent) else ()
+    return file in path.parents or path.name in ''.join(inside[:1])
 
 
 def _causes(error: BaseException | None) -> Generator[BaseException]:
@@ -117,13 +140,13 @@ def _causes(error: BaseException | None) -> Generator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _number(error: BaseException) -> int | None:
-    """The number of a system's error; safetensors has it in its words, numpy forgets it."""
+def _number(error: BaseException) -> int:
+    """The number of a system's error, or 0; safetensors has it in its words, numpy forgets it."""
     if isinstance(error, OSError):
         short = error.errno is None and re.fullmatch(r'\d+ requested and \d+ written', str(error))
-        return errno.ENOSPC if short else error.errno
-    found = re.search(r'\(os error (\d+)\)$', str(error))
-    return int(found[1]) if found else None
+        return errno.ENOSPC if short else error.errno or 0
+    found = re.search(r'\(os error (\d+)\)', str(error))
+    return int(found[1]) if found else 0
 
 
 @contextmanager
