@@ -2,6 +2,7 @@
 
 import builtins
 import gc
+import os
 from collections import Counter
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
 import tvtsv2_mm  # noqa: F401
+from tests.faults.record import CASES, RECORD
 
 SLOW_SECONDS = 20  # see pyproject.toml
 
@@ -21,6 +23,19 @@ config_format = yapf_api.FormatCode
 # mmengine has it from the start, onedl-mmengine fetches it each time.
 config.FormatCode = yapf_api.FormatCode = lambda text, style_config: _lay_out(
     text, tuple(style_config.items()))
+
+
+def pytest_addoption(parser):
+    """Of tests/faults, whose own conftest.py would be read too late."""
+    parser.addoption('--faults-cases', type=int, help='cases of each fault (a few by default)')
+    parser.addoption('--faults-record', help='JSON file that gets what the faults did')
+
+
+def pytest_configure(config):
+    """In the environment: the processes of pytest-xdist get neither."""
+    for option, variable in (('faults_cases', CASES), ('faults_record', RECORD)):
+        if config.getoption(option):
+            os.environ[variable] = str(config.getoption(option))
 
 
 def pytest_collection_finish():

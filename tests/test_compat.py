@@ -48,7 +48,7 @@ assert losses['top1_acc'] == 1
 from mmengine.config.utils import MODULE2PACKAGE
 MODULE2PACKAGE['tvtsv2_mm']
 """,
-    'load_checkpoints_safely': """
+    'handle_checkpoints_safely': """
 import pickle, tempfile, torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -65,6 +65,11 @@ with tempfile.NamedTemporaryFile() as file:
         pass
     else:
         raise AssertionError
+    from mmengine.runner import save_checkpoint
+    with open(file.name, 'rb') as reader:
+        before = os.fstat(reader.fileno()).st_ino
+        save_checkpoint({}, file.name)
+        assert os.stat(file.name).st_ino != before
 """,
     'let_flexible_runner_do_as_runner': """
 import tempfile, torch
@@ -416,7 +421,7 @@ class TestCheckpoints:
             return {}
 
         monkeypatch.setitem(CheckpointLoader._schemes, '', loader)
-        assert compat.load_checkpoints_safely(mmengine_checkpoint) is False
+        assert compat.handle_checkpoints_safely(mmengine_checkpoint) is False
         assert CheckpointLoader._schemes[''] is loader
 
 

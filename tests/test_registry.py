@@ -62,6 +62,7 @@ PARTS = {
     },
     'HOOKS': {
         'CheckLabelsHook': 'engine.hooks.check_labels_hook',
+        'CheckpointHook': 'engine.hooks.checkpoint_hook',
         'CompileBlocksHook': 'engine.hooks.compile_blocks_hook',
         'CutTextHook': 'engine.hooks.cut_text_hook',
         'EarlyStoppingHook': 'engine.hooks.early_stopping_hook',

@@ -15,7 +15,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('config', help='config file')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='go on from this checkpoint; without a value, from the latest one '
-                        'in the work folder, if there is one: else start, from load_from')
+                        'in the work folder that is whole, if there is one: else start, from '
+                        'load_from')
+    parser.add_argument('--new-schedule', action='store_true',
+                        help='go on by the schedule and learning rates of this config, as if from '
+                        'the start, instead of those of the checkpoint')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: bfloat16, or float16 on a GPU that lacks it')
     parser.add_argument('--no-validate', action='store_true',
@@ -42,6 +46,8 @@ def apply_train_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     from tvtsv2_mm.apis.launch.runs import use_mixed_precision
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.new_schedule:
+        cfg.new_schedule = True
     if args.amp:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:

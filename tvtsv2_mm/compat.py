@@ -172,12 +172,13 @@ def name_package_to_mmengine(utils: types.ModuleType) -> bool:
     return True
 
 
-def load_checkpoints_safely(checkpoint: Any) -> bool:
-    """Let mmengine load checkpoints, from the disk and from the net, by our own reader.
+def handle_checkpoints_safely(checkpoint: Any) -> bool:
+    """Let mmengine load checkpoints by our own reader, and write them whole or not at all.
 
     Beside tensors its own hold log buffers and numpy values, which torch refuses since 2.6 unless
     they are allowed by name (onedl-mmengine then loads them, and whatever else, as any pickle);
-    files from the net are loaded as any pickle.
+    files from the net are loaded as any pickle. A kill or a full disk while it writes leaves half a
+    file under the checkpoint's name, and what another process has mapped of one is overwritten.
 
     Not applied: a loader that somebody else has put in place.
     """
@@ -191,6 +192,11 @@ def load_checkpoints_safely(checkpoint: Any) -> bool:
     checkpoint.load_url = load_url
     if hasattr(checkpoint, '_safe_torch_load'):  # onedl-mmengine's, which is not
         checkpoint._safe_torch_load = load_from_local
+    save = partial(_save_checkpoint, checkpoint.save_checkpoint)
+    # Modules that were there before this one have the function by its name.
+    for name in ('mmengine.runner.checkpoint', 'mmengine.runner.runner', 'mmengine.runner'):
+        if hasattr(sys.modules.get(name), 'save_checkpoint'):
+            vars(sys.modules[name])['save_checkpoint'] = save
     return True
 
 
@@ -354,6 +360,16 @@ def pool_texts_of_chinese_clip(modeling: Any) -> bool:
     return True
 
 
+def _save_checkpoint(original: Callable[..., None], checkpoint: Any, filename: str | Path,
+                     file_client_args: dict | None = None, backend_args: dict | None = None
+                     ) -> None:
+    from tvtsv2_mm.checkpoints.whole import save_whole
+    if file_client_args or backend_args or '://' in str(filename):  # a store, with its own rules
+        original(checkpoint, filename, file_client_args, backend_args)
+    else:
+        save_whole(checkpoint, Path(filename))
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a file safely; mmengine logs the end of the name: "by local backend"."""
     from tvtsv2_mm.checkpoints.files import load_from_disk
@@ -437,7 +453,7 @@ _MENDS: dict[str, Callable[[types.ModuleType], bool]] = {
     'mmaction.models.heads.base': tell_accuracy_in_bfloat16,
     'mmengine.utils.package_utils': leave_out_pkg_resources_warnings,
     'mmengine.config.utils': name_package_to_mmengine,
-    'mmengine.runner.checkpoint': load_checkpoints_safely,
+    'mmengine.runner.checkpoint': handle_checkpoints_safely,
     'mmengine.dist.utils': start_gloo_without_gpu,
     'mmengine.analysis.complexity_analysis': count_attention,
     'mmaction.engine.hooks.visualization_hook': draw_clips,

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import resource
 
 import numpy as np
 import pytest
@@ -32,6 +33,23 @@ def test_what_is_noted_is_refused_here_and_in_later_runs(tmp_path):
         later.check('good.mp4')
         assert len(later) == 2
     assert read(file)[0] == dict(path='bäd.mp4', reason='the file is empty')
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path):
+    """To which the next entry would be written; nothing ends for a list of bad files."""
+    file = tmp_path / 'bad.jsonl'
+    quarantine = Quarantine(str(file))
+    quarantine.note(UnreadableVideoError('a.mp4', 'the file is empty'))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 10, hard))
+    try:
+        quarantine.note(UnreadableVideoError('b.mp4', 'the file is empty'))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [entry['path'] for entry in read(file)] == ['a.mp4']
+    quarantine.note(UnreadableVideoError('b.mp4', 'the file is empty'))
+    assert [entry['path'] for entry in read(file)] == ['a.mp4', 'b.mp4']
+    assert len(Quarantine(str(file))) == 2
 
 
 def test_only_files_that_are_at_fault(tmp_path):

@@ -56,7 +56,9 @@ def test_train_resume_and_test(run, tmp_path):
 
 
 def test_arguments_of_training(run):
-    runner = run('train', CONFIG, '--no-validate', '--auto-scale-lr', '--seed', '7')
+    runner = run('train', CONFIG, '--no-validate', '--auto-scale-lr', '--seed', '7',
+                 '--new-schedule')
+    assert runner.cfg.new_schedule
     assert runner.val_loop is None
     assert runner.optim_wrapper.get_lr()['lr'] == [0.05]  # batches of 2 where the config means 4
     assert runner.seed == 7

@@ -22,6 +22,7 @@ import torch
 from tables import LAYOUTS, markdown
 
 from tvtsv2_mm.evaluation.results import package_versions
+from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.processor import processor
 
 UNITS = {
@@ -61,7 +62,7 @@ def save(what: str, rows: Sequence[Mapping], args: argparse.Namespace) -> None:
         versions=versions, units=units(rows), rows=rows)
     path = Path(args.out or f'benchmarks/results/{what}_{hardware}_{result["date"]}.json')
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1, default=str) + '\n', 'utf-8')
+    write_atomically(path, (json.dumps(result, indent=1, default=str) + '\n').encode())
     for name in LAYOUTS:
         if table := markdown(name, rows):
             print(f'\n{name}\n\n{table}')

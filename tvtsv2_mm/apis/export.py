@@ -1,5 +1,7 @@
 """The two towers as files that run without this package: ONNX and torch.export."""
 
+import io
+import shutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +15,13 @@ from torch import Tensor, nn
 from tvtsv2_mm.checkpoints.lora import adapters_of
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.utils.extras import EXTRAS, needed_for
+from tvtsv2_mm.utils.files import (
+    draft_of,
+    make_folder,
+    put_in_place,
+    write_atomically,
+    writing,
+)
 
 TOLERANCE = 1e-4
 OPSET = 18
@@ -118,7 +127,7 @@ def export_towers(model: VideoTextModel, folder: str | Path,
         raise ValueError('the model has adapters (LoRA): leave lora out of its config and load the '
                          'checkpoint again, by which they are merged')
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     model = model.cpu().eval()
     differences = {}
     for name, tower in build_towers(model).items():
@@ -143,7 +152,10 @@ def _program(tower: Any) -> torch.export.ExportedProgram:
 
 
 def _write_pt2(tower: nn.Module, path: Path) -> None:
-    torch.export.save(_program(tower), path)
+    # Of a disk that is full while it writes, torch would abort the process.
+    content = io.BytesIO()
+    torch.export.save(_program(tower), content)
+    write_atomically(path, content.getvalue())
 
 
 def _write_onnx(tower: nn.Module, path: Path) -> None:
@@ -151,9 +163,18 @@ def _write_onnx(tower: nn.Module, path: Path) -> None:
         for package in EXTRAS['export']:
             import_module(package)
     name = 'video' if isinstance(tower, VideoTower) else 'tokens'
-    torch.onnx.export(
-        _program(tower), f=path, input_names=[name], output_names=['embeds'], opset_version=OPSET,
-        dynamo=True, external_data=True, verbose=False)
+    draft = draft_of(path)
+    with writing(path):
+        try:
+            draft.mkdir()
+            torch.onnx.export(
+                _program(tower), f=draft / path.name, input_names=[name], output_names=['embeds'],
+                opset_version=OPSET, dynamo=True, external_data=True, verbose=False)
+            path.unlink(missing_ok=True)
+            for file in sorted(draft.iterdir(), reverse=True):  # weights before what names them
+                put_in_place(file, path.with_name(file.name))
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _load_pt2(path: Path) -> Callable[[Tensor], Tensor]:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,4 +203,4 @@ def draw(path: Path, figures: Mapping[str, list[dict[str, float]]],
         for alpha, x, y in zip(alphas, left, gained, strict=True):
             axes[1].annotate(f'{alpha:g}', (x, y), textcoords='offset points', xytext=(5, 5))
         axes[1].set(xlabel=held_out, ylabel=target)
-    figure.savefig(path, dpi=110)
+    write_atomically(path, partial(figure.savefig, format='png', dpi=110))

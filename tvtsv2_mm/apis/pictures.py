@@ -6,11 +6,13 @@ Frames of a video are uint8 (T, H, W, 3), predictions what the inferencer gives,
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tvtsv2_mm.utils.extras import needed_for
+from tvtsv2_mm.utils.files import make_folder, write_atomically
 
 with needed_for('drawing'):
     from matplotlib.axes import Axes
@@ -76,8 +78,8 @@ def draw_search(frames: Mapping[str, np.ndarray], prediction: Mapping) -> np.nda
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write a picture, and the folder that it goes to."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    imsave(os.fspath(path), image)
+    make_folder(Path(path).parent)
+    write_atomically(Path(path), partial(imsave, arr=image, format='png'))
 
 
 def _below_frames(frames: np.ndarray, prediction: Mapping, height: float,

@@ -22,8 +22,8 @@ from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import config_of_checkpoint
 from tvtsv2_mm.checkpoints.processors import read_json
+from tvtsv2_mm.checkpoints.whole import save_whole
 from tvtsv2_mm.utils.extras import needed_for
-from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer, name_of
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES
 
@@ -201,7 +201,7 @@ class VideoTextModule(InputModule):
         """
         content, tokenizer = self.to_be_saved()
         copy_tokenizer(tokenizer, output_path)
-        write_atomically(Path(output_path, WEIGHTS), lambda draft: torch.save(content, draft))
+        save_whole(content, Path(output_path, WEIGHTS))
         self.save_config(output_path)
 
     @classmethod

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from tvtsv2_mm.choices import DTYPES, TARGET_LAYOUTS
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
+from tvtsv2_mm.utils.files import make_folder, write_atomically
 from tvtsv2_mm.utils.tokenizer import split_name
 from tvtsv2_mm.utils.tokenizer_files import FOLDER, copy_tokenizer, find_tokenizer, name_of
 
@@ -37,6 +37,7 @@ from .files import read_weights
 from .layouts import RELEASE
 from .lora import merge_lora, without_lora
 from .sizes import model_config
+from .whole import save_whole
 
 SUFFIXES = ('.pth', '.safetensors')
 
@@ -234,17 +235,16 @@ def _for_file(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def write_weights(weights: dict[str, Tensor], target: Path, record: dict) -> None:
     """Write the file whole or not at all, with what is known of the model."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'.{target.name}.{os.getpid()}')
-    try:
-        if target.suffix == '.safetensors':
-            unfinished.touch()
-            mode = unfinished.stat().st_mode
-            save_file(weights, unfinished, metadata={'format': 'pt', RECORD: json.dumps(record)})
-            unfinished.chmod(mode)  # safetensors lets nobody but the owner read
-        else:
-            torch.save(dict(state_dict=with_metadata(weights, {RECORD: record})), unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    if target.suffix != '.safetensors':
+        save_whole(dict(state_dict=with_metadata(weights, {RECORD: record})), target)
+        return
+
+    def save(draft: Path) -> None:
+        draft.touch()
+        mode = draft.stat().st_mode
+        save_file(weights, draft, metadata={'format': 'pt', RECORD: json.dumps(record)})
+        draft.chmod(mode)  # safetensors lets nobody but the owner read
+
+    make_folder(target.parent)
+    write_atomically(target, save)
 

@@ -2,8 +2,9 @@
 
     FOLDER/.metadata          which tensors there are, and which part of each lies where
     FOLDER/__<rank>_0.distcp  the parts that a rank wrote
-    FOLDER/run_state.pth      what is no tensor: epoch, schedulers, log, hyperparameters, and what
-                              no tensor tells of the model (:mod:`.description`)
+    FOLDER/run_state.pth      what is no tensor: epoch, schedulers, log, hyperparameters, what no
+                              tensor tells of the model (:mod:`.description`), and a hash of the
+                              table
 
 torch reads the first with ``pickle.load``, and what is no tensor with ``weights_only=False``. Here
 only the few classes that a table of tensors is made of are let in, everything else is read with
@@ -19,6 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -28,7 +30,7 @@ from mmengine.dist import is_distributed
 from torch import Tensor
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.filesystem import FileSystem, _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     _MEM_FORMAT_ENCODING,
     BytesStorageMetadata,
@@ -39,16 +41,21 @@ from torch.distributed.checkpoint.metadata import (
     TensorProperties,
     TensorStorageMetadata,
 )
-from torch.distributed.checkpoint.planner import SavePlan
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future
+
+from tvtsv2_mm.utils.files import open_to_save, put_in_place, sync, writing
 
 from .description import RECORD, metadata_of, with_metadata
 from .entries import some, take_weights
-from .errors import UNREADABLE, CheckpointError, RefusedCheckpointError, reading
-from .untrusted import check_torch_file, load_torch_file
+from .errors import UNREADABLE, CheckpointError, RefusedCheckpointError, naming, reading
+from .untrusted import check_sums, check_torch_file, load_torch_file
 
 METADATA = '.metadata'
 RUN_STATE = 'run_state.pth'
+_TABLE_HASH = 'metadata_sha256'
+_BEFORE = '.before'  # of what is about to be replaced
 # In a table, the path at which torch saved becomes None: it means nothing elsewhere.
 _ALLOWED = {
     **{(kind.__module__, kind.__name__): kind
@@ -142,7 +149,39 @@ def read_run_state(folder: Path) -> dict[str, Any]:
     state = load_torch_file(folder / RUN_STATE)
     if not isinstance(state, dict):
         raise CheckpointError(f'{folder / RUN_STATE} is damaged: it holds no names and values')
+    state.pop(_TABLE_HASH, None)
     return state
+
+
+def check_sharded(folder: Path) -> None:
+    """Compare a checkpoint that :func:`save_sharded` wrote with its checksums.
+
+    Raises:
+        CheckpointError: it is incomplete, or not what was written.
+    """
+    places = read_metadata(folder).storage_data.values()
+    read_run_state(folder)
+    for name in (RUN_STATE, *sorted({place.relative_path for place in places})):
+        parts = [place for place in places if place.relative_path == name]
+        with naming(folder / name), (folder / name).open('rb') as file:
+            if not parts:
+                check_sums(file)
+            for place in parts:
+                file.seek(place.offset)
+                check_sums(io.BytesIO(file.read(place.length)))
+    known = load_torch_file(folder / RUN_STATE).get(_TABLE_HASH)
+    if known not in (None, sha256((folder / METADATA).read_bytes()).hexdigest()):
+        raise CheckpointError(f'{folder / METADATA} is damaged: it is not what was written')
+
+
+def restore_sharded(folder: Path) -> None:
+    """Put back what a killed run was about to replace, in this folder of checkpoints."""
+    for before in folder.glob(f'.*{_BEFORE}'):
+        name = before.with_name(before.name[1:].removesuffix(_BEFORE))
+        if name.exists():
+            _remove(before)
+        else:
+            os.replace(before, name)
 
 
 def save_sharded(folder: Path, tensors: dict[str, Any], run_state: Mapping[str, Any]) -> None:
@@ -155,10 +194,10 @@ def save_sharded(folder: Path, tensors: dict[str, Any], run_state: Mapping[str, 
             ``tensors['state_dict']`` tell of the model.
 
     Raises:
-        OSError: it could not be written.
+        OSError: it could not be written; on every rank.
     """
     run_state = {**run_state, **_told(metadata_of(tensors.get('state_dict')))}
-    with _one_error(f'{folder} could not be saved', OSError):
+    with writing(folder), _one_error(f'{folder} could not be saved', OSError):
         dcp.save(tensors, storage_writer=_Writer(folder, run_state), no_dist=not is_distributed())
 
 
@@ -287,8 +326,9 @@ class _Writer(FileSystemWriter):
     """Writes into a folder beside, which gets its name when all is in it."""
 
     def __init__(self, folder: Path, run_state: Mapping[str, Any]) -> None:
-        self._part = folder.with_name(f'.{folder.name}.part')
+        self._part = folder.with_name(f'.{folder.name}.part')  # on all ranks the same
         super().__init__(self._part)
+        self.fs = _Files()
         self._folder = folder
         self._run_state = run_state
 
@@ -298,23 +338,38 @@ class _Writer(FileSystemWriter):
         self._part.mkdir(parents=True)
         return super().prepare_global_plan(plans)
 
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        """On every rank, of which one may not see yet what another has made."""
+        self._part.mkdir(parents=True, exist_ok=True)
+        return super().write_data(plan, planner)
+
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         """On one rank, after all have written."""
-        with (self._part / RUN_STATE).open('wb') as file:
-            torch.save(dict(self._run_state), file)
-            file.flush()
-            os.fsync(file.fileno())
         super().finish(metadata, results)
-        before = self._folder.with_name(f'.{self._folder.name}.before')
+        known = {_TABLE_HASH: sha256((self._part / METADATA).read_bytes()).hexdigest()}
+        with open_to_save(self._part / RUN_STATE) as file:
+            torch.save({**self._run_state, **known}, file)
+            os.fsync(file.fileno())
+        sync(self._part)
+        before = self._folder.with_name(f'.{self._folder.name}{_BEFORE}')
         _remove(before)
         if self._folder.exists():
-            os.replace(self._folder, before)
-        os.replace(self._part, self._folder)
+            os.replace(self._folder, before)  # a kill before the next line: restore_sharded
+        put_in_place(self._part, self._folder)
         _remove(before)
 
     def storage_meta(self) -> StorageMeta:
         """Without the folder's path, which means nothing elsewhere."""
         return StorageMeta()
+
+
+class _Files(FileSystem):
+
+    @contextmanager
+    def create_stream(self, path: Any, mode: str) -> Generator[Any]:
+        with (open_to_save(Path(path)) if mode == 'wb' else
+              super().create_stream(path, mode)) as stream:
+            yield stream
 
 
 def _remove(path: Path) -> None:
@@ -334,4 +389,4 @@ def _one_error(message: str, kind: type[Exception]) -> Generator[None]:
             yield
     except CheckpointException as error:
         first = next(iter(error.failures.values()))[0]
-        raise kind(f'{message}: {str(first) or repr(first)}') from error
+        raise kind(f'{message}: {str(first) or repr(first)}') from first

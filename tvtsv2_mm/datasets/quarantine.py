@@ -55,7 +55,13 @@ class Quarantine:
         entry = json.dumps(dict(path=error.path, reason=error.reason), ensure_ascii=False) + '\n'
         with open(self.file, 'ab', buffering=0) as file:
             fcntl.lockf(file, fcntl.LOCK_EX)  # appending alone is not enough on network disks
-            file.write(entry.encode('utf-8', 'surrogateescape'))
+            end, line = file.seek(0, os.SEEK_END), entry.encode('utf-8', 'surrogateescape')
+            try:
+                whole = file.write(line) == len(line)
+            except OSError:  # a full disk: the file is looked at again the next time
+                whole = False
+            if not whole:
+                file.truncate(end)
 
     def _read_new_lines(self) -> None:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.files import make_folder, read_json, to_json, write_atomically, writing
+
 STAMP = 'done.json'
 
 
@@ -40,17 +42,18 @@ class Stages:
         folder = self.root / name
         stamp = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         if (folder / STAMP).is_file():
-            outcome = json.loads((folder / STAMP).read_text(encoding='utf-8'))
+            outcome = read_json(folder / STAMP)
             if outcome['stamp'] == stamp:
                 self._say(f'{name}: finished before')
                 self.seconds[name] = outcome['seconds']
                 return outcome
         self._say(f'{name} ...')
         began = time.monotonic()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / STAMP).unlink(missing_ok=True)
+        make_folder(folder)
+        with writing(folder / STAMP):
+            (folder / STAMP).unlink(missing_ok=True)
         outcome = work(folder) | {'stamp': stamp, 'seconds': round(time.monotonic() - began, 1)}
-        (folder / STAMP).write_text(json.dumps(outcome, indent=1), encoding='utf-8')
+        write_atomically(folder / STAMP, to_json(outcome))
         self.seconds[name] = outcome['seconds']
         return outcome
 

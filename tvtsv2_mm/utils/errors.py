@@ -22,6 +22,13 @@ def shortened(message: object) -> str:
     return text if len(text) <= _MOST else f'{text[:_MOST // 2]} [...] {text[-_MOST // 4:]}'
 
 
+class UnwritableError(OSError, UserFileError):
+    """A file could not be written; the message names it, says why and what to do."""
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
 @contextmanager
 def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[None]:
     """Turn all that reading a file raises into one error.

@@ -13,6 +13,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -26,7 +27,13 @@ from typing import Any, Protocol
 from rich.progress import track
 
 from tvtsv2_mm.utils.extras import needed_for
-from tvtsv2_mm.utils.files import check_fields, read_json, to_json, write_atomically
+from tvtsv2_mm.utils.files import (
+    check_fields,
+    read_json,
+    remove_drafts,
+    to_json,
+    write_atomically,
+)
 
 FAILURE = dict(video=str, reason=str)  # of an item that could not be used, see check_fields
 
@@ -83,6 +90,7 @@ class PartStore:
         """
         for draft in (self.folder / 'parts').glob('.*'):
             draft.unlink()  # of a run that was killed while it wrote
+        remove_drafts(self.folder)
         path = self.folder / 'meta.json'
         if path.is_file():
             there, meta = read_json(path), json.loads(to_json(meta))
@@ -108,6 +116,23 @@ class PartStore:
     def has_part(self, number: int) -> bool:
         """Whether a part is finished."""
         return (self.folder / f'parts/{number:08d}.json').is_file()
+
+    def wait_for(self, numbers: Iterable[int], seconds: float = 60.0) -> None:
+        """Wait until finished parts are seen, which a network disk may show late.
+
+        Raises:
+            RuntimeError: some are not.
+        """
+        end = time.monotonic() + seconds
+        missing = [number for number in numbers if not self.has_part(number)]
+        while missing and time.monotonic() < end:
+            time.sleep(0.2)
+            missing = [number for number in missing if not self.has_part(number)]
+        if missing:
+            raise RuntimeError(
+                f'{len(missing)} parts that were made cannot be seen in {self.folder}/parts, the '
+                f'first is {missing[0]:08d}: is the folder on a disk that all workers see? The '
+                'same command goes on')
 
     def write_record(self, number: int, record: Mapping[str, Any]) -> None:
         """Write what a part holds, and so that it is finished."""

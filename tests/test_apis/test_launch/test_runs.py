@@ -225,59 +225,31 @@ class TestMixedPrecision:
         assert cfg.optim_wrapper.type == 'OptimWrapper'
 
 
-@pytest.mark.parametrize('auto', [False, True])
-def test_a_plain_run_does_not_resume_from_a_folder(tmp_path, auto):
+def test_a_plain_run_does_not_resume_from_a_folder(tmp_path):
     folder = tmp_path / 'epoch_1.pth'
     folder.mkdir()
     (folder / '__0_0.distcp').touch()
-    (tmp_path / 'last_checkpoint').write_text(str(folder))
-    cfg, given = Config(dict(work_dir=str(tmp_path))), 'auto' if auto else str(folder)
-    with pytest.raises(ValueError, match=r'epoch_1\.pth is a sharded checkpoint'):
-        runs.apply_resume(cfg, given)
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    with pytest.raises(CheckpointError, match=r'epoch_1\.pth is a sharded checkpoint'):
+        runs.apply_resume(cfg, str(folder))
     cfg.update(runner_type='FlexibleRunner', strategy=dict(type='tvtsv2_mm.FullyShardStrategy'))
-    runs.apply_resume(cfg, given)
+    runs.apply_resume(cfg, str(folder))
     assert (cfg.resume, cfg.load_from) == (True, str(folder))
 
 
-@pytest.mark.parametrize('place', ['other/epoch_1.pth', 'https://example.org/epoch_1.pth'])
-def test_a_run_goes_on_from_its_own_folder_alone(tmp_path, place):
-    work_dir, elsewhere = tmp_path / 'run', tmp_path / 'all' / 'run'
-    for folder in (work_dir, elsewhere):
-        folder.mkdir(parents=True)
-        (folder / 'epoch_1.pth').touch()
-    (work_dir / 'last_checkpoint').write_text(
-        place if '://' in place else str(tmp_path / place))
-    cfg = Config(dict(work_dir=str(work_dir)))
-    with pytest.raises(ValueError, match=r'last_checkpoint names a file that is not in its folder'):
-        runs.apply_resume(cfg, 'auto')
-    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
-    runs.apply_resume(cfg, 'auto')
-    (work_dir / 'last_checkpoint').write_text(str(elsewhere / 'epoch_1.pth'))
-    cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', out_dir=str(tmp_path / 'all')))
-    runs.apply_resume(cfg, 'auto')
-    assert cfg.load_from == str(elsewhere / 'epoch_1.pth')
-    (elsewhere / 'epoch_1.pth').unlink()
-    with pytest.raises(FileNotFoundError, match=r'last_checkpoint names: .*epoch_1\.pth'):
-        runs.apply_resume(cfg, 'auto')
-
-
-@pytest.mark.parametrize(('given', 'config', 'last', 'expected'), [
-    ('auto', dict(load_from='start.pth'), False, (False, 'start.pth')),  # as the first time
-    ('auto', dict(load_from='start.pth'), True, (True, 'last.pth')),
-    ('auto', dict(resume=True), False, (False, None)),
-    ('other.pth', dict(load_from='start.pth'), True, (True, 'other.pth')),
+@pytest.mark.parametrize(('given', 'config', 'expected'), [
+    ('auto', dict(load_from='start.pth'), ('auto', 'start.pth')),
+    ('auto', dict(), ('auto', None)),
+    ('other.pth', dict(load_from='start.pth'), (True, 'other.pth')),
     # mmengine's own words, in a config.
-    (None, dict(resume=True), True, (True, 'last.pth')),
-    (None, dict(resume=True, load_from='other.pth'), True, (True, 'other.pth')),
-    (None, dict(load_from='start.pth'), True, (False, 'start.pth')),
+    (None, dict(resume=True), ('auto', None)),
+    (None, dict(resume=True, load_from='other.pth'), (True, 'other.pth')),
+    (None, dict(resume='auto', load_from='start.pth'), ('auto', 'start.pth')),  # as it was dumped
+    (None, dict(load_from='start.pth'), (False, 'start.pth')),
 ])
-def test_what_a_run_goes_on_from_or_starts_from(
-        tmp_path, monkeypatch, given, config, last, expected):
+def test_what_a_run_goes_on_from_or_starts_from(tmp_path, monkeypatch, given, config, expected):
     monkeypatch.chdir(tmp_path)
-    for name in ('last.pth', 'other.pth'):
-        Path(name).touch()
-    if last:
-        Path('last_checkpoint').write_text('last.pth')
+    Path('other.pth').touch()
     cfg = Config(dict(work_dir='.', **config))
     runs.apply_resume(cfg, given)
     assert (cfg.resume, cfg.get('load_from')) == expected
@@ -308,7 +280,7 @@ class TestGoingOnWithAnotherModel:
             self.optim_wrapper.load_state_dict(self.saved['optimizer'])
 
     class Run(runs._OurRunner, Plain):
-        pass
+        _whole = 'epoch_1.pth'  # there is none
 
     def go_on(self, before, after):
         one, other = self.Run(before), self.Run(after)

@@ -1,6 +1,7 @@
 import io
 import json
 import random
+import shutil
 import tarfile
 from contextlib import suppress
 from types import SimpleNamespace
@@ -176,8 +177,41 @@ def test_at_the_end_of_an_epoch_nothing_is_repeated(index, tmp_path):
 
 def test_other_batches_cannot_go_on_in_mid_epoch(index, tmp_path):
     train(index, tmp_path / 'cut', stop_at=8)
-    with pytest.raises(RuntimeError, match='batch_size: 2 in the checkpoint, 3 now'):
+    with pytest.raises(CheckpointError, match='batch_size: 2 in the checkpoint, 3 now'):
         train(index, tmp_path / 'cut', resume=True, batch_size=3)
+    with open(index, 'a') as file:
+        file.write(' ')
+    with pytest.raises(CheckpointError, match=r'annotation_bytes: .* in the checkpoint'):
+        train(index, tmp_path / 'cut', resume=True)
+
+
+@pytest.mark.parametrize(('kind', 'loop', 'checkpoint', 'step'), [
+    ('files', 'epochs', None, 15), ('files', 'iterations', None, 15),
+    ('plain', 'iterations', dict(by_epoch=False, interval=3, save_last=False), 9)])
+def test_other_batches_from_the_end_of_an_epoch_on(
+        index, tmp_path, monkeypatch, kind, loop, checkpoint, step):
+    """Epochs of 10 (6) batches, and then of other lengths; a second stop is in mid-epoch."""
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    options = dict(kind=kind, loop=loop, checkpoint=checkpoint)
+    end = 10 if kind == 'files' else 6
+    train(index, tmp_path / 'cut', stop_at=end + 1, **options)
+    shutil.copytree(tmp_path / 'cut', tmp_path / 'again')
+    options.update(resume=True, batch_size=1)
+    whole = train(index, tmp_path / 'cut', **options)
+    assert len({number for _, numbers, _ in whole[:11] for number in numbers}) == 11
+    first = train(index, tmp_path / 'again', stop_at=step + 2, **options)
+    assert first == whole[:step + 2 - end]
+    assert train(index, tmp_path / 'again', **options) == whole[step - end:]
+
+
+def test_the_order_of_another_release(index, tmp_path):
+    position = dict(epoch=1, batch=3, seed=1, plan={})
+    hook, run = ResumeDataHook(), SimpleNamespace(_resume=True)
+    checkpoint = dict(meta=dict(epoch=1, iter=3), data_position=position)
+    hook.after_load_checkpoint(run, checkpoint)
+    position['version'] = 2
+    with pytest.raises(CheckpointError, match=r'in the order of version 2, those .* in that of 1'):
+        hook.after_load_checkpoint(run, checkpoint)
 
 
 def _two_ranks(rank, world_size, index, folder):

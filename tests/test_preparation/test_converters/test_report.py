@@ -110,6 +110,21 @@ def test_a_killed_run_is_taken_up(tmp_path, monkeypatch):
         'a.jsonl', 'a.jsonl.dropped.tsv']
 
 
+def test_a_kill_right_before_the_end(tmp_path, monkeypatch):
+    """The output is in place, and the note of how far it is still there."""
+    monkeypatch.setattr(report_module._Progress, '_SAVE_EVERY_S', 0)
+    output, note = tmp_path / 'a.jsonl', tmp_path / 'a.jsonl.progress.json'
+    with pytest.raises(KeyboardInterrupt):
+        convert_captions(numbered(12), StopAt(8), output)
+    left = note.read_bytes()
+    convert_captions(numbered(12), to_annotation, output)
+    whole = output.read_bytes()
+    note.write_bytes(left)
+    convert_captions(numbered(12), to_annotation, output)
+    assert output.read_bytes() == whole
+    assert not note.exists()
+
+
 SLOW = """
 import sys, time
 from tvtsv2_mm.datasets.annotations import check_caption

@@ -98,7 +98,7 @@ def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
 def _last_checkpoint(work_dir: str | None) -> str | None:
     """The checkpoint from which a run would go on."""
     file = Path(work_dir, 'last_checkpoint') if work_dir else None
-    return file.read_text('utf-8').strip() if file is not None and file.is_file() else None
+    return file.read_text('utf-8').strip() or None if file is not None and file.is_file() else None
 
 
 def move_data_root(cfg: Config, root: str) -> None:

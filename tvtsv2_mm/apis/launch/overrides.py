@@ -24,8 +24,8 @@ from tvtsv2_mm.utils.config_errors import (
 
 # What a run reads from the top of a config, beside the arguments of mmengine's Runners.
 _READ = {'benchmark', 'compile', 'data_root', 'find_unused_parameters',
-         'held_out_share', 'mask_ratio', 'model_wrapper_cfg', 'protocol', 'runner_type',
-         'tokenizer'}
+         'held_out_share', 'mask_ratio', 'model_wrapper_cfg', 'new_schedule', 'protocol',
+         'runner_type', 'tokenizer'}
 _SECTIONS = {
     'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'},
     'randomness': {'seed', 'diff_rank_seed', 'deterministic'},

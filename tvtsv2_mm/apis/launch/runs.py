@@ -1,9 +1,10 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: config, runner."""
 
 import argparse
+import errno
 import logging
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -15,17 +16,20 @@ from mmengine.dist import get_rank
 from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
+from tvtsv2_mm.apis.launch.latest import agree_on_latest, check_resumable, checkpoint_folders
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
+from tvtsv2_mm.apis.launch.schedule import settle_schedule
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.lora import check_same_adapters
-from tvtsv2_mm.checkpoints.sharded import is_sharded
+from tvtsv2_mm.checkpoints.whole import check_whole
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest, walk
 from tvtsv2_mm.utils.errors import UserFileError, one_error
+from tvtsv2_mm.utils.files import writing
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 
 _MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -72,52 +76,25 @@ def check_file(path: str, what: str) -> str:
 
 
 def apply_resume(cfg: Config, checkpoint: str | None) -> None:
-    """Settle what the run goes on from, or that it starts, from ``load_from``; call it last.
+    """Put into the config what the run goes on from, or that it starts; call it last.
 
     Args:
-        cfg: with ``resume`` and ``load_from`` for mmengine afterwards.
-        checkpoint: of ``--resume``; ``'auto'`` is the latest in the work folder, and none where
-            there is none yet. None leaves it to the config's own ``resume``.
+        cfg: with ``resume`` and ``load_from`` for the runner of :func:`build_runner` afterwards.
+        checkpoint: of ``--resume``; ``'auto'`` is the latest in the work folder, which the runner
+            looks for, and starts where there is none yet. None leaves it to the config's own
+            ``resume``.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: the checkpoint is a folder, from which only a sharded run goes on, or
-            ``last_checkpoint`` names one of another run.
+        CheckpointError: the checkpoint is a folder, from which only a sharded run goes on.
     """
     if checkpoint is None and cfg.get('resume'):
-        checkpoint = cfg.get('load_from') or 'auto'
-    if checkpoint == 'auto':
-        checkpoint = _latest_checkpoint(cfg)
-    elif checkpoint is not None:
-        check_file(checkpoint, 'checkpoint')
-    cfg.resume = checkpoint is not None
-    if checkpoint is None:
+        checkpoint = 'auto' if cfg.resume == 'auto' else cfg.get('load_from') or 'auto'
+    if checkpoint in (None, 'auto'):
+        cfg.resume = checkpoint or False
         return
-    cfg.load_from = checkpoint
-    if _strategy(cfg) != 'FullyShardStrategy' and is_sharded(checkpoint):
-        raise ValueError(
-            f'{checkpoint} is a sharded checkpoint, from which only a run with FullyShardStrategy '
-            'goes on (docs/scale.md); give it as load_from to start a new run with its weights')
-
-
-def _latest_checkpoint(cfg: Config) -> str | None:
-    path = find_latest_checkpoint(cfg.work_dir)
-    if path is None:
-        return None
-    named_by = f'{cfg.work_dir}/last_checkpoint'
-    if Path(path).resolve().parent not in _checkpoint_folders(cfg):
-        raise ValueError(f'{named_by} names a file that is not in its folder: {path}. If the run '
-                         'is to go on from it, give it: --resume CHECKPOINT')
-    return check_file(path, f'checkpoint, which {named_by} names:')
-
-
-def _checkpoint_folders(cfg: Config) -> set[Path]:
-    """Where a run may write checkpoints."""
-    folders = {Path(cfg.work_dir).resolve()}
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if hook.get('out_dir'):  # where the checkpoint hook writes, in a folder of the same name
-        folders.add(Path(hook['out_dir'], Path(cfg.work_dir).name).resolve())
-    return folders
+    check_resumable(cfg, check_file(checkpoint, 'checkpoint'))
+    cfg.resume, cfg.load_from = True, checkpoint
 
 
 def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
@@ -153,6 +130,8 @@ def _follow_start(cfg: Config, before: str | None) -> None:
 class _OurRunner:  # mixed into a runner
     """Builds with its words for the log file alone, and resumes or gives one error."""
 
+    _whole: str | None = None  # what was looked at already
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, with the files of the tokenizer beside the checkpoints."""
         cfg: Config = self.cfg  # pyrefly: ignore[missing-attribute]
@@ -160,23 +139,42 @@ class _OurRunner:  # mixed into a runner
                    if isinstance(part, dict) and str(part.get('type')).endswith('TokenizeText')}
         if get_rank() == 0:
             for folder in folders:
-                for target in _checkpoint_folders(cfg):
+                for target in checkpoint_folders(cfg):
                     copy_tokenizer(folder, target)
-        return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+        with _told_of_log(cfg):
+            return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+
+    def load_or_resume(self) -> None:
+        """Load what is given, or what all ranks agree on; the checkpoint is whole."""
+        run = cast(Any, self)
+        if run._resume == 'auto' and not run._has_loaded:
+            latest = agree_on_latest(run.cfg, run.logger)
+            run._resume = run.cfg.resume = latest is not None
+            if latest is not None:
+                run._load_from = run.cfg.load_from = self._whole = latest
+        super().load_or_resume()  # pyrefly: ignore[missing-attribute]
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint; mmengine believes what it says of optimiser and log."""
         with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
                        'alone)', CheckpointError):
+            if get_rank() == 0 and filename != self._whole and '://' not in filename:
+                check_whole(Path(filename).expanduser())
             super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
             _check_optimizer(self.optim_wrapper)  # pyrefly: ignore[missing-attribute]
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks; a run goes on with the adapters that its optimiser has the state of."""
-        if fn_name == 'after_load_checkpoint' and self._resume:  # pyrefly: ignore[missing-attribute]
+        run = cast(Any, self)
+        resumes = fn_name == 'after_load_checkpoint' and run._resume
+        if resumes:
             check_same_adapters(kwargs['checkpoint'].get('state_dict', {}),
-                                bare_model(cast(Any, self)).state_dict())
+                                bare_model(run).state_dict())
         super().call_hook(fn_name, **kwargs)  # pyrefly: ignore[missing-attribute]
+        if resumes:
+            if kwargs['checkpoint'].get('optimizer', {}) == {}:
+                raise CheckpointError('it has no state of an optimiser')
+            settle_schedule(run, kwargs['checkpoint'], new=bool(run.cfg.get('new_schedule')))
 
     def build_logger(self, log_level: int | str = 'INFO', *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; with the level DEBUG the console gets everything."""
@@ -186,6 +184,11 @@ class _OurRunner:  # mixed into a runner
             for handler in _consoles(logger):
                 handler.setLevel(max(handler.level, logging.WARNING))
         return logger
+
+
+def _told_of_log(cfg: Config) -> AbstractContextManager:
+    """Name the folder where a disk fails: what mmengine writes of the log tells no file."""
+    return writing(Path(cfg.work_dir, 'log'), (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 
 def _check_optimizer(wrapper: Any) -> None:
@@ -219,7 +222,8 @@ def build_runner(cfg: Config) -> Runner:
         raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
                           f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
     cls: Any = type(kind.__name__, (_OurRunner, kind), {})
-    runner = cls.from_cfg(cfg)
+    with _told_of_log(cfg):
+        runner = cls.from_cfg(cfg)
     if get_rank() == 0:
         for handler in _consoles(runner.logger):
             handler.setLevel(level)

@@ -2,6 +2,7 @@
 
 from tvtsv2_mm.engine.hooks.check_clips_hook import CheckClipsHook
 from tvtsv2_mm.engine.hooks.check_labels_hook import CheckLabelsHook
+from tvtsv2_mm.engine.hooks.checkpoint_hook import CheckpointHook
 from tvtsv2_mm.engine.hooks.compile_blocks_hook import CompileBlocksHook
 from tvtsv2_mm.engine.hooks.cut_text_hook import CutTextHook
 from tvtsv2_mm.engine.hooks.early_stopping_hook import EarlyStoppingHook
@@ -13,6 +14,7 @@ from tvtsv2_mm.engine.hooks.resume_data_hook import ResumeDataHook
 from tvtsv2_mm.engine.hooks.skipped_sample_hook import SkippedSampleHook
 from tvtsv2_mm.engine.hooks.zero_shot_check_hook import ZeroShotCheckHook
 
-__all__ = ['CheckClipsHook', 'CheckLabelsHook', 'CompileBlocksHook', 'CutTextHook',
-           'EarlyStoppingHook', 'OutOfTheBoxMonitorHook', 'QueryBankHook', 'RecognizerWeightsHook',
-           'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook', 'ZeroShotCheckHook']
+__all__ = ['CheckClipsHook', 'CheckLabelsHook', 'CheckpointHook', 'CompileBlocksHook',
+           'CutTextHook', 'EarlyStoppingHook', 'OutOfTheBoxMonitorHook', 'QueryBankHook',
+           'RecognizerWeightsHook', 'ResultFileHook', 'ResumeDataHook', 'SkippedSampleHook',
+           'ZeroShotCheckHook']

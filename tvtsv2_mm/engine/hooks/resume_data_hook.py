@@ -4,6 +4,7 @@ from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
@@ -11,6 +12,9 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
+
+# Of the order of samples and of what is drawn: another one gives a batch another content.
+VERSION = 1
 
 
 @HOOKS.register_module()
@@ -21,8 +25,10 @@ class ResumeDataHook(Hook):
     ``--seed`` is another one in each run. Where a batch sampler has ``start`` and ``describe``
     (AlternatingBatchSampler, ShardBatchSampler) the run goes on in mid-epoch at the batch that
     comes next, and the position tells as well what the numbers of the batches depend on. With
-    other samplers mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops every
-    batch that was trained on (IterBasedTrainLoop); samples are the same with SeededSampler.
+    other samplers mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops the
+    batches of the epoch that were trained on (IterBasedTrainLoop); samples are the same with
+    SeededSampler. At the end of an epoch a run goes on with other data or another number of ranks,
+    in the middle of one with the same alone.
 
     What a step draws (drop path, dropout, mixup) follows from the seed, the step and the rank.
     """
@@ -32,15 +38,20 @@ class ResumeDataHook(Hook):
 
     def __init__(self) -> None:
         self._position: dict | None = None
+        # Epochs that were trained before the data changed, and in how many steps: an epoch of
+        # other data, or of another number of ranks, has another length.
+        self._before = (0, 0)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write down where the data are."""
         batches = runner.train_dataloader.batch_sampler
         if not _is_seeded(batches):
             return
-        epoch, batch = divmod(checkpoint['meta']['iter'], len(batches))
+        epochs, steps = self._before
+        epoch, batch = divmod(checkpoint['meta']['iter'] - steps, len(batches))
         checkpoint['data_position'] = dict(
-            epoch=epoch, batch=batch, seed=int(batches.sampler.seed), plan=_plan(batches))
+            version=VERSION, epoch=epochs + epoch, batch=batch, seed=int(batches.sampler.seed),
+            plan=_plan(batches))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the position, and look whether a run that resumes can go on from here.
@@ -53,37 +64,49 @@ class ResumeDataHook(Hook):
             _check_numbers(checkpoint, 'meta', ('epoch', 'iter'))
             if position is not None:
                 _check_numbers(checkpoint, 'data_position', ('epoch', 'batch', 'seed'))
+                if position.get('version', VERSION) != VERSION:
+                    raise CheckpointError(
+                        f'the data of the checkpoint are in the order of version '
+                        f'{position["version"]!r:.20}, those of this release in that of {VERSION}: '
+                        'go on with the release that wrote it, or give it as load_from')
         self._position = position
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Move to the position, before the first epoch of a resumed run.
 
         Raises:
-            RuntimeError: The numbers of the batches mean something else now.
+            CheckpointError: The numbers of the batches mean something else now.
         """
         position, self._position = self._position, None
         loop, loader = runner.train_loop, runner.train_dataloader
         batches = loader.batch_sampler
         if position is None or runner.iter == 0 or not _is_seeded(batches):
             return
-        batches.sampler.seed = position['seed']
-        if not hasattr(batches, 'start'):
-            if not isinstance(loop, EpochBasedTrainLoop):  # its iterator has the old order
-                loop.dataloader_iterator = _InfiniteDataloaderIterator(loader)
+        sampler = batches.sampler
+        sampler.seed = position['seed']
+        by_epoch, endless = isinstance(loop, EpochBasedTrainLoop), isinstance(
+            sampler, InfiniteSampler)
+        if by_epoch and not hasattr(batches, 'start'):
+            self._before = (runner.epoch, runner.iter)  # it begins the epoch again
             return
-        if position['batch']:
+        if position['batch'] or endless:
             _check_plan(position['plan'], _plan(batches))
-        if isinstance(loop, EpochBasedTrainLoop):
+        self._before = (position['epoch'], runner.iter - position['batch'])
+        if by_epoch:
             # A checkpoint by iterations at the very end of an epoch still counts as that epoch.
             batch = position['batch'] + (position['epoch'] - runner.epoch) * len(batches)
             batches.start = (runner.epoch, batch)
         else:
-            batches.sampler.set_epoch(position['epoch'])
-            batches.start = (position['epoch'], position['batch'])
-            iterator = _InfiniteDataloaderIterator(loader)
-            iterator._epoch = position['epoch']
+            iterator = _InfiniteDataloaderIterator(loader)  # the loop's has the old order
+            read = runner.iter
+            if not endless:
+                sampler.set_epoch(position['epoch'])
+                iterator._epoch = position['epoch']
+                read = position['batch']
+            if hasattr(batches, 'start'):
+                batches.start, read = (position['epoch'], position['batch']), 0
             # The loop draws, and throws away, as many batches as were trained on.
-            loop.dataloader_iterator = _Batches(repeat(None, runner.iter), iterator)
+            loop.dataloader_iterator = _Batches(repeat(None, runner.iter - read), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
                            f'{position["epoch"]}, counted from 0')
 
@@ -107,8 +130,10 @@ def _is_seeded(batches: Any) -> bool:
 
 
 def _plan(batches: Any) -> dict:
-    """What has to stay the same for a batch to have the same number, where that is known."""
-    return batches.describe() if hasattr(batches, 'describe') else {}
+    """What has to stay the same for a batch to have the same number."""
+    if hasattr(batches, 'describe'):
+        return batches.describe()
+    return dict(ranks=getattr(batches.sampler, 'world_size', 1), batches=len(batches))
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:
@@ -121,10 +146,11 @@ def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None
 
 
 def _check_plan(there: dict, now: dict) -> None:
-    different = [f'{key}: {there.get(key)!r} in the checkpoint, {now.get(key)!r} now'
-                 for key in sorted({*there, *now}) if there.get(key) != now.get(key)]
+    # An earlier release may have told less.
+    different = [f'{key}: {value!r} in the checkpoint, {now.get(key)!r} now'
+                 for key, value in sorted(there.items()) if value != now.get(key)]
     if different:
-        raise RuntimeError(
+        raise CheckpointError(
             'the checkpoint is from the middle of an epoch that had other batches; resume with the '
             'same ones, or from a checkpoint at the end of an epoch, or give the checkpoint as '
-            'load_from:\n  ' + '\n  '.join(different))
+            f'load_from ({"; ".join(different)})')

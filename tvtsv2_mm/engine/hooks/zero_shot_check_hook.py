@@ -1,6 +1,7 @@
 """Tells what fine-tuning costs: zero-shot figures on what is not trained on, before and after."""
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -209,8 +210,10 @@ def _kept(runner: Runner) -> str | None:
     best = runner.message_hub.get_info('best_ckpt')
     if best is None and any(getattr(hook, 'save_best', None) for hook in runner.hooks):
         # Of the run that this one goes on from: a checkpoint is not believed which file it was.
-        found = [*Path(runner.work_dir).glob('best_*.pth')]
-        best = str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
+        # The last one by its number, for a clock may have been set back.
+        found = {int(number[-1]): path for path in Path(runner.work_dir).glob('best_*.pth')
+                 if (number := re.findall(r'\d+', path.stem))}
+        best = str(found[max(found)]) if found else None
     return best or runner.message_hub.get_info('last_ckpt')
 
 

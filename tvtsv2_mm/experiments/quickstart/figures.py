@@ -1,6 +1,7 @@
 """One picture of a run: how it learnt, what it matches, and what it sees in order."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm.experiments.protocols import predict, read_scalars
 from tvtsv2_mm.utils.extras import needed_for
+from tvtsv2_mm.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +49,7 @@ def draw_figures(folder: Path, *, logs: dict[str, Path], configs: dict[str, Conf
     draw_order(lower, clip.permute(0, 2, 3, 1).cpu().numpy(), sample.texts,
                sample.order_logits.float().softmax(dim=-1).cpu().numpy())
     path = folder / 'quickstart.png'
-    figure.savefig(path, dpi=110)
+    write_atomically(path, partial(figure.savefig, format='png', dpi=110))
     plt.close(figure)
     return str(path)
 

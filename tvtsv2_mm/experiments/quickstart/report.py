@@ -8,6 +8,8 @@ from typing import Any
 
 from terminaltables import AsciiTable
 
+from tvtsv2_mm.utils.files import write_atomically
+
 # Title of a row, protocol, metric, chance in per cent.
 ROWS = (
     ('zero-shot recognition, 6 motions, top-1', 'zero-shot', 'acc/top1', 100 / 6),
@@ -59,6 +61,6 @@ def seeds_table(runs: Sequence[dict[str, Any]]) -> str:
 
 def write_report(folder: Path, runs: Sequence[dict[str, Any]]) -> str:
     """Write ``figures.json`` and ``table.md``; returns the table for the terminal."""
-    (folder / 'figures.json').write_text(json.dumps(list(runs), indent=1), encoding='utf-8')
-    (folder / 'table.md').write_text(f'{seeds_table(runs)}\n\n{NOTE}\n', encoding='utf-8')
+    write_atomically(folder / 'figures.json', json.dumps(list(runs), indent=1).encode())
+    write_atomically(folder / 'table.md', f'{seeds_table(runs)}\n\n{NOTE}\n'.encode())
     return f'{AsciiTable([list(HEADER), *_rows(runs)]).table}\n{NOTE}'

@@ -1,7 +1,7 @@
 """The tables and plots of the study."""
 
-import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,6 +15,7 @@ from tvtsv2_mm.experiments.study.settings import (
     Row,
 )
 from tvtsv2_mm.utils.extras import needed_for
+from tvtsv2_mm.utils.files import to_json, write_atomically
 
 Figures = Mapping[str, Mapping[str, float]]  # {model: {measure: value}}
 Searched = Mapping[str, Mapping[str, Mapping[str, float]]]  # {setting: {rate: {kind: score}}}
@@ -34,9 +35,9 @@ def write_report(folder: Path, name: str, runs: Mapping[int, Figures]) -> str:
     figures = {seed: {model: {measure: round(value, 4) for measure, value in found.items()
                               if measure in shown} for model, found in run.items()}
                for seed, run in runs.items()}
-    (folder / f'{name}.json').write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
+    write_atomically(folder / f'{name}.json', to_json(figures))
     table = part_table(name, list(runs.values()))
-    (folder / f'{name}.md').write_text(table + '\n', encoding='utf-8')
+    write_atomically(folder / f'{name}.md', f'{table}\n'.encode())
     draw(folder / f'{name}.png', name, list(runs.values()))
     return table
 
@@ -125,5 +126,5 @@ def draw(path: Path, name: str, runs: Sequence[Figures]) -> None:
         axis.tick_params(axis='x', labelrotation=30, labelsize=8)
     for axis in list(grid.flat)[len(rows):]:
         axis.set_axis_off()
-    figure.savefig(path, dpi=90)
+    write_atomically(path, partial(figure.savefig, format='png', dpi=90))
     plt.close(figure)

@@ -17,7 +17,14 @@ from typing import Any, BinaryIO, NamedTuple
 from tvtsv2_mm.datasets.annotations import AnnotationError, Check
 from tvtsv2_mm.utils.errors import one_error
 from tvtsv2_mm.utils.extras import MissingPackageError
-from tvtsv2_mm.utils.files import check_fields, read_json, write_atomically
+from tvtsv2_mm.utils.files import (
+    check_fields,
+    make_folder,
+    put_in_place,
+    read_json,
+    write_atomically,
+    writing,
+)
 from tvtsv2_mm.utils.parts import run_item, start_worker
 from tvtsv2_mm.video.files import printable
 
@@ -156,12 +163,14 @@ def convert(records: Iterable[tuple[str, Any]], to_annotation: Callable[[Any], d
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     report = ConversionReport(
         output=output, dropped_list=output.with_name(f'{output.name}.dropped.tsv'))
     progress = _Progress(report, source)
-    seen = progress.take_up()
-    with progress.unfinished.open('ab') as written, report.dropped_list.open('ab') as dropped:
+    with writing(output):
+        seen = progress.take_up()
+    with (writing(output), progress.unfinished.open('ab') as written,
+          report.dropped_list.open('ab') as dropped):
         rest = islice(records, report.num_read, None)
         for made in _make_all(rest, (to_annotation, check), workers):
             report.num_read += 1
@@ -199,7 +208,9 @@ class _Progress:
     def take_up(self) -> set[str]:
         """Bring both files and the report to the last saved state; return the paths written."""
         saved = read_json(self._file) if self._file.is_file() else None
-        if saved is None or saved.get('source') != self.source:
+        # Without the lines the output has them: it was killed after that.
+        if (saved is None or saved.get('source') != self.source or not self.unfinished.is_file()
+                or not self.report.dropped_list.is_file()):
             self.report.started_anew = saved is not None
             self._file.unlink(missing_ok=True)
             self.unfinished.write_bytes(b'')
@@ -240,12 +251,12 @@ class _Progress:
 
     def finish(self) -> None:
         """Give the annotation file its name; leave no file without content."""
-        # First: with the output in place there is nothing to take up.
-        self._file.unlink(missing_ok=True)
         if self.report.num_written:
-            self.unfinished.replace(self.report.output)
+            with writing(self.report.output):
+                put_in_place(self.unfinished, self.report.output)
         else:
             self.unfinished.unlink()
+        self._file.unlink(missing_ok=True)
         if not self.report.reasons:
             self.report.dropped_list.unlink()
 

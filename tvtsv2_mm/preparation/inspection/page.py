@@ -18,6 +18,7 @@ from tvtsv2_mm.preparation.inspection.draws import SegmentDraws, try_draws
 from tvtsv2_mm.preparation.inspection.languages import UNSURE, detect_languages
 from tvtsv2_mm.preparation.inspection.plots import bars, histogram
 from tvtsv2_mm.preparation.inspection.survey import Survey, number_of_words, seconds_of, text_of
+from tvtsv2_mm.utils.files import write_atomically
 
 _MAX_EXAMPLES = 12
 _MAX_TEXT = 300
@@ -80,8 +81,8 @@ def write_page(survey: Survey, output: str | Path, *, sampler: SampleTranscriptS
         parts += [_sheet(make_sheet(sample[i], videos, sampler, np.random.default_rng((seed, i))))
                   for i in chosen]
     # A file name that is not Unicode must not stop the page.
-    Path(output).write_text('\n'.join([*parts, '</body></html>\n']), encoding='utf-8',
-                            errors='backslashreplace')
+    write_atomically(Path(output), '\n'.join([*parts, '</body></html>\n']).encode(
+        errors='backslashreplace'))
     lines = [f'{name}: {value}' for name, value in survey.rows()]
     counts = ', '.join(f'{count} {name}' for name, count in Counter(languages).most_common(5))
     lines.append(f'languages of {len(sample):,} records: {counts}')

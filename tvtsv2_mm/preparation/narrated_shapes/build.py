@@ -1,7 +1,6 @@
 """Write a whole embedded data set: videos, transcripts, captions and labels."""
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -97,9 +96,7 @@ class _Studio:
         frames = render_frames(rng, events, size=self.options.size, fps=self.options.fps)
         name = f'{self.folder}/{number:05d}.mp4'
         target = self.root / 'videos' / name
-        draft = target.with_name(f'.{target.name}.{os.getpid()}')  # never half a video in place
-        write_video(draft, frames, fps=self.options.fps)
-        os.replace(draft, target)
+        write_atomically(target, partial(write_video, frames=frames, fps=self.options.fps))
         told = [{'colour': e.colour, 'shape': e.shape, 'motion': e.motion.name,
                  'start': round(e.start, 3), 'end': round(e.end, 3)} for e in events]
         return {'path': name, 'duration': round(len(frames) / self.options.fps, 3),

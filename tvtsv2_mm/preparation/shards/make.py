@@ -73,6 +73,7 @@ def make_shards(config: ShardConfig, folder: str, *, num_processes: int = 1,
                if ray_address is None else
                run_on_ray(ShardWorker, arguments, parts, address=ray_address,
                           num_replicas=num_processes), parts, 'videos', show_progress)
+        store.wait_for(part.number for part in parts)
         return _finish(store, kind)
 
 
