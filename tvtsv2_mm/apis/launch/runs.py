@@ -2,20 +2,22 @@
 
 import argparse
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader
 
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
@@ -25,10 +27,15 @@ from tvtsv2_mm.checkpoints.sharded import is_sharded
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest, walk
-from tvtsv2_mm.utils.errors import UserFileError, one_error
+from tvtsv2_mm.utils.errors import RunStoppedError, UserFileError, one_error
+from tvtsv2_mm.utils.locks import is_locked, locked
+from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 
 _MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+# What a run that was killed may take to end: its locks are held until then.
+_SECONDS_TO_END = 10.0
 
 
 def load_config(path: str) -> Config:
@@ -154,15 +161,43 @@ class _OurRunner:  # mixed into a runner
     """Builds with its words for the log file alone, and resumes or gives one error."""
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, with the files of the tokenizer beside the checkpoints."""
+        """Train, alone in the folder, with the files of the tokenizer beside the checkpoints."""
         cfg: Config = self.cfg  # pyrefly: ignore[missing-attribute]
         folders = {part.get('tokenizer', 'clip') for _, part in walk(cfg._cfg_dict)
                    if isinstance(part, dict) and str(part.get('type')).endswith('TokenizeText')}
-        if get_rank() == 0:
-            for folder in folders:
-                for target in _checkpoint_folders(cfg):
-                    copy_tokenizer(folder, target)
-        return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+        with _held(_checkpoint_folders(cfg)), self._telling_hooks():
+            if is_main_process():
+                for folder in folders:
+                    for target in _checkpoint_folders(cfg):
+                        copy_tokenizer(folder, target)
+            return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+
+    def test(self, *args: Any, **kwargs: Any) -> Any:
+        """Test."""
+        with self._telling_hooks():
+            return super().test(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+
+    @contextmanager
+    def _telling_hooks(self) -> Generator[None]:
+        """Tell hooks with ``on_exit`` of the end, and with which error, whatever it is."""
+        try:
+            yield
+        except BaseException as error:
+            self.call_hook('on_exit', error=error)
+            raise
+        self.call_hook('on_exit', error=None)
+
+    def dump_config(self) -> None:
+        """Write the config, but not over that of a run which holds the folder."""
+        if not is_locked(self.work_dir):  # pyrefly: ignore[missing-attribute]
+            super().dump_config()  # pyrefly: ignore[missing-attribute]
+
+    def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build a loader whose processes are of this rank; mmengine's is a static method."""
+        loader = super().build_dataloader(  # pyrefly: ignore[missing-attribute]
+            *args, **kwargs)
+        loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+        return loader
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint; mmengine believes what it says of optimiser and log."""
@@ -186,6 +221,35 @@ class _OurRunner:  # mixed into a runner
             for handler in _consoles(logger):
                 handler.setLevel(max(handler.level, logging.WARNING))
         return logger
+
+
+def _begin_worker(begin: Callable | None, number: int) -> None:
+    """Let a process of a loader end with its rank, and no signal to the whole job before it."""
+    end_with_parent()
+    leave_signals_to_parent()
+    if begin is not None:
+        begin(number)
+
+
+@contextmanager
+def _held(folders: Iterable[Path]) -> Generator[None]:
+    """Keep other runs out of folders; all ranks call it, and are one run.
+
+    Raises:
+        RunStoppedError: another run is there.
+    """
+    with ExitStack() as held:
+        problem: list[str | None] = [None]
+        if is_main_process():
+            try:
+                for folder in sorted(folders):
+                    held.enter_context(locked(folder, _SECONDS_TO_END))
+            except (UserFileError, OSError) as error:
+                problem = [str(error)]
+        broadcast_object_list(problem)
+        if problem[0] is not None:
+            raise RunStoppedError(problem[0])
+        yield
 
 
 def _check_optimizer(wrapper: Any) -> None:
@@ -220,7 +284,7 @@ def build_runner(cfg: Config) -> Runner:
                           f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
     cls: Any = type(kind.__name__, (_OurRunner, kind), {})
     runner = cls.from_cfg(cfg)
-    if get_rank() == 0:
+    if is_main_process():
         for handler in _consoles(runner.logger):
             handler.setLevel(level)
     return runner
@@ -240,6 +304,8 @@ def plain_errors() -> Generator[None]:
     try:
         with config_errors():
             yield
+    except RunStoppedError as error:  # on all ranks
+        raise SystemExit(f'error: {error}' if is_main_process() else 1) from None
     except (UserFileError, ConfigError, OSError) as error:
         if error.__cause__ is not None:
             record = logging.LogRecord('mmengine', logging.INFO, __file__, 0, 'the error below', (),

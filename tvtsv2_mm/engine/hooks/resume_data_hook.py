@@ -1,13 +1,15 @@
 """Goes on as if there had been no stop: the same batches, and the same random numbers."""
 
-from itertools import chain, repeat
+from collections.abc import Iterator
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch.utils.data import BatchSampler
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
@@ -20,9 +22,10 @@ class ResumeDataHook(Hook):
     Checkpoints get ``data_position``: epoch, batch and the seed of the order, which without
     ``--seed`` is another one in each run. Where a batch sampler has ``start`` and ``describe``
     (AlternatingBatchSampler, ShardBatchSampler) the run goes on in mid-epoch at the batch that
-    comes next, and the position tells as well what the numbers of the batches depend on. With
-    other samplers mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops every
-    batch that was trained on (IterBasedTrainLoop); samples are the same with SeededSampler.
+    comes next, and the position tells as well what the numbers of the batches depend on; so it is
+    with torch's own batches of any seeded sampler in an EpochBasedTrainLoop. Else mmengine begins
+    the epoch again, or reads and drops every batch that was trained on (IterBasedTrainLoop);
+    samples are the same with SeededSampler.
 
     What a step draws (drop path, dropout, mixup) follows from the seed, the step and the rank.
     """
@@ -70,6 +73,11 @@ class ResumeDataHook(Hook):
         if not hasattr(batches, 'start'):
             if not isinstance(loop, EpochBasedTrainLoop):  # its iterator has the old order
                 loop.dataloader_iterator = _InfiniteDataloaderIterator(loader)
+            elif position['plan'] and _plan(batches):
+                batch = position['batch'] + (position['epoch'] - runner.epoch) * len(batches)
+                if position['batch']:
+                    _check_plan(position['plan'], _plan(batches))
+                batches.sampler = _Rest(batches, batch * batches.batch_size)
             return
         if position['batch']:
             _check_plan(position['plan'], _plan(batches))
@@ -93,6 +101,20 @@ class ResumeDataHook(Hook):
         set_random_seed(int(seeds.generate_state(1)[0]))
 
 
+class _Rest:
+    """Stands in for the sampler of torch's batches until it has left out indices, once."""
+
+    def __init__(self, batches: BatchSampler, number: int) -> None:
+        self._batches, self._number, self._sampler = batches, number, batches.sampler
+
+    def __iter__(self) -> Iterator:
+        self._batches.sampler = self._sampler
+        return islice(self._sampler, self._number, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sampler, name)
+
+
 class _Batches(chain):
     """Iterators one after the other, also for onedl-mmengine's loop, which asks for a skip."""
 
@@ -108,7 +130,12 @@ def _is_seeded(batches: Any) -> bool:
 
 def _plan(batches: Any) -> dict:
     """What has to stay the same for a batch to have the same number, where that is known."""
-    return batches.describe() if hasattr(batches, 'describe') else {}
+    if hasattr(batches, 'describe'):
+        return batches.describe()
+    if type(batches) is not BatchSampler:
+        return {}
+    return dict(sampler=type(batches.sampler).__name__, batch_size=batches.batch_size,
+                ranks=get_world_size(), batches=len(batches))
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:
