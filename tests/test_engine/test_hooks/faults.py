@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS
 
 from tests.test_tools.toy_parts import ToyDataset, ToyModel
+from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import DATASETS, HOOKS, MODELS
 
 
@@ -60,6 +61,17 @@ class FaultHook(Hook):
 
     def infinite_target(self, runner, batch):
         batch['target'].fill_(torch.inf)
+
+    def nan_of_model(self, runner, batch):
+        model = bare_model(runner)
+        parse = model.parse_losses
+
+        def parse_once(losses):
+            model.parse_losses = parse
+            loss, told = parse(losses)
+            return loss * torch.nan, told
+
+        model.parse_losses = parse_once
 
     def nan_gradient(self, runner, batch):
         [weight] = [value for name, value in runner.model.named_parameters()

@@ -41,7 +41,7 @@ class NonFiniteStepHook(Hook):
 
     Raises:
         ValueError: An argument is out of its range.
-        RunStoppedError: On every rank: too many steps, or a checkpoint that would be lost.
+        RunStoppedError: On every rank: too many steps.
     """
 
     # After EMAHook has put its averages into the checkpoint.
@@ -74,20 +74,21 @@ class NonFiniteStepHook(Hook):
         self._samples += [name for name in map(_name_of, samples or ()) if name]
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look whether all that a run goes on from is finite."""
+        """Look whether all that a run goes on from is finite, on the ranks that save.
+
+        Raises:
+            RuntimeError: It is not.
+        """
         tensors = {name: value for key in _KEPT
                    for name, value in _tensors(checkpoint.get(key), key)}
-        problem = None
         try:
             check_values(tensors)
         except CheckpointError as error:
             problem = str(error).removesuffix('. Take an earlier checkpoint')
-        problems = [told for told in all_gather_object(problem) if told]
-        if problems:
-            raise RunStoppedError(
-                f'training stops at iteration {runner.iter + 1}, and its checkpoint is not '
-                f'written: {problems[0]}. The checkpoints before it stay: --resume goes on from '
-                'the last')
+            raise RuntimeError(
+                f'training stops at iteration {checkpoint["meta"]["iter"]}, and its checkpoint is '
+                f'not written: {problem}. The checkpoints before it stay: --resume goes on from '
+                'the last') from None
 
     def count(self, runner: Runner, losses: Sequence[Tensor], done: bool, scaled: bool) -> None:
         """Count a step, and report one that was left out; all ranks call it alike."""

@@ -120,10 +120,11 @@ class _Watch(threading.Thread):
         # Its own connection: a call on it waits for no other of this process.
         host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
         store = dist.TCPStore(host, port, is_master=False,
-                              timeout=timedelta(seconds=max(1.0, max_silence)))
+                              timeout=timedelta(seconds=max_silence))
         # Who is started again by torchrun finds the store of before.
         again = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
         self._store = dist.PrefixStore(f'rank_watch/{runner.timestamp}/{again}', store)
+        self._give_sign()  # whoever has given one is missed, even if there is no second
 
     def note(self, iteration: int, *, inside: bool) -> None:
         """Where this rank is: in a step, counted from 1, or behind it."""
@@ -136,27 +137,33 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         """Give signs of life and look for those of the next rank."""
-        silence, before, last = 0.0, None, time.monotonic()
+        threading.Thread(target=self._watch_store, daemon=True).start()
         neighbour = (self.rank + 1) % self.world_size
+        silence, before = 0.0, None
         while not self._stopped.wait(self.interval):
             try:
                 self._give_sign()
                 self._end_if_told()
                 sign = self._sign_of(neighbour)
-                # A rank that was itself stopped for a while accuses nobody.
-                now = time.monotonic()
-                passed, last = min(now - last, 2 * self.interval), now
-                silence = silence + passed if sign is not None and sign == before else 0.0
+                # Not by the clock: a rank that was itself stopped for a while accuses nobody.
+                silence = silence + self.interval if sign is not None and sign == before else 0.0
                 before = sign
                 if silence > self.max_silence:
                     self._end(f'{_name(neighbour, sign)} has given no sign of life for '
                               f'{silence:.0f} s (stopped, killed, or its machine is gone); it was '
                               f'{_place(sign)}')
                 self._end_if_others_are_behind()
-            except RuntimeError as error:  # of the store
-                if not self._stopped.wait(1):
-                    self._end(f'rank {self.rank} does not reach the store of the ranks (the '
-                              f'launcher, or rank 0): {_first_line(error)}', in_store=False)
+            except RuntimeError as error:
+                self._end_without_store(_first_line(error))
+
+    def _watch_store(self) -> None:
+        """See that the store answers: a question to one that is stopped waits for ever."""
+        silence, before = 0.0, 0
+        while not self._stopped.wait(self.interval):
+            silence = silence + self.interval if self._count == before else 0.0
+            before = self._count
+            if silence > self.max_silence:
+                self._end_without_store(f'no answer for {silence:.0f} s')
 
     def leave(self, error: Exception) -> None:
         """Tell the others that this rank ends.
@@ -171,6 +178,7 @@ class _Watch(threading.Thread):
                     self._stopped.set()
                     if self._tell(missing):
                         self.logger.error(f'training stops: {missing}')
+                        time.sleep(2 * self.interval)  # as in _end
                     raise SystemExit(1) from error
             if not self._tell(f'rank {self.rank} ended with {type(error).__name__}: '
                               f'{_first_line(error)}'):
@@ -201,11 +209,18 @@ class _Watch(threading.Thread):
         if self._told() and not self._stopped.wait(_GRACE_SECONDS):
             os._exit(1)
 
-    def _end(self, message: str, in_store: bool = True) -> None:
-        if not in_store or self._tell(message):
+    def _end(self, message: str) -> None:
+        if self._tell(message):
             self.logger.error(f'training stops: {message}')
+            time.sleep(2 * self.interval)  # for the others to read it: the store may be here
             os._exit(1)
         self._end_if_told()
+
+    def _end_without_store(self, reason: str) -> None:
+        if not self._stopped.wait(1):  # of a run that ends, as it has ended elsewhere
+            self.logger.error(f'training stops: rank {self.rank} does not reach the store of the '
+                              f'ranks, which the launcher or rank 0 keeps: {reason}')
+            os._exit(1)
 
     def _end_if_others_are_behind(self) -> None:
         iteration, inside, since = self._note
