@@ -9,6 +9,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from tests.helpers import free_port
+from tvtsv2_mm.utils.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
@@ -111,6 +112,19 @@ def test_what_goes_wrong_in_the_program_keeps_its_traceback(run, monkeypatch):
     monkeypatch.setattr('torch.nn.Linear.forward', broken)
     with pytest.raises(ValueError, match='a bug'):
         run('train', CONFIG)
+
+
+def test_one_run_trains_in_a_work_folder(run, tmp_path, monkeypatch):
+    monkeypatch.setattr('tvtsv2_mm.apis.launch.runs._SECONDS_TO_END', 0)
+    run('train', CONFIG, '--work-dir', 'out')
+    config = tmp_path / 'out/toy_config.py'
+    before = config.read_text()
+    with locked('out'):
+        told = rf'^error: another run is writing to .*out \(process {os.getpid()} on '
+        with pytest.raises(SystemExit, match=told):
+            run('train', CONFIG, '--work-dir', 'out', '--seed', '9')
+        assert config.read_text() == before
+        run('test', CONFIG, 'out/epoch_1.pth', '--work-dir', 'out')  # beside it
 
 
 def test_ema_by_an_override_and_resumed(run, tmp_path):

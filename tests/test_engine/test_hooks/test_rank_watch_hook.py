@@ -27,7 +27,8 @@ def assert_one_message(ranks, pattern):
 
 @pytest.mark.parametrize(('rank', 'told'), [
     (1, r'rank 1 \(process PID on .*\) has given no sign of life for .*; it was '),
-    (0, 'rank 1 does not reach the store of the ranks')])  # which rank 0 keeps here
+    (0, 'rank 1 does not reach the store of the ranks'),  # which rank 0 keeps here
+], ids=['rank 1', 'rank 0'])
 def test_a_rank_that_is_stopped_is_named(rank, told, tmp_path):
     ranks = train(tmp_path, f"do='stop', at=2, rank={rank}", silence=5)
     ranks.processes[1 - rank].join(120)
