@@ -1,9 +1,11 @@
 """What several tests need."""
 
 import os
+import runpy
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +58,65 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> None:
         if 'adds the gradients of the ranks up' in str(error):
             pytest.skip('FullyShardStrategy refuses gloo of this torch')
         raise
+
+
+class TrainingRanks:
+    """Processes that run ``tools/train.py``, as a launcher that ends nobody would start them.
+
+    Args:
+        config: of the training.
+        folder: the work folder; beside it is what each rank says.
+        world_size: number of ranks; one is started without a launcher.
+        options: for ``--cfg-options``.
+        words: further arguments.
+    """
+
+    def __init__(self, config: Path, folder: Path, *options: str, world_size: int = 2,
+                 words: Sequence[str] = ()) -> None:
+        launcher = 'pytorch' if world_size > 1 else 'none'
+        arguments = [str(config), '--work-dir', str(folder), '--launcher', launcher, *words,
+                     *(['--cfg-options', *options] if options else [])]
+        port = free_port()
+        self._texts = [folder.parent / f'{folder.name}_{rank}.txt' for rank in range(world_size)]
+        self.processes = [
+            WARM.Process(target=_train_as_rank, args=(rank, world_size, port, arguments, text))
+            for rank, text in enumerate(self._texts)]
+        for process in self.processes:
+            process.start()
+
+    def wait(self, seconds: float = 120) -> list[int | None]:
+        """Exit codes; None for a rank that has not ended by then, which is killed."""
+        end = time.monotonic() + seconds
+        codes = []
+        for process in self.processes:
+            process.join(max(0, end - time.monotonic()))
+            codes.append(process.exitcode)
+        self.kill()
+        return codes
+
+    def kill(self) -> None:
+        """End what is still there."""
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+    def said(self, rank: int | None = None) -> str:
+        """What a rank, or all, have written to the console."""
+        texts = self._texts if rank is None else [self._texts[rank]]
+        return ''.join(text.read_text() for text in texts if text.is_file())
+
+
+def _train_as_rank(rank: int, world_size: int, port: int, arguments: list[str],
+                   output: Path) -> None:
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    if world_size > 1:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size),
+                          MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
+    torch.set_num_threads(1)
+    sys.argv = ['train.py', *arguments]
+    runpy.run_path(str(Path(__file__).parents[1] / 'tools/train.py'), run_name='__main__')
 
 
 def _die_at_write(imports: str, call: str, arguments: list[str], write: int) -> None:

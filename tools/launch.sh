@@ -15,7 +15,8 @@ on_machines() {
         echo "$0: there is no torchrun here: activate the environment (source .venv/bin/activate)" >&2
         exit 2
     fi
-    torchrun \
+    # In this script's place: what ends the script, or tells it to stop, is meant for torchrun.
+    exec python -m tvtsv2_mm.apis.launch.torchrun \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
@@ -30,6 +31,9 @@ on_slurm() {
     GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
     # Two jobs on one machine must not meet on a port.
     export MASTER_PORT=${MASTER_PORT:-$((12000 + RANDOM % 20000))}
+    local status=0
+    # Slurm's signals reach this script too, which has something to do yet.
+    trap : TERM USR1
     # shellcheck disable=SC2086  # SRUN_ARGS holds several arguments
     srun --partition="$1" \
         --job-name="$2" \
@@ -39,5 +43,12 @@ on_slurm() {
         --cpus-per-task="${CPUS_PER_TASK:-5}" \
         --kill-on-bad-exit=1 \
         ${SRUN_ARGS:-} \
-        python -u "$TOOLS/$3" "${@:4}"
+        python -u "$TOOLS/$3" "${@:4}" || status=$?
+    # Told to stop, and saved (PREEMPTED in tvtsv2_mm/utils/processes.py).
+    if [ "$status" -eq 85 ] && [ -n "${SLURM_JOB_ID:-}" ]; then
+        echo "$0: told to stop; requeueing job $SLURM_JOB_ID" >&2
+        scontrol requeue "$SLURM_JOB_ID" || echo "$0: Slurm does not requeue it (sbatch" \
+            "--requeue): the same command with --resume goes on" >&2
+    fi
+    return "$status"
 }

@@ -9,6 +9,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from tests.helpers import free_port
+from tvtsv2_mm.utils.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
@@ -115,6 +116,19 @@ def test_what_goes_wrong_in_the_program_keeps_its_traceback(run, monkeypatch):
         run('train', CONFIG)
 
 
+def test_one_run_trains_in_a_work_folder(run, tmp_path, monkeypatch):
+    monkeypatch.setattr('tvtsv2_mm.apis.launch.runs._SECONDS_TO_END', 0)
+    run('train', CONFIG, '--work-dir', 'out')
+    config = tmp_path / 'out/toy_config.py'
+    before = config.read_text()
+    with locked('out'):
+        told = rf'^error: another run is writing to .*out \(process {os.getpid()} on '
+        with pytest.raises(SystemExit, match=told):
+            run('train', CONFIG, '--work-dir', 'out', '--seed', '9')
+        assert config.read_text() == before
+        run('test', CONFIG, 'out/epoch_1.pth', '--work-dir', 'out')  # beside it
+
+
 def test_ema_by_an_override_and_resumed(run, tmp_path):
     ema = "custom_hooks=[dict(type='EMAHook', momentum=0.25)]"
     runner = run('train', CONFIG, '--work-dir', 'out', '--cfg-options', ema)
@@ -213,3 +227,24 @@ def test_slurm_scripts_call_srun(tmp_path, script, words, tool):
     assert {'--partition=part', '--job-name=a job', '--ntasks=16', '--gres=gpu:8', '--exclusive',
             '--nice=1'} <= set(lines)
     assert lines[-len(tool):] == [f'{ROOT}/tools/{tool[0]}', *tool[1:]]
+
+
+def test_a_job_that_was_told_to_stop_is_requeued_and_goes_on(tmp_path):
+    programs = dict(srun='printf "%s\\n" "$@"; exit 85', scontrol='echo scontrol "$@"')
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n{text}\n')
+        (tmp_path / name).chmod(0o755)
+
+    def call(script, **more):
+        environment = {key: value for key, value in os.environ.items() if 'SLURM' not in key}
+        environment |= dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', **more)
+        done = subprocess.run(['bash', ROOT / 'tools' / script, 'part', 'job', 'c.py', 'x.pth'],
+                              env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 85
+        return done.stdout
+
+    first = call('slurm_train.sh', SLURM_JOB_ID='7')
+    assert 'scontrol requeue 7' in first and '--resume' not in first
+    assert '--resume' in call('slurm_train.sh', SLURM_JOB_ID='7', SLURM_RESTART_COUNT='1')
+    assert 'scontrol' not in call('slurm_train.sh')  # srun has got its own job
+    assert '--resume' not in call('slurm_test.sh', SLURM_JOB_ID='7', SLURM_RESTART_COUNT='1')

@@ -16,6 +16,7 @@ from mmengine.runner import Runner, save_checkpoint, set_random_seed
 from tvtsv2_mm.apis.launch.fit_to_model import move_data_root
 from tvtsv2_mm.evaluation.metrics import SortingAccuracy
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.locks import locked
 
 
 def load_config(path: Path, *, data_root: Path, seed: int) -> Config:
@@ -38,7 +39,8 @@ def build_runner(cfg: Config, folder: Path, *, quiet: bool) -> Runner:
 
 def train(cfg: Config, folder: Path) -> dict[str, Any]:
     """Train; returns the path of the last checkpoint."""
-    build_runner(cfg, folder, quiet=False).train()
+    with locked(folder):
+        build_runner(cfg, folder, quiet=False).train()
     return {'checkpoint': (folder / 'last_checkpoint').read_text(encoding='utf-8').strip()}
 
 

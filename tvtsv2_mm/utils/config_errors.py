@@ -15,7 +15,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm import registry as registries
-from tvtsv2_mm.utils.errors import UserFileError
+from tvtsv2_mm.utils.errors import RunStoppedError, UserFileError
 
 # Names that mmengine takes out of a config before it builds the part.
 _TAKEN_OUT = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg',
@@ -50,7 +50,7 @@ def config_errors() -> Generator[None]:
     """
     try:
         yield
-    except (UserFileError, ConfigError, OSError):
+    except (UserFileError, ConfigError, RunStoppedError, OSError):
         raise
     except Exception as error:
         message = explain(error)

@@ -48,3 +48,7 @@ def one_error(message: str, kind: type[ValueError] = ValueError) -> Generator[No
         found = (str(error) if type(error) in (ValueError, kind) else
                  f'{type(error).__name__}: {error}')
         raise kind(shortened(f'{message}: {found}')) from error
+
+
+class RunStoppedError(RuntimeError):
+    """All ranks of a run stop here, for the same reason; one of them tells it."""

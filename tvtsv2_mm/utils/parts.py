@@ -9,7 +9,6 @@ What else belongs to a part is written before its .json. What is made of all par
 written last, and can be made again from them.
 """
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -21,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from threading import Thread
 from typing import Any, Protocol
 
 from rich.progress import track
@@ -34,6 +32,8 @@ from tvtsv2_mm.utils.files import (
     to_json,
     write_atomically,
 )
+from tvtsv2_mm.utils.locks import locked
+from tvtsv2_mm.utils.processes import end_with_parent
 
 FAILURE = dict(video=str, reason=str)  # of an item that could not be used, see check_fields
 
@@ -69,15 +69,10 @@ class PartStore:
         """Keep a second run out of the folder; a kill frees it.
 
         Raises:
-            ValueError: another one is at work here.
+            UserFileError: another one is at work here.
         """
-        (self.folder / 'parts').mkdir(parents=True, exist_ok=True)
-        with open(self.folder / '.lock', 'w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f'another run is writing to {self.folder}: wait for it, or '
-                                 'choose another folder') from None
+        with locked(self.folder):
+            (self.folder / 'parts').mkdir(exist_ok=True)
             yield
 
     def begin(self, meta: Mapping[str, Any]) -> None:
@@ -191,18 +186,6 @@ def start_worker(worker_type: type, arguments: tuple) -> None:
 def run_item(item: Any) -> Any:
     """Give a part, or what else it runs, to the worker of this process."""
     return _worker.run(item)
-
-
-def end_with_parent() -> None:
-    """Let this process end when its parent is killed: it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def run_on_ray(worker_type: type[PartWorker], arguments: tuple, parts: Sequence[Part], *,

@@ -5,7 +5,6 @@ memory that both share, so that the way costs one copy of them.
 """
 
 import contextlib
-import ctypes
 import gc
 import math
 import mmap
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tvtsv2_mm.utils.extras import MissingPackageError
+from tvtsv2_mm.utils.processes import STOP_SIGNALS, end_with_parent
 from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.opening import open_video
@@ -29,8 +29,6 @@ _SHARED_BYTES = 256 * 2**20
 
 # A reader that watches the clock itself stops at the deadline; one that is stuck, this much later.
 _GRACE_SECONDS = 1.0
-
-_PR_SET_PDEATHSIG = 1
 
 
 class DecodingProcess:
@@ -156,15 +154,14 @@ def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> NoReturn:
         # What is inherited is never freed: a decoder of the parent would wait for its threads,
         # which are not here.
         gc.freeze()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A job that is told to stop as a whole decodes until its ranks have saved.
+        for number in (signal.SIGINT, *STOP_SIGNALS):
+            signal.signal(number, signal.SIG_IGN)
         # Others wait for the parent's files to be closed, which an heir would hold open.
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, os.sysconf('SC_OPEN_MAX'))
-        if sys.platform == 'linux':  # elsewhere a stuck child may outlive a killed parent
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:  # it may have ended before that
-            _answer_requests(connection, shared)
+        end_with_parent(parent)
+        _answer_requests(connection, shared)
     finally:
         # Neither the parent's buffers nor its exit handlers are this process's.
         os._exit(0)

@@ -84,6 +84,9 @@ default_hooks = dict(
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),
     check_labels=dict(type='tvtsv2_mm.CheckLabelsHook'),
     resume_data=dict(type='tvtsv2_mm.ResumeDataHook'),
+    non_finite_steps=dict(type='tvtsv2_mm.NonFiniteStepHook'),
+    preemption=dict(type='tvtsv2_mm.PreemptionHook'),
+    rank_watch=dict(type='tvtsv2_mm.RankWatchHook'),
     weights=dict(type='tvtsv2_mm.RecognizerWeightsHook'),
     result_file=dict(type='tvtsv2_mm.ResultFileHook'),
     zero_shot_check=_base_.zero_shot_check)

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from tvtsv2_mm.choices import CLIP_KINDS, DTYPES, FRAMES, LAUNCHERS
+from tvtsv2_mm.utils.processes import LAUNCHER, end_with_parent
 
 
 class ReadOverrides(argparse.Action):
@@ -45,8 +46,14 @@ def add_launcher_arguments(parser: argparse.ArgumentParser, more_help: str = '')
 
 
 def parse_launch_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line and tell mmengine the local rank."""
+    """Parse the command line and tell mmengine the local rank.
+
+    A rank ends with its launcher from here on.
+    """
     args = parser.parse_args()
+    if args.launcher != 'none':
+        launcher = os.environ.get(LAUNCHER)
+        end_with_parent(None if launcher is None else int(launcher))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

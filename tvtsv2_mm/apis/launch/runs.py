@@ -3,20 +3,22 @@
 import argparse
 import errno
 import logging
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
 from tvtsv2_mm.apis.launch.latest import agree_on_latest, check_resumable, checkpoint_folders
@@ -28,11 +30,16 @@ from tvtsv2_mm.checkpoints.whole import check_whole
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
 from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, nearest, walk
-from tvtsv2_mm.utils.errors import UserFileError, one_error
+from tvtsv2_mm.utils.errors import RunStoppedError, UserFileError, one_error
 from tvtsv2_mm.utils.files import writing
+from tvtsv2_mm.utils.locks import is_locked, locked
+from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 
 _MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+# What a run that was killed may take to end: its locks are held until then.
+_SECONDS_TO_END = 10.0
 
 
 def load_config(path: str) -> Config:
@@ -133,16 +140,43 @@ class _OurRunner:  # mixed into a runner
     _whole: str | None = None  # what was looked at already
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, with the files of the tokenizer beside the checkpoints."""
+        """Train, alone in the folder, with the files of the tokenizer beside the checkpoints."""
         cfg: Config = self.cfg  # pyrefly: ignore[missing-attribute]
         folders = {part.get('tokenizer', 'clip') for _, part in walk(cfg._cfg_dict)
                    if isinstance(part, dict) and str(part.get('type')).endswith('TokenizeText')}
-        if get_rank() == 0:
-            for folder in folders:
-                for target in checkpoint_folders(cfg):
-                    copy_tokenizer(folder, target)
-        with _told_of_log(cfg):
+        with _held(checkpoint_folders(cfg)), self._telling_hooks(), _told_of_log(cfg):
+            if is_main_process():
+                for folder in folders:
+                    for target in checkpoint_folders(cfg):
+                        copy_tokenizer(folder, target)
             return super().train(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+
+    def test(self, *args: Any, **kwargs: Any) -> Any:
+        """Test."""
+        with self._telling_hooks():
+            return super().test(*args, **kwargs)  # pyrefly: ignore[missing-attribute]
+
+    @contextmanager
+    def _telling_hooks(self) -> Generator[None]:
+        """Tell hooks with ``on_exit`` of the end, and with which error, whatever it is."""
+        try:
+            yield
+        except BaseException as error:
+            self.call_hook('on_exit', error=error)
+            raise
+        self.call_hook('on_exit', error=None)
+
+    def dump_config(self) -> None:
+        """Write the config, but not over that of a run which holds the folder."""
+        if not is_locked(self.work_dir):  # pyrefly: ignore[missing-attribute]
+            super().dump_config()  # pyrefly: ignore[missing-attribute]
+
+    def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build a loader whose processes are of this rank; mmengine's is a static method."""
+        loader = super().build_dataloader(  # pyrefly: ignore[missing-attribute]
+            *args, **kwargs)
+        loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+        return loader
 
     def load_or_resume(self) -> None:
         """Load what is given, or what all ranks agree on; the checkpoint is whole."""
@@ -158,7 +192,7 @@ class _OurRunner:  # mixed into a runner
         """Go on from a checkpoint; mmengine believes what it says of optimiser and log."""
         with one_error(f'no run can go on from {filename} (as load_from it gives its weights '
                        'alone)', CheckpointError):
-            if get_rank() == 0 and filename != self._whole and '://' not in filename:
+            if is_main_process() and filename != self._whole and '://' not in filename:
                 check_whole(Path(filename).expanduser())
             super().resume(filename, *args, **kwargs)  # pyrefly: ignore[missing-attribute]
             _check_optimizer(self.optim_wrapper)  # pyrefly: ignore[missing-attribute]
@@ -189,6 +223,35 @@ class _OurRunner:  # mixed into a runner
 def _told_of_log(cfg: Config) -> AbstractContextManager:
     """Name the folder where a disk fails: what mmengine writes of the log tells no file."""
     return writing(Path(cfg.work_dir, 'log'), (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+
+
+def _begin_worker(begin: Callable | None, number: int) -> None:
+    """Let a process of a loader end with its rank, and no signal to the whole job before it."""
+    end_with_parent()
+    leave_signals_to_parent()
+    if begin is not None:
+        begin(number)
+
+
+@contextmanager
+def _held(folders: Iterable[Path]) -> Generator[None]:
+    """Keep other runs out of folders; all ranks call it, and are one run.
+
+    Raises:
+        RunStoppedError: another run is there.
+    """
+    with ExitStack() as held:
+        problem: list[str | None] = [None]
+        if is_main_process():
+            try:
+                for folder in sorted(folders):
+                    held.enter_context(locked(folder, _SECONDS_TO_END))
+            except (UserFileError, OSError) as error:
+                problem = [str(error)]
+        broadcast_object_list(problem)
+        if problem[0] is not None:
+            raise RunStoppedError(problem[0])
+        yield
 
 
 def _check_optimizer(wrapper: Any) -> None:
@@ -224,7 +287,7 @@ def build_runner(cfg: Config) -> Runner:
     cls: Any = type(kind.__name__, (_OurRunner, kind), {})
     with _told_of_log(cfg):
         runner = cls.from_cfg(cfg)
-    if get_rank() == 0:
+    if is_main_process():
         for handler in _consoles(runner.logger):
             handler.setLevel(level)
     return runner
@@ -244,6 +307,8 @@ def plain_errors() -> Generator[None]:
     try:
         with config_errors():
             yield
+    except RunStoppedError as error:  # on all ranks
+        raise SystemExit(f'error: {error}' if is_main_process() else 1) from None
     except (UserFileError, ConfigError, OSError) as error:
         if error.__cause__ is not None:
             record = logging.LogRecord('mmengine', logging.INFO, __file__, 0, 'the error below', (),

@@ -1,14 +1,16 @@
 """Goes on as if there had been no stop: the same batches, and the same random numbers."""
 
-from itertools import chain, repeat
+from collections.abc import Iterator
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch.utils.data import BatchSampler
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.registry import HOOKS
@@ -24,11 +26,11 @@ class ResumeDataHook(Hook):
     Checkpoints get ``data_position``: epoch, batch and the seed of the order, which without
     ``--seed`` is another one in each run. Where a batch sampler has ``start`` and ``describe``
     (AlternatingBatchSampler, ShardBatchSampler) the run goes on in mid-epoch at the batch that
-    comes next, and the position tells as well what the numbers of the batches depend on. With
-    other samplers mmengine begins an epoch again (EpochBasedTrainLoop), or reads and drops the
-    batches of the epoch that were trained on (IterBasedTrainLoop); samples are the same with
-    SeededSampler. At the end of an epoch a run goes on with other data or another number of ranks,
-    in the middle of one with the same alone.
+    comes next, and the position tells as well what the numbers of the batches depend on; so it is
+    with torch's own batches of any seeded sampler. With others mmengine begins the epoch again
+    (EpochBasedTrainLoop), or reads and drops the batches of the epoch that were trained on
+    (IterBasedTrainLoop); samples are the same with SeededSampler. At the end of an epoch a run goes
+    on with other data or another number of ranks, in the middle of one with the same alone.
 
     What a step draws (drop path, dropout, mixup) follows from the seed, the step and the rank.
     """
@@ -86,7 +88,9 @@ class ResumeDataHook(Hook):
         sampler.seed = position['seed']
         by_epoch, endless = isinstance(loop, EpochBasedTrainLoop), isinstance(
             sampler, InfiniteSampler)
-        if by_epoch and not hasattr(batches, 'start'):
+        can_start = hasattr(batches, 'start') or (
+            type(batches) is BatchSampler and 'batch_size' in position['plan'])
+        if by_epoch and not can_start:
             self._before = (runner.epoch, runner.iter)  # it begins the epoch again
             return
         if position['batch'] or endless:
@@ -95,16 +99,19 @@ class ResumeDataHook(Hook):
         if by_epoch:
             # A checkpoint by iterations at the very end of an epoch still counts as that epoch.
             batch = position['batch'] + (position['epoch'] - runner.epoch) * len(batches)
-            batches.start = (runner.epoch, batch)
+            if hasattr(batches, 'start'):
+                batches.start = (runner.epoch, batch)
+            else:
+                batches.sampler = _Rest(batches, batch * batches.batch_size)
         else:
-            iterator = _InfiniteDataloaderIterator(loader)  # the loop's has the old order
-            read = runner.iter
+            read = runner.iter if endless else position['batch']
             if not endless:
                 sampler.set_epoch(position['epoch'])
-                iterator._epoch = position['epoch']
-                read = position['batch']
             if hasattr(batches, 'start'):
                 batches.start, read = (position['epoch'], position['batch']), 0
+            iterator = _InfiniteDataloaderIterator(loader)  # the loop's has the old order
+            if not endless:
+                iterator._epoch = position['epoch']
             # The loop draws, and throws away, as many batches as were trained on.
             loop.dataloader_iterator = _Batches(repeat(None, runner.iter - read), iterator)
         runner.logger.info(f'the data go on at batch {position["batch"]} of epoch '
@@ -114,6 +121,20 @@ class ResumeDataHook(Hook):
         """Seed the global generators for the step, without a state that would have to be saved."""
         seeds = np.random.SeedSequence((runner.seed, runner.iter, get_rank()))
         set_random_seed(int(seeds.generate_state(1)[0]))
+
+
+class _Rest:
+    """Stands in for the sampler of torch's batches until it has left out indices, once."""
+
+    def __init__(self, batches: BatchSampler, number: int) -> None:
+        self._batches, self._number, self._sampler = batches, number, batches.sampler
+
+    def __iter__(self) -> Iterator:
+        self._batches.sampler = self._sampler
+        return islice(self._sampler, self._number, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sampler, name)
 
 
 class _Batches(chain):
@@ -133,7 +154,10 @@ def _plan(batches: Any) -> dict:
     """What has to stay the same for a batch to have the same number."""
     if hasattr(batches, 'describe'):
         return batches.describe()
-    return dict(ranks=getattr(batches.sampler, 'world_size', 1), batches=len(batches))
+    known = dict(ranks=get_world_size(), batches=len(batches))
+    if type(batches) is BatchSampler:
+        known |= dict(sampler=type(batches.sampler).__name__, batch_size=batches.batch_size)
+    return known
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tvtsv2_mm.registry import HOOKS
+from tvtsv2_mm.utils.errors import RunStoppedError
 from tvtsv2_mm.video.errors import cause_of
 
 
@@ -26,7 +27,7 @@ class SkippedSampleHook(Hook):
 
     Raises:
         ValueError: If an argument is out of its range.
-        RuntimeError: On every rank, when the share is above ``max_share``.
+        RunStoppedError: On every rank, when the share is above ``max_share``.
     """
 
     priority = 'LOW'
@@ -71,7 +72,7 @@ class SkippedSampleHook(Hook):
         if stops or always_report:
             runner.logger.info(self._report(num_used, skipped))
         if stops:
-            raise RuntimeError(
+            raise RunStoppedError(
                 f'training stops: {num_skipped} of {num_drawn} drawn samples cannot be used (see '
                 'the log); mend the data, or allow more than '
                 f'max_share={self.max_share:g} in SkippedSampleHook')

@@ -45,9 +45,9 @@ def write_report(folder: Path, name: str, runs: Mapping[int, Figures]) -> str:
 def write_search(folder: Path, runs: Mapping[int, Searched]) -> str:
     """Write the scores of a search, ``search.json`` and ``search.md``; returns the table."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'search.json').write_text(json.dumps(runs, indent=1) + '\n', encoding='utf-8')
+    write_atomically(folder / 'search.json', to_json(runs))
     table = search_table(list(runs.values()))
-    (folder / 'search.md').write_text(table + '\n', encoding='utf-8')
+    write_atomically(folder / 'search.md', f'{table}\n'.encode())
     return table
 
 

@@ -1,0 +1,86 @@
+"""Processes that end with the one that started them, and signals that are not theirs."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from threading import Thread
+
+# What stops a job: kill, torchrun and Slurm send the first, Slurm's --signal=USR1@120 the second.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# Exit code of what was told to stop and can go on. HTCondor's for "saved, start me again".
+PREEMPTED = 85
+# Environment variable: the process whose end is that of the ranks.
+LAUNCHER = 'TVTSV2_MM_LAUNCHER_PROCESS'
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Let the system kill this process when its parent ends, in whatever way.
+
+    On Linux that holds while native code is stuck as well, and it is the parent's thread that
+    started this process whose end counts; elsewhere, and where others are in between, a thread
+    looks every second. To be called early: where the parent has ended before, this process ends at
+    once.
+
+    Args:
+        parent: its process id, where this process knows it from before; by default that of the
+            one which started it.
+    """
+    starter = multiprocessing.parent_process()
+    if parent is None:
+        parent = (starter and starter.pid) or os.getppid()
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == parent:
+        if sys.platform != 'linux':
+            _exit_when_not(lambda: os.getppid() == parent)
+    elif starter is not None and starter.pid == parent and starter.is_alive():
+        _exit_when_not(starter.is_alive)  # a server of multiprocessing has forked this for it
+    elif _is_alive(parent):
+        _exit_when_not(lambda: _is_alive(parent))
+    else:
+        os._exit(1)
+
+
+def leave_signals_to_parent() -> None:
+    """Let this process go on when the whole job is told to stop: its parent decides.
+
+    A scheduler sends its signals to every process of a job, and data are needed until the parent
+    has saved. A SIGTERM of the parent itself ends the process as before.
+    """
+    if sys.platform != 'linux':
+        return
+    parent = os.getppid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    def wait() -> None:
+        while True:
+            found = signal.sigwaitinfo(STOP_SIGNALS)
+            if found.si_signo == signal.SIGTERM and found.si_pid == parent:
+                os._exit(0)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _exit_when_not(holds: Callable[[], bool]) -> None:
+    def look() -> None:
+        while holds():
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=look, daemon=True).start()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
