@@ -281,6 +281,11 @@ class TestGoingOnWithAnotherModel:
 
     class Run(runs._OurRunner, Plain):
         _whole = 'epoch_1.pth'  # there is none
+        cfg = Config()
+
+    @pytest.fixture(autouse=True)
+    def without_schedule(self, monkeypatch):
+        monkeypatch.setattr(runs, 'settle_schedule', lambda *_, **__: None)
 
     def go_on(self, before, after):
         one, other = self.Run(before), self.Run(after)
