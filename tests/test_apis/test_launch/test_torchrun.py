@@ -26,7 +26,7 @@ def start(folder, *faults):
         env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def wait_for(condition, seconds=180):
+def wait_for(condition, seconds=600):
     for _ in range(10 * seconds):
         if condition():
             return
@@ -83,8 +83,13 @@ def test_the_launcher_ends_with_the_code_of_its_ranks(tmp_path):
 def test_the_launcher_hands_a_signal_on(number, tmp_path):
     folder = tmp_path / 'out'
     launcher = start(folder, "do='pause', at=4")
-    wait_for(lambda: len([*folder.glob('reached_*')]) == 2)
-    launcher.send_signal(number)
-    said, _ = launcher.communicate()
+    try:
+        wait_for(lambda: len([*folder.glob('reached_*')]) == 2)
+        launcher.send_signal(number)
+    except BaseException:
+        launcher.kill()
+        raise
+    finally:
+        said, _ = launcher.communicate()
     assert launcher.returncode == 85, said
     assert (folder / 'iter_4.pth').exists()
