@@ -258,8 +258,13 @@ def test_what_a_run_goes_on_from_or_starts_from(tmp_path, monkeypatch, given, co
 class TestGoingOnWithAnotherModel:
     """torch and mmengine take an optimiser's state by the number of its parameters alone."""
 
+    @pytest.fixture(autouse=True)
+    def same_schedule(self, monkeypatch):
+        monkeypatch.setattr(runs, 'settle_schedule', lambda *_, **__: None)
+
     class Plain:  # a Runner, as far as it matters here
         _resume = True
+        cfg: dict = {}
 
         def __init__(self, lora):
             torch.manual_seed(0)
@@ -301,6 +306,12 @@ class TestGoingOnWithAnotherModel:
         self.go_on(dict(rank=2), dict(rank=2))
         with pytest.raises(CheckpointError, match=r'epoch_1\.pth .*adapters .*others.*same lora'):
             self.go_on(dict(rank=2), after)
+
+    def test_no_optimiser(self):
+        run = self.Run(None)
+        run.saved = dict(state_dict=run.model.state_dict())
+        with pytest.raises(CheckpointError, match=r'epoch_1\.pth .*has no state of an optimiser'):
+            run.resume('epoch_1.pth')
 
     def test_other_sizes(self):
         one, other = (OptimWrapper(torch.optim.AdamW([torch.nn.Parameter(torch.ones(size))]))
