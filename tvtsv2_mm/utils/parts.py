@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from rich.progress import track
 
+from tvtsv2_mm.utils.errors import shortened
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import (
     check_fields,
@@ -89,11 +90,12 @@ class PartStore:
         path = self.folder / 'meta.json'
         if path.is_file():
             there, meta = read_json(path), json.loads(to_json(meta))
-            different = [f'{key}: {there.get(key)!r} there, {meta.get(key)!r} now'
+            different = [f'{key}: {there.get(key)!r:.200} there, {meta.get(key)!r:.200} now'
                          for key in sorted({*there, *meta}) if there.get(key) != meta.get(key)]
             if different:
-                raise ValueError(f'{self.folder} holds results made with something else, choose '
-                                 'another folder:\n  ' + '\n  '.join(different))
+                raise ValueError(shortened(
+                    f'{self.folder} holds results made with something else, choose another '
+                    'folder:\n  ' + '\n  '.join(different)))
         write_atomically(path, to_json(meta))
 
     def parts(self) -> Iterator[dict[str, Any]]:

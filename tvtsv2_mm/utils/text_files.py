@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.errors import shortened
+
 # The mark of UTF-32 begins with that of UTF-16, so it is looked for first.
 _MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
@@ -118,11 +120,11 @@ def _check_header(path: str | Path, found: list[str], columns: Sequence[str], hi
     if missing:
         if len(found) == 1 and re.search('[;\t|]', found[0]):
             hint = 'its fields are to be separated by commas'
-        raise ValueError(f'{path} has no column {", ".join(missing)}; it has '
-                         f'{", ".join(found) or "none"}' + (hint and f' ({hint})'))
+        raise ValueError(shortened(f'{path} has no column {", ".join(missing)}; it has '
+                                   f'{", ".join(found) or "none"}' + (hint and f' ({hint})')))
     twice = [column for column in found if column and found.count(column) > 1]
     if twice:
-        raise ValueError(f'{path} has the column {twice[0]} more than once')
+        raise ValueError(f'{path} has the column {twice[0]:.200} more than once')
 
 
 def _encoding(path: str | Path) -> str:
