@@ -53,6 +53,17 @@ def test_the_one_that_is_named(folder):
     assert found(folder) == 'epoch_2.pth'
 
 
+def test_one_of_a_run_that_was_told_to_stop(folder):
+    for number in (7, 1234):
+        save(folder / f'iter_{number}.pth')
+    name(folder, 'iter_1234.pth')
+    assert found(folder) == 'iter_1234.pth'
+    damage(folder / 'iter_1234.pth')
+    assert found(folder) == 'iter_7.pth'
+    damage(folder / 'iter_7.pth')
+    assert found(folder) == 'epoch_10.pth'
+
+
 @pytest.mark.parametrize('what', ['cut', 'changed', 'empty', 'gone'])
 def test_where_it_is_not_whole_the_one_before(folder, caplog, what):
     newest = folder / 'epoch_10.pth'

@@ -1,5 +1,6 @@
 """Which checkpoint of a work folder a run goes on from: the newest that is whole, for all ranks."""
 
+import math
 import re
 import socket
 import time
@@ -113,7 +114,10 @@ def _named(cfg: Config) -> Path | None:
 
 
 def _before(cfg: Config, named: Path | None) -> list[Path]:
-    """Those with smaller numbers in their names, the largest first; times may be set back."""
+    """Those with smaller numbers in their names, the largest first; times may be set back.
+
+    Where one by iterations is named, as after a run that was told to stop, those by epochs follow.
+    """
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     if named is not None:
         folders, name = [named.parent], named.name
@@ -124,10 +128,15 @@ def _before(cfg: Config, named: Path | None) -> list[Path]:
     parts = re.fullmatch(r'(.*?)(\d+)(\D*)', name)
     if parts is None:
         return []
-    like = re.compile(re.escape(parts[1]) + r'(\d+)' + re.escape(parts[3]))
+    before = _numbered(folders, parts[1], parts[3], int(parts[2]))
+    return before + (_numbered(folders, 'epoch_', parts[3]) if parts[1] == 'iter_' else [])
+
+
+def _numbered(folders: list[Path], start: str, end: str, below: float = math.inf) -> list[Path]:
+    like = re.compile(re.escape(start) + r'(\d+)' + re.escape(end))
     found = {int(match[1]): path for folder in reversed(folders) if folder.is_dir()
              for path in folder.iterdir() if (match := like.fullmatch(path.name))}
-    return [found[number] for number in sorted(found, reverse=True) if number < int(parts[2])]
+    return [found[number] for number in sorted(found, reverse=True) if number < below]
 
 
 def _appears(path: Path) -> bool:
