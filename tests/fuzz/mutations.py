@@ -75,7 +75,8 @@ def _change(content: bytes, rng: Random) -> bytes:
         if text is None or rng.random() < .1:
             content = _bytes(content, rng)
         elif text.lstrip()[:1] in ('{', '[') and rng.random() < .8:
-            content = _json(text, rng).encode('utf-8', 'surrogatepass')
+            with suppress(RecursionError):  # an earlier change has nested it that deep
+                content = _json(text, rng).encode('utf-8', 'surrogatepass')
         else:
             content = _fields(text, rng).encode('utf-8', 'surrogatepass')
     return content

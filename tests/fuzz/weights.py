@@ -173,7 +173,8 @@ TARGETS = [
            _ERRORS),
     Target('checkpoint_index', _index_seeds, partial(_read, name='model.safetensors.index.json'),
            _ERRORS),
-    Target('checkpoint_sharded', _sharded_seeds, _read, _ERRORS),
+    # A folder is named, whose files are read as one.
+    Target('checkpoint_sharded', _sharded_seeds, _read, _ERRORS, names=False),
     Target('model_folder', _folder_seeds, _read_folder, (*_ERRORS, UserFileError)),
     Target('tokenizer', _tokenizer_seeds, _read_tokenizer, (UserFileError, FileNotFoundError)),
 ]

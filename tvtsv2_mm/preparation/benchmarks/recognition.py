@@ -31,7 +31,7 @@ def read_hmdb51(folder: str | Path, split: int = 1) -> list[Split]:
         for where, line in read_lines(Path(folder, f'{name}_test_split{split}.txt')):
             file, _, use = line.partition(' ')
             if use.strip() not in samples:
-                raise ValueError(f'{where}: expected a file and 0, 1 or 2, found {line!r}')
+                raise ValueError(f'{where}: expected a file and 0, 1 or 2, found {line!r:.200}')
             samples[use.strip()].append(_labelled(f'{name}/{file}', label))
     return [Split(name=f'{part}_split{split}.txt', samples=samples[use], official=(count, ))
             for part, use, count in zip(('train', 'test'), '12', HMDB51_COUNTS[split], strict=True)]
@@ -59,7 +59,7 @@ def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
             label = labels.get(file.partition('/')[0])
             if label is None or (number and number.strip() != str(label + 1)):
                 raise ValueError(f'{where}: expected "Class/file.avi" of a class of classInd.txt '
-                                 f'(and in trainlist its number), found {line!r}')
+                                 f'(and in trainlist its number), found {line!r:.200}')
             samples.append(_labelled(file, label))
         splits.append(Split(name=f'{part}_split{split}.txt', samples=samples, official=(count, )))
     return splits
@@ -94,7 +94,7 @@ def _kinetics_sample(where: str, row: Mapping[str | None, Any], benchmark: str,
                      labels: dict[str, int]) -> Sample:
     name = row['label'].strip()
     if name.casefold() not in labels:
-        raise ValueError(f'{where}: {name!r} is no class of '
+        raise ValueError(f'{where}: {name!r:.200} is no class of '
                          f'{benchmark.replace("kinetics", "Kinetics-")}')
     try:
         start, end = (round(float(row[key])) for key in ('time_start', 'time_end'))
@@ -102,7 +102,7 @@ def _kinetics_sample(where: str, row: Mapping[str | None, Any], benchmark: str,
             raise ValueError
     except (ValueError, OverflowError):
         raise ValueError(f'{where}: time_start and time_end must be seconds, found '
-                         f'{row["time_start"]!r} and {row["time_end"]!r}') from None
+                         f'{row["time_start"]!r:.100} and {row["time_end"]!r:.100}') from None
     video = row['youtube_id'].strip()
     clip = f'{video}_{start:06d}_{end:06d}'
     return Sample(name=clip, stems=(clip, video), folder=name, label=labels[name.casefold()])

@@ -78,7 +78,7 @@ def read_ssv2_mc(path: str | Path,
         video, candidates, answer = _read(where, record, layout)
         if validation is not None:
             if video not in official:
-                raise ValueError(f'{where}: clip {video} is not in {validation}')
+                raise ValueError(f'{where}: clip {video:.200} is not in {validation}')
             report.agreement[_agreement(candidates[answer], official[video])] += 1
         report.num_candidates[len(candidates)] += 1
         samples.append(Sample(name=video, stems=(video, ),
@@ -104,12 +104,12 @@ def _read(where: str, record: dict, layout: _Layout) -> tuple[str, list[str], in
         raise ValueError(f'{where}: {layout.candidates} must be a list of texts')
     if layout.by_text:
         if candidates.count(answer) != 1:
-            raise ValueError(f'{where}: {layout.answer} {answer!r} must be one of '
+            raise ValueError(f'{where}: {layout.answer} {answer!r:.200} must be one of '
                              f'{layout.candidates}, once')
         index = candidates.index(answer)
     elif isinstance(answer, bool) or not str(answer).isdecimal():
         raise ValueError(f'{where}: {layout.answer} must be the index of a candidate, '
-                         f'not {answer!r}')
+                         f'not {answer!r:.200}')
     else:
         index = int(answer)
     if not index < len(candidates):
