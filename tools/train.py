@@ -66,6 +66,7 @@ def main() -> None:
     """Train."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
+    from tvtsv2_mm.apis.launch.latest import is_begun
     from tvtsv2_mm.apis.launch.runs import (
         apply_launch_arguments,
         apply_resume,
@@ -79,7 +80,7 @@ def main() -> None:
         apply_train_arguments(cfg, args)
         apply_launch_arguments(cfg, args)
         apply_resume(cfg, args.resume)
-        if cfg.get('load_from') is not None:
+        if cfg.get('load_from') is not None and not (cfg.resume == 'auto' and is_begun(cfg)):
             check_file(cfg.load_from, 'checkpoint (load_from; None starts from random weights)')
     except (FileNotFoundError, ValueError) as error:
         parser.exit(2, f'error: {error}\n')

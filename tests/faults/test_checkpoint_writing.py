@@ -18,7 +18,7 @@ from mmengine.logging import MessageHub
 from torch import distributed
 
 from tests.faults.record import cases, record
-from tests.helpers import _WARM, free_port
+from tests.helpers import WARM, free_port
 from tvtsv2_mm.apis.launch.runs import apply_resume, build_runner
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.checkpoints.sharded import read_run_state
@@ -104,7 +104,7 @@ def train(folder: Path, ranks: int, killed: int = 0, kill_at: int = 0) -> int:
     """Train in processes, of which one may be killed; the others are ended, as a launcher does."""
     folder.mkdir(exist_ok=True)
     port = free_port()
-    processes = [_WARM.Process(target=_train, args=(
+    processes = [WARM.Process(target=_train, args=(
         rank, ranks, port, folder, kill_at if rank == killed else 0)) for rank in range(ranks)]
     for process in processes:
         process.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import _WARM
+from tests.helpers import WARM
 from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +42,8 @@ def start_one_that_is_stuck(has):
 
 
 def test_a_process_that_is_stuck_ends_with_its_killed_parent():
-    ours, theirs = _WARM.Pipe()
-    parent = _WARM.Process(target=start_one_that_is_stuck, args=(theirs, ))
+    ours, theirs = WARM.Pipe()
+    parent = WARM.Process(target=start_one_that_is_stuck, args=(theirs, ))
     parent.start()
     child = ours.recv()
     assert not has_ended(child, 0)
@@ -57,14 +57,14 @@ def end_with_one_that_has_ended():
 
 
 def test_a_parent_that_has_ended_before_is_seen():
-    process = _WARM.Process(target=end_with_one_that_has_ended)
+    process = WARM.Process(target=end_with_one_that_has_ended)
     process.start()
     process.join()
     assert process.exitcode == 1
 
 
 def test_a_process_from_a_server_lives_with_the_one_it_is_for():
-    process = _WARM.Process(target=end_with_parent)
+    process = WARM.Process(target=end_with_parent)
     process.start()
     process.join()
     assert process.exitcode == 0

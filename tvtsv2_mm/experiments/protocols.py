@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,7 +55,8 @@ def time_steps(configs: Mapping[str, Config], folder: Path, steps: int) -> dict[
     for name, cfg in configs.items():
         runner = build_runner(cfg, folder / name, quiet=True)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runs[name] = runner, iter(runner.build_dataloader(runner._train_dataloader))
+        loader = runner.build_dataloader(runner._train_dataloader)
+        runs[name] = runner, chain.from_iterable(repeat(loader))
     taken: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(2 + steps):  # the first two are not counted: there is one of each kind of batch
         for name, (runner, batches) in runs.items():

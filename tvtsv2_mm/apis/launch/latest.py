@@ -79,6 +79,15 @@ def latest_checkpoint(cfg: Config, logger: Logger) -> str | None:
     return None
 
 
+def is_begun(cfg: Config) -> bool:
+    """Whether a run has left checkpoints in the work folder, whole ones or not.
+
+    Raises:
+        CheckpointError: as :func:`latest_checkpoint`, of ``last_checkpoint``.
+    """
+    return _named(cfg) is not None or bool(_before(cfg, None))
+
+
 def check_resumable(cfg: Config, checkpoint: str) -> None:
     """Look whether a run of this kind goes on from a checkpoint of that kind.
 
