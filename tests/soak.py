@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -95,6 +96,7 @@ def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
     """Read for so many minutes; ``folder`` is empty."""
     seconds = 60 * minutes
     shared_before = set(os.listdir('/dev/shm'))
+    others = set(_children(os.getpid()))
     files = write_corpus(folder, lines=_LINES, distinct=min(_DISTINCT, 20 + int(seconds)))
     init_default_scope('tvtsv2_mm')
     torch.set_num_threads(1)
@@ -121,7 +123,7 @@ def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
                     causes[cause_of(record['reason']).split(' (')[0]] += 1
             now = time.monotonic() - start
             if not times or now > times[-1] + _EVERY_S:
-                members = _members()
+                members = _members(others)
                 times.append(now)
                 readings.append({kind: _megabytes(own) for kind, own in members.items()})
                 descriptors.append({kind: _descriptors(own) for kind, own in members.items()})
@@ -140,7 +142,8 @@ def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
     iterator, loader._iterator = loader._iterator, None
     iterator._shutdown_workers()
     del iterator, loader, batch
-    result.processes_left = len(_settled(lambda: _children(os.getpid())))
+    result.processes_left = len(_settled(
+        lambda: [child for child in _children(os.getpid()) if child not in others]))
     result.shared_memory_left = len(_settled(
         lambda: [name for name in set(os.listdir('/dev/shm')) - shared_before
                  if name.startswith('torch')]))
@@ -179,8 +182,8 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _members() -> dict[str, list[int]]:
-    workers = _children(os.getpid())
+def _members(others: Collection[int]) -> dict[str, list[int]]:
+    workers = [child for child in _children(os.getpid()) if child not in others]
     return dict(main=[os.getpid()], workers=workers,
                 decoders=[child for worker in workers for child in _children(worker)])
 

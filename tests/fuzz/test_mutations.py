@@ -59,7 +59,8 @@ def _do(work: Path, what: str) -> None:
     ('fetch', 'socket.connect'), ('memory', 'MB more are resident'), ('crash', 'ends (-11)'),
     ('hang', 'hang')])
 def test_what_a_target_must_not_do_is_seen(tmp_path, what, found):
-    target = Target(f'own_{what}', _seed, partial(_do, what=what), (ValueError, ), deadline=1)
+    target = Target(f'own_{what}', _seed, partial(_do, what=what), (ValueError, ),
+                    deadline=1 if what == 'hang' else 10)
     outcome = run_cases(target, tmp_path, range(2))
     assert outcome.injected == 2
     assert [key for key in outcome.findings if found in key], outcome

@@ -210,6 +210,9 @@ class PlainRunner:
     def train(self) -> str:
         return 'trained'
 
+    def call_hook(self, fn_name: str, **kwargs: object) -> None:
+        pass
+
 
 def test_the_files_lie_beside_the_checkpoints_of_a_training(tmp_path):
     folder = write_gemma(tmp_path / 'hub')

@@ -138,7 +138,9 @@ def _before(cfg: Config, named: Path | None) -> list[Path]:
     if parts is None:
         return []
     before = _numbered(folders, parts[1], parts[3], int(parts[2]))
-    return before + (_numbered(folders, 'epoch_', parts[3]) if parts[1] == 'iter_' else [])
+    if named is not None and parts[1] == 'iter_':
+        before += _numbered(folders, 'epoch_', parts[3])
+    return before
 
 
 def _numbered(folders: list[Path], start: str, end: str, below: float = math.inf) -> list[Path]:
