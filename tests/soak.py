@@ -95,7 +95,7 @@ def write_corpus(folder: Path, lines: int, distinct: int) -> list[Path]:
 def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
     """Read for so many minutes; ``folder`` is empty."""
     seconds = 60 * minutes
-    shared_before = set(os.listdir('/dev/shm'))
+    own: set[int] = set()
     others = set(_children(os.getpid()))
     files = write_corpus(folder, lines=_LINES, distinct=min(_DISTINCT, 20 + int(seconds)))
     init_default_scope('tvtsv2_mm')
@@ -124,6 +124,7 @@ def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
             now = time.monotonic() - start
             if not times or now > times[-1] + _EVERY_S:
                 members = _members(others)
+                own.update(*members.values())
                 times.append(now)
                 readings.append({kind: _megabytes(own) for kind, own in members.items()})
                 descriptors.append({kind: _descriptors(own) for kind, own in members.items()})
@@ -145,8 +146,8 @@ def soak(minutes: float, folder: Path, num_workers: int = 2) -> SoakResult:
     result.processes_left = len(_settled(
         lambda: [child for child in _children(os.getpid()) if child not in others]))
     result.shared_memory_left = len(_settled(
-        lambda: [name for name in set(os.listdir('/dev/shm')) - shared_before
-                 if name.startswith('torch')]))
+        lambda: [name for name in os.listdir('/dev/shm')  # torch_PROCESS_...
+                 if name.startswith(tuple(f'torch_{process}_' for process in own))]))
     return result
 
 
