@@ -90,16 +90,16 @@ def test_a_recognizer_keeps_the_text_encoder_of_the_checkpoint(made, tmp_path, c
     with torch.no_grad():
         recognizer.backbone.proj.mul_(-1)
         source.backbone.proj.mul_(-1)
-    torch.save(dict(state_dict=recognizer.state_dict()), tmp_path / 'best_x.pth')
+    torch.save(dict(state_dict=recognizer.state_dict()), tmp_path / 'best_x_epoch_3.pth')
     # A run that goes on from this one, where the checkpoint that it began with is gone.
     start = (tmp_path / 'tiny.pth').rename(tmp_path / 'start.pth')
     hook, runner = made(recognizer, cfg, model=model, checkpoint=str(tmp_path / 'tiny.pth'))
     runner.iter, runner.hooks = 5, [SimpleNamespace(save_best='x')]
     hook.before_train(runner)
     hook.after_train(runner)
-    assert 'before -> after (best_x.pth): acc/top1 ' in caplog.text
+    assert 'before -> after (best_x_epoch_3.pth): acc/top1 ' in caplog.text
     told = runner.message_hub.get_info('zero_shot_check')
-    assert told['weights'] == str(tmp_path / 'best_x.pth')
+    assert told['weights'] == str(tmp_path / 'best_x_epoch_3.pth')
     assert told['after']['acc/top1'] == pytest.approx(own_figure(source))
 
     hub, name = runner.message_hub, 'zero_shot_check/classes'
