@@ -147,8 +147,8 @@ def _number(error: BaseException) -> int:
     if isinstance(error, OSError):
         short = error.errno is None and re.fullmatch(r'\d+ requested and \d+ written', str(error))
         return errno.ENOSPC if short else error.errno or 0
-    found = re.search(r'\(os error (\d+)\)', str(error))
-    return int(found[1]) if found else 0
+    found = re.search(r'\(os error (\d+)\)|Os \{ code: (\d+)', str(error))
+    return int(found[1] or found[2]) if found else 0
 
 
 @contextmanager
