@@ -21,7 +21,8 @@ def test_a_terminal_gets_folded_columns_and_a_pipe_whole_lines(capsys, monkeypat
     whole = capsys.readouterr().out
     assert LONG in whole
     monkeypatch.setattr(tables.sys.stdout, 'isatty', lambda: True, raising=False)
-    monkeypatch.setattr(tables.shutil, 'get_terminal_size', lambda fallback=None: os.terminal_size((columns, 9)))
+    monkeypatch.setattr(tables.shutil, 'get_terminal_size',
+                        lambda fallback=None: os.terminal_size((columns, 9)))
     print_table(rows)
     folded = capsys.readouterr().out
     assert max(map(len, folded.splitlines())) <= max(columns, 36)

@@ -170,10 +170,10 @@ class _Run:
         """What a step of each setting costs, their steps timed in turn."""
         configs = {name: self._pretraining(SETTINGS[name]) for name in names}
         inputs = {name: cfg.to_dict() for name, cfg in configs.items()}
-        seconds = self.stages.run(
+        timed = self.stages.run(
             f'seconds_{title}', inputs,
-            lambda folder: {'seconds': protocols.time_steps(configs, folder, _TIMED_STEPS)})
-        return {name: {'cost/gflop': self._gflop(name), 'cost/seconds': seconds['seconds'][name]}
+            lambda folder: {'steps': protocols.time_steps(configs, folder, _TIMED_STEPS)})
+        return {name: {'cost/gflop': self._gflop(name), 'cost/seconds': timed['steps'][name]}
                 for name in names}
 
     def _gflop(self, name: str) -> float:
@@ -221,7 +221,7 @@ class _Run:
             ' - WARNING - ' in line and words in line for line in log.splitlines())
             for kind, words in GUARD_WORDS.items()}
         return warned | {
-            'guard/drift': round(max(line.get(DRIFT, 0.0) for line in told), 4),
+            'guard/drift': round(max(line.get(DRIFT, 0.0) for line in told), 8),
             'guard/fall': round(told[0][ZERO_SHOT] - min(line[ZERO_SHOT] for line in told), 4)}
 
     def _config(self, name: str, *, is_base: bool = False) -> Config:
