@@ -144,12 +144,17 @@ def read_run_state(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, damaged, or needs more than ``weights_only=True``.
     """
+    state = _run_state(folder)
+    state.pop(_TABLE_HASH, None)
+    return state
+
+
+def _run_state(folder: Path) -> dict[str, Any]:
     if not (folder / RUN_STATE).is_file():
         raise CheckpointError(f'{folder} is incomplete: it has no {RUN_STATE}')
     state = load_torch_file(folder / RUN_STATE)
     if not isinstance(state, dict):
         raise CheckpointError(f'{folder / RUN_STATE} is damaged: it holds no names and values')
-    state.pop(_TABLE_HASH, None)
     return state
 
 
@@ -160,7 +165,7 @@ def check_sharded(folder: Path) -> None:
         CheckpointError: it is incomplete, or not what was written.
     """
     places = read_metadata(folder).storage_data.values()
-    read_run_state(folder)
+    known = _run_state(folder).get(_TABLE_HASH)
     for name in (RUN_STATE, *sorted({place.relative_path for place in places})):
         parts = [place for place in places if place.relative_path == name]
         with naming(folder / name), (folder / name).open('rb') as file:
@@ -169,7 +174,6 @@ def check_sharded(folder: Path) -> None:
             for place in parts:
                 file.seek(place.offset)
                 check_sums(io.BytesIO(file.read(place.length)))
-    known = load_torch_file(folder / RUN_STATE).get(_TABLE_HASH)
     if known not in (None, sha256((folder / METADATA).read_bytes()).hexdigest()):
         raise CheckpointError(f'{folder / METADATA} is damaged: it is not what was written')
 

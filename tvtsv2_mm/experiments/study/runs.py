@@ -173,13 +173,8 @@ class _Run:
         timed = self.stages.run(
             f'seconds_{title}', inputs,
             lambda folder: {'steps': protocols.time_steps(configs, folder, _TIMED_STEPS)})
-        return {name: {'cost/gflop': self._gflop(name), 'cost/seconds': timed['steps'][name]}
-                for name in names}
-
-    def _gflop(self, name: str) -> float:
-        backbone = self._pretraining(SETTINGS[name]).model.backbone.to_dict()
-        kept = kept_count(backbone, SETTINGS[name].mask)
-        return encoder_cost(backbone, backbone['num_frames'], kept).training / 1e9
+        return {name: {'cost/gflop': _gflop(cfg.model.backbone.to_dict(), SETTINGS[name].mask),
+                       'cost/seconds': timed['steps'][name]} for name, cfg in configs.items()}
 
     def _pretraining(self, setting: Setting) -> Config:
         cfg = self._config('pretrain_spoken')
@@ -231,3 +226,8 @@ class _Run:
             cfg.model.backbone.type = 'FramewiseViT'
         self.scale.apply(cfg, f'tiny_{name}')
         return cfg
+
+
+def _gflop(backbone: dict[str, Any], mask: float) -> float:
+    kept = kept_count(backbone, mask)
+    return encoder_cost(backbone, backbone['num_frames'], kept).training / 1e9
