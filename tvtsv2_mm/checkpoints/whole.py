@@ -48,3 +48,9 @@ def check_whole(path: Path) -> None:
         else:
             with path.open('rb') as file:
                 check_sums(file)
+
+
+def named_checkpoint(work_dir: str | Path) -> str | None:
+    """What ``last_checkpoint`` of a work folder names; None where it is missing or empty."""
+    file = Path(work_dir, 'last_checkpoint')
+    return file.read_text('utf-8').strip() or None if file.is_file() else None

@@ -6,13 +6,13 @@ config that inherits, reaches every data set.
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from tvtsv2_mm.apis.launch.library_models import complete_parts
 from tvtsv2_mm.checkpoints.files import tokenizer_of
+from tvtsv2_mm.checkpoints.whole import named_checkpoint
 from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
 from tvtsv2_mm.utils.tokenizer import same_tokenizer
@@ -84,7 +84,8 @@ def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
     if given or neck.get('tokenizer', 'clip') == 'clip':
         return given
     starts = [part.get('init_cfg') for part in (model, neck)]
-    for place in (cfg.get('load_from'), _last_checkpoint(cfg.get('work_dir')),
+    work_dir = cfg.get('work_dir')
+    for place in (cfg.get('load_from'), work_dir and named_checkpoint(work_dir),
                   *(start.get('checkpoint') for start in starts if isinstance(start, Mapping))):
         if isinstance(place, str) and '://' not in place:
             told = tokenizer_of(place)
@@ -93,12 +94,6 @@ def _tokenizer(cfg: Config, model: Mapping, neck: Mapping) -> str | None:
             if folder is not None:
                 return folder
     return None
-
-
-def _last_checkpoint(work_dir: str | None) -> str | None:
-    """The checkpoint from which a run would go on."""
-    file = Path(work_dir, 'last_checkpoint') if work_dir else None
-    return file.read_text('utf-8').strip() or None if file is not None and file.is_file() else None
 
 
 def move_data_root(cfg: Config, root: str) -> None:

@@ -12,7 +12,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.sharded import is_sharded, restore_sharded
-from tvtsv2_mm.checkpoints.whole import check_whole
+from tvtsv2_mm.checkpoints.whole import check_whole, named_checkpoint
 from tvtsv2_mm.utils.errors import UserFileError
 
 _PATIENCE_S = 60.0  # a network disk may show a new name that late to other machines
@@ -112,13 +112,13 @@ def checkpoint_folders(cfg: Config) -> set[Path]:
 
 
 def _named(cfg: Config) -> Path | None:
-    last = Path(cfg.work_dir, 'last_checkpoint')
-    name = last.read_text('utf-8').strip() if last.is_file() else ''
-    if not name:
+    name = named_checkpoint(cfg.work_dir)
+    if name is None:
         return None
     if '://' in name or Path(name).resolve().parent not in checkpoint_folders(cfg):
-        raise CheckpointError(f'{last} names a file that is not in its folder: {name}. If the run '
-                              'is to go on from it, give it: --resume CHECKPOINT')
+        raise CheckpointError(
+            f'{cfg.work_dir}/last_checkpoint names a file that is not in its folder: {name}. If '
+            'the run is to go on from it, give it: --resume CHECKPOINT')
     return Path(name)
 
 

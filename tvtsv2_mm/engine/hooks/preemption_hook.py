@@ -14,6 +14,7 @@ from mmengine.dist import all_reduce, barrier, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
+from tvtsv2_mm.checkpoints.whole import named_checkpoint
 from tvtsv2_mm.registry import HOOKS
 from tvtsv2_mm.utils.files import write_atomically
 from tvtsv2_mm.utils.processes import PREEMPTED, STOP_SIGNALS
@@ -84,7 +85,7 @@ class PreemptionHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Delete the checkpoint of the earlier end if there is a later one by now."""
-        if self._former is not None and self._former != _last_checkpoint(runner):
+        if self._former is not None and self._former != named_checkpoint(runner.work_dir):
             if is_main_process():
                 if os.path.isdir(self._former):
                     shutil.rmtree(self._former)
@@ -130,7 +131,7 @@ class PreemptionHook(Hook):
         hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         folder = runner.work_dir if hook is None else hook.out_dir
         path = os.path.join(folder, f'iter_{runner.iter + 1}.pth')
-        if path == _last_checkpoint(runner):  # of this step
+        if path == named_checkpoint(runner.work_dir):  # of this step
             return path
         runner.message_hub.update_info(_KEY, path)
         runner.save_checkpoint(folder, os.path.basename(path), by_epoch=False,
@@ -138,8 +139,3 @@ class PreemptionHook(Hook):
         if is_main_process():
             write_atomically(Path(runner.work_dir, 'last_checkpoint'), path.encode())
         return path
-
-
-def _last_checkpoint(runner: Runner) -> str | None:
-    file = Path(runner.work_dir, 'last_checkpoint')
-    return file.read_text('utf-8').strip() if file.is_file() else None
