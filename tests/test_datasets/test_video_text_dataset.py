@@ -1,6 +1,8 @@
+import gc
 import json
 import pickle
 import random
+import weakref
 from functools import partial
 
 import numpy as np
@@ -181,6 +183,15 @@ def test_the_options_of_base_dataset(captions, options):
     assert [other[i] for i in range(5)] == [usual[i] for i in range(5)]
     assert usual.get_subset([3, 1])[0] == usual[3]
     assert usual.get_data_info(2)['sample_idx'] == 2
+
+
+def test_nothing_is_kept_of_a_subset(captions):
+    """Else a later subset takes it for what now lies at the same place in memory."""
+    subset = CaptionVideoDataset(captions).get_subset([1])
+    kept = weakref.ref(subset)
+    del subset
+    gc.collect()
+    assert kept() is None
 
 
 def test_texts_do_not_stay_in_memory(tmp_path):

@@ -76,6 +76,11 @@ class VideoTextDataset(BaseDataset):
             raise FileNotFoundError(f'there is no folder {folder} of the videos '
                                     "(data_root and data_prefix['video'])")
 
+    def _copy_without_annotation(self, memo: dict | None = None) -> BaseDataset:
+        # mmengine's memo is one for the whole process: a later subset got as its pipeline, or any
+        # other attribute, a dataset that had been where this now lies in memory.
+        return super()._copy_without_annotation({} if memo is None else memo)
+
     def __getitem__(self, idx: int) -> dict | list[dict]:
         """Return the idx-th sample, or in training one in its place.
 

@@ -118,7 +118,8 @@ def test_a_csv_for_each_video(videos, tmp_path):
 @pytest.mark.parametrize(('name', 'text', 'message'), [
     ('a.json', '{"a": {"start": [0', r'a\.json is broken or no JSON object, after the start'),
     ('a.json', '[1]', r'a\.json is broken or no JSON object, after the start: it is no object'),
-    ('a.json', '{"a": 1} {"b": 2}', 'or no JSON object, after a: '),
+    # ijson 3.2 looks through what it has read to its end before it tells of any of it.
+    ('a.json', '{"a": 1} {"b": 2}', 'or no JSON object, after (a|the start): '),
     ('a.json', '{"a": [1}', 'or no JSON object, after the start: '),
     ('a.json', '', 'or no JSON object, after the start: '),
     ('a.csv', 'x,start\n', r'a\.csv has no column video_id, end, text; it has x, start'),
