@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict
 
 from tests.helpers import TrainingRanks
 from tvtsv2_mm.checkpoints import read_state_dict
@@ -45,6 +45,15 @@ def train(wrapper, parameter, factors, hook=None):
         wrapper.update_params((parameter * factor).sum())
         values.append(parameter.detach().clone())
     return runner, values
+
+
+def test_a_scheduler_finds_the_steps_that_it_counts(recwarn):
+    parameter = torch.nn.Parameter(torch.ones(2))
+    wrapper = wrap(parameter)
+    scheduler = LinearLR(wrapper, start_factor=0.1, by_epoch=False)
+    train(wrapper, parameter, [1.0])
+    scheduler.step()
+    assert not [warning.message for warning in recwarn if 'step()' in str(warning.message)]
 
 
 @pytest.mark.parametrize('kind', [OptimWrapper, BFloat16OptimWrapper])

@@ -1,6 +1,7 @@
 """Leaves out steps with NaN or infinite values, says of which samples, and saves none of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial, update_wrapper
 from typing import Any
 
 import torch
@@ -136,7 +137,9 @@ class _CheckedSteps:
         self.losses: list[Tensor] = []
         self.done = False
         self._backward, self._step = wrapper.backward, wrapper.step
-        wrapper.backward, wrapper.step = self.backward, self.step
+        wrapper.backward = self.backward
+        # With the mark that mmengine's schedulers left on it and look for.
+        wrapper.step = update_wrapper(partial(self.step), self._step)
         wrapper.optimizer.register_step_post_hook(self._note_step)
         self._clips = bool(wrapper.clip_grad_kwargs) and wrapper.grad_name == 'grad_norm'
         if self._clips and not self.scaled:
