@@ -13,6 +13,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
 
 from tvtsv2_mm.checkpoints import CheckpointError
+from tvtsv2_mm.datasets.fingerprint import fingerprint
 from tvtsv2_mm.registry import HOOKS
 
 # Of the order of samples and of what is drawn: another one gives a batch another content.
@@ -26,8 +27,9 @@ class ResumeDataHook(Hook):
     Checkpoints get ``data_position``: epoch, batch and the seed of the order, which without
     ``--seed`` is another one in each run. Where a batch sampler has ``start`` and ``describe``
     (AlternatingBatchSampler, ShardBatchSampler) the run goes on in mid-epoch at the batch that
-    comes next, and the position tells as well what the numbers of the batches depend on; so it is
-    with torch's own batches of any seeded sampler. With others mmengine begins the epoch again
+    comes next, and the position tells as well what the numbers of the batches depend on, the
+    content of the annotation files included; so it is with torch's own batches of any seeded
+    sampler. With others mmengine begins the epoch again
     (EpochBasedTrainLoop), or reads and drops the batches of the epoch that were trained on
     (IterBasedTrainLoop); samples are the same with SeededSampler. At the end of an epoch a run goes
     on with other data or another number of ranks, in the middle of one with the same alone.
@@ -153,11 +155,12 @@ def _is_seeded(batches: Any) -> bool:
 def _plan(batches: Any) -> dict:
     """What has to stay the same for a batch to have the same number."""
     if hasattr(batches, 'describe'):
-        return batches.describe()
-    known = dict(ranks=get_world_size(), batches=len(batches))
-    if type(batches) is BatchSampler:
-        known |= dict(sampler=type(batches.sampler).__name__, batch_size=batches.batch_size)
-    return known
+        known = batches.describe()
+    else:
+        known = dict(ranks=get_world_size(), batches=len(batches))
+        if type(batches) is BatchSampler:
+            known |= dict(sampler=type(batches.sampler).__name__, batch_size=batches.batch_size)
+    return dict(known, annotations=fingerprint(getattr(batches.sampler, 'dataset', None)))
 
 
 def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None:
@@ -170,9 +173,10 @@ def _check_numbers(checkpoint: dict, entry: str, names: tuple[str, ...]) -> None
 
 
 def _check_plan(there: dict, now: dict) -> None:
-    # An earlier release may have told less.
+    # An earlier release may have told less, and told annotations by their size alone.
     different = [f'{key}: {value!r} in the checkpoint, {now.get(key)!r} now'
-                 for key, value in sorted(there.items()) if value != now.get(key)]
+                 for key, value in sorted(there.items())
+                 if value != now.get(key) and key != 'annotation_bytes']
     if different:
         raise CheckpointError(
             'the checkpoint is from the middle of an epoch that had other batches; resume with the '

@@ -1,7 +1,6 @@
 """Batches of one data set each, in turn: how two corpora are trained on together."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -90,8 +89,7 @@ class TurnSampler(Sampler):
     def describe(self) -> dict[str, Any]:
         """What has to stay the same for a batch to have the same number."""
         return dict(sizes=self._sizes, batch_size=self.batch_size, ratios=list(self.ratios),
-                    ranks=self.sampler.world_size, batches=len(self),
-                    annotation_bytes=[*map(_annotation_bytes, self._datasets)])
+                    ranks=self.sampler.world_size, batches=len(self))
 
     def __len__(self) -> int:
         """Batches of an epoch, on each rank."""
@@ -100,12 +98,6 @@ class TurnSampler(Sampler):
     def _first_step(self) -> int:
         epoch, batch = self.start
         return batch if epoch == self.sampler.epoch else 0
-
-
-def _annotation_bytes(dataset: Any) -> int | None:
-    """By which other annotations of as many samples are told, wherever they lie."""
-    file = getattr(dataset, 'ann_file', None)
-    return os.path.getsize(file) if isinstance(file, str) and os.path.isfile(file) else None
 
 
 @DATA_SAMPLERS.register_module()
