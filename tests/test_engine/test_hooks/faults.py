@@ -1,5 +1,6 @@
 """Faults that a run brings upon itself at a step, so that no test waits for the right moment."""
 
+import errno
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from mmengine.registry import FUNCTIONS
 from tests.test_tools.toy_parts import ToyDataset, ToyModel
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import DATASETS, HOOKS, MODELS
+from tvtsv2_mm.utils import files
 
 
 @DATASETS.register_module()
@@ -89,6 +91,18 @@ class FaultHook(Hook):
 
     def error(self, runner, batch):
         raise RuntimeError('a fault of this rank')
+
+    def out_of_memory(self, runner, batch):
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')
+
+    def data_error(self, runner, batch):
+        raise ValueError('a fault of the data')
+
+    def full_disk(self, runner, batch):
+        def refuse(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        files._Quiet.write = refuse
 
     def stop(self, runner, batch):
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -117,6 +117,7 @@ class _Watch(threading.Thread):
         self._note: tuple[int, bool, float] = (0, False, time.monotonic())
         self._count = 0
         self._stopped = threading.Event()
+        self._last_word = threading.Lock()
         # Its own connection: a call on it waits for no other of this process.
         host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
         store = dist.TCPStore(host, port, is_master=False,
@@ -183,8 +184,11 @@ class _Watch(threading.Thread):
             if not self._tell(f'rank {self.rank} ended with {type(error).__name__}: '
                               f'{_first_line(error)}'):
                 raise SystemExit(1) from error
-        except RuntimeError:  # of the store
-            return
+            if self.rank == 0:
+                time.sleep(2 * self.interval)  # as in _end
+        except RuntimeError as lost:  # the store has gone, with the rank that kept it
+            if _is_of_communication(error):
+                self._end_without_store(_first_line(lost))
 
     def _give_sign(self) -> None:
         self._count += 1
@@ -218,6 +222,7 @@ class _Watch(threading.Thread):
 
     def _end_without_store(self, reason: str) -> None:
         if not self._stopped.wait(1):  # of a run that ends, as it has ended elsewhere
+            self._last_word.acquire()  # two threads may miss it
             self.logger.error(f'training stops: rank {self.rank} does not reach the store of the '
                               f'ranks, which the launcher or rank 0 keeps: {reason}')
             os._exit(1)
