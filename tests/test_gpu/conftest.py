@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,8 @@ import torch
 
 from tvtsv2_mm.engine.hooks import CompileBlocksHook
 
+# Of the test with deterministic algorithms; torch looks for it once in a process.
+os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
 
 

@@ -131,6 +131,17 @@ def test_averaged_weights(device, tmp_path, on_the_cpu):
                for name, value in average(runner).items())
 
 
+def test_the_same_seed_gives_the_same_run_with_deterministic_algorithms(device, tmp_path):
+    options = dict(FUSED, **AVERAGED, randomness=dict(seed=3, deterministic=True))
+    try:
+        one, other = (train(tmp_path / name, **options) for name in ('one', 'other'))
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
+    assert_close(one, other, 0, 0)
+    assert_close_weights(average(one), average(other), 0)
+
+
 def test_a_resumed_run(device, tmp_path):
     whole = train(tmp_path / 'whole', **FUSED, **AVERAGED)
     rest = train(tmp_path / 'rest', **FUSED, **AVERAGED, resume=True,

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import os
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from difflib import get_close_matches
@@ -284,6 +285,9 @@ def build_runner(cfg: Config) -> Runner:
     if kind is None:
         raise ConfigError(f'runner_type: there is no {cfg.runner_type}'
                           f'{nearest(str(cfg.runner_type), names_in(RUNNERS))}')
+    if (cfg.get('randomness') or {}).get('deterministic'):
+        # cuBLAS needs it from its first product on; without it torch refuses every one.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     cls: Any = type(kind.__name__, (_OurRunner, kind), {})
     with _told_of_log(cfg):
         runner = cls.from_cfg(cfg)
