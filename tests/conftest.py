@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
 import tvtsv2_mm  # noqa: F401
-from tests.faults.record import CASES, RECORD
+from tests.faults.record import LONG, RECORD
 
 SLOW_SECONDS = 20  # see pyproject.toml
 
@@ -27,13 +27,13 @@ config.FormatCode = yapf_api.FormatCode = lambda text, style_config: _lay_out(
 
 def pytest_addoption(parser):
     """Of tests/faults, whose own conftest.py would be read too late."""
-    parser.addoption('--faults-cases', type=int, help='cases of each fault (a few by default)')
+    parser.addoption('--faults-long', action='store_true', help='many cases of each, for hours')
     parser.addoption('--faults-record', help='JSON file that gets what the faults did')
 
 
 def pytest_configure(config):
     """In the environment: the processes of pytest-xdist get neither."""
-    for option, variable in (('faults_cases', CASES), ('faults_record', RECORD)):
+    for option, variable in (('faults_long', LONG), ('faults_record', RECORD)):
         if config.getoption(option):
             os.environ[variable] = str(config.getoption(option))
 

@@ -1,6 +1,9 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
+from tests.faults.record import cases, keep
 from tests.soak import slope, soak
 
 
@@ -13,10 +16,15 @@ def test_a_slope_and_its_interval():
 
 
 @pytest.mark.faults
-def test_twenty_seconds_leave_nothing_behind(tmp_path):
-    result = soak(1 / 3, tmp_path)
+def test_nothing_is_left_behind(tmp_path):
+    minutes = cases(1, 90) / 3
+    result = soak(minutes, tmp_path)
+    keep('soak', 'soak', asdict(result))
     assert result.samples > 20 and result.hostile > 0
     assert result.processes_left == result.shared_memory_left == 0
     assert max(result.descriptors.values()) <= 4, result
-    # A leak of each sample, not the slope of so short a run.
-    assert result.resident['main'] < 3000 and result.slope['main'][1] < 300, result
+    assert result.resident['main'] < 3000
+    if minutes < 10:  # a leak of each sample; workers and decoders still grow to their size
+        assert result.slope['main'][1] < 300, result
+    else:  # what would end a run of days
+        assert all(low < 0.5 for _, low, _ in result.slope.values()), result

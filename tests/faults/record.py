@@ -1,6 +1,6 @@
 """What faults did, counted: for docs/reliability.md (tools/docs/reliability.py).
 
-    pytest -m faults --faults-cases 20 --faults-record docs/reliability.json
+    pytest -m faults --faults-long --faults-record docs/reliability.json
 """
 
 import fcntl
@@ -8,15 +8,16 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tvtsv2_mm.utils.files import write_atomically
 
-CASES, RECORD = 'TVTSV2_FAULTS_CASES', 'TVTSV2_FAULTS_RECORD'
+LONG, RECORD = 'TVTSV2_FAULTS_LONG', 'TVTSV2_FAULTS_RECORD'
 
 
-def cases(few: int) -> int:
-    """How many cases of a fault to try: a few, or as many as --faults-cases says."""
-    return int(os.environ.get(CASES) or few)
+def cases(few: int, many: int = 20) -> int:
+    """How many cases of a fault to try: a few in every run of tests, many with --faults-long."""
+    return many if os.environ.get(LONG) else few
 
 
 def record(part: str, fault: str, *, injected: int, survived: int = 0, refused: int = 0,
@@ -32,13 +33,18 @@ def record(part: str, fault: str, *, injected: int, survived: int = 0, refused: 
         lost: how often something else happened.
     """
     told = dict(injected=injected, survived=survived, refused=refused, lost=lost)
+    keep(part, fault, told)
+    assert lost == 0 and injected == survived + refused, (part, fault, told)
+
+
+def keep(part: str, name: str, told: Any) -> None:
+    """Write what was found into the record, if one is asked for."""
     if os.environ.get(RECORD):
         path = Path(os.environ[RECORD])
         # Not beside the record: git would see it.
         with open(Path(tempfile.gettempdir(), 'tvtsv2_mm-faults.lock'), 'w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             found = json.loads(path.read_text()) if path.is_file() else {}
-            found.setdefault(part, {})[fault] = told
+            found.setdefault(part, {})[name] = told
             text = json.dumps(found, indent=1, sort_keys=True) + '\n'
             write_atomically(path, text.encode())
-    assert lost == 0 and injected == survived + refused, (part, fault, told)

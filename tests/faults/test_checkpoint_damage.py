@@ -51,7 +51,7 @@ def test_no_changed_bit_and_no_cut_is_overlooked(saved):
     kind, path, files = saved
     expected, draw = content_of(path), random.Random(1)
     counts = dict(injected=0, survived=0, refused=0, lost=0)
-    for _ in range(cases(40)):
+    for _ in range(cases(40, 200)):
         file = draw.choice(files)
         whole = file.read_bytes()
         place = draw.randrange(len(whole))

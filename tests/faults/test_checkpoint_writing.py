@@ -106,7 +106,7 @@ def test_killed_at_every_stage(whole, tmp_path):
     expected = training.result(folder)
     counts = dict(injected=0, survived=0, lost=0)
     failures = []
-    places = kill_places(training.ranks, folder, cases(6 if training.ranks == 1 else 1))
+    places = kill_places(training.ranks, folder, cases(6 if training.ranks == 1 else 1, 40))
     for number, (rank, kill_at) in enumerate(places):
         cut = tmp_path / str(number)
         counts['injected'] += 1

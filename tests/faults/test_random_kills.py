@@ -10,7 +10,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -242,6 +242,17 @@ def _kill(job: Job, folder: Path, moments: list[float]) -> int:
         found += 1
     _end(job, folder)
     return found
+
+
+def test_the_same_seed_gives_the_same_result(data, tmp_path):
+    """With the same number of threads, to the bit; another seed gives another one."""
+    job, results = _job('pre-training, AlternatingBatchSampler', data), []
+    for number, seed in enumerate((3, 3, 4)):
+        own = replace(job, options=dict(randomness=dict(seed=seed)))
+        _end(own, tmp_path / str(number))
+        results.append(own.result(tmp_path / str(number)))
+    assert_same(results[1], results[0])
+    assert not torch.equal(results[2]['losses'], results[0]['losses'])
 
 
 @pytest.mark.parametrize('name', [*TRAININGS, *TOOLS])

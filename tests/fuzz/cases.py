@@ -71,12 +71,6 @@ class Outcome:
     findings: dict[str, list[int]] = field(default_factory=dict)  # what else, and the first cases
     counts: Counter[str] = field(default_factory=Counter)  # of each finding
 
-    def record(self) -> dict[str, int]:
-        """Counts in the form of all faults."""
-        lost = self.counts.total()
-        return dict(injected=self.injected, survived=self.injected - lost, lost=lost,
-                    read=self.read, refused=self.refused, contained=self.contained)
-
 
 def case_of(target: Target, seeds: list[Seed], number: int) -> tuple[Seed, dict[str, bytes | None]]:
     """A case: its seed, and the files that differ from it."""

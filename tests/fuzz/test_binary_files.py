@@ -7,7 +7,9 @@ from tests.fuzz.checking import check
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize('target', [*videos.TARGETS, *stores.TARGETS, *weights.TARGETS],
-                         ids=lambda own: own.name)
-def test_hostile_files_are_read_or_refused(target, tmp_path):
-    check(target, tmp_path)
+@pytest.mark.parametrize(('part', 'target'), [
+    pytest.param(part, target, id=target.name) for part, module in {
+        'videos': videos, 'shards and stores': stores, 'weights and models': weights}.items()
+    for target in module.TARGETS])
+def test_hostile_files_are_read_or_refused(part, target, tmp_path):
+    check(part, target, tmp_path)
