@@ -6,7 +6,7 @@ import pytest
 
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.preparation.converters import convert_howto100m
-from tvtsv2_mm.preparation.converters.howto100m import _values
+from tvtsv2_mm.preparation.converters.howto100m import _Shallow
 
 META = {'source': 'HowTo100M'}
 
@@ -138,12 +138,20 @@ def test_no_captions(videos, tmp_path):
 def test_brackets_without_end_take_no_memory(videos, tmp_path):
     source = tmp_path / 'c.json'
     source.write_text('{"a": {"start": [0], "text": ' + '[' * 100_000)
-    with pytest.raises(ValueError, match=r'c\.json is broken .*a is nested more than 100 deep'):
+    with pytest.raises(ValueError, match=r'c\.json is broken .* nested more than 100 deep'):
         convert_howto100m(source, tmp_path / 'a.jsonl', videos=videos('a.mp4'))
 
 
-def test_values_are_those_of_json(videos):
-    content = {'a': 1, 'b': [], 'c': {}, 'd': [1.5, [None, {'e': [True, 'x']}], {}], 'f': {
-        'g': {'h': [[]]}, 'i': -2}, '': 'j'}
-    events = ijson.basic_parse(io.BytesIO(json.dumps(content).encode()), use_float=True)
-    assert dict(_values(events)) == content
+@pytest.mark.parametrize('size', [1, 2, 3, 7, 4096])
+def test_brackets_in_strings_do_not_count_wherever_a_block_ends(size):
+    text = '[' * 101 + '\\"{\\' * 3
+    content = {text: [text, {'a': [text]}, '\\'], 'b': text}
+    whole = json.dumps(content, ensure_ascii=False).encode()
+    file = _Shallow(io.BytesIO(whole))
+    assert b''.join(iter(lambda: file.read(size), b'')) == whole
+    assert file._depth == 0 and not file._open
+    deep = _Shallow(io.BytesIO(whole[:-1] + b', "c": ' + b'[' * 101))
+    with pytest.raises(ValueError, match='more than 100 deep'):
+        b''.join(iter(lambda: deep.read(size), b''))
+    content = dict(ijson.kvitems(_Shallow(io.BytesIO(whole)), '', use_float=True))
+    assert content == json.loads(whole)

@@ -1,13 +1,14 @@
 """HowTo100M and corpora in its shape, captions with start and end, to the transcript format."""
 
 import codecs
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import BinaryIO
 
 from tvtsv2_mm.datasets.annotations import check_transcript
 from tvtsv2_mm.preparation.converters import report, timing
@@ -20,6 +21,8 @@ from tvtsv2_mm.utils.text_files import read_csv
 
 # Lists in lists: captions have two.
 _DEEPEST = 100
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS = bytes({*range(256)} - {*b'[]{}'})
 
 # A column that a csv does not have.
 ABSENT = '-'
@@ -135,54 +138,44 @@ def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
         try:
-            for last, captions in _values(ijson.basic_parse(file, use_float=True)):
+            for last, captions in ijson.kvitems(_Shallow(file), '', use_float=True):
                 yield last, captions
         except (ijson.JSONError, ValueError) as error:
             raise ValueError(
                 f'{path} is broken or no JSON object, after {last:.200}: {error}') from error
 
 
-def _values(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The keys of one object and their values, of the events of ijson.
+class _Shallow:
+    """A file of one json object, whose brackets are counted before ijson sees them.
 
-    Not ijson.kvitems: what it notes of the place of a value takes memory by the square of its
-    depth, so that 100 kB of brackets take all there is.
+    What ijson notes of the place of a value takes memory by the square of its depth: 100 kB of
+    brackets take all there is.
+
+    Raises:
+        ValueError: it is no object, or nested too deep.
     """
-    key = ''
-    holders: list[Any] = []  # the value that is being read, and what is open within it
-    names: list[str] = []  # the last key of each
-    for number, (event, value) in enumerate(events):
-        if number == 0:
-            if event != 'start_map':
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._begun = False
+        self._open = b''  # what a string that goes on in the next block begins with
+        self._depth = 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        if not self._begun and block.strip():
+            self._begun = True
+            if not block.lstrip().startswith(b'{'):
                 raise ValueError('it is no object')
-        elif event == 'map_key':
-            if holders:
-                names[-1] = value
-            else:
-                key = value
-        elif event in ('end_map', 'end_array'):
-            if not holders:
-                continue  # the end of the object: ijson wants nothing behind it
-            done = holders.pop()
-            names.pop()
-            if not holders:
-                yield key, done
-        else:
-            opens = event in ('start_map', 'start_array')
-            if opens:
-                value = {} if event == 'start_map' else []
-            if holders and isinstance(holders[-1], list):
-                holders[-1].append(value)
-            elif holders:
-                holders[-1][names[-1]] = value
-            if not opens:
-                if not holders:
-                    yield key, value
-            elif len(holders) == _DEEPEST:
-                raise ValueError(f'a value of {key:.200} is nested more than {_DEEPEST} deep')
-            else:
-                holders.append(value)
-                names.append('')
+        rest = _STRINGS.sub(b'', self._open + block)
+        rest, quote, string = rest.partition(b'"')
+        odd = len(string) - len(string.rstrip(b'\\')) & 1
+        self._open = quote + b'\\' * odd
+        for bracket in rest.translate(None, _NO_BRACKETS):
+            self._depth += 1 if bracket in b'[{' else -1
+            if self._depth > _DEEPEST:
+                raise ValueError(f'a value is nested more than {_DEEPEST} deep')
+        return block
 
 
 def _from_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:
