@@ -10,9 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tvtsv2_mm.utils.files import write_atomically
 
 LONG, RECORD = 'TVTSV2_FAULTS_LONG', 'TVTSV2_FAULTS_RECORD'
+
+ONLY_LONG = pytest.mark.skipif(f'not os.environ.get({LONG!r})', reason='of the long run alone')
 
 
 def cases(few: int, many: int = 20) -> int:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tests.faults.record import cases, record
+from tests.faults.record import ONLY_LONG, cases, record
 from tests.faults.trainings import ROOT, Training, assert_same, wait
 from tests.helpers import WARM
 from tests.tiny_model import save_tiny_checkpoint
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.faults
 RECIPE = ROOT / 'configs/tvtsv2/tiny_pretrain.py'
 SHARDED = ROOT / 'configs/_base_/strategies/fully_shard.py'
 KINDS = ('transcripts', 'captions')
+DDP = dict(type='MMDistributedDataParallel', device_ids=None)
 _IN_A_ROW = 4  # kills of one run
 
 
@@ -124,7 +125,7 @@ def _transcripts_alone(cfg: Config, data: Path) -> None:
 
 def _two_ranks(cfg: Config, data: Path) -> None:
     _transcripts_alone(cfg, data)
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    cfg.model_wrapper_cfg = DDP
 
 
 def _shards_as_data(cfg: Config, data: Path) -> None:
@@ -156,8 +157,16 @@ def _as_it_is(cfg: Config, data: Path) -> None:
     """It has the sampler that takes turns."""
 
 
-# What it is; ranks; what is changed in the recipe.
+def _all_at_once(cfg: Config, data: Path) -> None:
+    _shards_as_data(cfg, data)
+    _averages(cfg, data)
+    _amp(cfg, data)
+    cfg.model_wrapper_cfg = DDP
+
+
+# What it is; ranks; what is changed in the recipe. The first is part of every run of the tests.
 TRAININGS: dict[str, tuple[int, Callable[[Config, Path], None]]] = {
+    'pre-training from shards, two ranks, bfloat16, averaged weights': (2, _all_at_once),
     'pre-training, one rank': (1, _transcripts_alone),
     'pre-training, two ranks': (2, _two_ranks),
     'pre-training, FullyShardStrategy, two ranks': (2, _sharded),
@@ -255,7 +264,9 @@ def test_the_same_seed_gives_the_same_result(data, tmp_path):
     assert not torch.equal(results[2]['losses'], results[0]['losses'])
 
 
-@pytest.mark.parametrize('name', [*TRAININGS, *TOOLS])
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[ONLY_LONG] if name in [*TRAININGS][1:] else [])
+    for name in (*TRAININGS, *TOOLS)])
 def test_killed_at_random_moments(name, data, tmp_path):
     job = _job(name, data)
     whole = tmp_path / 'whole'

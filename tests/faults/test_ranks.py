@@ -31,17 +31,24 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without a fault."""
+    folder = tmp_path_factory.mktemp('ranks') / 'whole'
+    ranks = TrainingRanks(CONFIG, folder)
+    assert ranks.wait() == [0, 0], ranks.said()
+    return folder
+
+
 def _content(folder: Path) -> dict[str, torch.Tensor]:
     return dict(tensors(torch.load(folder / 'epoch_2.pth', weights_only=False)))
 
 
 @pytest.mark.parametrize('fault', FAULTS)
-def test_all_ranks_end_with_one_message(fault, tmp_path):
+def test_all_ranks_end_with_one_message(fault, whole, tmp_path):
     do, pattern = FAULTS[fault]
     draw = random.Random(fault)
     counts = dict(injected=0, survived=0, lost=0)
-    whole = TrainingRanks(CONFIG, tmp_path / 'whole')
-    assert whole.wait() == [0, 0], whole.said()
     failures = []
     for number in range(cases(1)):
         folder = tmp_path / str(number)
@@ -65,7 +72,7 @@ def test_all_ranks_end_with_one_message(fault, tmp_path):
                 check_whole(path)
             again = TrainingRanks(CONFIG, folder, words=['--resume'])
             assert again.wait() == [0, 0], again.said()
-            assert_same(_content(folder), _content(tmp_path / 'whole'))
+            assert_same(_content(folder), _content(whole))
             counts['survived'] += 1
         except AssertionError as error:
             failures.append(f'rank {rank}, step {step}: {error}')

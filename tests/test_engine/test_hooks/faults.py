@@ -89,9 +89,6 @@ class FaultHook(Hook):
         for state in runner.optim_wrapper.optimizer.state.values():
             state['exp_avg'].fill_(torch.nan)
 
-    def error(self, runner, batch):
-        raise RuntimeError('a fault of this rank')
-
     def out_of_memory(self, runner, batch):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')
 

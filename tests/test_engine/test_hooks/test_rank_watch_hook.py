@@ -39,19 +39,6 @@ def test_a_rank_that_is_stopped_is_named(rank, told, tmp_path):
     assert ranks.wait()[rank] == 1
 
 
-def test_a_rank_that_is_killed_is_named(tmp_path):
-    ranks = train(tmp_path, "do='kill', at=2, rank=1")
-    assert ranks.wait() == [1, -signal.SIGKILL]
-    assert_one_message(ranks, r'rank 1 \(process .* has gone \(killed, or out of memory\?\)')
-
-
-def test_an_error_of_one_rank_is_told_once(tmp_path):
-    ranks = train(tmp_path, "do='error', at=2, rank=1")
-    assert ranks.wait() == [1, 1]
-    assert 'RuntimeError: a fault of this rank' in ranks.said(1)
-    assert 'Traceback' not in ranks.said(0) and 'ERROR' not in ranks.said(0), ranks.said(0)
-
-
 def test_a_rank_that_does_not_come_is_named(tmp_path):
     ranks = train(tmp_path, "do='sleep', at=2, rank=1", silence=5,
                   options=['env_cfg.dist_cfg.timeout=12'])
