@@ -22,9 +22,11 @@ def test_nothing_is_left_behind(tmp_path):
     keep('soak', 'soak', asdict(result))
     assert result.samples > 20 and result.hostile > 0
     assert result.processes_left == result.shared_memory_left == 0
-    assert max(result.descriptors.values()) <= 4, result
     assert result.resident['main'] < 3000
-    if minutes < 10:  # a leak of each sample; workers and decoders still grow to their size
+    if minutes < 10:  # a leak of each sample: workers and decoders still grow to their size, and
+        # batches on their way hold 10 descriptors or 20
         assert result.slope['main'][1] < 300, result
+        assert max(result.descriptors.values()) < min(100, result.hostile), result
     else:  # what would end a run of days
         assert all(low < 0.5 for _, low, _ in result.slope.values()), result
+        assert max(result.descriptors.values()) <= 4, result
