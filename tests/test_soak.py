@@ -26,7 +26,8 @@ def test_nothing_is_left_behind(tmp_path):
     if minutes < 10:  # a leak of each sample: workers and decoders still grow to their size, and
         # batches on their way hold 10 descriptors or 20
         assert result.slope['main'][1] < 300, result
-        assert max(result.descriptors.values()) < min(100, result.hostile), result
+        assert max(result.descriptors['main'], result.descriptors['decoders']) <= 4, result
+        assert result.descriptors['workers'] < min(100, result.hostile), result
     else:  # what would end a run of days
         assert all(low < 0.5 for _, low, _ in result.slope.values()), result
         assert max(result.descriptors.values()) <= 4, result

@@ -80,7 +80,6 @@ class Tool:
 
 
 def _call(program: str, words: list[str], told: Path) -> None:
-    os.setsid()
     os.chdir(ROOT)
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = told.open('a')

@@ -6,10 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.faults.record import cases, record
-from tests.faults.trainings import assert_same, tensors
+from tests.faults.trainings import assert_same, content_of
 from tests.helpers import TrainingRanks
 from tvtsv2_mm.checkpoints.whole import check_whole
 
@@ -40,10 +39,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _content(folder: Path) -> dict[str, torch.Tensor]:
-    return dict(tensors(torch.load(folder / 'epoch_2.pth', weights_only=False)))
-
-
 @pytest.mark.parametrize('fault', FAULTS)
 def test_all_ranks_end_with_one_message(fault, whole, tmp_path):
     do, pattern = FAULTS[fault]
@@ -72,7 +67,7 @@ def test_all_ranks_end_with_one_message(fault, whole, tmp_path):
                 check_whole(path)
             again = TrainingRanks(CONFIG, folder, words=['--resume'])
             assert again.wait() == [0, 0], again.said()
-            assert_same(_content(folder), _content(whole))
+            assert_same(*(content_of(run / 'epoch_2.pth') for run in (folder, whole)))
             counts['survived'] += 1
         except AssertionError as error:
             failures.append(f'rank {rank}, step {step}: {error}')

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.faults.record import record
-from tests.faults.trainings import assert_same, tensors
+from tests.faults.trainings import assert_same, content_of
 from tests.helpers import TrainingRanks
+from tvtsv2_mm.checkpoints.untrusted import load_torch_file
 from tvtsv2_mm.checkpoints.whole import save_whole
 
 pytestmark = pytest.mark.faults
@@ -38,17 +38,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _content(path: Path) -> dict[str, torch.Tensor]:
-    return dict(tensors(torch.load(path, weights_only=False)))
-
-
 @pytest.mark.parametrize('case', CASES)
 def test_a_run_goes_on_where_it_is_exact_and_is_told_where_not(case, whole, tmp_path):
     step, world_size, change, message = CASES[case]
     checkpoint = whole / f'iter_{step}.pth'
     options = [] if change is None else [change]
     if change == 'release':
-        content, options = torch.load(checkpoint, weights_only=False), []
+        content, options = load_torch_file(checkpoint), []
         content['data_position']['version'] = 2
         checkpoint = tmp_path / 'other.pth'
         save_whole(content, checkpoint)
@@ -57,9 +53,9 @@ def test_a_run_goes_on_where_it_is_exact_and_is_told_where_not(case, whole, tmp_
     codes = ranks.wait()
     if message is None:
         assert codes == [0] * world_size, ranks.said()
-        last = _content(tmp_path / 'out' / 'epoch_2.pth')
+        last = content_of(tmp_path / 'out' / 'epoch_2.pth')
         if world_size == 2 and change is None:
-            assert_same(last, _content(whole / 'iter_6.pth'))
+            assert_same(last, content_of(whole / 'iter_6.pth'))
         record('resuming', case, injected=1, survived=1)
         return
     assert codes == [1] * world_size, ranks.said()
@@ -85,5 +81,5 @@ def test_two_runs_in_one_folder(tmp_path):
     first.kill()
     third = TrainingRanks(CONFIG, folder, world_size=1, words=['--resume'])
     assert third.wait() == [0], third.said()
-    assert_same(_content(folder / 'epoch_2.pth'), _content(whole / 'epoch_2.pth'))
+    assert_same(content_of(folder / 'epoch_2.pth'), content_of(whole / 'epoch_2.pth'))
     record('resuming', 'two runs in one work folder', injected=1, refused=1)

@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from tests.helpers import WARM, free_port
 from tvtsv2_mm.apis.launch.runs import apply_resume, build_runner
+from tvtsv2_mm.checkpoints.untrusted import load_torch_file
 from tvtsv2_mm.checkpoints.whole import check_whole
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ class Training:
         if path.is_dir():
             whole = folder / 'whole.pth'
             dcp_to_torch_save(path, whole)
-        found = dict(tensors(torch.load(whole, weights_only=False)))
+        found = content_of(whole)
         assert any('exp_avg' in name for name in found)
         return found | dict(losses=torch.load(folder / 'losses_0.pth'))
 
@@ -128,6 +129,11 @@ def tensors(value: Any, name: str = '') -> Iterator[tuple[str, torch.Tensor]]:
         yield name, value
     elif isinstance(value, dict):
         yield from chain.from_iterable(tensors(x, f'{name}.{key}') for key, x in value.items())
+
+
+def content_of(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint of one file."""
+    return dict(tensors(load_torch_file(checkpoint)))
 
 
 def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:

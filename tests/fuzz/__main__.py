@@ -10,14 +10,12 @@ import tvtsv2_mm  # noqa: F401  (the mends come first)
 from tests.fuzz.cases import run_cases
 from tests.fuzz.targets import TARGETS
 
-CASES = 300
-
 
 def main() -> None:
     """Run the cases, print what was found, end with 1 if anything was."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('targets', nargs='*', help=', '.join(sorted(TARGETS)))
-    parser.add_argument('--cases', type=int, default=CASES, help='of each (default: %(default)s)')
+    parser.add_argument('--cases', type=int, default=300, help='of each (default: %(default)s)')
     parser.add_argument('--first', type=int, default=0, help='number of the first case')
     args = parser.parse_args()
     failed = False

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -14,6 +13,7 @@ from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
 from tvtsv2_mm.evaluation.results import describe_views
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import walk
+from tvtsv2_mm.utils.tables import markdown_table
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs/tvtsv2'
@@ -59,12 +59,6 @@ def names(pattern: str) -> list[str]:
     return sorted(found, key=lambda stem: (order.index(stem.split('_')[0]), stem))
 
 
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    """Markdown."""
-    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |'
-                     for row in [head, ['---'] * len(head), *rows])
-
-
 def start_of(config: Config) -> str:
     """What ``load_from`` is called where it is published."""
     return WEIGHTS[Path(config.load_from).parent.name] if config.get('load_from') else ''
@@ -90,7 +84,8 @@ def pretraining() -> str:
                      ', '.join(f'{ratio:g}' for ratio in masks if ratio) or 'none',
                      config.train_dataloader.batch_size,
                      config.train_cfg.max_epochs, start_of(config) or 'random weights'])
-    return table(['config', 'model', 'mask', 'clips a GPU', 'epochs', 'starts from'], rows)
+    return markdown_table(
+        [['config', 'model', 'mask', 'clips a GPU', 'epochs', 'starts from'], *rows])
 
 
 def protocols() -> str:
@@ -113,7 +108,7 @@ def protocols() -> str:
             protocol, config.benchmark, f'`{{{",".join(sizes)}}}_{protocol}_{benchmark}.py`',
             f'`{root}/`: ' + ', '.join(
                 f'`{file.removeprefix(f"{root}/")}`' for file in files if file)])
-    return table(['protocol', 'benchmark', 'configs', 'reads'], rows)
+    return markdown_table([['protocol', 'benchmark', 'configs', 'reads'], *rows])
 
 
 def pixels() -> str:
@@ -121,15 +116,16 @@ def pixels() -> str:
     configs = [read(f'{size}_zero-shot_hmdb51') for size in ('vit-b16', 'clip-b16')]
     made = [{**describe_views(config.test_dataloader.dataset.pipeline),
              **config.model.data_preprocessor} for config in configs]
-    return table(['', 'TVTSv2', 'CLIP baseline'], [
-        [title, *(', '.join(str(own[key]) for key in keys) for own in made)]
-        for title, *keys in (
-            ('`frames`, `sampling`', 'frames', 'sampling'),
-            ('full-size frames scaled: `interpolation`, `short_side`',
-             'interpolation', 'short_side'),
-            ('`crop`, `crop_size`', 'crop', 'crop_size'),
-            ('`mean` and `std` of pixels', 'mean', 'std'),
-            ('`short_clip`: a video of fewer frames', 'short_clip'))])
+    return markdown_table([
+        ['', 'TVTSv2', 'CLIP baseline'],
+        *([title, *(', '.join(str(own[key]) for key in keys) for own in made)]
+          for title, *keys in (
+              ('`frames`, `sampling`', 'frames', 'sampling'),
+              ('full-size frames scaled: `interpolation`, `short_side`',
+               'interpolation', 'short_side'),
+              ('`crop`, `crop_size`', 'crop', 'crop_size'),
+              ('`mean` and `std` of pixels', 'mean', 'std'),
+              ('`short_clip`: a video of fewer frames', 'short_clip')))])
 
 
 def paper() -> str:
@@ -145,7 +141,7 @@ def paper() -> str:
         metrics = '/'.join(name.rpartition('/')[2] for name in next(iter(figures.values()))['raw'])
         rows.append([f'{" ".join(key)}, {metrics}',
                      *(cell(*key, model) for model in PAPER_MODELS.values())])
-    return table(['', *PAPER_MODELS.values()], rows)
+    return markdown_table([['', *PAPER_MODELS.values()], *rows])
 
 
 def results_of(model: str) -> list[dict]:

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.tables import markdown_table
+
 RECORD = Path(__file__).parents[2] / 'docs' / 'reliability.json'
-
-
 COUNTS = ('injected', 'survived', 'refused', 'lost')
 
 
@@ -25,16 +25,12 @@ def _counts(found: dict[str, dict[str, int]]) -> str:
         faults.setdefault(kind, Counter()).update(told, targets=bool(slash))
     rows = [[f'{kind} ({told["targets"]} targets)' if told['targets'] else kind,
              *(str(told[name]) for name in COUNTS)] for kind, told in sorted(faults.items())]
-    return _table(['fault', *COUNTS], rows)
+    return markdown_table([['fault', *COUNTS], *rows])
 
 
 def _memory(found: dict[str, Any]) -> str:
     rows = [[kind, f'{found["resident"][kind]:.0f}',
              '{:.2f} ({:.2f} to {:.2f})'.format(*found['slope'][kind]),
              str(found['descriptors'][kind])] for kind in found['resident']]
-    return _table(['process', 'resident, MB', 'MB a minute, 95 % interval', 'more descriptors'],
-                  rows)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in (head, ['---'] * len(head), *rows))
+    return markdown_table([
+        ['process', 'resident, MB', 'MB a minute, 95 % interval', 'more descriptors'], *rows])

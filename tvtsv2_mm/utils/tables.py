@@ -1,4 +1,4 @@
-"""Tables on the terminal, in which no name is lost."""
+"""Tables on the terminal, in which no name is lost, and in Markdown."""
 
 import shutil
 import sys
@@ -28,6 +28,12 @@ def print_table(rows: Sequence[Sequence[Any]]) -> None:
         table = AsciiTable([['\n'.join(textwrap.wrap(cell, width, drop_whitespace=False))
                              for cell, width in zip(row, widths, strict=True)] for row in cells])
     print(table.table)
+
+
+def markdown_table(rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown, the first row as its heading."""
+    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |'
+                     for row in (rows[0], ['---'] * len(rows[0]), *rows[1:]))
 
 
 def printable(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from terminaltables import AsciiTable
 
 from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.tables import markdown_table
 
 # Title of a row, protocol, metric, chance in per cent.
 ROWS = (
@@ -55,8 +56,7 @@ def _rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def seeds_table(runs: Sequence[dict[str, Any]]) -> str:
     """Markdown table of the runs; mean and standard deviation where there are several."""
-    lines = [HEADER, ['---'] * len(HEADER), *_rows(runs)]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return markdown_table([HEADER, *_rows(runs)])
 
 
 def write_report(folder: Path, runs: Sequence[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from tvtsv2_mm.experiments.study.settings import (
 )
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import to_json, write_atomically
+from tvtsv2_mm.utils.tables import markdown_table
 
 Figures = Mapping[str, Mapping[str, float]]  # {model: {measure: value}}
 Searched = Mapping[str, Mapping[str, Mapping[str, float]]]  # {setting: {rate: {kind: score}}}
@@ -54,7 +55,7 @@ def write_search(folder: Path, runs: Mapping[int, Searched]) -> str:
 def search_table(runs: Sequence[Searched]) -> str:
     """Markdown: a line a setting, a column a rate; the best of a line is bold."""
     rates = [f'{rate:g}' for rate in RATES]
-    lines = [['things / motions; drift, deepest fall', *rates], ['---'] * (1 + len(rates))]
+    lines = [['things / motions; drift, deepest fall', *rates]]
     for name in runs[0]:
         found = {rate: {measure: mean(run[name][rate][measure] for run in runs)
                         for measure in (*SCORES, *GUARDED)}
@@ -62,17 +63,13 @@ def search_table(runs: Sequence[Searched]) -> str:
         best = max(found, key=lambda rate: sum(found[rate][kind] for kind in SCORES))
         lines.append([SETTINGS[name].title, *(
             _scores(found[rate], rate == best) if rate in found else '-' for rate in rates)])
-    return _markdown(lines)
+    return markdown_table(lines)
 
 
 def _scores(found: Mapping[str, float], is_best: bool) -> str:
     scores = ' / '.join(f'{found[kind]:.1f}' for kind in SCORES)
     drift, fall = (found[measure] for measure in GUARDED)
     return f'{f"**{scores}**" if is_best else scores}; {drift:.2f}, {fall:.0f}'
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def values_of(runs: Sequence[Figures], model: str, row: Row) -> list[float]:
@@ -85,13 +82,12 @@ def part_table(name: str, runs: Sequence[Figures]) -> str:
     """Markdown: a line a measure, a column a setting; mean and standard deviation over seeds."""
     part = PARTS[name]
     models = ('clip', *part.settings)
-    header = ['held-out videos, %', 'chance', BASE_TITLE,
-              *(SETTINGS[setting].title for setting in part.settings)]
-    lines = [header, ['---'] * len(header)]
+    lines = [['held-out videos, %', 'chance', BASE_TITLE,
+              *(SETTINGS[setting].title for setting in part.settings)]]
     for row in part.rows:
         cells = [_cell(values_of(runs, model, row), row.digits) for model in models]
         lines.append([row.title, '-' if row.chance is None else f'{row.chance:.1f}', *cells])
-    return _markdown(lines)
+    return markdown_table(lines)
 
 
 def _cell(values: Sequence[float], digits: int) -> str:
