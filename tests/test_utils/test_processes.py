@@ -1,13 +1,17 @@
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.helpers import WARM
+from tvtsv2_mm.utils import processes
 from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +93,50 @@ def test_a_signal_to_the_whole_job_leaves_a_worker_and_its_parents_ends_it():
         time.sleep(0.1)
         ended, status = os.waitpid(child, os.WNOHANG)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@contextmanager
+def one_at_work(seconds):
+    """Another thread, without Python's lock but for moments."""
+    def work():
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            hashlib.pbkdf2_hmac('sha256', b'', b'', 20_000)
+
+    thread = Thread(target=work)
+    thread.start()
+    yield thread
+    thread.join()
+
+
+def test_a_fork_waits_for_threads_at_work(monkeypatch):
+    monkeypatch.setattr(processes, '_REST_SECONDS', 60)
+    with one_at_work(0.5) as thread:
+        processes._wait_for_threads()
+        assert not thread.is_alive()
+
+
+def test_a_fork_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(processes, '_REST_SECONDS', 0.1)
+    with one_at_work(3) as thread:
+        processes._wait_for_threads()
+        assert thread.is_alive()
+
+
+def fork_beside_one_at_work():
+    processes._REST_SECONDS = 60
+    for _ in range(2):
+        processes.fork_when_threads_rest()
+    with one_at_work(0.5) as thread:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os._exit(7 if thread.is_alive() else os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason='Python has mended it')
+def test_forks_wait():
+    process = WARM.Process(target=fork_beside_one_at_work)
+    process.start()
+    process.join()
+    assert process.exitcode == 0

@@ -7,7 +7,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from threading import Thread
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from threading import Event, Thread, get_native_id
 
 # What stops a job: kill, torchrun and Slurm send the first, Slurm's --signal=USR1@120 the second.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -17,6 +20,8 @@ PREEMPTED = 85
 LAUNCHER = 'TVTSV2_MM_LAUNCHER_PROCESS'
 
 _PR_SET_PDEATHSIG = 1
+# A thread may be at work for ever; then a fork is as it would be without waiting.
+_REST_SECONDS = 1.0
 
 
 def end_with_parent(parent: int | None = None) -> None:
@@ -65,6 +70,34 @@ def leave_signals_to_parent() -> None:
                 os._exit(0)
 
     Thread(target=wait, daemon=True).start()
+
+
+@cache
+def fork_when_threads_rest() -> None:
+    """Let this process fork only at moments when none of its other threads is at work.
+
+    A thread of gloo or NCCL that frees a tensor comes into Python, and holds a lock as it does.
+    Forked meanwhile, the child of a Python before 3.10.15, 3.11.8 or 3.12 waits for that lock
+    before its first line, for ever (python/cpython#112275): a loader's process that gives no batch.
+    Only Linux tells what threads do.
+    """
+    if sys.platform == 'linux' and sys.version_info < (3, 12):
+        os.register_at_fork(before=_wait_for_threads)
+
+
+def _wait_for_threads() -> None:
+    end = time.monotonic() + _REST_SECONDS
+    while _is_another_at_work() and time.monotonic() < end:
+        Event().wait(0.001)  # without Python's lock, which it may want
+
+
+def _is_another_at_work() -> bool:
+    for task in Path('/proc/self/task').iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            state = (task / 'stat').read_text().rpartition(') ')[2][0]
+            if state != 'S' and int(task.name) != get_native_id():
+                return True
+    return False
 
 
 def _exit_when_not(holds: Callable[[], bool]) -> None:

@@ -44,6 +44,7 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
                   options=['env_cfg.dist_cfg.timeout=12'])
     assert ranks.wait() == [1, 1]
     assert_one_message(ranks, r'rank 0 has waited for \d+ s in step 2: rank 1 \(process ')
+    assert re.search(r"rank 1 is here:\n(.+\n)+ +time\.sleep", ranks.said())
 
 
 def test_one_rank_watches_nobody(tmp_path):

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list, get_dist_info, is_main_process
 from mmengine.infer import BaseInferencer
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
@@ -34,7 +34,11 @@ from tvtsv2_mm.utils.config_errors import ConfigError, config_errors, names_in, 
 from tvtsv2_mm.utils.errors import RunStoppedError, UserFileError, one_error
 from tvtsv2_mm.utils.files import writing
 from tvtsv2_mm.utils.locks import is_locked, locked
-from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
+from tvtsv2_mm.utils.processes import (
+    end_with_parent,
+    fork_when_threads_rest,
+    leave_signals_to_parent,
+)
 from tvtsv2_mm.utils.tokenizer_files import copy_tokenizer
 
 _MMENGINES = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -176,6 +180,8 @@ class _OurRunner:  # mixed into a runner
         """Build a loader whose processes are of this rank; mmengine's is a static method."""
         loader = super().build_dataloader(  # pyrefly: ignore[missing-attribute]
             *args, **kwargs)
+        if get_dist_info()[1] > 1:
+            fork_when_threads_rest()
         loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
         return loader
 

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from mmengine.dist import barrier, get_dist_info
 from mmengine.hooks import Hook
@@ -21,6 +23,7 @@ from tvtsv2_mm.utils.errors import RunStoppedError
 # What has told of a fault gets this long to say so, before launchers end it for the others' end.
 _GRACE_SECONDS = 5.0
 _VERDICT = 'verdict'
+_BEHIND = 'behind'  # the ranks that are to say where
 _TIMEOUT_SECONDS = 1800.0  # torch's own of a process group
 
 
@@ -35,7 +38,8 @@ class RankWatchHook(Hook):
       data that take long, are none; a single call that keeps Python's lock for so long is one;
     - has ended, for an error of its own or a SIGKILL: as soon as another rank misses it;
     - does not come to a step in which others wait: at 9/10 of the process group's timeout
-      (``env_cfg.dist_cfg.timeout``, seconds), after which torch would end without its name.
+      (``env_cfg.dist_cfg.timeout``, seconds), after which torch would end without its name. It
+      says at which line it is.
 
     The ranks end with exit code 1; one tells why. What was killed under torchrun, torchrun tells.
 
@@ -210,7 +214,13 @@ class _Watch(threading.Thread):
         return self._store.check([_VERDICT])
 
     def _end_if_told(self) -> None:
-        if self._told() and not self._stopped.wait(_GRACE_SECONDS):
+        if not self._told():
+            return
+        if self._store.check([_BEHIND]) and self.rank in json.loads(self._store.get(_BEHIND)):
+            frame = sys._current_frames()[cast(int, threading.main_thread().ident)]
+            self.logger.error(
+                f'rank {self.rank} is here:\n{"".join(traceback.format_stack(frame))}')
+        if not self._stopped.wait(_GRACE_SECONDS):
             os._exit(1)
 
     def _end(self, message: str) -> None:
@@ -238,6 +248,7 @@ class _Watch(threading.Thread):
         if behind:
             told = ', '.join(f'{_name(rank, signs[rank])} is {_place(signs[rank])}'
                              for rank in behind[:8])
+            self._store.set(_BEHIND, json.dumps(behind))
             self._end(f'rank {self.rank} has waited for {waited:.0f} s in step {iteration}: {told}')
 
     def _missing(self) -> str:
