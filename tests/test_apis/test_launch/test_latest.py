@@ -4,11 +4,13 @@ import logging
 import os
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
 from mmengine.config import Config
 
+from tests.faults.record import record
 from tests.helpers import run_ranks
 from tvtsv2_mm.apis.launch import latest
 from tvtsv2_mm.apis.launch.latest import agree_on_latest, latest_checkpoint
@@ -149,6 +151,9 @@ def _agree(rank, world_size, folder):
         name(folder / 'late', 'epoch_1.pth')
         cfg.work_dir = str(folder / 'late')
     assert agree_on_latest(cfg, LOGGER) == str(folder / 'epoch_10.pth')
+    shown = iter([False, False] if rank else [])
+    with patch.object(Path, 'exists', lambda _: next(shown, True)):
+        assert agree_on_latest(cfg, LOGGER) == str(folder / 'epoch_10.pth')
     latest._appears = lambda path: appears(path / 'nowhere' if rank else path)
     with pytest.raises(CheckpointError, match=r'epoch_10\.pth cannot be seen on '):
         agree_on_latest(cfg, LOGGER)
@@ -158,7 +163,10 @@ def _agree(rank, world_size, folder):
         agree_on_latest(cfg, LOGGER)
 
 
+@pytest.mark.faults
 def test_all_ranks_go_on_from_the_same(folder):
     (folder / 'late').mkdir()
     save(folder / 'late' / 'epoch_1.pth')
     run_ranks(2, _agree, folder)
+    record('storage', 'a rename that another rank sees late', injected=1, survived=1)
+    record('storage', 'a rename that another rank never sees', injected=1, refused=1)
