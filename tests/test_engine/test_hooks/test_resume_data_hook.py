@@ -46,7 +46,8 @@ class NumbersOfResumeTest(BaseDataset):
         return [dict(number=i) for i in range(self.size)]
 
     def __getitem__(self, index):
-        return dict(inputs=torch.tensor(np.random.default_rng(getattr(index, 'draw', None)).random()))
+        rng = np.random.default_rng(getattr(index, 'draw', None))
+        return dict(inputs=torch.tensor(rng.random()))
 
 
 class Stop(Exception):
