@@ -119,6 +119,7 @@ def _recipe(data: Path) -> Config:
 
 def _transcripts_alone(cfg: Config, data: Path) -> None:
     cfg.train_dataloader.pop('batch_sampler')
+    cfg.train_dataloader.sampler.type = 'SeededSampler'
     cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.datasets[0].dataset
 
 

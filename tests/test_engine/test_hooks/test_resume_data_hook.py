@@ -46,7 +46,8 @@ class NumbersOfResumeTest(BaseDataset):
         return [dict(number=i) for i in range(self.size)]
 
     def __getitem__(self, index):
-        return dict(inputs=torch.tensor(np.random.default_rng(index.draw).random()))
+        rng = np.random.default_rng(getattr(index, 'draw', None))
+        return dict(inputs=torch.tensor(rng.random()))
 
 
 class Stop(Exception):
@@ -166,6 +167,17 @@ def test_with_a_sampler_alone(index, tmp_path, monkeypatch, loop, done, checkpoi
     assert len({number for _, numbers, _ in whole[:6] for number in numbers}) == 11
     assert train(index, tmp_path / 'cut', stop_at=8, workers=1, **options) == whole[:8]
     assert train(index, tmp_path / 'cut', resume=True, seed=8, **options) == whole[done:]
+
+
+@pytest.mark.parametrize('sampler', ['DefaultSampler', 'SeededSampler'])
+def test_draws_that_do_not_go_on_are_told(sampler, index, tmp_path):
+    """Epochs of 6 batches; the checkpoint is of step 5."""
+    options = dict(kind='plain', sampler=dict(type=sampler, shuffle=True))
+    train(index, tmp_path / 'cut', stop_at=6, **options)
+    train(index, tmp_path / 'cut', resume=True, **options)
+    told = ''.join(path.read_text() for path in (tmp_path / 'cut').glob('*/*.log'))
+    assert ('DefaultSampler does not tell samples what to draw' in told) == (
+        sampler == 'DefaultSampler')
 
 
 def test_at_the_end_of_an_epoch_nothing_is_repeated(index, tmp_path):

@@ -14,6 +14,7 @@ from torch.utils.data import BatchSampler
 
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.datasets.fingerprint import fingerprint
+from tvtsv2_mm.engine.samplers import SeededSampler
 from tvtsv2_mm.registry import HOOKS
 
 # Of the order of samples and of what is drawn: another one gives a batch another content.
@@ -31,8 +32,10 @@ class ResumeDataHook(Hook):
     content of the annotation files included; so it is with torch's own batches of any seeded
     sampler. With others mmengine begins the epoch again
     (EpochBasedTrainLoop), or reads and drops the batches of the epoch that were trained on
-    (IterBasedTrainLoop); samples are the same with SeededSampler. At the end of an epoch a run goes
-    on with other data or another number of ranks, in the middle of one with the same alone.
+    (IterBasedTrainLoop). What is drawn of their samples (segments, crops, masks) is the same with
+    SeededSampler, or with one of these batch samplers; with others a line says that it is not. At
+    the end of an epoch a run goes on with other data or another number of ranks, in the middle of
+    one with the same alone.
 
     What a step draws (drop path, dropout, mixup) follows from the seed, the step and the rank.
     """
@@ -97,6 +100,11 @@ class ResumeDataHook(Hook):
             return
         if position['batch'] or endless:
             _check_plan(position['plan'], _plan(batches))
+            if not (hasattr(batches, 'start') or isinstance(sampler, SeededSampler)):
+                runner.logger.warning(
+                    'the batches are those of a run without a stop, but what is drawn of their '
+                    f'samples (segments, crops, masks) is not: {type(sampler).__name__} does not '
+                    'tell samples what to draw, as SeededSampler does')
         self._before = (position['epoch'], runner.iter - position['batch'])
         if by_epoch:
             # A checkpoint by iterations at the very end of an epoch still counts as that epoch.
