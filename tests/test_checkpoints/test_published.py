@@ -24,6 +24,7 @@ from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.runs import check_checkpoint
 from tvtsv2_mm.checkpoints import CheckpointError, published
 from tvtsv2_mm.checkpoints.published import is_published, locate
+from tvtsv2_mm.utils.errors import UnwritableError
 
 NAME = 'tvtsv2-b16'
 FILE = published.RELEASED[NAME].name
@@ -165,6 +166,17 @@ def test_a_copy_whose_time_alone_is_another_is_read_once_more(drive, monkeypatch
     monkeypatch.setattr(published, 'file_sha256', lambda file: hashed.append(file) or whole(file))
     assert locate(NAME) == locate(NAME) == path
     assert hashed == [Path(path)]
+
+
+def test_a_copy_where_nobody_can_write(drive, cache, monkeypatch):
+    path = locate(NAME)
+    (cache / NAME / '.lock').unlink()
+    monkeypatch.setattr(os, 'access', lambda *_: False)
+    assert locate(NAME) == path
+    assert not (cache / NAME / '.lock').exists()
+    monkeypatch.setenv(published.CACHE, path)  # a file
+    with pytest.raises(UnwritableError, match=r'its folder is no folder'):
+        locate(NAME)
 
 
 def test_a_damaged_record(drive, cache):

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
@@ -20,7 +21,7 @@ from typing import Any
 
 from tvtsv2_mm.utils.errors import shortened
 from tvtsv2_mm.utils.extras import needed_for
-from tvtsv2_mm.utils.files import file_sha256, to_json, write_atomically
+from tvtsv2_mm.utils.files import file_sha256, make_folder, to_json, write_atomically
 from tvtsv2_mm.utils.locks import locked
 
 from .entries import some
@@ -72,6 +73,7 @@ def locate(place: str | os.PathLike) -> str:
     Raises:
         CheckpointError: it cannot be fetched, and the message says which file to put where; or the
             copy is not what was fetched.
+        UnwritableError: the folder of the copies cannot be written to.
         MissingPackageError: a package for fetching is not installed.
     """
     name = os.fspath(place)
@@ -102,7 +104,7 @@ def _released(name: str) -> Path:
     released = RELEASED[name]
     folder = cache_folder() / name
     file = folder / released.name
-    with locked(folder, _PATIENCE):
+    with _kept(folder):
         if not file.is_file():
             with needed_for(f'fetching {name}'):
                 import gdown
@@ -123,7 +125,7 @@ def _of_hub(repository: str, revision: str | None) -> Path:
     with needed_for(f'fetching {name}'):
         from huggingface_hub import HfApi, snapshot_download
     folder = cache_folder() / 'hub' / f'{repository}@{revision or "main"}'.replace('/', '--')
-    with locked(folder, _PATIENCE):
+    with _kept(folder):
         known: dict[str, str] = {}
         if not (folder / _RECORD).is_file():
             try:
@@ -145,6 +147,17 @@ def _of_hub(repository: str, revision: str | None) -> Path:
             if path.is_file() and not path.relative_to(folder).parts[0].startswith('.')
         ], known)
     return folder
+
+
+@contextmanager
+def _kept(folder: Path) -> Generator[None]:
+    """Keep other processes out while one fetches; a finished copy may be where nobody can write."""
+    if (folder / _RECORD).is_file() and not os.access(folder, os.W_OK):
+        yield
+        return
+    make_folder(folder)
+    with locked(folder, _PATIENCE):
+        yield
 
 
 def _chosen(name: str, files: Mapping[str, Any]) -> dict[str, Any]:
