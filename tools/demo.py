@@ -37,7 +37,7 @@ def main() -> None:
     parser = build_parser()
     args = parser.parse_args()
     from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
     is_folder = Path(args.video).is_dir()
     picture = args.out or f'{Path(args.video).stem}_labels.png'
     out = args.out if is_folder else picture
@@ -46,7 +46,7 @@ def main() -> None:
         if not is_folder and not picture.lower().endswith('.png'):
             raise ValueError(f'--out must end in .png, got {picture}')
         check_file(args.video, 'video')
-        check_file(args.checkpoint, 'checkpoint')
+        args.checkpoint = check_checkpoint(args.checkpoint)
         with redirect_stdout(sys.stderr):
             infer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
                                      dtype=args.dtype, clips=args.clips, frames=args.frames,

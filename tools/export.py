@@ -29,9 +29,9 @@ def main() -> None:
     args = parser.parse_args()
     from tvtsv2_mm.apis.export import export_towers
     from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint
     try:
-        check_file(args.checkpoint, 'checkpoint')
+        args.checkpoint = check_checkpoint(args.checkpoint)
         model = TVTSv2Inferencer(args.config, args.checkpoint, device='cpu').model
         differences = export_towers(model, args.out, tuple(args.formats))
     except (FileNotFoundError, ValueError) as error:

@@ -57,14 +57,14 @@ def main() -> None:
         parser.error('choose one of --ray, --launcher and --profile')
     from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
     from tvtsv2_mm.apis.features.on_ray import extract_on_ray
-    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
     profile = None
     try:
         if args.profile:
             from tvtsv2_mm.apis.features.profile import ExtractionProfile
             profile = ExtractionProfile()
         config = ExtractionConfig(
-            weights=check_file(args.checkpoint, 'checkpoint'),
+            weights=check_checkpoint(args.checkpoint),
             config=args.config and check_file(args.config, 'config'),
             device=args.device, dtype=args.dtype, clips=args.clips, frames=args.frames,
             batch_size=args.batch_size, num_workers=0 if args.profile else args.num_workers)

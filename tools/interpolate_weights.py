@@ -36,15 +36,14 @@ def main() -> None:
     from tvtsv2_mm.apis.interpolation import interpolate_weights
     from tvtsv2_mm.apis.launch.runs import (
         apply_launch_arguments,
-        check_file,
+        check_checkpoint,
         load_config,
         plain_errors,
     )
     folder = Path(args.work_dir or 'work_dirs/interpolation')
     configs = {}
     try:
-        for path in (args.before, args.after):
-            check_file(path, 'checkpoint')
+        args.before, args.after = map(check_checkpoint, (args.before, args.after))
         for config in args.configs:
             name = Path(config).stem
             if name in configs:

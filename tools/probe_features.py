@@ -38,12 +38,12 @@ def extract(args: argparse.Namespace) -> None:
     from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
     from tvtsv2_mm.apis.launch.frames import show_frames
     from tvtsv2_mm.apis.launch.overrides import apply_overrides
-    from tvtsv2_mm.apis.launch.runs import check_file, load_config
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint, load_config
     from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
     apply_overrides(cfg, args.cfg_options or {})
     show_frames(cfg, args.frames)
-    cfg.load_from = checkpoint = check_file(args.checkpoint, 'checkpoint')
+    cfg.load_from = checkpoint = check_checkpoint(args.checkpoint)
     fit_to_model(cfg)
     if not args.out.endswith('.npz'):
         raise ValueError(f'--out must end in .npz, not {args.out}')

@@ -30,9 +30,9 @@ def find(args: argparse.Namespace) -> list[list[tuple[str, float]]]:
     from tvtsv2_mm.apis.features.search import search
     from tvtsv2_mm.apis.features.shards import checkpoint_sha256
     from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint
     features = load_features(args.features)
-    check_file(args.checkpoint, 'checkpoint')
+    args.checkpoint = check_checkpoint(args.checkpoint)
     if (checkpoint_sha256(args.features, args.checkpoint)
             != features.meta['checkpoint_sha256']):
         raise ValueError(f'{args.features} was made with another checkpoint '

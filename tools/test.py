@@ -35,7 +35,7 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
         ValueError: no checkpoint, two of them, a dump file of the wrong kind, or a config that
             says nothing of testing.
     """
-    from tvtsv2_mm.apis.launch.runs import check_file
+    from tvtsv2_mm.apis.launch.runs import check_checkpoint
     given = [path for path in (args.checkpoint, args.checkpoint_option) if path is not None]
     if len(given) != 1:
         raise ValueError('give one checkpoint: CONFIG CHECKPOINT, or CONFIG --checkpoint '
@@ -43,7 +43,7 @@ def apply_test_arguments(cfg: 'Config', args: argparse.Namespace) -> None:
     if cfg.get('test_evaluator') is None or cfg.get('test_dataloader') is None:
         raise ValueError(f'{args.config} has no test_dataloader and test_evaluator: take one of '
                          'the configs for evaluation')
-    cfg.load_from = check_file(given[0], 'checkpoint')
+    cfg.load_from = check_checkpoint(given[0])
     cfg.resume = False
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):

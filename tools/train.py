@@ -71,7 +71,7 @@ def main() -> None:
         apply_launch_arguments,
         apply_resume,
         build_runner,
-        check_file,
+        check_checkpoint,
         load_config,
         plain_errors,
     )
@@ -81,7 +81,8 @@ def main() -> None:
         apply_launch_arguments(cfg, args)
         apply_resume(cfg, args.resume)
         if cfg.get('load_from') is not None and not (cfg.resume == 'auto' and is_begun(cfg)):
-            check_file(cfg.load_from, 'checkpoint (load_from; None starts from random weights)')
+            cfg.load_from = check_checkpoint(
+                cfg.load_from, 'checkpoint (load_from; None starts from random weights)')
     except (FileNotFoundError, ValueError) as error:
         parser.exit(2, f'error: {error}\n')
     with plain_errors():

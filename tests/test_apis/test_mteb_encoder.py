@@ -34,7 +34,7 @@ from tests.tiny_model import (
 )
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.mteb_encoder import VideoColumn, evaluate, find_tasks, load_encoder
-from tvtsv2_mm.evaluation.results import file_sha256
+from tvtsv2_mm.utils.files import file_sha256
 
 
 @pytest.fixture(scope='module')

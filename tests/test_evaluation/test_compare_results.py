@@ -10,11 +10,11 @@ from tvtsv2_mm.evaluation.results import (
     describe_config,
     describe_split,
     describe_views,
-    file_sha256,
     group_metrics,
     read_result,
     write_result,
 )
+from tvtsv2_mm.utils.files import file_sha256
 
 
 def result(top1, **more):

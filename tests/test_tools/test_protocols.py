@@ -26,9 +26,9 @@ from tests.test_tools.protocol_data import (
 from tvtsv2_mm.checkpoints import read_state_dict
 from tvtsv2_mm.checkpoints.model_config import MODEL_PARTS
 from tvtsv2_mm.datasets.transforms import DecodeClip
-from tvtsv2_mm.evaluation.results import file_sha256
 from tvtsv2_mm.models import SpaceTimeViT
 from tvtsv2_mm.registry import MODELS
+from tvtsv2_mm.utils.files import file_sha256
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 from tvtsv2_mm.video.opening import open_video
 

@@ -35,6 +35,7 @@ from tvtsv2_mm.apis.launch.library_models import config_of_folder
 from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
+from tvtsv2_mm.checkpoints.published import locate
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
@@ -60,7 +61,8 @@ class TVTSv2Inferencer(BaseInferencer):
         model: config file, config, or name in the model index. None takes the config that a
             checkpoint of this package carries, finds the published size of a TVTSv2 release, or
             lets transformers run the model in whose folder the weights are.
-        weights: checkpoint of any layout that this package reads: file, folder or address.
+        weights: checkpoint of any layout that this package reads: file, folder or address, or a
+            name (:mod:`~tvtsv2_mm.checkpoints.published`), by which it is fetched.
         device: 'cpu', 'cuda', 'cuda:1', ...; None takes a GPU where there is one.
         dtype: 'float32', 'float16' or 'bfloat16'; the last two by autocast. Results are float32.
         texts_only: build the text encoder alone, for ``embed_texts`` and ``embed_labels``.
@@ -90,15 +92,17 @@ class TVTSv2Inferencer(BaseInferencer):
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, not {dtype!r}')
+        if weights is not None:
+            weights = locate(weights)
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
             if weights is not None:
-                model.load_from = os.fspath(weights)
+                model.load_from = weights
             fit_to_model(model)
         elif model is None and weights is not None:
-            model = config_of_folder(os.fspath(weights))
+            model = config_of_folder(weights)
             if model is not None:
                 fit_to_model(model)
         self.dtype = getattr(torch, dtype)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from tvtsv2_mm.apis.clips import Video
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-from tvtsv2_mm.apis.launch.runs import check_file
+from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
 from tvtsv2_mm.datasets.transforms import SampleClipFrames
 from tvtsv2_mm.evaluation.results import describe_checkpoint, text_sha256
 from tvtsv2_mm.utils.extras import needed_for
@@ -108,7 +108,8 @@ def load_encoder(checkpoint: str, config: str | None = None, *, device: str | No
         FileNotFoundError: there is no such file.
         ValueError: it cannot be loaded, is not on this machine, or ``meta`` is refused.
     """
-    revision = (describe_checkpoint(check_file(checkpoint, 'checkpoint'), None) or {})['sha256']
+    checkpoint = check_checkpoint(checkpoint)
+    revision = (describe_checkpoint(checkpoint, None) or {})['sha256']
     if revision is None:
         raise ValueError(f'{checkpoint} is not on this machine: results are kept by the hash of '
                          'the file, so fetch it first')

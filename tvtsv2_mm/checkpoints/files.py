@@ -26,15 +26,12 @@ from .entries import check_values, describe, report_lines, some, take_weights
 from .errors import UNREADABLE, CheckpointError, naming, reading
 from .foreign_configs import read_description
 from .hugging_face import can_be_built, model_folder, read_config, read_pixels
-from .kinds import check_kind
+from .kinds import FOLDER_FILES, check_kind
 from .layouts import OWN, RELEASE
 from .openmmlab_configs import description_within
+from .published import locate
 from .sharded import METADATA, is_sharded, read_metadata, read_run_state, read_sharded
 from .untrusted import load_torch_file
-
-# The weights of a folder from the hub, the first that is there.
-FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
-                'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
 
 WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
@@ -72,8 +69,8 @@ def read_weights(path: str | Path, *, weights: str | None = None,
     Args:
         path: a ``.safetensors`` file, a torch file that holds weights, bare or under any key, a
             TorchScript archive, an index of shards (``*.index.json``), a folder with one of
-            ``FOLDER_FILES``, or one of ``torch.distributed.checkpoint``. The files must not change
-            while the weights are in use.
+            ``FOLDER_FILES``, one of ``torch.distributed.checkpoint``, or a name of
+            :mod:`.published`. The files must not change while the weights are in use.
         weights: which, where there are several: 'ema' for averaged ones, or the name of an entry.
         stand_ins: names of classes in a torch file to be replaced by inert stand-ins; see
             :func:`.untrusted.load_torch_file`.
@@ -157,7 +154,7 @@ def files_of(path: Path) -> list[Path]:
 def _read(place: str | Path, map_location: Any, *, mmap: bool, weights: str | None = None,
           stand_ins: tuple[str, ...] = ()) -> tuple[Any, dict | None]:
     """From a place to what is there, the weights as ``state_dict``, and the report on them."""
-    path = Path(place).expanduser()
+    path = Path(locate(place)).expanduser()
     told, rest = None, {}
     with reading(path), naming(path, UNREADABLE):
         if is_sharded(path):

@@ -7,6 +7,10 @@ from pathlib import Path
 from .errors import UNREADABLE, CheckpointError
 from .outline import ZIP_START
 
+# The weights of a folder from the hub, the first that is there.
+FOLDER_FILES = ('model.safetensors', 'model.safetensors.index.json', 'open_clip_model.safetensors',
+                'pytorch_model.bin', 'pytorch_model.bin.index.json', 'open_clip_pytorch_model.bin')
+
 LFS_START = b'version https://git-lfs'
 # More than a model's names take.
 _MAX_HEADER = 10 * 2**20

@@ -17,7 +17,7 @@ from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.datasets.transforms import CropClip, DecodeClip, OpenVideo, SampleClipFrames
 from tvtsv2_mm.evaluation.intervals import Share
 from tvtsv2_mm.utils.errors import one_error
-from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.files import file_sha256, write_atomically
 
 SCHEMA = 1
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite', 'numpy',
@@ -26,15 +26,6 @@ PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmaction2', 'mmcv', 'mmcv-lite'
 GROUPS = ('dsl', 'qb')
 # Keys of a config that say where a run finds and leaves its files, and who started it.
 PLACES = ('launcher', 'load_from', 'resume', 'work_dir')
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = sha256()
-    with Path(path).open('rb') as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def text_sha256(text: str) -> str:

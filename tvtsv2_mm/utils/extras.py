@@ -22,6 +22,7 @@ EXTRAS = {
         'sklearn': 'scikit-learn',
         'webdataset': 'webdataset',
     },
+    'weights': {'gdown': 'gdown'},
     'finetune': {'peft': 'peft'},
     'export': {name: name for name in ('onnx', 'onnxruntime', 'onnxscript')},
     'mteb': {

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, cast
@@ -53,6 +54,15 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         finally:
             with suppress(OSError):  # a file system that is read-only says so of what is not there
                 draft.unlink(missing_ok=True)
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = sha256()
+    with Path(path).open('rb') as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def make_folder(path: Path) -> None:

@@ -60,7 +60,9 @@ def parse_launch_arguments(parser: argparse.ArgumentParser) -> argparse.Namespac
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which model runs where."""
-    parser.add_argument('--checkpoint', '-C', required=True, help='checkpoint of any known layout')
+    parser.add_argument('--checkpoint', '-C', required=True,
+                        help='checkpoint of any known layout, or a name by which it is fetched: '
+                        'tvtsv2-b16, openai/..., hf://OWNER/MODEL')
     parser.add_argument('--config', help='config file; not needed for a TVTSv2 release or a '
                         'checkpoint that this package wrote')
     parser.add_argument('--device', help='cpu, cuda, cuda:1; by default a GPU where there is one')

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from tvtsv2_mm.apis.launch.library_models import complete_parts
 from tvtsv2_mm.checkpoints.files import tokenizer_of
+from tvtsv2_mm.checkpoints.published import is_published, locate
 from tvtsv2_mm.checkpoints.whole import named_checkpoint
 from tvtsv2_mm.registry import DATASETS
 from tvtsv2_mm.utils.config_errors import walk
@@ -32,8 +33,13 @@ def fit_to_model(cfg: Config) -> None:
     So is ``tokenizer``, the folder by whose files texts become tokens; where the text encoder does
     not read CLIP's, and no folder is named, it is the one beside the weights that are loaded.
     Of a model that transformers runs all of these stand in its folder.
-    What a hook with a model of its own has is filled in for that model. What is given stays.
+    What a hook with a model of its own has is filled in for that model. What is given stays, but
+    that names of weights become the files that are fetched for them.
     """
+    for _, part in walk([cfg._cfg_dict]):
+        for key in ('load_from', 'checkpoint') if isinstance(part, dict) else ():
+            if is_published(part.get(key)):
+                part[key] = locate(part[key])
     model = cfg.get('model') or {}
     hooks = [cfg.get('custom_hooks'), cfg.get('default_hooks')]
     # Of a ZeroShotCheckHook, whose data are for the model that it tests.

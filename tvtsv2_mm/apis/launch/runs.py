@@ -27,6 +27,7 @@ from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.apis.launch.schedule import settle_schedule
 from tvtsv2_mm.checkpoints import CheckpointError
 from tvtsv2_mm.checkpoints.lora import check_same_adapters
+from tvtsv2_mm.checkpoints.published import RELEASED, locate
 from tvtsv2_mm.checkpoints.whole import check_whole
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.registry import RUNNERS
@@ -85,6 +86,19 @@ def check_file(path: str, what: str) -> str:
     if '://' not in path and not Path(path).expanduser().exists():
         raise FileNotFoundError(f'there is no {what} {path}')
     return path
+
+
+def check_checkpoint(place: str, what: str = 'checkpoint') -> str:
+    """Return the path of a checkpoint that is given by its path, or by a name: then it is fetched.
+
+    Raises:
+        FileNotFoundError: there is no such file, folder or name.
+        CheckpointError: it cannot be fetched (:func:`~tvtsv2_mm.checkpoints.published.locate`).
+    """
+    try:
+        return check_file(locate(place), what)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{error}{nearest(place, RELEASED)}') from None
 
 
 def apply_resume(cfg: Config, checkpoint: str | None) -> None:

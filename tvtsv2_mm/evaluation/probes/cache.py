@@ -26,7 +26,7 @@ from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.registry import MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.errors import one_error
-from tvtsv2_mm.utils.files import write_atomically
+from tvtsv2_mm.utils.files import file_sha256, write_atomically
 
 SPLITS = ('train', 'val', 'test')
 # Dimensions of the arrays, and kinds of their numbers.
@@ -113,7 +113,7 @@ def extract_features(cfg: Config, checkpoint: str, val_split: str | None = None,
         load_labels(loader.dataset.ann_file,
                     (cfg.model.get('cls_head') or {}).get('num_classes'))
     check_apart(_listed(loaders, 'sample_id'), {
-        name: dict(sha256=results.file_sha256(loader.dataset.ann_file))
+        name: dict(sha256=file_sha256(loader.dataset.ann_file))
         for name, loader in loaders.items()})
     check_apart({name: [realpath(file) for file in files]
                  for name, files in _listed(loaders, 'filename').items()}, {})

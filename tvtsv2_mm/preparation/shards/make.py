@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tvtsv2_mm.datasets.annotations import find_records
-from tvtsv2_mm.evaluation.results import file_sha256
 from tvtsv2_mm.preparation.shards.writing import PART, ShardConfig, ShardWorker
-from tvtsv2_mm.utils.files import to_json, to_json_lines, write_atomically
+from tvtsv2_mm.utils.files import file_sha256, to_json, to_json_lines, write_atomically
 from tvtsv2_mm.utils.parts import (
     PartStore,
     cut_into_parts,
