@@ -4,6 +4,7 @@ Prints one line of JSON, by the name of each package of an extra: the message wh
 """
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -109,6 +110,7 @@ def add_lora() -> None:
 def uses(folder: Path) -> dict[str, Callable[[], Any]]:
     """What needs each package."""
     (folder / 'empty.srt').touch()
+    os.environ['TVTSV2_MM_CACHE'] = str(folder)
     converters, onnx = 'preparation.converters', Path('x.onnx')
     return {
         'av': call('video.opening.open_video', 'a.mp4'),
@@ -118,6 +120,7 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'ftfy': call(f'{converters}.yt_temporal._mended', 'é'),
         'ijson': lambda: list(call(f'{converters}.howto100m._from_json', folder)()),
         'py3langid': lambda: list(call('preparation.inspection.languages.detect_languages', '')()),
+        'gdown': call('checkpoints.published.locate', 'tvtsv2-b16'),
         'peft': add_lora,
         'pyarrow': call('apis.features.FeatureStore', folder, 'parquet'),
         'pysubs2': call(f'{converters}.subtitles.read_subtitles', folder / 'empty.srt'),
