@@ -12,6 +12,7 @@ import av
 
 from tvtsv2_mm.video.errors import NotIndexableError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.orientation import Orientation
+from tvtsv2_mm.video.riff import check_avi_texts
 from tvtsv2_mm.video.source import VideoSource
 
 # FFmpeg's names of the files that hold their video themselves. Others that it knows name further
@@ -122,6 +123,7 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
     source.check_exists()
     opened = False
     try:
+        check_avi_texts(source)
         with av.open(source.open(), 'r', **_TEXT_OPTIONS, timeout=source.deadline,
                      container_options=dict(
                          format_whitelist=_CONTAINERS,
