@@ -2,12 +2,14 @@
 
 import resource
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from tests.fuzz.cases import Seed, Target
 from tests.grey_videos import write_grey_video
+from tvtsv2_mm.video.decord_reader import import_decord
 from tvtsv2_mm.video.errors import (
     DecodingTimeoutError,
     MissingVideoError,
@@ -68,6 +70,8 @@ def _check_times(starts: np.ndarray, fps: float, duration: float) -> None:
 def _read_frames(work: Path, backend: str, from_memory: bool = False) -> None:
     path = str(work / 'video')
     data = Path(path).read_bytes() if from_memory else None
+    if backend == 'decord' and find_spec('decord'):
+        import_decord()  # here: a process behind one that has crashed would do so, and be seen
     reader = _PROCESS.open(path, deadline=_DEADLINE_S, backend=backend, short_side=16, data=data)
     # The limit of a case is not that of all cases together.
     resource.prlimit(_PROCESS._child, resource.RLIMIT_CPU, (resource.RLIM_INFINITY, ) * 2)

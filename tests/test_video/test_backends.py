@@ -12,6 +12,7 @@ from tests.grey_videos import cut_start, numbers_of, write_grey_video
 from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.video import packet_index
 from tvtsv2_mm.video.errors import UnreadableVideoError
+from tvtsv2_mm.video.frame_pixels import FramePixels
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 from tvtsv2_mm.video.isolated_reader import DecodingProcess
 from tvtsv2_mm.video.opening import open_video
@@ -79,6 +80,30 @@ def test_same_frames_for_the_same_indices(kinds, kind, backend):
     reference = SequentialReader(VideoSource(path))
     np.testing.assert_allclose(video.frame_starts, reference.frame_starts, atol=2e-3)
     assert video.size == reference.size
+
+
+@pytest.mark.parametrize('opener', [open_video, isolated])
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_stream_of_frames_is_decoded_once(kinds, kind, opener, monkeypatch):
+    path, first = kinds[kind]
+    written = []
+    monkeypatch.setattr(FramePixels, 'write', watched(FramePixels.write, written))
+    video = opener(path)
+    for step in (1, 7):
+        wanted = np.arange(0, video.num_frames, step)
+        written.clear()
+        blocks = list(video.stream_frames(wanted, 4))
+        assert max(map(len, blocks)) <= 4
+        np.testing.assert_array_equal(np.concatenate(blocks), video.get_frames(wanted))
+        if opener is open_video:
+            assert len(written) == 2 * len(wanted)  # once here, once by get_frames
+
+
+def watched(function, calls):
+    def call(*arguments):
+        calls.append(arguments[1])
+        return function(*arguments)
+    return call
 
 
 @pytest.mark.parametrize('name', ['part_0.mp4', 'example.mp4', 'rotated_90.mov'])

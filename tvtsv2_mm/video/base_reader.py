@@ -1,11 +1,14 @@
 """The small interface that all decoders are used through."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
+
+# Frames that are given out at a time where many are asked for.
+BLOCK = 16
 
 
 class VideoReader(ABC):
@@ -57,6 +60,22 @@ class VideoReader(ABC):
         Raises:
             UnreadableVideoError: If the stream is damaged.
         """
+
+    def stream_frames(self, indices: np.ndarray, block: int = BLOCK) -> Iterator[np.ndarray]:
+        """Decode many frames in one pass, without holding them all.
+
+        Args:
+            indices: int64 (N,), increasing.
+            block: Frames that are given out at a time.
+
+        Yields:
+            uint8 arrays (n, H, W, 3), RGB, of the next n <= ``block`` frames.
+
+        Raises:
+            UnreadableVideoError: If the stream is damaged.
+        """
+        for start in range(0, len(indices), block):
+            yield self.get_frames(indices[start:start + block])
 
     @abstractmethod
     def close(self) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from tvtsv2_mm.utils.extras import MissingPackageError
 from tvtsv2_mm.utils.processes import STOP_SIGNALS, end_with_parent
-from tvtsv2_mm.video.base_reader import VideoReader
+from tvtsv2_mm.video.base_reader import BLOCK, VideoReader
 from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.opening import open_video
 
@@ -58,7 +58,7 @@ class DecodingProcess:
         return IsolatedReader(self, path, deadline, self._num_opened, times)
 
     def call(self, path: str, deadline: float | None, name: str, argument: Any) -> Any:
-        """Have 'open', 'get_frames' or 'close' done for a video; raises as :meth:`open`."""
+        """Have something done for a video, see ``_answer_requests``; raises as :meth:`open`."""
         if self._parent != os.getpid():
             self._fork()
         try:
@@ -134,12 +134,23 @@ class IsolatedReader(VideoReader):
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """See :meth:`VideoReader.get_frames`."""
+        frames = self._ask('get_frames', np.asarray(indices))
+        self.size = frames.shape[1], frames.shape[2]
+        return frames
+
+    def stream_frames(self, indices: np.ndarray, block: int = BLOCK) -> Iterator[np.ndarray]:
+        """See :meth:`VideoReader.stream_frames`."""
+        frames = self._ask('stream_frames', (indices, block))
+        while frames is not None:
+            yield frames
+            frames = self._ask('next_frames', None)
+
+    def _ask(self, name: str, argument: Any) -> Any:
         if not self._process.is_current(self._number):
             raise RuntimeError(f'{self.path}: its process has ended or opened another video')
-        frames = self._process.call(self.path, self._deadline, 'get_frames', np.asarray(indices))
+        frames = self._process.call(self.path, self._deadline, name, argument)
         if isinstance(frames, tuple):  # the shape of what lies in the shared memory
             frames = _frames_in(self._process.shared, frames).copy()
-        self.size = frames.shape[1], frames.shape[2]
         return frames
 
     def close(self) -> None:
@@ -168,7 +179,9 @@ def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> NoReturn:
 
 
 def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
+    """'open', 'get_frames', 'stream_frames', 'next_frames' (None behind the last) and 'close'."""
     video: Any = None
+    stream: Iterator[np.ndarray] = iter(())
     while True:
         try:
             name, argument = connection.recv()
@@ -178,6 +191,11 @@ def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
         try:
             if name == 'get_frames':
                 answer = _share(video.get_frames(argument), shared)
+            elif name in ('stream_frames', 'next_frames'):
+                if name == 'stream_frames':
+                    stream = video.stream_frames(*argument)
+                frames = next(stream, None)
+                answer = None if frames is None else _share(frames, shared)
             elif video is not None:  # another one will be opened, or none
                 video.close()
                 video = None
