@@ -30,8 +30,18 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     add_clip_arguments(parser)
     parser.add_argument('--format', choices=FEATURE_FORMATS, default='npy')
-    parser.add_argument('--part-size', type=int, default=256,
-                        help='videos of a shard; what a kill can cost each process (%(default)s)')
+    parser.add_argument('--windows', type=float, metavar='SECONDS',
+                        help='one vector for each window of so many seconds, for the search of '
+                        'moments; by default one a video')
+    parser.add_argument('--stride', type=float, metavar='SECONDS',
+                        help='from the start of one window to that of the next (half a window)')
+    parser.add_argument('--fps', type=float, help='frames a second that are taken of a window; by '
+                        'default as many as the model takes, evenly')
+    parser.add_argument('--per-video-files', action='store_true',
+                        help='write OUT/per_video/VIDEO.npy too, float32 (windows, E)')
+    parser.add_argument('--part-size', type=int,
+                        help='videos of a shard; what a kill can cost each process (256; with '
+                        '--windows 16)')
     parser.add_argument('--batch-size', type=int, default=8, help='clips at once (%(default)s)')
     parser.add_argument('--num-workers', type=int, default=min(os.cpu_count() or 1, 8),
                         help='decoding processes of each process; 0: none (%(default)s)')
@@ -58,8 +68,13 @@ def main() -> None:
     from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
     from tvtsv2_mm.apis.features.on_ray import extract_on_ray
     from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
+    from tvtsv2_mm.apis.windows import Windows
+    if args.windows is None and args.stride is not None:
+        parser.error('--stride is of --windows')
     profile = None
     try:
+        windows = None if args.windows is None else Windows(
+            seconds=args.windows, stride=args.windows / 2 if args.stride is None else args.stride)
         if args.profile:
             from tvtsv2_mm.apis.features.profile import ExtractionProfile
             profile = ExtractionProfile()
@@ -67,8 +82,10 @@ def main() -> None:
             weights=check_checkpoint(args.checkpoint),
             config=args.config and check_file(args.config, 'config'),
             device=args.device, dtype=args.dtype, clips=args.clips, frames=args.frames,
-            batch_size=args.batch_size, num_workers=0 if args.profile else args.num_workers)
-        shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed)
+            windows=windows, fps=args.fps, batch_size=args.batch_size,
+            num_workers=0 if args.profile else args.num_workers)
+        shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed,
+                      per_video_files=args.per_video_files)
         if args.ray is not None:
             counts = extract_on_ray(
                 args.videos, args.out, config, address=args.ray, num_replicas=args.replicas,

@@ -1,6 +1,8 @@
-"""Find videos by text among features of tools/extract_features.py.
+"""Find the moment among features of tools/extract_features.py: by texts, videos and stills.
 
     python tools/search.py OUT "a dog runs" "two people talk" --checkpoint TVTSv2_ViT_B_16.pth
+    python tools/search.py OUT "on a beach" --like clip.mp4 photo.jpg --sum 1 0.5 0.5 -C ...
+    python tools/search.py OUT "a dog" --not "a cat" -C ...
 """
 
 import argparse
@@ -9,7 +11,7 @@ import sys
 from contextlib import redirect_stdout
 
 from tvtsv2_mm.apis.launch.arguments import add_model_arguments
-from tvtsv2_mm.utils.tables import print_table
+from tvtsv2_mm.utils.tables import clock_time, print_table
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,50 +19,55 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('features', help='folder that tools/extract_features.py wrote')
-    parser.add_argument('texts', nargs='+', metavar='text', help='what to look for')
+    parser.add_argument('texts', nargs='*', metavar='text', help='what to look for')
+    parser.add_argument('--like', nargs='+', default=[], metavar='FILE',
+                        help='look for what is like a video or a still')
+    parser.add_argument('--not', dest='unwanted', nargs='+', default=[], metavar='TEXT',
+                        help='and unlike this: half of it is taken away from each query')
+    parser.add_argument('--sum', nargs='*', type=float, metavar='WEIGHT',
+                        help='look for the weighted sum of all texts and files, in their order '
+                        '(1 each), instead of for each')
     add_model_arguments(parser)
-    parser.add_argument('--top-k', type=int, default=10, help='videos of a text (%(default)s)')
+    parser.add_argument('--top-k', type=int, default=10, help='moments of a query (%(default)s)')
+    parser.add_argument('--per-video', action='store_true',
+                        help='videos instead of moments, by their best window')
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     return parser
-
-
-def find(args: argparse.Namespace) -> list[list[tuple[str, float]]]:
-    """Videos and cosines for each text."""
-    from tvtsv2_mm.apis.features import load_features
-    from tvtsv2_mm.apis.features.search import search
-    from tvtsv2_mm.apis.features.shards import checkpoint_sha256
-    from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_checkpoint
-    features = load_features(args.features)
-    args.checkpoint = check_checkpoint(args.checkpoint)
-    if (checkpoint_sha256(args.features, args.checkpoint)
-            != features.meta['checkpoint_sha256']):
-        raise ValueError(f'{args.features} was made with another checkpoint '
-                         f'({features.meta["checkpoint"]}) than {args.checkpoint}')
-    inferencer = TVTSv2Inferencer(args.config, args.checkpoint, device=args.device,
-                                  dtype=args.dtype, texts_only=True, show_progress=False)
-    return search(features, inferencer.embed_texts(args.texts), args.top_k)
 
 
 def main() -> None:
     """Search."""
     parser = build_parser()
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # texts may stand behind options, or be none
+    from tvtsv2_mm.apis.search import open_search
+    from tvtsv2_mm.apis.search.queries import build_queries, embed_queries
     try:
         with redirect_stdout(sys.stderr):
-            found = find(args)
-    except (FileNotFoundError, ValueError) as error:
+            queries = build_queries(args.texts, args.like, args.unwanted, args.sum)
+            searcher, inferencer = open_search(
+                args.features, args.checkpoint, config=args.config, device=args.device,
+                dtype=args.dtype, texts_only=not args.like)
+            found = [searcher.search(vector, args.top_k, per_video=args.per_video)
+                     for vector in embed_queries(inferencer, queries)]
+    except (FileNotFoundError, RuntimeError, ValueError) as error:
         parser.error(str(error))
     if args.json:
         print(json.dumps(dict(predictions=[
-            dict(text=text, videos=[video for video, _ in ranking],
-                 scores=[score for _, score in ranking])
-            for text, ranking in zip(args.texts, found, strict=True)])))
+            dict(text=query.name, videos=[moment.video for moment in moments],
+                 scores=[moment.score for moment in moments],
+                 moments=[vars(moment) for moment in moments])
+            for query, moments in zip(queries, found, strict=True)])))
         return
-    print_table([['text', 'rank', 'video', 'cosine'], *(
-        [text, rank, video, f'{score:.4f}']
-        for text, ranking in zip(args.texts, found, strict=True)
-        for rank, (video, score) in enumerate(ranking, 1))])
+    of_speech = searcher.speech is not None
+    of_moments = any(moment.span for moments in found for moment in moments)
+    heading = ['text', 'rank', 'video', *(['moment'] if of_moments else []),
+               'score' if of_speech else 'cosine', *(['said'] if of_speech else [])]
+    print_table([heading, *(
+        [query.name, rank, moment.video,
+         *([' - '.join(map(clock_time, moment.span or ()))] if of_moments else []),
+         f'{moment.score:.4f}', *([moment.text or ''] if of_speech else [])]
+        for query, moments in zip(queries, found, strict=True)
+        for rank, moment in enumerate(moments, 1))])
 
 
 if __name__ == '__main__':

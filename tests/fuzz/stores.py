@@ -19,9 +19,9 @@ from tvtsv2_mm.evaluation.compare_results import compare
 from tvtsv2_mm.evaluation.probes.cache import FeatureCache, read_cache, write_cache
 from tvtsv2_mm.evaluation.results import read_result, write_result
 from tvtsv2_mm.preparation.converters import convert_webvid, report
-from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.errors import UserFileError, one_error
 
-_USER = (ValueError, FileNotFoundError)
+_USER = (ValueError, UserFileError, FileNotFoundError)
 _META = dict(checkpoint='a.pth', checkpoint_sha256='0' * 64, model='x')
 
 

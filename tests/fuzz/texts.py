@@ -21,9 +21,10 @@ from tvtsv2_mm.preparation.converters.asr_json import read_asr_json
 from tvtsv2_mm.preparation.converters.report import ConversionReport
 from tvtsv2_mm.preparation.converters.subtitles import read_subtitles
 from tvtsv2_mm.preparation.converters.transcript_files import convert_transcript_files
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.text_files import read_names
 
-_USER = (ValueError, FileNotFoundError)
+_USER = (ValueError, UserFileError, FileNotFoundError)
 _WORDS = [['so', 0.0, 0.4], ['we', 0.5, 0.7], ['go', 0.7, 1.0], ['left', 1.5, 2.25]]
 
 
@@ -150,7 +151,9 @@ def _howto_seeds(folder: Path) -> list[Seed]:
 
 
 def _convert_howto(work: Path) -> None:
-    captions = next((path for path in sorted(work.glob('captions*'))), work / 'captions.csv')
+    captions = next((path for path in sorted(work.glob('captions*'))), None)
+    if captions is None:
+        raise FileNotFoundError('a file that is gone: captions.json, captions.csv or v.csv')
     listed = work / 'list.csv'
     _converted(convert_howto100m(captions, work / 'out/a.jsonl', videos=work / 'videos',
                                  video_list=listed if listed.is_file() else None))

@@ -21,6 +21,7 @@ from tests.tiny_model import (
     read_clip,
     save_tiny_checkpoint,
 )
+from tvtsv2_mm.apis.features import load_features
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.evaluation import results
 from tvtsv2_mm.models.backbones import SpaceTimeViT
@@ -74,6 +75,55 @@ def test_extract_and_search(call, checkpoint, tmp_path, kind):
         row[2] for row in rows]
     np.testing.assert_allclose([prediction['scores'] for prediction in found],
                                -np.sort(-similarity)[:, :3], atol=1e-5)
+
+
+def test_windows_and_the_search_of_moments(call, checkpoint, tmp_path, capsys):
+    arguments = [VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu', '--num-workers', 0]
+    call('extract_features', *arguments, '--windows', 0.5, '--per-video-files')
+    assert json.loads((tmp_path / 'features/meta.json').read_text())['windows'] == dict(
+        seconds=0.5, stride=0.25)
+    found = load_features('features')
+    assert np.load('features/per_video/part_0.npy').shape[0] == found.videos.count('part_0.mp4')
+    for wrong, message in ((['--stride', '2'], '--stride is of --windows'),
+                           (['--windows', '0'], 'seconds of windows must be a positive number'),
+                           (['--windows', '4', '--stride', '-1'], 'stride of windows must be')):
+        with pytest.raises(SystemExit):
+            call('extract_features', *arguments, *wrong)
+        assert message in capsys.readouterr().err
+
+    words = ['search', 'features', 'a man speaks', '-C', checkpoint, '--device', 'cpu']
+    [query] = TVTSv2Inferencer(weights=str(checkpoint), device='cpu').embed_texts(['a man speaks'])
+    best = found.videos[int((found.features @ query).argmax())]
+    heading, *rows = table_rows(call(*words))
+    assert heading == ['text', 'rank', 'video', 'moment', 'cosine']
+    assert rows[0][2] == best and ' - ' in rows[0][3]
+    heading, *rows = table_rows(call(*words, '--per-video'))
+    assert heading == ['text', 'rank', 'video', 'cosine'] and rows[0][2] == best
+    assert len(rows) == len({*found.videos}) == len({row[2] for row in rows})
+
+
+def test_search_by_example(call, checkpoint, tmp_path, capsys):
+    call('extract_features', VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu',
+         '--num-workers', 0)
+    words = ['search', 'features', '-C', checkpoint, '--device', 'cpu', '--json']
+    for name in NAMES:
+        [found] = json.loads(call(*words, '--like', VIDEOS / name))['predictions']
+        assert found['videos'][0] == name and found['scores'][0] == pytest.approx(1, abs=1e-5)
+    [found] = json.loads(call(*words, 'a', 'b', '--like', VIDEOS / NAMES[0], '--sum', 1, -0.5, 2,
+                              '--not', 'c'))['predictions']
+    infer = TVTSv2Inferencer(weights=str(checkpoint), device='cpu', show_progress=False)
+    query = np.array([1, -0.5, -0.5, 2]) @ np.concatenate([
+        infer.embed_texts(['a', 'b', 'c']), infer.embed_videos([str(VIDEOS / NAMES[0])])])
+    cosines = load_features('features').features @ (query / np.linalg.norm(query))
+    np.testing.assert_allclose(found['scores'], -np.sort(-cosines), atol=1e-5)
+    assert found['text'] == f'+1 a -0.5 b +2 {VIDEOS / NAMES[0]}'
+    for wrong, message in (([], 'nothing to look for: give a text, or a file (--like)'),
+                           (['a', '--sum', 1, 2], '2 weights are given for 1 texts and files'),
+                           (['a', '--sum', 0], r'leave nothing of a query'),
+                           (['--like', 'gone.mp4'], 'gone.mp4: there is no such file')):
+        with pytest.raises(SystemExit):
+            call(*words, *wrong)
+        assert message in capsys.readouterr().err
 
 
 def test_search_hashes_once_and_builds_no_video_tower(call, checkpoint, tmp_path, monkeypatch):

@@ -256,6 +256,26 @@ def test_tokens_drawn_at_random_are_refused(tmp_path):
         build_tokenizer(str(folder))
 
 
+@pytest.mark.parametrize('write', [write_gemma, write_xlm_v])
+def test_a_token_of_endless_letters_is_refused(tmp_path, write):
+    folder = write(tmp_path)
+    model = json.loads((folder / 'tokenizer.json').read_text('utf-8'))['model']
+    model['vocab'] = ([*model['vocab'], ['a' * 300_000, -9.0]] if isinstance(model['vocab'], list)
+                      else model['vocab'] | {'a' * 300_000: len(model['vocab'])})
+    change(folder, 'tokenizer.json', model=model)
+    with pytest.raises(UserFileError, match='it has a token of 300000 characters'):
+        build_tokenizer(str(folder))
+
+
+def test_an_unknown_word_where_no_token_is_for_these_is_told(tmp_path):
+    folder = write_xlm_v(tmp_path)
+    model = json.loads((folder / 'tokenizer.json').read_text('utf-8'))['model']
+    change(folder, 'tokenizer.json', model=model | dict(unk_id=None))
+    tokenizer = build_tokenizer(str(folder))
+    with pytest.raises(UserFileError, match=r'tokenizer\.json cannot encode .ⵣ'):
+        tokenizer(['ⵣ'])
+
+
 def test_a_context_without_room(tmp_path):
     with pytest.raises(ValueError, match='context_length must be at least 2'):
         HuggingFaceTokenizer(str(write_xlm_v(tmp_path)), 1)

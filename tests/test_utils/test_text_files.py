@@ -41,6 +41,13 @@ def test_a_name_listed_twice(tmp_path):
         read_names(tmp_path / 'a.txt')
 
 
+def test_a_message_does_not_show_all_of_a_line(tmp_path):
+    (tmp_path / 'a.txt').write_text(2 * f'{"x" * 10**6}\n')
+    with pytest.raises(ValueError, match='is listed already') as error:
+        read_names(tmp_path / 'a.txt')
+    assert len(str(error.value)) < 3000
+
+
 def test_captions_of_several_lines(tmp_path):
     rows = 'a,1,"Red, round, shiny.\nIt rolls, on, and on."\n'
     (tmp_path / 'a.csv').write_text(f'path,split,caption\n{rows}')

@@ -85,7 +85,7 @@ def test_same_frames_for_the_same_indices(kinds, kind, backend):
 @pytest.mark.parametrize('opener', [open_video, isolated])
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_stream_of_frames_is_decoded_once(kinds, kind, opener, monkeypatch):
-    path, first = kinds[kind]
+    path, _ = kinds[kind]
     written = []
     monkeypatch.setattr(FramePixels, 'write', watched(FramePixels.write, written))
     video = opener(path)

@@ -1,9 +1,9 @@
 """From what a user gives (files, folders, addresses, bytes, arrays) to clips for the model."""
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -42,15 +42,24 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndOfVideo:
+    """All clips of a video have come: so many."""
+
+    clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipBatch:
     """Clips for ``model.test_step``, their names in the order that was asked, and what failed.
 
-    ``data`` is None where all failed.
+    ``data`` is None where there is no clip. ``ended`` are the videos of which several clips are
+    taken that end here, and how many clips each had.
     """
 
     names: list[str]
     data: dict | None
     failures: list[Failure]
+    ended: dict[str, int] = field(default_factory=dict)
 
 
 class ArrayReader(VideoReader):
@@ -98,11 +107,8 @@ class ClipSource(Dataset):
         self.texts = texts
         self.tokenizer: Any = tokenizer  # given where there are texts
         self.names = names
-        with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
-            opening, *rest = [TRANSFORMS.build(transform) for transform in transforms]
-        self._scaling = opening.scaling
-        self._file_pipeline = Compose([opening, *rest])
-        self._array_pipeline = Compose(rest)
+        self._opening, *rest = build_clip_transforms(transforms)
+        self._rest = Compose(rest)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -112,27 +118,37 @@ class ClipSource(Dataset):
         video = self.videos[index]
         name = name_of(video, index)
         results: dict[str, Any] = dict(
-            filename=name, sample_id=self.names[index] if self.names else name,
-            rng=np.random.default_rng(index))
+            sample_id=self.names[index] if self.names else name, rng=np.random.default_rng(index))
         if self.texts is not None:
             texts = self.texts[index]
             tokens, num_cut = self.tokenizer.tokenize(texts)
             results.update(texts=texts, tokens=tokens, num_cut_texts=num_cut,
                            vocabulary=self.tokenizer.vocabulary)
-        if isinstance(video, np.ndarray):
-            reader = ArrayReader(video, name, self._scaling)
-            results.update(video_reader=reader, total_frames=reader.num_frames, fps=reader.fps,
-                           duration=reader.duration)
-            return name, self._array_pipeline(results)
         try:
-            if isinstance(video, bytes):
-                return name, self._file_pipeline(results | dict(video_bytes=video))
-            with local_file(os.fspath(video)) as path:
-                return name, self._file_pipeline(results | dict(filename=path))
-        except SampleError as error:
-            return name, Failure(video=name, reason=error.reason)
-        except OSError as error:
-            return name, Failure(video=name, reason=str(error))
+            with opened(video, name, self._opening) as of_video:
+                return name, self._rest(results | of_video)
+        except (SampleError, OSError) as error:
+            return name, failure_of(name, error)
+
+
+@contextmanager
+def opened(video: Video, name: str, opening: OpenVideo) -> Generator[dict[str, Any]]:
+    """What an open video adds to a sample: its reader, and what that knows."""
+    if isinstance(video, np.ndarray):
+        reader = ArrayReader(video, name, opening.scaling)
+        yield dict(filename=name, video_reader=reader, total_frames=reader.num_frames,
+                   fps=reader.fps, duration=reader.duration)
+    elif isinstance(video, bytes):
+        yield opening.transform(dict(filename=name, video_bytes=video))
+    else:
+        with local_file(os.fspath(video)) as path:
+            yield opening.transform(dict(filename=path))
+
+
+def failure_of(name: str, error: SampleError | OSError) -> Failure:
+    """What is told of a video that cannot be read."""
+    return Failure(video=name, reason=error.reason if isinstance(error, SampleError) else
+                   str(error))
 
 
 def name_of(video: Video, index: int) -> str:
@@ -168,8 +184,8 @@ def list_videos(folder: str) -> list[str]:
     return found
 
 
-def clip_transforms(cfg: ConfigDict, clips: str = 'protocol',
-                    frames: str | None = None) -> list[dict]:
+def clip_transforms(cfg: ConfigDict, clips: str = 'protocol', frames: str | None = None,
+                    fps: float | None = None) -> list[dict]:
     """The transforms that make clips for a model, of videos of any size.
 
     Args:
@@ -180,9 +196,11 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol',
             crop that others need. 'feature-script': as the release's script for features: frames
             from the first to the last, squeezed into a square.
         frames: what is shown of the chosen frames (see SampleClipFrames); None as the config says.
+        fps: frames a second, instead of as many as the model takes in equal intervals.
 
     Raises:
-        ValueError: ``clips`` is neither, or there is no such ``frames``.
+        ValueError: ``clips`` is neither, there is no such ``frames``, or these clips are not taken
+            by their rate.
     """
     if clips not in CLIP_KINDS:
         raise ValueError(f'clips must be one of {CLIP_KINDS}, not {clips!r}')
@@ -211,6 +229,12 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol',
     # Said in full, for what records them.
     chosen['OpenVideo'].setdefault('interpolation', OpenVideo.interpolation)
     chosen['SampleClipFrames'].setdefault('spacing', SampleClipFrames.spacing)
+    if fps is not None:
+        sampling: dict[str, Any] = chosen['SampleClipFrames']
+        if sampling.get('mode') != 'middle' or sampling.get('num_clips', 1) != 1:
+            raise ValueError('frames by their rate (fps) are taken in mode middle, one clip of a '
+                             f'video, and not as these clips are: {sampling}')
+        sampling.update(fps=fps, spacing='auto')
     if frames is not None:
         chosen['SampleClipFrames']['frames'] = frames
     if chosen['SampleClipFrames'].get('frames') == SampleClipFrames.frames:
@@ -222,7 +246,13 @@ def clip_transforms(cfg: ConfigDict, clips: str = 'protocol',
             dict(type='PackVideoText')]
 
 
-def iterate_clips(source: ClipSource, *, batch_size: int,
+def build_clip_transforms(transforms: Sequence[dict]) -> list[Any]:
+    """Build what :func:`clip_transforms` says; the first one opens the video."""
+    with DefaultScope.overwrite_default_scope('tvtsv2_mm'):
+        return [TRANSFORMS.build(transform) for transform in transforms]
+
+
+def iterate_clips(source: Dataset, *, batch_size: int,
                   num_workers: int = 0) -> Iterable[ClipBatch]:
     """Batches of clips in the order of the source; decoding runs in the workers."""
     if batch_size < 1 or num_workers < 0:
@@ -233,9 +263,10 @@ def iterate_clips(source: ClipSource, *, batch_size: int,
                       multiprocessing_context='fork' if num_workers else None)
 
 
-def _collate(items: list[tuple[str, dict | Failure]]) -> ClipBatch:
-    whole = [(name, item) for name, item in items if not isinstance(item, Failure)]
+def _collate(items: list[tuple[str, dict | Failure | EndOfVideo]]) -> ClipBatch:
+    whole = [(name, item) for name, item in items if isinstance(item, dict)]
     return ClipBatch(
         names=[name for name, _ in whole],
         data=pseudo_collate([item for _, item in whole]) if whole else None,
-        failures=[item for _, item in items if isinstance(item, Failure)])
+        failures=[item for _, item in items if isinstance(item, Failure)],
+        ended={name: item.clips for name, item in items if isinstance(item, EndOfVideo)})

@@ -33,10 +33,12 @@ from tvtsv2_mm.apis.clips import (
 from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.library_models import config_of_folder
 from tvtsv2_mm.apis.launch.runs import load_config
+from tvtsv2_mm.apis.windows import Windows, WindowSource
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.checkpoints.published import locate
 from tvtsv2_mm.choices import DTYPES
+from tvtsv2_mm.datasets.transforms import SampleClipFrames
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
@@ -72,6 +74,8 @@ class TVTSv2Inferencer(BaseInferencer):
             order ('natural'), to see how much the model knows of time (see
             :class:`~tvtsv2_mm.datasets.transforms.SampleClipFrames`); None takes what the config
             says.
+        fps: frames a second that are taken, from the middle of a video or window; None takes as
+            many as the model does, one of each equal interval.
         tokenizer: folder with the ``tokenizer.json`` by which texts become tokens, where the model
             does not read CLIP's; None takes the config's, or the one beside the weights.
         scope: registry scope.
@@ -87,6 +91,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  texts_only: bool = False,
                  clips: str = 'protocol',
                  frames: str | None = None,
+                 fps: float | None = None,
                  tokenizer: str | os.PathLike | None = None,
                  scope: str | None = 'tvtsv2_mm',
                  show_progress: bool = True) -> None:
@@ -109,6 +114,7 @@ class TVTSv2Inferencer(BaseInferencer):
         self.texts_only = texts_only
         self.clips = clips
         self.frames = frames
+        self.fps = fps
         self.tokenizer = tokenizer
         super().__init__(model, weights, device, scope, show_progress)
 
@@ -116,6 +122,12 @@ class TVTSv2Inferencer(BaseInferencer):
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are taken of a video or window."""
+        [sampling] = [step for step in self.pipeline if step['type'] == 'SampleClipFrames']
+        return sampling.get('num_frames', SampleClipFrames.num_frames)
 
     def __call__(self,
                  inputs: Video | Sequence[Video],
@@ -200,9 +212,11 @@ class TVTSv2Inferencer(BaseInferencer):
     def preprocess(self, inputs: Sequence[Video], batch_size: int = 1, *,
                    texts: Sequence[Sequence[str]] | None = None,
                    names: Sequence[str] | None = None,
+                   windows: Windows | None = None,
                    num_workers: int = 0) -> Iterable[ClipBatch]:
-        """Decode and collate."""
-        source = ClipSource(inputs, self.pipeline, texts, self._tokenizer if texts else None, names)
+        """Decode and collate: a clip of each video, or its windows."""
+        source = WindowSource(inputs, self.pipeline, windows, names) if windows else ClipSource(
+            inputs, self.pipeline, texts, self._tokenizer if texts else None, names)
         return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
 
     def predict(self, batch: ClipBatch, *,
@@ -336,7 +350,7 @@ class TVTSv2Inferencer(BaseInferencer):
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: ConfigDict) -> list[dict]:
-        return clip_transforms(cfg, self.clips, self.frames)
+        return clip_transforms(cfg, self.clips, self.frames, self.fps)
 
     def _init_collate(self, cfg: ConfigDict) -> None:
         """:func:`~tvtsv2_mm.apis.clips.iterate_clips` collates: failures travel beside clips."""

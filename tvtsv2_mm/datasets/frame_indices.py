@@ -94,6 +94,29 @@ def end_to_end_frames(start: int, stop: int, num_frames: int) -> np.ndarray:
     return start + np.linspace(0, stop - 1 - start, num_frames).astype(np.int64)
 
 
+def windows_of(duration: float, seconds: float, stride: float) -> np.ndarray:
+    """Windows over a whole video: each begins ``stride`` seconds behind the one before it.
+
+    The last one begins where it first reaches the end of the video, and is cut off there.
+
+    Returns:
+        float64 (N, 2), the seconds at which each begins and ends, N >= 1.
+
+    Examples:
+        >>> windows_of(7.0, 4.0, 2.0).tolist()
+        [[0.0, 4.0], [2.0, 6.0], [4.0, 7.0]]
+        >>> windows_of(8.0, 4.0, 2.0).tolist()
+        [[0.0, 4.0], [2.0, 6.0], [4.0, 8.0]]
+        >>> windows_of(3.0, 4.0, 2.0).tolist()
+        [[0.0, 3.0]]
+    """
+    number = max(int(np.ceil((duration - seconds) / stride - _ROUNDING)) + 1, 1)
+    # Of windows with gaps between them the last may lie behind the end.
+    starts = stride * np.arange(number)
+    starts = starts[(starts < duration - _ROUNDING) | (starts == 0)]
+    return np.stack([starts, np.minimum(starts + seconds, duration)], axis=1)
+
+
 def spread_clips(frame_starts: np.ndarray, end: float, seconds: float, num_frames: int,
                  num_clips: int) -> np.ndarray:
     """Frames of clips of so many seconds: the first at the start of a part, the last at its end.

@@ -3,6 +3,7 @@
 import json
 import string
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from tvtsv2_mm.utils.tokenizer_files import (
     read_vocabulary,
     stamps,
 )
+
+# Its letters are a branch of a tree, which is freed by as many calls inside each other: a few
+# hundred thousand end the process. Known vocabularies have some hundreds.
+_LONGEST_TOKEN = 4096
 
 
 def build_tokenizer(tokenizer: str = 'clip', context_length: int = 77) -> TextTokenizer:
@@ -83,7 +88,9 @@ class HuggingFaceTokenizer(TextTokenizer):
         if self._canonical:
             text = _canonicalize(text)
         # One text at a time: encode_batch starts threads, which do not survive a fork.
-        ids = self._backend.encode(text, add_special_tokens=False).ids
+        with one_error(f'{Path(self.folder) / VOCABULARY} cannot encode {text[:80]!r}',
+                       UserFileError):  # an unknown word, and no token for these
+            ids = self._backend.encode(text, add_special_tokens=False).ids
         return [token for token in ids if token not in self._left_out]
 
     def __reduce__(self) -> tuple:
@@ -107,6 +114,12 @@ def _load(folder: Path, name: str, _: tuple) -> dict[str, Any]:
         model = content['model']
         if model.get('dropout'):
             raise ValueError(f'its tokens are random (dropout={model["dropout"]!r})')
+        longest = max(map(len, chain(
+            (added['content'] for added in content.get('added_tokens') or ()),
+            (entry[0] if isinstance(entry, list) else entry for entry in model['vocab']))),
+            default=0)
+        if longest > _LONGEST_TOKEN:
+            raise ValueError(f'it has a token of {longest} characters')
         backend = Tokenizer.from_str(json.dumps(content))  # what the name was made of
         backend.no_padding()
         backend.no_truncation()

@@ -36,6 +36,20 @@ def markdown_table(rows: Sequence[Sequence[Any]]) -> str:
                      for row in (rows[0], ['---'] * len(rows[0]), *rows[1:]))
 
 
+def clock_time(seconds: float) -> str:
+    """Seconds as players tell them, to a tenth.
+
+    Examples:
+        >>> clock_time(3.25), clock_time(3725.96)
+        ('0:03.2', '1:02:06.0')
+    """
+    tenths = round(10 * seconds)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f'{hours}:{minutes:02d}' if hours else f'{minutes}'
+    return f'{clock}:{rest // 10:02d}.{rest % 10}'
+
+
 def printable(text: str) -> str:
     """The text with what does not print (ends of lines, codes that steer a terminal, bytes that are
     no UTF-8) written out, as names of files may hold anything.

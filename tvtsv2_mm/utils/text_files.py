@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tvtsv2_mm.utils.errors import shortened
+from tvtsv2_mm.utils.errors import UserFileError, shortened
 
 # The mark of UTF-32 begins with that of UTF-16, so it is looked for first.
 _MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
@@ -56,7 +56,7 @@ def read_names(path: str | Path) -> list[str]:
     first: dict[str, str] = {}
     for where, line in read_lines(path):
         if line in first:
-            raise ValueError(f'{where}: {line!r} is listed already ({first[line]})')
+            raise UserFileError(f'{where}: {line!r} is listed already ({first[line]})')
         first[line] = where
     return list(first)
 
@@ -92,7 +92,7 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
                 swallowed = _swallowed(fields, len(header))
                 if swallowed or len(fields) != len(header):
                     if not allow_ragged:
-                        raise ValueError(
+                        raise UserFileError(
                             f'{where}: a field holds the row {swallowed[0]!r}; is a quote (") not '
                             'closed?' if swallowed else
                             f'{where}: another number of fields than in the header')
@@ -101,8 +101,8 @@ def read_csv(path: str | Path, *, columns: Sequence[str], allow_ragged: bool = F
         except UnicodeError as error:
             raise _not_text(path, error) from None
         except csv.Error as error:
-            raise ValueError(f'{path}, line {start}: the row that begins here cannot be read '
-                             f'({error}); is a quote (") not closed?') from None
+            raise UserFileError(f'{path}, line {start}: the row that begins here cannot be read '
+                                f'({error}); is a quote (") not closed?') from None
 
 
 def _swallowed(fields: list[str], width: int) -> list[str]:
@@ -124,7 +124,7 @@ def _check_header(path: str | Path, found: list[str], columns: Sequence[str], hi
                                    f'{", ".join(found) or "none"}' + (hint and f' ({hint})')))
     twice = [column for column in found if column and found.count(column) > 1]
     if twice:
-        raise ValueError(f'{path} has the column {twice[0]:.200} more than once')
+        raise UserFileError(f'{path} has the column {twice[0]:.200} more than once')
 
 
 def _encoding(path: str | Path) -> str:

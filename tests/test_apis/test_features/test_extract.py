@@ -24,8 +24,8 @@ from tvtsv2_mm.apis.clips import ClipSource
 from tvtsv2_mm.apis.features import FeatureStore, load_features
 from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_video_list
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
-from tvtsv2_mm.apis.features.search import search
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+from tvtsv2_mm.apis.search import Searcher
 
 
 @pytest.fixture(scope='module')
@@ -106,7 +106,7 @@ def test_nan_is_a_failure_and_is_not_searched(corpus, tmp_path, config, monkeypa
         'a/broken.mp4': False, 'a/example.mp4': True, 'b/rotated_90.mov': True}
     found.features[1, 0] = np.nan  # by an older version
     with pytest.raises(ValueError, match='NaN or infinity'):
-        search(found, np.ones((1, found.features.shape[1]), np.float32))
+        Searcher(found).search(np.ones(found.features.shape[1], np.float32))
 
 
 def test_a_second_run_decodes_only_what_is_new(corpus, tmp_path, config, expected, decoded):

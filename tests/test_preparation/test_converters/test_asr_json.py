@@ -201,6 +201,11 @@ def test_milliseconds(tmp_path):
     assert read(tmp_path, {'segments': [{'text': 'go left', 'start': 2, 'end': 4}]})['segments']
 
 
+def test_milliseconds_beyond_all_numbers(tmp_path):
+    with pytest.raises(DropRecord, match='not the json of a speech recogniser'):
+        read(tmp_path, {'status': 'completed', 'words': [MILLISECONDS[0] | {'end': 10**400}]})
+
+
 def test_times_that_start_anew(tmp_path):
     segments = [('a', 0.0, 28.0), ('b', 28.0, 29.5), ('c', 0.0, 3.0)]
     with pytest.raises(DropRecord, match='its times go back') as dropped:

@@ -244,7 +244,9 @@ def test_a_clean_run_leaves_no_list_of_drops(tmp_path):
 @pytest.mark.parametrize('noted', [
     '{"source": "s"}', '{"source": "s", "num_read": 1, "written_bytes": -1, "dropped_bytes": 0}',
     '{"source": "s", "num_read": -1, "written_bytes": 0, "dropped_bytes": 0}',
-    '{"source": "s", "num_read": 1, "written_bytes": 9, "dropped_bytes": 0}', '[]', '{'])
+    '{"source": "s", "num_read": 1, "written_bytes": 9, "dropped_bytes": 0}', '[]', '{',
+    '{"source": "s", "num_read": 0, "written_bytes": 2147483648, "dropped_bytes": 0}',
+    '{"source": "s", "num_read": 0, "written_bytes": 0, "dropped_bytes": 2147483648}'])
 def test_a_damaged_note_of_an_unfinished_run_is_named(tmp_path, noted):
     (tmp_path / 'a.jsonl.progress.json').write_text(noted)
     for name in ('part', 'dropped.tsv'):

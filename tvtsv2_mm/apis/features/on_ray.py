@@ -3,7 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tvtsv2_mm.apis.features.extract import ExtractionConfig, begin, extract_parts, read_video_list
+from tvtsv2_mm.apis.features.extract import (
+    ExtractionConfig,
+    add_what_is_asked,
+    begin,
+    extract_parts,
+    read_video_list,
+)
+from tvtsv2_mm.apis.features.per_video import file_names
 from tvtsv2_mm.apis.features.shards import FeatureStore
 from tvtsv2_mm.utils.parts import Part, follow, import_ray, run_on_ray
 
@@ -31,7 +38,8 @@ class Worker:
 
 def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, address: str = 'local',
                    num_replicas: int = 1, gpus_per_replica: float = 0, format: str = 'npy',
-                   part_size: int = 256, retry_failed: bool = False,
+                   part_size: int | None = None, retry_failed: bool = False,
+                   per_video_files: bool = False,
                    show_progress: bool = True) -> tuple[int, int]:
     """Extract the features of a folder or list of videos on Ray.
 
@@ -40,8 +48,8 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     written once, whole or not at all.
 
     Args:
-        source, folder, config, format, part_size, retry_failed, show_progress: as of
-            :func:`~tvtsv2_mm.apis.features.extract.extract`.
+        source, folder, config, format, part_size, retry_failed, per_video_files, show_progress:
+            as of :func:`~tvtsv2_mm.apis.features.extract.extract`.
         address: 'local' starts Ray on this machine; else of a cluster, such as
             'ray://head:10001' or 'auto'.
         num_replicas: copies of the model.
@@ -54,21 +62,25 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
         ValueError: Ray is not installed, or the arguments do not fit.
     """
     import_ray()
-    if num_replicas < 1 or part_size < 1:
-        raise ValueError('there must be at least 1 replica and 1 video in a part, got '
-                         f'{num_replicas} and {part_size}')
+    if num_replicas < 1:
+        raise ValueError(f'there must be at least 1 replica, got {num_replicas}')
     # Workers start in a folder of their own.
     root, videos = read_video_list(str(Path(source).resolve()))
+    if per_video_files:
+        file_names(videos)
     folder = str(Path(folder).resolve())
     config = replace(config, weights=_absolute(config.weights),
                      config=config.config and _absolute(config.config))
     store = FeatureStore(folder, format)
+    inferencer = config.build()
     with store.locked():
-        parts = begin(store, config, config.build(), videos, part_size, retry_failed)
+        parts = begin(store, config, inferencer, root, videos, part_size, retry_failed)
         follow(run_on_ray(Worker, (config, folder, format, root), parts, address=address,
                           num_replicas=num_replicas, gpus_per_replica=gpus_per_replica),
                parts, 'features', show_progress)
-        return store.finish(videos)
+        counts = store.finish(videos)
+    add_what_is_asked(store, config, inferencer, root, videos, per_video_files, show_progress)
+    return counts
 
 
 def _absolute(path: str) -> str:

@@ -5,13 +5,14 @@
     parts/00000000.json     its videos, row by row, and those that failed
     checkpoint.json         hash of the checkpoint, and of which file it is
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
-                            "spacing": "index"} a line
+                            "spacing": "index"} a line; "windows", [[start, end], ...] in seconds,
+                            where a video has several rows, and their "texts" if they are spoken
     failed.jsonl            {"video": ..., "reason": ...} a line
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from tvtsv2_mm.apis.clips import Failure
 from tvtsv2_mm.checkpoints.files import files_of
 from tvtsv2_mm.choices import FEATURE_FORMATS
 from tvtsv2_mm.evaluation.results import describe_checkpoint
-from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.errors import UserFileError, one_error
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.files import (
     check_fields,
@@ -50,10 +51,13 @@ _META = dict(checkpoint=str, checkpoint_sha256=str | None)
 class FeatureSet:
     """Features of a finished extraction."""
 
-    videos: list[str]  # N names, as the list or the folder gave them
+    videos: list[str]  # N names, as the list or the folder gave them; of windows, each time anew
     features: np.ndarray  # float32 (N, E), l2-normalised
     failed: list[Failure]  # videos that could not be read
     meta: dict[str, Any]  # what they were made with
+    keys: np.ndarray  # int64 (N,), by which a row is known as long as the folder is
+    spans: np.ndarray | None = None  # float64 (N, 2), where each begins and ends; None: whole
+    texts: list[str] | None = None  # N, what is said there, if that is what the features are of
 
 
 class FeatureStore(PartStore):
@@ -73,19 +77,47 @@ class FeatureStore(PartStore):
         self.format = format
 
     def write_part(self, number: int, videos: Sequence[str], features: np.ndarray,
-                   failed: Sequence[Failure], spacings: Sequence[str] = ()) -> None:
-        """Write a part, whole or not at all: n names, (n, E) features, and the videos that failed.
+                   failed: Sequence[Failure], spacings: Sequence[str] = (), **of_videos: Any
+                   ) -> None:
+        """Write a part, whole or not at all.
 
-        ``spacings`` says by which rule the frames of each were chosen (SampleClipFrames).
+        Args:
+            number: of the part.
+            videos: n names.
+            features: (n, E), or (all windows of all videos, E).
+            failed: the videos that failed.
+            spacings: by which rule the frames of each video were chosen (SampleClipFrames).
+            of_videos: what else is kept of each: ``windows``, a list of (start, end) where they
+                have several rows; ``texts``, those of the windows; ``stamps``, of their files.
         """
         shard = f'parts/{number:08d}.{self.format}'
         if videos:
             write_atomically(self.folder / shard, partial(
-                _write_shard, videos=videos, format=self.format,
-                features=np.ascontiguousarray(features, dtype=np.float32)))
+                _write_shard, format=self.format,
+                features=np.ascontiguousarray(features, dtype=np.float32),
+                videos=[video for video, windows in zip(
+                    videos, of_videos.get('windows') or [[()]] * len(videos), strict=True)
+                    for _ in windows]))
         self.write_record(number, dict(
             shard=shard if videos else None, videos=list(videos), spacings=list(spacings),
-            failed=[vars(failure) for failure in failed]))
+            failed=[vars(failure) for failure in failed], **of_videos))
+
+    def done(self, *, retry_failed: bool = False) -> tuple[dict[str, Any], int]:
+        """The stamps of the files of all videos in finished parts, and the last part's number (-1).
+
+        A video of which no file was stamped has None. With ``retry_failed``, without those that
+        failed.
+        """
+        done: dict[str, Any] = {}
+        last = -1
+        for part in self.parts():
+            failed = [failure['video'] for failure in part['failed']]
+            stamps = part.get('stamps') or {}
+            done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
+            if retry_failed:
+                done = {video: stamp for video, stamp in done.items() if video not in failed}
+            last = part['number']
+        return done, last
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
         """Write the list of failures and the index, in the given order of videos.
@@ -98,14 +130,15 @@ class FeatureStore(PartStore):
         """
         places, reasons = {}, {}
         for part in self.parts():
-            # Parts of earlier versions do not tell.
-            spacings = part.get('spacings') or [None] * len(part['videos'])
+            failed = {failure['video']: failure for failure in part['failed']}
             with one_error(f'{self.folder}/parts/{part["number"]:08d}.json is damaged (delete it, '
-                           'and the part is made again): its "spacings"'):
-                places |= {video: dict(video=video, shard=part['shard'], row=row, spacing=spacing)
-                           for row, (video, spacing) in enumerate(
-                               zip(part['videos'], spacings, strict=True))}
-            reasons |= {failure['video']: failure for failure in part['failed']}
+                           'and the part is made again): its "spacings", "windows" or "texts"'):
+                found = dict(_places(part))
+            # What a file held before it was changed, counts no more.
+            places = {video: place for video, place in places.items() if video not in failed}
+            reasons = {video: failure for video, failure in reasons.items() if video not in found}
+            places |= found
+            reasons |= failed
         order = [printable(video) for video in order]
         lost = [video for video in order if video not in places and video not in reasons]
         if lost:
@@ -116,6 +149,27 @@ class FeatureStore(PartStore):
         write_atomically(self.folder / 'failed.jsonl', to_json_lines(failed))
         write_atomically(self.folder / 'index.jsonl', to_json_lines(found))
         return len(found), len(failed)
+
+
+def _places(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of the index that tell of a part, by their video."""
+    videos, row = part['videos'], 0
+    # Parts of earlier versions do not tell all.
+    spacings = part.get('spacings') or [None] * len(videos)
+    more = {key: part[key] for key in ('windows', 'texts') if part.get(key)}
+    for video, spacing, *own in zip(videos, spacings, *more.values(), strict=True):
+        of_video = dict(zip(more, own, strict=True))
+        yield video, dict(video=video, shard=part['shard'], row=row, spacing=spacing, **of_video)
+        row += len(of_video.get('windows', [()]))
+
+
+def stamp_of(path: str) -> list[int] | None:
+    """Size and time of a file, by which a change is seen; None of what is no file here."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _write_shard(path: Path, *, videos: Sequence[str], format: str, features: np.ndarray) -> None:
@@ -175,18 +229,43 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
     meta = read_json(folder / 'meta.json')
     check_fields(meta, _META, str(folder / 'meta.json'))
     arrays = {shard: _read_shard(folder / shard) for shard in {row['shard'] for row in rows}}
-    for number, row in enumerate(rows, 1):
-        if not 0 <= row['row'] < len(arrays[row['shard']]):
-            raise ValueError(f'{index}, line {number}: there is no row {row["row"]} in '
-                             f'{row["shard"]}')
     widths = {array.shape[1] for array in arrays.values()}
     if len(widths) > 1:
-        raise ValueError(f'{folder}: the features have different widths: {sorted(widths)}')
-    features = [arrays[row['shard']][row['row']] for row in rows]
+        raise UserFileError(f'{folder}: the features have different widths: {sorted(widths)}')
+    found = [_rows_of(f'{index}, line {number}', row, arrays[row['shard']])
+             for number, row in enumerate(rows, 1)]
+    spans = [spans for _, _, spans in found if spans is not None]
+    if spans and len(spans) < len(found):
+        raise UserFileError(f'{index} has whole videos and windows')
+    texts = [text for row in rows for text in row.get('texts') or ()]
+    features = [features for features, _, _ in found]
     return FeatureSet(
-        videos=[row['video'] for row in rows],
-        features=np.stack(features) if features else np.zeros((0, 0), np.float32),
+        videos=[row['video'] for row, (own, _, _) in zip(rows, found, strict=True) for _ in own],
+        features=np.concatenate(features) if features else np.zeros((0, 0), np.float32),
+        keys=np.concatenate([keys for _, keys, _ in found]) if found else np.zeros(0, np.int64),
+        spans=np.concatenate(spans) if spans else None, texts=texts or None,
         failed=[Failure(video=row['video'], reason=row['reason']) for row in failed], meta=meta)
+
+
+def _rows_of(place: str, row: dict[str, Any],
+             array: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Features, keys and spans of a video, which a line of the index tells of."""
+    spans, first = None, row['row']
+    if row.get('windows') is not None:
+        with one_error(f'{place}: its "windows" are damaged'):
+            spans = np.array(row['windows'], np.float64)
+            if spans.ndim != 2 or spans.shape[1] != 2 or not (
+                    np.isfinite(spans).all() and (spans[:, 0] <= spans[:, 1]).all()):
+                raise ValueError(f'no starts and ends in seconds: {row["windows"]!r:.80}')
+    count = 1 if spans is None else len(spans)
+    texts = row.get('texts')
+    if texts is not None and not (isinstance(texts, list) and len(texts) == count
+                                  and all(isinstance(text, str) for text in texts)):
+        raise UserFileError(f'{place}: its "texts" are not one for each window')
+    if not 0 <= first <= first + count <= len(array):
+        raise UserFileError(f'{place}: there is no row {first + count - 1} in {row["shard"]}')
+    part = int(row['shard'][len('parts/'):].partition('.')[0])
+    return array[first:first + count], (part << 32) + np.arange(first, first + count), spans
 
 
 def _read_shard(path: Path) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Open a video at the size that is wanted, and decode the frames that were chosen."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -148,15 +150,42 @@ class DecodeClip(BaseTransform):
             imgs = np.split(reader.get_frames(np.concatenate([part.ravel() for part in inds])),
                             np.cumsum([part.size for part in inds])[:-1])
         for results, part, frames in zip(clips, inds, imgs, strict=True):
-            del results['video_reader']
-            results['num_valid_frames'] = part.shape[1]
-            num_missing = results['num_frames'] // len(part) - part.shape[1]
-            if num_missing:
-                views = frames.reshape(*part.shape, *frames.shape[1:])
-                views = np.pad(views, [(0, 0), (0, num_missing), *[(0, 0)] * 3])  # black
-                frames = views.reshape(-1, *frames.shape[1:])
-            results['imgs'] = frames
+            self._add(results, part, frames)
         return clips
+
+    def stream_clips(self, clips: list[dict]) -> Iterator[dict]:
+        """Add ``imgs`` to the clips of one video one after the other, decoded in one pass.
+
+        Of clips that share frames each frame is decoded once. In memory are the frames of one clip,
+        those that it shares with later ones, and a few that lie ahead: none of a clip that begins
+        earlier than the one before it.
+        """
+        with closing(clips[0]['video_reader']) as reader:
+            inds = [self._full_length(results) for results in clips]
+            wanted = np.unique(np.concatenate([part.ravel() for part in inds]))
+            # The first frame that is needed by each clip, or a later one.
+            first = np.minimum.accumulate([part.min() for part in inds][::-1])[::-1]
+            coming = zip(wanted.tolist(), chain.from_iterable(reader.stream_frames(wanted)),
+                         strict=True)
+            held: dict[int, np.ndarray] = {}
+            for results, part, start in zip(clips, inds, first, strict=True):
+                held = {index: frame for index, frame in held.items() if index >= start}
+                last = part.max()
+                while last not in held:
+                    held.update([next(coming)])
+                yield self._add(results, part, np.stack([held[i] for i in part.ravel().tolist()]))
+
+    def _add(self, results: dict, inds: np.ndarray, frames: np.ndarray) -> dict:
+        """Add the decoded frames of a clip, filled with black ones where some are missing."""
+        del results['video_reader']
+        results['num_valid_frames'] = inds.shape[1]
+        num_missing = results['num_frames'] // len(inds) - inds.shape[1]
+        if num_missing:
+            views = frames.reshape(*inds.shape, *frames.shape[1:])
+            views = np.pad(views, [(0, 0), (0, num_missing), *[(0, 0)] * 3])  # black
+            frames = views.reshape(-1, *frames.shape[1:])
+        results['imgs'] = frames
+        return results
 
     def _full_length(self, results: dict) -> np.ndarray:
         """The frames to decode, (views, N): with 'repeat_last', as many as are asked for."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.files import parse_json
 from tvtsv2_mm.utils.text_files import read_lines, read_text
 
@@ -44,7 +45,7 @@ def read_records(content: Any, path: str | Path, name: str, *, keys: tuple[str, 
         ValueError: There is no such list, or an object lacks a text.
     """
     if not isinstance(content, dict) or name not in content:
-        raise ValueError(f'{path}: an object with the list "{name}" is needed')
+        raise UserFileError(f'{path}: an object with the list "{name}" is needed')
     return _check_records(content[name], f'{path}, {name}', keys)
 
 
@@ -52,15 +53,16 @@ def _parse(text: str, where: str) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise ValueError(f'{where} not json ({error})') from None
+        raise UserFileError(f'{where} not json ({error})') from None
 
 
 def _check_records(records: Any, where: str, keys: tuple[str, ...]) -> list[dict]:
     if not isinstance(records, list):
-        raise ValueError(f'{where}: a list of objects is needed, one for each record')
+        raise UserFileError(f'{where}: a list of objects is needed, one for each record')
     for number, record in enumerate(records):
         if not isinstance(record, dict) or any(
                 not isinstance(record.get(key), str) for key in keys):
-            raise ValueError(f'{where}: record {number} must have {", ".join(keys)}, each a text; '
-                             f'it is {str(record)[:80]}')
+            raise UserFileError(
+                f'{where}: record {number} must have {", ".join(keys)}, each a text; '
+                f'it is {str(record)[:80]}')
     return records

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
 from tvtsv2_mm.preparation.converters.videos import one_spelling
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.text_files import read_csv, read_names
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES
 
@@ -34,8 +35,9 @@ def read_own_csv(path: str | Path, *,
     rows = list(read_csv(path, columns=('path', )))
     given = [column for column in ('label', 'caption') if rows and column in rows[0][1]]
     if len(given) != 1:
-        raise ValueError(f'{path}: besides "path" it needs rows with either "label" or "caption", '
-                         f'found {" and ".join(given) or "none"}')
+        raise UserFileError(
+            f'{path}: besides "path" it needs rows with either "label" or "caption", '
+            f'found {" and ".join(given) or "none"}')
     value = given[0]
     by_split: dict[str, dict[str, list[str]]] = {}
     label_of: dict[str, str] = {}
@@ -43,17 +45,17 @@ def read_own_csv(path: str | Path, *,
         video, split, text = (one_spelling(row.get(column, 'test').strip())
                               for column in ('path', 'split', value))
         if not (video and split and text):
-            raise ValueError(f'{where}: an empty field')
+            raise UserFileError(f'{where}: an empty field')
         _check_row(where, video, split, text)
         video = os.path.normpath(video.replace('\\', '/'))
         if video.startswith(('/', '../')):
-            raise ValueError(f'{where}: {video} leaves the folder of the videos')
+            raise UserFileError(f'{where}: {video} leaves the folder of the videos')
         if value == 'label' and '\n' in text:
-            raise ValueError(f'{where}: a label goes over several lines; is a quote (") not '
-                             'closed?')
+            raise UserFileError(f'{where}: a label goes over several lines; is a quote (") not '
+                                'closed?')
         texts = by_split.setdefault(split, {}).setdefault(video, [])
         if value == 'label' and (texts or label_of.setdefault(video, text) != text):
-            raise ValueError(f'{where}: {video} has a label already, {label_of[video]!r}')
+            raise UserFileError(f'{where}: {video} has a label already, {label_of[video]!r}')
         texts.append(text)
     if value == 'caption':
         return [_captions(split, videos) for split, videos in by_split.items()], []
@@ -76,13 +78,14 @@ def _captions(split: str, videos: dict[str, list[str]]) -> Split:
 
 def _check_row(where: str, video: str, split: str, text: str) -> None:
     if re.fullmatch(r'[\w-][\w.-]{0,39}', split) is None:
-        raise ValueError(f'{where}: split {split!r:.80} is to name a file: letters, digits, "_", '
-                         '"-", at most 40')
+        raise UserFileError(
+            f'{where}: split {split!r:.80} is to name a file: letters, digits, "_", '
+            '"-", at most 40')
     # A quote that is not closed goes on to the next one, over the rows between them.
     cells = [cell.strip() for line in text.split('\n') for cell in line.split(',')]
     swallowed = [cell for cell in cells if '\n' in text and _is_video(cell)]
     if '\n' in video or swallowed:
-        raise ValueError(f'{where}: a field goes over several lines'
+        raise UserFileError(f'{where}: a field goes over several lines'
                          + (f' and holds {swallowed[0]}' if swallowed else '')
                          + '; is a quote (") not closed?')
 
@@ -102,20 +105,22 @@ def _class_names(found: set[str], path: str | Path, classes: str | Path | None) 
     labels = sorted(found)
     if classes is None:
         if all(name.isdecimal() for name in labels):
-            raise ValueError(f'{path}: its labels are numbers; give the class names with '
-                             '--classes, one a line, in the order of the numbers')
+            raise UserFileError(f'{path}: its labels are numbers; give the class names with '
+                                '--classes, one a line, in the order of the numbers')
         first: dict[str, str] = {}
         for name in labels:
             same = first.setdefault(' '.join(name.casefold().split()), name)
             if same != name:
-                raise ValueError(f'{path}: its labels {same!r} and {name!r} differ in upper case '
-                                 'or blanks alone; if these are two classes, list both with '
-                                 '--classes')
+                raise UserFileError(
+                    f'{path}: its labels {same!r} and {name!r} differ in upper case '
+                    'or blanks alone; if these are two classes, list both with '
+                    '--classes')
         return labels
     names = [one_spelling(name) for name in read_names(classes)]
     known = {*names, *map(str, range(len(names)))}
     unknown = [label for label in labels if label not in known]
     if unknown:
-        raise ValueError(f'{path}: {", ".join(unknown[:5])} not among the {len(names)} classes of '
-                         f'{classes}')
+        raise UserFileError(
+            f'{path}: {", ".join(unknown[:5])} not among the {len(names)} classes of '
+            f'{classes}')
     return names

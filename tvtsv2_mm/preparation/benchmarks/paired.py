@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tvtsv2_mm.preparation.benchmarks.files import first_names, read_json
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.text_files import read_csv
 
 VINOGROUND_COUNT = 1000  # videos, of 500 pairs
@@ -55,17 +56,17 @@ def read_cia(path: str | Path, part: str) -> list[Split]:
     for where, row in read_csv(path, columns=columns):
         video, group, label, text = (row[key].strip() for key in columns)
         if not (video and group and text) or label not in ('0', '1', '0.0', '1.0'):
-            raise ValueError(f'{where}: {", ".join(columns)} must be texts and 0 or 1, found '
-                             f'{[video, group, label, text]!r:.300}')
+            raise UserFileError(f'{where}: {", ".join(columns)} must be texts and 0 or 1, found '
+                                f'{[video, group, label, text]!r:.300}')
         action = group, int(float(label))
         if texts.setdefault(action, text) != text:
-            raise ValueError(f'{where}: {text!r:.200} is the action {action!r:.200} here, which '
-                             f'was {texts[action]!r:.200} before')
+            raise UserFileError(f'{where}: {text!r:.200} is the action {action!r:.200} here, which '
+                                f'was {texts[action]!r:.200} before')
         videos[video, action] = None
     alone = [group for group, label in texts if (group, 1 - label) not in texts]
     if alone:
-        raise ValueError(f'{path}: {len(alone)} groups, {first_names(alone)}, have one action '
-                         'instead of two')
+        raise UserFileError(f'{path}: {len(alone)} groups, {first_names(alone)}, have one action '
+                            'instead of two')
     galleries = {'test': lambda own, other: own[0] == other[0],
                  'static': lambda own, other: own[1] == other[1],
                  'all': lambda own, other: True}
@@ -96,8 +97,8 @@ def read_test_of_time(path: str | Path) -> list[Split]:
         word = next((word for word, own in zip(('before', 'after'), parts, strict=True)
                      if len(own) == 2), None)
         if word is None or sum(map(len, parts)) != 3:
-            raise ValueError(f'{where}: expected "X before Y" or "X after Y", found '
-                             f'{text!r:.200}')
+            raise UserFileError(f'{where}: expected "X before Y" or "X after Y", found '
+                                f'{text!r:.200}')
         texts = sorted((text, f' {word} '.join(reversed(text.split(f' {word} ')))))
         samples.append(_sample(row['video_id'].strip().removesuffix('.mp4'), texts,
                                texts.index(text)))
@@ -122,7 +123,8 @@ def read_rtime(path: str | Path) -> list[Split]:
     """
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f'{path}: an object is needed, with a record under the id of each video')
+        raise UserFileError(
+            f'{path}: an object is needed, with a record under the id of each video')
     binary, hard, origin = [], [], []
     for video, record in content.items():
         try:
@@ -130,8 +132,9 @@ def read_rtime(path: str | Path) -> list[Split]:
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError
         except (TypeError, KeyError, IndexError):
-            raise ValueError(f'{path}: {video:.200} needs forward_captions and reverse_captions, '
-                             'each a list of texts') from None
+            raise UserFileError(
+                f'{path}: {video:.200} needs forward_captions and reverse_captions, '
+                'each a list of texts') from None
         for answer, name in enumerate((video, f'{video}-reverse')):
             binary.append(_sample(name, texts, answer))
             hard.append(Sample(name=name, stems=(name, ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tvtsv2_mm.preparation.benchmarks.class_names import official_class_names
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.text_files import read_csv, read_lines
 
 # Videos for training and for the test, in each of the three splits.
@@ -31,7 +32,7 @@ def read_hmdb51(folder: str | Path, split: int = 1) -> list[Split]:
         for where, line in read_lines(Path(folder, f'{name}_test_split{split}.txt')):
             file, _, use = line.partition(' ')
             if use.strip() not in samples:
-                raise ValueError(f'{where}: expected a file and 0, 1 or 2, found {line!r:.200}')
+                raise UserFileError(f'{where}: expected a file and 0, 1 or 2, found {line!r:.200}')
             samples[use.strip()].append(_labelled(f'{name}/{file}', label))
     return [Split(name=f'{part}_split{split}.txt', samples=samples[use], official=(count, ))
             for part, use, count in zip(('train', 'test'), '12', HMDB51_COUNTS[split], strict=True)]
@@ -58,8 +59,9 @@ def read_ucf101(folder: str | Path, split: int = 1) -> list[Split]:
             file, _, number = line.partition(' ')
             label = labels.get(file.partition('/')[0])
             if label is None or (number and number.strip() != str(label + 1)):
-                raise ValueError(f'{where}: expected "Class/file.avi" of a class of classInd.txt '
-                                 f'(and in trainlist its number), found {line!r:.200}')
+                raise UserFileError(
+                    f'{where}: expected "Class/file.avi" of a class of classInd.txt '
+                    f'(and in trainlist its number), found {line!r:.200}')
             samples.append(_labelled(file, label))
         splits.append(Split(name=f'{part}_split{split}.txt', samples=samples, official=(count, )))
     return splits
@@ -94,15 +96,15 @@ def _kinetics_sample(where: str, row: Mapping[str | None, Any], benchmark: str,
                      labels: dict[str, int]) -> Sample:
     name = row['label'].strip()
     if name.casefold() not in labels:
-        raise ValueError(f'{where}: {name!r:.200} is no class of '
-                         f'{benchmark.replace("kinetics", "Kinetics-")}')
+        raise UserFileError(f'{where}: {name!r:.200} is no class of '
+                            f'{benchmark.replace("kinetics", "Kinetics-")}')
     try:
         start, end = (round(float(row[key])) for key in ('time_start', 'time_end'))
         if not 0 <= start < end:
             raise ValueError
     except (ValueError, OverflowError):
-        raise ValueError(f'{where}: time_start and time_end must be seconds, found '
-                         f'{row["time_start"]!r:.100} and {row["time_end"]!r:.100}') from None
+        raise UserFileError(f'{where}: time_start and time_end must be seconds, found '
+                            f'{row["time_start"]!r:.100} and {row["time_end"]!r:.100}') from None
     video = row['youtube_id'].strip()
     clip = f'{video}_{start:06d}_{end:06d}'
     return Sample(name=clip, stems=(clip, video), folder=name, label=labels[name.casefold()])

@@ -16,7 +16,7 @@ from tvtsv2_mm.preparation.benchmarks.files import (
     read_records,
 )
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
-from tvtsv2_mm.utils.errors import one_error
+from tvtsv2_mm.utils.errors import UserFileError, one_error
 from tvtsv2_mm.utils.text_files import read_csv, read_lines, read_names
 
 MSRVTT_COUNT = 1000
@@ -72,10 +72,10 @@ def _msrvtt_train(files: Sequence[str | Path], listed: str | Path | None) -> Spl
         # People do describe a video in the same words, but each file gives all of its sentences.
         shared = [name for name in in_file if name in captions]
         if shared:
-            raise ValueError(f'{file}: the sentences of {len(shared)} videos, '
-                             f'{first_names(shared)}, are in an earlier file of '
-                             f'{", ".join(map(str, files))} already; MSRVTT_data.json holds the '
-                             'others')
+            raise UserFileError(f'{file}: the sentences of {len(shared)} videos, '
+                                f'{first_names(shared)}, are in an earlier file of '
+                                f'{", ".join(map(str, files))} already; MSRVTT_data.json holds the '
+                                'others')
         captions |= in_file
     if listed is not None:
         names = [row['video_id'].strip() for _, row in read_csv(listed, columns=('video_id', ))]
@@ -150,8 +150,8 @@ def _read_lsmdc_lines(path: str | Path) -> Iterator[tuple[str, str]]:
     for number, (where, line) in enumerate(read_lines(path)):
         fields = [text.strip() for text in line.split('\t')]
         if len(fields) != 6:
-            raise ValueError(f'{where}: six fields between tabs are needed (clip, four times, '
-                             f'sentence), found {len(fields)}')
+            raise UserFileError(f'{where}: six fields between tabs are needed (clip, four times, '
+                                f'sentence), found {len(fields)}')
         if number == 0 and not any(character.isdecimal() for character in fields[0]):
             continue  # Some copies have a header. A clip's name always holds its times.
         yield fields[0], fields[5]
@@ -181,7 +181,7 @@ def read_msvd(path: str | Path, test_list: str | Path, *,
         clip, _, sentence = line.partition(' ')
         if not clip.startswith('#'):
             if not sentence.strip():
-                raise ValueError(f'{where}: a clip and a sentence are needed, found {line!r}')
+                raise UserFileError(f'{where}: a clip and a sentence are needed, found {line!r}')
             captions.setdefault(clip, []).append(sentence)
     lists = {'test': test_list, 'train': train_list}
     return [_listed(part, read_names(file), captions, path, MSVD_COUNTS)
@@ -216,8 +216,9 @@ def _vatex_captions(path: str | Path) -> dict[str, list[str]]:
     for number, record in enumerate(read_json_list(path, keys=('videoID', ))):
         texts = record.get('enCap')
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f'{path}: record {number}, {record["videoID"]:.100}, must have enCap, '
-                             'a list of texts')
+            raise UserFileError(
+                f'{path}: record {number}, {record["videoID"]:.100}, must have enCap, '
+                'a list of texts')
         captions[record['videoID']] = texts
     return captions
 
@@ -246,12 +247,12 @@ def read_activitynet(path: str | Path, *, train: str | Path | None = None) -> li
             continue
         content = read_json(file)
         if not isinstance(content, dict):
-            raise ValueError(f'{file}: an object is needed, with a record of each video')
+            raise UserFileError(f'{file}: an object is needed, with a record of each video')
         paragraphs = {}
         for video, record in content.items():
             texts = record.get('sentences') if isinstance(record, dict) else None
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise ValueError(f'{file}: {video:.100} must have sentences, a list of texts')
+                raise UserFileError(f'{file}: {video:.100} must have sentences, a list of texts')
             paragraphs[video] = [' '.join(text.strip() for text in texts)]
         splits.append(_listed(part, list(paragraphs), paragraphs, file, ACTIVITYNET_COUNTS))
     return splits
@@ -262,8 +263,9 @@ def _listed(part: str, names: Sequence[str], captions: dict[str, list[str]], pat
     """A split of the clips of a list, whose captions are in a file."""
     without = [name for name in names if name not in captions]
     if without:
-        raise ValueError(f'{path}: no sentence of {len(without)} clips of the list of the {part}, '
-                         f'{first_names(without)}')
+        raise UserFileError(
+            f'{path}: no sentence of {len(without)} clips of the list of the {part}, '
+            f'{first_names(without)}')
     return Split(name=f'{part}.jsonl', samples=[
         _captioned(name, captions[name]) for name in names], official=(counts[part], ),
         captions_only=part == 'train')

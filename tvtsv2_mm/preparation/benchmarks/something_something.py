@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tvtsv2_mm.preparation.benchmarks.files import read_json, read_json_list
 from tvtsv2_mm.preparation.benchmarks.preparation import Sample, Split
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.text_files import read_csv
 
 SSV2_RETRIEVAL_COUNT = 2088  # clips: 12 of each of the 174 templates
@@ -78,7 +79,7 @@ def read_ssv2_mc(path: str | Path,
         video, candidates, answer = _read(where, record, layout)
         if validation is not None:
             if video not in official:
-                raise ValueError(f'{where}: clip {video:.200} is not in {validation}')
+                raise UserFileError(f'{where}: clip {video:.200} is not in {validation}')
             report.agreement[_agreement(candidates[answer], official[video])] += 1
         report.num_candidates[len(candidates)] += 1
         samples.append(Sample(name=video, stems=(video, ),
@@ -91,7 +92,7 @@ def _layout(path: str | Path, records: list[dict]) -> _Layout:
         if records and {*layout[:3]} <= records[0].keys():
             return layout
     known = '; '.join(', '.join(layout[:3]) for layout in _LAYOUTS)
-    raise ValueError(f'{path}: its records have none of these sets of keys: {known}')
+    raise UserFileError(f'{path}: its records have none of these sets of keys: {known}')
 
 
 def _read(where: str, record: dict, layout: _Layout) -> tuple[str, list[str], int]:
@@ -99,22 +100,22 @@ def _read(where: str, record: dict, layout: _Layout) -> tuple[str, list[str], in
     try:
         video, candidates, answer = (record[key] for key in layout[:3])
     except KeyError as error:
-        raise ValueError(f'{where}: no {error}') from None
+        raise UserFileError(f'{where}: no {error}') from None
     if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
-        raise ValueError(f'{where}: {layout.candidates} must be a list of texts')
+        raise UserFileError(f'{where}: {layout.candidates} must be a list of texts')
     if layout.by_text:
         if candidates.count(answer) != 1:
-            raise ValueError(f'{where}: {layout.answer} {answer!r:.200} must be one of '
-                             f'{layout.candidates}, once')
+            raise UserFileError(f'{where}: {layout.answer} {answer!r:.200} must be one of '
+                                f'{layout.candidates}, once')
         index = candidates.index(answer)
     elif isinstance(answer, bool) or not str(answer).isdecimal():
-        raise ValueError(f'{where}: {layout.answer} must be the index of a candidate, '
-                         f'not {answer!r:.200}')
+        raise UserFileError(f'{where}: {layout.answer} must be the index of a candidate, '
+                            f'not {answer!r:.200}')
     else:
         index = int(answer)
     if not index < len(candidates):
-        raise ValueError(f'{where}: {layout.answer} is {index}, but there are {len(candidates)} '
-                         'candidates')
+        raise UserFileError(f'{where}: {layout.answer} is {index}, but there are {len(candidates)} '
+                            'candidates')
     return Path(str(video)).stem, candidates, index
 
 
@@ -144,15 +145,16 @@ def read_ssv2_retrieval(path: str | Path, name: str) -> Split:
     """
     records = read_json(path)
     if not isinstance(records, list):
-        raise ValueError(f'{path}: a list of objects is needed, one for each caption')
+        raise UserFileError(f'{path}: a list of objects is needed, one for each caption')
     samples = []
     for number, record in enumerate(records):
         clips = record.get('video', record.get('image')) if isinstance(record, dict) else None
         clips = [clips] if isinstance(clips, str) else clips
         if (not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips)
                 or not isinstance(record.get('caption'), str)):
-            raise ValueError(f'{path}: record {number} must have a caption, and clips under video '
-                             f'or image; it is {str(record)[:80]}')
+            raise UserFileError(
+                f'{path}: record {number} must have a caption, and clips under video '
+                f'or image; it is {str(record)[:80]}')
         samples += [_clip(Path(clip).stem, record['caption']) for clip in clips]
     return Split(name=f'{name}.jsonl', samples=samples, official=(SSV2_RETRIEVAL_COUNT, ))
 

@@ -58,7 +58,8 @@ def read_asr_json(path: Path) -> dict:
             segments = timing.as_segments(cues, remarks)
             return {'segments': segments, 'meta': timing.with_remarks(meta, remarks)}
         spoken = _num_spoken(segment.get('text') for segment in segments)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError,
+            OverflowError) as error:
         raise DropRecord('it is not the json of a speech recogniser that is known') from error
     lost = spoken - _num_spoken(text for text, _, _ in timed)
     remarks += Counter({'words of segments that are not among those with times: left out': lost})

@@ -16,6 +16,7 @@ from tvtsv2_mm.preparation.converters.report import ConversionReport, DropRecord
 from tvtsv2_mm.preparation.converters.timing import Remarks
 from tvtsv2_mm.preparation.converters.videos import VideoIndex, probe_duration
 from tvtsv2_mm.preparation.options import HOWTO100M_COLUMNS
+from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.extras import needed_for
 from tvtsv2_mm.utils.text_files import read_csv
 
@@ -141,7 +142,7 @@ def _from_json(path: Path) -> Iterator[tuple[str, dict]]:
             for last, captions in ijson.kvitems(_Shallow(file), '', use_float=True):
                 yield last, captions
         except (ijson.JSONError, ValueError) as error:
-            raise ValueError(
+            raise UserFileError(
                 f'{path} is broken or no JSON object, after {last:.200}: {error}') from error
 
 
@@ -197,7 +198,7 @@ def _read_list(path: Path) -> dict[str, dict[str, str]]:
     for where, row in read_csv(path, columns=('video_id', )):
         video = row.pop('video_id')
         if video in found:
-            raise ValueError(f'{where}: {video} is in the list already')
+            raise UserFileError(f'{where}: {video} is in the list already')
         # Categories and tasks come again and again: interned, a million rows take little memory.
         found[video] = {intern(key): intern(value) for key, value in row.items() if key and value}
     return found

@@ -222,8 +222,11 @@ class _Progress:
             return self._go_on(saved)
 
     def _go_on(self, saved: dict[str, Any]) -> set[str]:
-        os.truncate(self.unfinished, saved['written_bytes'])
-        os.truncate(self.report.dropped_list, saved['dropped_bytes'])
+        for file, key in ((self.unfinished, 'written_bytes'),
+                          (self.report.dropped_list, 'dropped_bytes')):
+            if not 0 <= saved[key] <= file.stat().st_size:  # which would fill it up with zeros
+                raise ValueError(f'{saved[key]} bytes of {file} were written')
+            os.truncate(file, saved[key])
         seen = set()
         with self.unfinished.open('rb') as file:
             for line in file:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -53,7 +53,7 @@ def convert_transcript_files(read: Reader, output: str | Path, *, patterns: Iter
     index = VideoIndex(videos)
     folders: dict[str, set[str]] = {}
     for name in names:
-        folders.setdefault(_stem_of(name, index), set()).add(os.path.dirname(name))
+        folders.setdefault(stem_of(name, index), set()).add(os.path.dirname(name))
     unique = {stem for stem, found in folders.items() if any_folder and len(found) == 1}
     make = partial(_to_annotation, root=root, videos=index, read=read, in_any_folder=unique)
     return convert(((name, name) for name in names), make, output, check=check_transcript,
@@ -64,7 +64,7 @@ def convert_transcript_files(read: Reader, output: str | Path, *, patterns: Iter
 def _to_annotation(name: str, root: Path, videos: VideoIndex, read: Reader,
                    in_any_folder: Collection[str]) -> dict:
     """Make an annotation of a file: of its path below the root."""
-    stem = _stem_of(name, videos)
+    stem = stem_of(name, videos)
     path = videos.find(stem, os.path.dirname(name), anywhere=stem in in_any_folder)
     return in_video({'path': path, 'duration': probe_duration(videos.root / path),
                      **read(root / name)})
@@ -76,8 +76,8 @@ def _matching(root: Path, patterns: Iterable[str]) -> list[str]:
                               if PurePath(name.lower()).match(pattern.lower())))
 
 
-def _stem_of(name: str, videos: VideoIndex) -> str:
-    """The name of the video; without one, of the file without its ending."""
+def stem_of(name: str, videos: Container[str]) -> str:
+    """The name, without its ending, of the video of a transcript file; without one, of the file."""
     stem, _ = os.path.splitext(os.path.basename(name))
     shorter = stem
     while shorter not in videos:
