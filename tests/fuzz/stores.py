@@ -10,6 +10,8 @@ import numpy as np
 from tests.fuzz.cases import Seed, Target
 from tests.grey_videos import write_grey_video
 from tvtsv2_mm.apis.features.shards import FeatureStore, load_features
+from tvtsv2_mm.apis.search import Searcher
+from tvtsv2_mm.apis.search.duplicates import find_duplicates
 from tvtsv2_mm.datasets.drawn_index import DrawnIndex
 from tvtsv2_mm.datasets.shards import ShardedTranscriptDataset
 from tvtsv2_mm.datasets.shards.index import load_index
@@ -77,24 +79,31 @@ def _read_tar(work: Path) -> None:
 
 def _feature_seeds(folder: Path) -> list[Seed]:
     seeds = []
-    for ending in ('npy', 'safetensors', 'parquet'):
-        store = FeatureStore(folder / ending, ending)
+    said = dict(windows=[[[0.0, 4.0], [2.0, 6.5]], [[0.0, 1.0]]], texts=[['a dog', 'runs'], ['b']],
+                stamps={'a.mp4': [7, 8], 'b.mp4': [9, 10]})
+    for ending, rows, more in (('npy', 2, {}), ('safetensors', 2, {}), ('parquet', 2, {}),
+                               ('npy', 3, said)):
+        store = FeatureStore(folder / f'{ending}_{rows}', ending)
         with store.locked():
             store.begin(_META)
-            store.write_part(0, ['a.mp4', 'b.mp4'], np.eye(2, 4), [])
+            store.write_part(0, ['a.mp4', 'b.mp4'], np.eye(rows, 4), [], **more)
             store.finish(['a.mp4', 'b.mp4'])
-        seeds.append(Seed(_files(folder / ending)))
+        seeds.append(Seed(_files(store.folder)))
     return seeds
 
 
 def _read_features(work: Path) -> None:
     found = load_features(work)
     assert len(found.videos) == len(found.features) and np.isfinite(found.features).all()
+    assert found.spans is None or len(found.spans) == len(found.videos)
+    if found.videos:
+        Searcher(found, found if found.texts else None).search(found.features[0], 3)
+        find_duplicates(found)
 
 
 def _part_seeds(folder: Path) -> list[Seed]:
     return [Seed({name: content for name, content in seed.files.items() if name.endswith('.json')})
-            for seed in _feature_seeds(folder)[:1]]
+            for seed in _feature_seeds(folder)[::3]]
 
 
 def _finish_parts(work: Path) -> None:
@@ -102,6 +111,7 @@ def _finish_parts(work: Path) -> None:
     store = FeatureStore(work)
     with store.locked():
         store.begin(_META)
+        store.done()
         try:
             store.finish(['a.mp4', 'b.mp4'])
         except RuntimeError as error:

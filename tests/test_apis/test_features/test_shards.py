@@ -40,6 +40,13 @@ def row(**changes):
     ('index.jsonl', row(shard='parts/00000009.npy'), 'No such file'),
     ('index.jsonl', row() + '\n' + row(video=7), 'line 2: its "video" is 7'),
     ('index.jsonl', '{"vid-o": "a.mp4"}', 'line 1: its "video" is None'),
+    *(('index.jsonl', row(windows=windows), message) for windows, message in (
+        ([[0, 1]] * 3, 'there is no row 2'), ([], '"windows" are damaged'), (7, 'are damaged'),
+        ([[1, 0]], 'no starts and ends'), ([[0, 1, 2]], 'are damaged'), ([[0, 'x']], 'are damaged'),
+        ([[0, 10**400]], 'are damaged'), ([[[0, 1]]], 'are damaged'))),
+    *(('index.jsonl', row(windows=[[0, 1]], texts=texts), '"texts" are not one for each')
+      for texts in ([], ['a', 'b'], 'a', [5], 5)),
+    ('index.jsonl', row(windows=[[0, 1]]) + '\n' + row(), 'whole videos and windows'),
     ('index.jsonl', '[' * 10**5, 'nested too deeply'),
     ('index.jsonl', '[1]', 'a JSON object is needed'),
     ('index.jsonl', b'\xff', 'UnicodeDecodeError'),
@@ -130,11 +137,14 @@ def test_arrays_changed_at_random_are_read_or_named(tmp_path, ending):
     ('{"shard": null, "videos": [1], "failed": []}', '"videos"'),
     ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"'),
     ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": ["time", "x"]}', '"spacings"'),
-    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"')])
+    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "windows": [[[0, 1]], [[1, 2]]]}', '"windows"'),
+    ('{"shard": "x", "videos": ["a"], "failed": [], "stamps": [5]}', '"stamps"')])
 def test_a_damaged_record_of_a_part_is_named(folder, text, message):
     (folder / 'parts' / '00000001.json').write_text(text)
     shutil.copy(folder / 'parts' / '00000000.json', folder / 'parts' / '0 copy.json')
     with pytest.raises(ValueError, match=rf'00000001\.json is damaged.*({message})'):
+        FeatureStore(folder).done()
         FeatureStore(folder).finish(['a.mp4'])
 
 

@@ -112,12 +112,18 @@ class FeatureStore(PartStore):
         last = -1
         for part in self.parts():
             failed = [failure['video'] for failure in part['failed']]
-            stamps = part.get('stamps') or {}
+            stamps = part.get('stamps', {})  # parts of earlier versions have none
+            if not isinstance(stamps, dict):
+                raise UserFileError(f'{self._damaged(part)}: its "stamps"')
             done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
             if retry_failed:
                 done = {video: stamp for video, stamp in done.items() if video not in failed}
             last = part['number']
         return done, last
+
+    def _damaged(self, part: dict[str, Any]) -> str:
+        return (f'{self.folder}/parts/{part["number"]:08d}.json is damaged (delete it, and the '
+                'part is made again)')
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
         """Write the list of failures and the index, in the given order of videos.
@@ -131,8 +137,7 @@ class FeatureStore(PartStore):
         places, reasons = {}, {}
         for part in self.parts():
             failed = {failure['video']: failure for failure in part['failed']}
-            with one_error(f'{self.folder}/parts/{part["number"]:08d}.json is damaged (delete it, '
-                           'and the part is made again): its "spacings", "windows" or "texts"'):
+            with one_error(f'{self._damaged(part)}: its "spacings", "windows" or "texts"'):
                 found = dict(_places(part))
             # What a file held before it was changed, counts no more.
             places = {video: place for video, place in places.items() if video not in failed}
