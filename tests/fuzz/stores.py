@@ -97,7 +97,10 @@ def _read_features(work: Path) -> None:
     assert len(found.videos) == len(found.features) and np.isfinite(found.features).all()
     assert found.spans is None or len(found.spans) == len(found.videos)
     if found.videos:
-        Searcher(found, found if found.texts else None).search(found.features[0], 3)
+        try:
+            Searcher(found, found if found.texts else None).search(found.features[0], 3)
+        except ValueError as error:  # products of finite numbers may be none; it has no file
+            assert 'hold NaN or infinity' in str(error), error
         find_duplicates(found)
 
 

@@ -47,6 +47,7 @@ def row(**changes):
     *(('index.jsonl', row(windows=[[0, 1]], texts=texts), '"texts" are not one for each')
       for texts in ([], ['a', 'b'], 'a', [5], 5)),
     ('index.jsonl', row(windows=[[0, 1]]) + '\n' + row(), 'whole videos and windows'),
+    ('index.jsonl', row(texts=['a']) + '\n' + row(), 'texts of some videos, and none'),
     ('index.jsonl', '[' * 10**5, 'nested too deeply'),
     ('index.jsonl', '[1]', 'a JSON object is needed'),
     ('index.jsonl', b'\xff', 'UnicodeDecodeError'),

@@ -233,7 +233,11 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
     failed = read_json_lines(folder / 'failed.jsonl', FAILURE)
     meta = read_json(folder / 'meta.json')
     check_fields(meta, _META, str(folder / 'meta.json'))
-    arrays = {shard: _read_shard(folder / shard) for shard in {row['shard'] for row in rows}}
+    shards = {row['shard'] for row in rows}
+    for shard in shards:
+        if not (folder / shard).is_file():
+            raise FileNotFoundError(f'{index} names {shard}: No such file')
+    arrays = {shard: _read_shard(folder / shard) for shard in shards}
     widths = {array.shape[1] for array in arrays.values()}
     if len(widths) > 1:
         raise UserFileError(f'{folder}: the features have different widths: {sorted(widths)}')
@@ -243,6 +247,8 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
     if spans and len(spans) < len(found):
         raise UserFileError(f'{index} has whole videos and windows')
     texts = [text for row in rows for text in row.get('texts') or ()]
+    if texts and len(texts) != sum(len(own) for own, _, _ in found):
+        raise UserFileError(f'{index} has texts of some videos, and none of others')
     features = [features for features, _, _ in found]
     return FeatureSet(
         videos=[row['video'] for row, (own, _, _) in zip(rows, found, strict=True) for _ in own],

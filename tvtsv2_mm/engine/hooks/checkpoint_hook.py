@@ -1,5 +1,6 @@
 """Checkpoints of which the last good one stays until the next one is whole."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from tvtsv2_mm.registry import HOOKS
-from tvtsv2_mm.utils.files import remove_drafts, write_atomically
+from tvtsv2_mm.utils.files import draft_of, remove_drafts, write_atomically
 
 # In a checkpoint: the numbers of those that go when it is whole, for a kill may come in between.
 _REPLACED = 'keep_ckpt_ids_replaced'
@@ -74,6 +75,10 @@ class CheckpointHook(hooks.CheckpointHook):
             if path in (self.last_ckpt, *best):  # written again
                 continue
             if self.file_backend.isdir(path):
+                if '://' not in path:  # a kill among its files leaves no half under its name
+                    aside = draft_of(Path(path))
+                    os.replace(path, aside)
+                    path = str(aside)
                 self.file_backend.rmtree(path)
             elif self.file_backend.isfile(path):
                 self.file_backend.remove(path)
