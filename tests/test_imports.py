@@ -34,7 +34,7 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize(('module', 'imported'), [
     ('engine/hooks/intruder.py', 'preparation'),
-    ('apis/launch/intruder.py', 'preparation.shards'),
+    ('preparation/converters/intruder.py', 'apis.launch'),
     ('models/intruder.py', 'datasets.transforms'),
     ('models/heads/intruder.py', 'evaluation.probes'),
     ('datasets/intruder.py', 'models'),
