@@ -106,9 +106,13 @@ class PartStore:
         """
         for path in sorted((self.folder / 'parts').glob('[0-9]' * 8 + '.json')):
             record = read_json(path)
-            check_fields(record, self.fields, f'{path} is damaged (delete it, and the part is made '
-                         'again)')
+            check_fields(record, self.fields, self.damaged(int(path.stem)))
             yield dict(record, number=int(path.stem))
+
+    def damaged(self, number: int) -> str:
+        """What is said of a part's record that cannot be read; what it is follows."""
+        return (f'{self.folder}/parts/{number:08d}.json is damaged (delete it, and the part is '
+                'made again)')
 
     def has_part(self, number: int) -> bool:
         """Whether a part is finished."""

@@ -114,16 +114,12 @@ class FeatureStore(PartStore):
             failed = [failure['video'] for failure in part['failed']]
             stamps = part.get('stamps', {})  # parts of earlier versions have none
             if not isinstance(stamps, dict):
-                raise UserFileError(f'{self._damaged(part)}: its "stamps"')
+                raise UserFileError(f'{self.damaged(part["number"])}: its "stamps"')
             done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
-            if retry_failed:
-                done = {video: stamp for video, stamp in done.items() if video not in failed}
+            for video in failed if retry_failed else ():
+                done.pop(video, None)
             last = part['number']
         return done, last
-
-    def _damaged(self, part: dict[str, Any]) -> str:
-        return (f'{self.folder}/parts/{part["number"]:08d}.json is damaged (delete it, and the '
-                'part is made again)')
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
         """Write the list of failures and the index, in the given order of videos.
@@ -137,11 +133,13 @@ class FeatureStore(PartStore):
         places, reasons = {}, {}
         for part in self.parts():
             failed = {failure['video']: failure for failure in part['failed']}
-            with one_error(f'{self._damaged(part)}: its "spacings", "windows" or "texts"'):
+            with one_error(f'{self.damaged(part["number"])}: its "spacings", "windows" or "texts"'):
                 found = dict(_places(part))
             # What a file held before it was changed, counts no more.
-            places = {video: place for video, place in places.items() if video not in failed}
-            reasons = {video: failure for video, failure in reasons.items() if video not in found}
+            for video in failed:
+                places.pop(video, None)
+            for video in found:
+                reasons.pop(video, None)
             places |= found
             reasons |= failed
         order = [printable(video) for video in order]
