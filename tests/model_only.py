@@ -117,6 +117,7 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'decord': call('video.decord_reader.import_decord'),
         'matplotlib': call('apis.pictures.draw_labels'),
         'open_clip': call('utils.tokenizer.ClipTokenizer'),
+        'faiss': call('apis.search.index.import_faiss'),
         'ftfy': call(f'{converters}.yt_temporal._mended', 'é'),
         'ijson': lambda: list(call(f'{converters}.howto100m._from_json', folder)()),
         'py3langid': lambda: list(call('preparation.inspection.languages.detect_languages', '')()),

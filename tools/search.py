@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--top-k', type=int, default=10, help='moments of a query (%(default)s)')
     parser.add_argument('--per-video', action='store_true',
                         help='videos instead of moments, by their best window')
+    parser.add_argument('--folder', default='', help='of the videos, that alone is searched')
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     return parser
 
@@ -46,8 +47,9 @@ def main() -> None:
             queries = build_queries(args.texts, args.like, args.unwanted, args.sum)
             searcher, inferencer = open_search(
                 args.features, args.checkpoint, config=args.config, device=args.device,
-                dtype=args.dtype, texts_only=not args.like)
-            found = [searcher.search(vector, args.top_k, per_video=args.per_video)
+                dtype=args.dtype, texts_only=not args.like, exact=True)
+            found = [searcher.search(vector, args.top_k, per_video=args.per_video,
+                                     folder=args.folder)
                      for vector in embed_queries(inferencer, queries)]
     except (FileNotFoundError, RuntimeError, ValueError) as error:
         parser.error(str(error))

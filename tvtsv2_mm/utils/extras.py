@@ -12,6 +12,7 @@ EXTRAS = {
         'open_clip': 'open_clip_torch',
     },
     'corpus': {
+        'faiss': 'faiss-cpu',
         'ftfy': 'ftfy',
         'ijson': 'ijson',
         'py3langid': 'py3langid',

@@ -4,7 +4,7 @@ import pytest
 from tvtsv2_mm.apis.features import FeatureSet
 from tvtsv2_mm.apis.search import Searcher
 from tvtsv2_mm.apis.search.searcher import Moment, join, merge
-from tvtsv2_mm.apis.search.vectors import nearest
+from tvtsv2_mm.apis.search.vectors import ExactIndex
 
 
 def unit(rows):
@@ -95,14 +95,14 @@ def test_nearest_in_parts_and_of_equal_ones_the_first(monkeypatch):
     features, queries = unit(rng.normal(size=(300, 8))), unit(rng.normal(size=(7, 8)))
     features[100:200] = features[0]
     monkeypatch.setattr('tvtsv2_mm.apis.search.vectors._VALUES_AT_ONCE', 650)
-    rows, cosines = nearest(features, queries, 20)
+    rows, cosines = ExactIndex(features).nearest(queries, 20)
     similarity = queries @ features.T
     np.testing.assert_allclose(cosines, -np.sort(-similarity, axis=1)[:, :20], atol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(similarity, rows, axis=1), cosines, atol=1e-6)
-    assert nearest(features, features[:1], 3)[0][0, 0] == 0
-    assert nearest(features[:0], queries, 3)[0].shape == (7, 0)
+    assert ExactIndex(features).nearest(features[:1], 3)[0][0, 0] == 0
+    assert ExactIndex(features[:0]).nearest(queries, 3)[0].shape == (7, 0)
     with pytest.raises(ValueError, match='width 8, the queries 9'):
-        nearest(features, np.ones((1, 9), np.float32), 1)
+        ExactIndex(features).nearest(np.ones((1, 9), np.float32), 1)
 
 
 def test_what_cannot_be_searched():

@@ -9,13 +9,14 @@ from tvtsv2_mm.apis.features.shards import checkpoint_sha256
 from tvtsv2_mm.apis.features.speech import SPEECH
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.launch.runs import check_checkpoint
+from tvtsv2_mm.apis.search.index import open_index
 from tvtsv2_mm.apis.search.searcher import Searcher
 from tvtsv2_mm.choices import CLIP_KINDS
 
 
 def open_search(folder: str | os.PathLike, checkpoint: str, *, config: str | None = None,
-                device: str | None = None, dtype: str = 'float32',
-                texts_only: bool = True) -> tuple[Searcher, TVTSv2Inferencer]:
+                device: str | None = None, dtype: str = 'float32', texts_only: bool = True,
+                exact: bool = False) -> tuple[Searcher, TVTSv2Inferencer]:
     """Load a finished extraction, and the model that embeds what is looked for.
 
     Args:
@@ -23,18 +24,22 @@ def open_search(folder: str | os.PathLike, checkpoint: str, *, config: str | Non
         checkpoint: that they were made with.
         config, device, dtype: of the model, as of TVTSv2Inferencer.
         texts_only: build the text encoder alone: no query is an example.
+        exact: compare all rows, however many; otherwise as of :func:`open_index`. For a few
+            queries an index saves less than it takes to open it.
 
     Raises:
         FileNotFoundError: there are no features, or no checkpoint.
         ValueError: they do not belong together.
     """
     features = load_features(folder)
-    speech = Path(folder, SPEECH)
     checkpoint = check_checkpoint(checkpoint)
     if checkpoint_sha256(folder, checkpoint) != features.meta['checkpoint_sha256']:
         raise ValueError(f'{folder} was made with another checkpoint '
                          f'({features.meta["checkpoint"]}) than {checkpoint}')
-    searcher = Searcher(features, load_features(speech) if speech.is_dir() else None)
+    speech = load_features(in_speech) if (in_speech := Path(folder, SPEECH)).is_dir() else None
+    searcher = Searcher(features, speech) if exact else Searcher(
+        features, speech, index=open_index(folder, features),
+        speech_index=None if speech is None else open_index(in_speech, speech))
     inferencer = TVTSv2Inferencer(config, checkpoint, device=device, dtype=dtype,
                                   texts_only=texts_only, show_progress=False)
     if not texts_only:

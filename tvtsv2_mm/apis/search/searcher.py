@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 
 from tvtsv2_mm.apis.features.shards import FeatureSet
-from tvtsv2_mm.apis.search.vectors import nearest
+from tvtsv2_mm.apis.search.vectors import ExactIndex
 
 # Of windows that lie near a query, so many are looked at for each moment that is wanted.
 _WINDOWS_PER_MOMENT = 10
@@ -49,19 +50,24 @@ class Searcher:
     Args:
         features: of videos or their windows.
         speech: of passages of their transcripts.
+        index, speech_index: what finds the nearest of each (see ``open_index``); None: by
+            comparing all.
 
     Raises:
         ValueError: there is nothing to find.
     """
 
-    def __init__(self, features: FeatureSet, speech: FeatureSet | None = None) -> None:
+    def __init__(self, features: FeatureSet, speech: FeatureSet | None = None, *,
+                 index: ExactIndex | None = None, speech_index: ExactIndex | None = None) -> None:
         if not features.videos:
             raise ValueError('there is no video to find: all of them failed')
         self.features = features
         self.speech = speech if speech and speech.videos else None
+        self._seen = _Rows(features, index)
+        self._said = _Rows(self.speech, speech_index) if self.speech else None
 
-    def search(self, query: np.ndarray, top_k: int = 10, *,
-               per_video: bool = False) -> list[Moment]:
+    def search(self, query: np.ndarray, top_k: int = 10, *, per_video: bool = False,
+               folder: str = '') -> list[Moment]:
         """Find the moments nearest to a query.
 
         The nearest windows are looked at, ten for each moment that is wanted and at least a
@@ -72,47 +78,63 @@ class Searcher:
             query: float32 (E,), l2-normalised.
             top_k: how many moments.
             per_video: one result for each video, with the score of its best window.
+            folder: of the videos' names, that alone is searched ('travel/2024'); '': all.
 
         Returns:
             Best first.
 
         Raises:
-            ValueError: ``top_k`` is not positive, the query is of another model, or a cosine is not
-                finite.
+            ValueError: ``top_k`` is not positive, no video is in the folder, the query is of
+                another model, or a cosine is not finite.
         """
         if top_k < 1:
             raise ValueError(f'top_k must be at least 1, got {top_k}')
+        if folder and not len(self._seen.in_folder(folder)):
+            raise ValueError(f'no video of the features is in a folder {folder}')
         count = max(_WINDOWS_PER_MOMENT * top_k, _FEWEST_WINDOWS)
         while True:
-            found = self._seen(query, count, per_video)
-            if self.speech is not None:
-                found = join(found, self._said(query, count, per_video))
-            if len(found) >= top_k or count >= len(self.features.videos):
+            found, most = self._seen.moments(query, count, per_video, folder)
+            if self._said is not None:
+                said, most_said = self._said.moments(query, count, per_video, folder)
+                found, most = join(found, said), max(most, most_said)
+            if len(found) >= top_k or count >= most:
                 return found[:top_k]
             count *= 2
 
-    def _seen(self, query: np.ndarray, count: int, per_video: bool) -> list[Moment]:
-        [rows], [cosines] = nearest(self.features.features, query[None], count)
-        return merge(self._moments(self.features, rows, cosines, per_video))
 
-    def _said(self, query: np.ndarray, count: int, per_video: bool) -> list[Moment]:
-        assert self.speech is not None
-        [rows], [cosines] = nearest(self.speech.features, query[None], count)
-        texts = self.speech.texts or ()
-        return merge(replace(moment, cosine=None, row=None, text=texts[row], text_cosine=cosine)
-                     for moment, row, cosine in zip(
-                         self._moments(self.speech, rows, cosines, per_video), rows.tolist(),
-                         cosines.tolist(), strict=True))
+class _Rows:
+    """Finds moments among one kind of features."""
 
-    @staticmethod
-    def _moments(features: FeatureSet, rows: np.ndarray, cosines: np.ndarray,
-                 per_video: bool) -> list[Moment]:
-        """Each row as a moment."""
-        spans: Sequence = [None] * len(rows)
+    def __init__(self, features: FeatureSet, index: ExactIndex | None) -> None:
+        self._features = features
+        self._index = index or ExactIndex(features.features)
+        names, self._video_of = np.unique(np.asarray(features.videos), return_inverse=True)
+        self._names: list[str] = names.tolist()
+        self.in_folder = lru_cache(16)(self._rows_in)  # users stay in a folder for some queries
+
+    def moments(self, query: np.ndarray, count: int, per_video: bool,
+                folder: str) -> tuple[list[Moment], int]:
+        """The nearest, those that touch as one, best first; and how many rows there are."""
+        rows = self.in_folder(folder) if folder else None
+        [found], [cosines] = self._index.nearest(query[None], count, rows)
+        most = len(self._features.videos if rows is None else rows)
+        return merge(map(partial(self._moment, per_video), found.tolist(),
+                         cosines.tolist())), most
+
+    def _rows_in(self, folder: str) -> np.ndarray:
+        start = folder.rstrip('/') + '/'
+        return np.flatnonzero(np.array([name.startswith(start) for name in self._names])
+                              [self._video_of])
+
+    def _moment(self, per_video: bool, row: int, cosine: float) -> Moment:
+        features = self._features
+        span = None
         if features.spans is not None and not per_video:
-            spans = list(map(tuple, features.spans[rows].tolist()))
-        return [Moment(video=features.videos[row], span=span, score=cosine, cosine=cosine, row=row)
-                for row, span, cosine in zip(rows.tolist(), spans, cosines.tolist(), strict=True)]
+            span = float(features.spans[row, 0]), float(features.spans[row, 1])
+        of_video = dict(video=features.videos[row], span=span, score=cosine)
+        if features.texts is None:
+            return Moment(**of_video, cosine=cosine, row=row)
+        return Moment(**of_video, text=features.texts[row], text_cosine=cosine)
 
 
 def merge(moments: Iterable[Moment]) -> list[Moment]:
