@@ -34,7 +34,7 @@ _ITERATIONS = 8
 _GROWTH = 4  # times the rows of which the centres are means, until there are others
 
 # Clusters a query looks into: at recall@10 of 0.95 tools/benchmarks/index.py needs half of them.
-_PROBES = 32
+PROBES = 32
 # More than this share of all rows is sooner found by comparing all.
 _LARGEST_SHARE = 0.01
 
@@ -69,10 +69,14 @@ class ClusteredIndex(ExactIndex):
         features: float32 (N, E), l2-normalised.
         centres: float32 (K, E).
         clusters: int64 (N,), in which each row lies.
+
+    Attributes:
+        probes: how many clusters a query looks into.
     """
 
     def __init__(self, features: np.ndarray, centres: np.ndarray, clusters: np.ndarray) -> None:
         super().__init__(features)
+        self.probes = PROBES
         self._faiss = faiss = import_faiss()
         width = features.shape[1]
         self._centres = faiss.IndexFlatIP(width)  # the lists refer to it
@@ -96,7 +100,7 @@ class ClusteredIndex(ExactIndex):
             return super().nearest(queries, count, rows)
         self.check(queries)
         faiss = self._faiss
-        options = dict(nprobe=_PROBES)
+        options = dict(nprobe=self.probes)
         if rows is not None:
             wanted = np.zeros(len(self.features), bool)
             wanted[rows] = True
@@ -147,24 +151,24 @@ def _update(before: Clusters | None, features: FeatureSet) -> Clusters:
         clusters = before.clusters[places]
         if _agree(before.centres, features.features, order[is_known], clusters[is_known]):
             new = order[~is_known]
-            clusters[~is_known] = _nearest_centres(before.centres, features.features, new)
+            clusters[~is_known] = nearest_centres(before.centres, features.features, new)
             return Clusters(centres=before.centres, keys=keys, clusters=clusters, rows=before.rows)
         print_log('the index is of other features: it is made anew', 'current')
-    centres, rows = _centres_of(features.features)
+    centres, rows = centres_of(features.features)
     return Clusters(centres=centres, keys=keys, rows=rows,
-                    clusters=_nearest_centres(centres, features.features, order))
+                    clusters=nearest_centres(centres, features.features, order))
 
 
 def _agree(centres: np.ndarray, features: np.ndarray, rows: np.ndarray,
            clusters: np.ndarray) -> bool:
     """Whether rows lie where the file says, as far as a few of them show it."""
     some = np.random.default_rng(0).permutation(len(rows))[:_ROWS_LOOKED_AT]
-    alike = _nearest_centres(centres, features, rows[some]) == clusters[some]
+    alike = nearest_centres(centres, features, rows[some]) == clusters[some]
     return not len(some) or float(alike.mean()) >= _FEWEST_AGREE
 
 
-def _centres_of(features: np.ndarray) -> tuple[np.ndarray, int]:
-    """Centres of clusters, and of how many rows they are for."""
+def centres_of(features: np.ndarray) -> tuple[np.ndarray, int]:
+    """Centres of clusters, float32 (K, E), and of how many rows they are for."""
     number = len(features)
     count = _CLUSTERS_PER_ROOT * math.isqrt(number)
     print_log(f'an index of {number} rows is made, once', 'current')
@@ -177,7 +181,7 @@ def _centres_of(features: np.ndarray) -> tuple[np.ndarray, int]:
     return np.asarray(means.centroids, np.float32), number
 
 
-def _nearest_centres(centres: np.ndarray, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def nearest_centres(centres: np.ndarray, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """int64, of each of the rows."""
     return np.concatenate([np.zeros(0, np.int64), *(
         (features[rows[start:start + _ROWS_AT_ONCE]] @ centres.T).argmax(axis=1)
