@@ -8,7 +8,7 @@ _base_ = [
 model = dict(
     backbone=dict(
         frozen=True,
-        init_cfg=dict(type='Pretrained', checkpoint='data/tvtsv2/TVTSv2_ViT_B_16.pth')),
+        init_cfg=dict(type='Pretrained', checkpoint='tvtsv2-b16')),
     cls_head=dict(num_classes=_base_.num_classes))
 default_hooks = dict(
     check_clips=dict(type='tvtsv2_mm.CheckClipsHook'),

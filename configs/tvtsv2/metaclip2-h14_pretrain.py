@@ -6,8 +6,8 @@ _base_ = [
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py',
     '../_base_/strategies/fully_shard.py'
 ]
-# The folder of facebook/metaclip-2-worldwide-huge-quickgelu; tokens are made by the files in it.
-load_from = 'data/metaclip2/metaclip-2-worldwide-huge-quickgelu/model.safetensors'
+# Tokens are made by the files beside the weights.
+load_from = 'hf://facebook/metaclip-2-worldwide-huge-quickgelu'
 
 tube_mask = dict(type='RandomTubeMask', patch_size=14, ratio=0.7)
 train_dataloader = dict(

@@ -4,5 +4,4 @@ _base_ = [
     '../_base_/models/pe_b16.py', '../_base_/datasets/yt-temporal_webvid.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-# The file of facebook/PE-Core-B16-224.
-load_from = 'data/pe/PE-Core-B16-224/PE-Core-B16-224.pt'
+load_from = 'hf://timm/PE-Core-B-16'

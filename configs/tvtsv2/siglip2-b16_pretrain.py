@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/models/siglip2_b16.py', '../_base_/datasets/yt-temporal_webvid.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-# The folder of google/siglip2-base-patch16-224; tokens are made by the files in it.
-load_from = 'data/siglip2/siglip2-base-patch16-224/model.safetensors'
+# Tokens are made by the files beside the weights.
+load_from = 'hf://google/siglip2-base-patch16-224'

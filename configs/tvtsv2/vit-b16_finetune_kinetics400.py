@@ -3,7 +3,7 @@
 _base_ = ['../_base_/models/recognizer_vit-b16.py', '../_base_/protocols/finetune_kinetics400.py']
 model = _base_.protocol_model
 # Any checkpoint that this package reads; a CLIP's too.
-load_from = 'data/tvtsv2/TVTSv2_ViT_B_16.pth'
+load_from = 'tvtsv2-b16'
 # Its text encoder is that of the zero-shot test before and after.
 default_hooks = dict(
     zero_shot_check=dict(model=_base_.video_text_model, checkpoint=load_from))

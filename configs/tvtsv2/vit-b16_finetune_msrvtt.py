@@ -2,4 +2,4 @@
 # Not reproduced here. The best checkpoint, and zero-shot before -> after: docs/finetuning.md.
 _base_ = ['../_base_/models/tvtsv2_vit-b16.py', '../_base_/protocols/finetune-retrieval_msrvtt.py']
 model = _base_.protocol_model
-load_from = 'data/tvtsv2/TVTSv2_ViT_B_16.pth'
+load_from = 'tvtsv2-b16'

@@ -3,4 +3,4 @@
 _base_ = [
     '../_base_/models/tvtsv2_vit-b16.py', '../_base_/protocols/finetune-retrieval_own-data.py'
 ]
-load_from = 'data/tvtsv2/TVTSv2_ViT_B_16.pth'
+load_from = 'tvtsv2-b16'

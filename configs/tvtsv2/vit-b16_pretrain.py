@@ -4,5 +4,4 @@ _base_ = [
     '../_base_/models/tvtsv2_vit-b16.py', '../_base_/datasets/yt-temporal_webvid.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-# A Hugging Face folder's weights of openai/clip-vit-base-patch16.
-load_from = 'data/clip/clip-vit-base-patch16/model.safetensors'
+load_from = 'openai/clip-vit-base-patch16'

@@ -4,8 +4,7 @@ _base_ = [
     '../_base_/models/tvtsv2_vit-b16.py', '../_base_/datasets/yt-temporal_webvid_shards.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-# A Hugging Face folder's weights of openai/clip-vit-base-patch16.
-load_from = 'data/clip/clip-vit-base-patch16/model.safetensors'
+load_from = 'openai/clip-vit-base-patch16'
 # Goes on in mid-epoch (ResumeDataHook): an epoch takes days.
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=5000, save_last=True, max_keep_ckpts=3))

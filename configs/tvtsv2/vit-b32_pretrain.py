@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/tvtsv2_vit-b32.py', '../_base_/datasets/yt-temporal_webvid.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-load_from = 'data/clip/clip-vit-base-patch32/model.safetensors'
+load_from = 'openai/clip-vit-base-patch32'
 
 train_dataloader = dict(
     dataset=dict(datasets=[

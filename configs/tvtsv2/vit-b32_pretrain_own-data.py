@@ -1,5 +1,5 @@
 # python tools/train.py configs/tvtsv2/vit-b32_pretrain_own-data.py \
 #     --cfg-options data_root=MY_VIDEOS
 _base_ = ['../_base_/models/tvtsv2_vit-b32.py', '../_base_/protocols/pretrain_own-data.py']
-load_from = 'data/clip/clip-vit-base-patch32/model.safetensors'
+load_from = 'openai/clip-vit-base-patch32'
 mask_ratio = 0.0

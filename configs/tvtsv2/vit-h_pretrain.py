@@ -6,8 +6,7 @@ _base_ = [
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py',
     '../_base_/strategies/fully_shard.py'
 ]
-# OpenCLIP's weights of laion/CLIP-ViT-H-14-laion2B-s32B-b79K.
-load_from = 'data/clip/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors'
+load_from = 'laion/CLIP-ViT-H-14-laion2B-s32B-b79K'
 
 tube_mask = dict(type='RandomTubeMask', patch_size=14, ratio=0.7)
 train_dataloader = dict(

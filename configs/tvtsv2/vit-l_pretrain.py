@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/tvtsv2_vit-l14.py', '../_base_/datasets/yt-temporal_webvid.py',
     '../_base_/schedules/pretrain_10e.py', '../_base_/default_runtime.py'
 ]
-load_from = 'data/clip/clip-vit-large-patch14/model.safetensors'
+load_from = 'openai/clip-vit-large-patch14'
 
 tube_mask = dict(type='RandomTubeMask', patch_size=14, ratio=0.7)
 train_dataloader = dict(

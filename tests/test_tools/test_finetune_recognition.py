@@ -135,8 +135,8 @@ def test_what_does_not_fit_is_told(run, tmp_path):
     name = 'vit-b16_finetune_hmdb51.py'
     options = ['--cfg-options', *small_options(name), *SHORT]
     with pytest.raises(SystemExit) as stop:
-        run('train', CONFIGS / name, *options)
-    assert stop.value.code == 2  # of load_from, which is not there
+        run('train', CONFIGS / name, *options, 'load_from=nowhere.pth')
+    assert stop.value.code == 2
     with pytest.raises(SystemExit, match=r'^error: the checkpoint has no cls_head that is trained'):
         run('test', CONFIGS / name, 'model.pth', *options)
     with pytest.raises(SystemExit, match=r'^error: model\.pth: .*\nsizes differ'):

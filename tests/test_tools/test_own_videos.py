@@ -251,7 +251,8 @@ def test_own_data_configs_take_all_sizes_from_the_model(path):
     cfg = load_config(str(path))
     apply_launch_arguments(cfg, argparse.Namespace(
         launcher='none', work_dir=None, config=str(path),
-        cfg_options={'model.backbone.image_size': 448, 'model.backbone.num_frames': 5}))
+        cfg_options={'model.backbone.image_size': 448, 'model.backbone.num_frames': 5,
+                     'load_from': None}))
     backbone = cfg.model.backbone
     loader = cfg.get('train_dataloader') or cfg.test_dataloader
     dataset = loader.dataset.get('datasets', [loader.dataset])[0]

@@ -8,6 +8,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from tvtsv2_mm.checkpoints.published import RELEASED
 from tvtsv2_mm.evaluation.paper_figures import MODELS as PAPER_MODELS
 from tvtsv2_mm.evaluation.paper_figures import PAPER_FIGURES
 from tvtsv2_mm.evaluation.results import describe_views
@@ -21,14 +22,38 @@ SIZES = {'vit-b32': 'B/32', 'vit-b16': 'B/16', 'vit-l': 'L/14', 'vit-h': 'H/14',
 # Other image encoders that are trained on; what evaluates them as they are is a peer's config.
 BASES = {'siglip2-b16': 'SigLIP 2 B/16', 'pe-b16': 'PE-core B/16',
          'metaclip2-h14': 'MetaCLIP 2 H/14'}
+# What ``load_from`` of the configs names, and where that is published.
 WEIGHTS = {
-    'clip-vit-base-patch32': 'OpenAI CLIP ViT-B/32',
-    'clip-vit-base-patch16': 'OpenAI CLIP ViT-B/16',
-    'clip-vit-large-patch14': 'OpenAI CLIP ViT-L/14',
-    'CLIP-ViT-H-14-laion2B-s32B-b79K': 'OpenCLIP ViT-H-14 laion2b_s32b_b79k',
-    'siglip2-base-patch16-224': 'SigLIP 2 ViT-B/16',
-    'PE-Core-B16-224': 'PE-core B/16',
-    'metaclip-2-worldwide-huge-quickgelu': 'MetaCLIP 2 worldwide ViT-H/14',
+    'openai/clip-vit-base-patch32': 'OpenAI CLIP ViT-B/32',
+    'openai/clip-vit-base-patch16': 'OpenAI CLIP ViT-B/16',
+    'openai/clip-vit-large-patch14': 'OpenAI CLIP ViT-L/14',
+    'laion/CLIP-ViT-H-14-laion2B-s32B-b79K': 'OpenCLIP ViT-H-14 laion2b_s32b_b79k',
+    'hf://google/siglip2-base-patch16-224': 'SigLIP 2 ViT-B/16',
+    'hf://timm/PE-Core-B-16': 'PE-core B/16',
+    'hf://facebook/metaclip-2-worldwide-huge-quickgelu': 'MetaCLIP 2 worldwide ViT-H/14',
+}
+# The configs that the published models were trained with.
+TRAINED = {'tvtsv2-b32': 'vit-b32_pretrain', 'tvtsv2-b16': 'vit-b16_pretrain',
+           'tvtsv2-h14': 'vit-h_pretrain'}
+# Where the videos of a benchmark are had; the READMEs in tools/data say what of it, and how.
+_KINETICS = 'https://github.com/cvdfoundation/kinetics-dataset'
+_SSV2 = 'https://www.qualcomm.com/developer/software/something-something-v-2-dataset'
+VIDEOS = {
+    'HMDB51': 'https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/',
+    'UCF101': 'https://www.crcv.ucf.edu/data/UCF101.php',
+    **dict.fromkeys(('Kinetics-400', 'Kinetics-600', 'Kinetics-700', 'VATEX'), _KINETICS),
+    **dict.fromkeys(('SSv2-MC', 'SSv2-Template', 'SSv2-Temporal', 'CiA-Retrieval SSv2'), _SSV2),
+    'MSR-VTT 1k-A': 'https://www.robots.ox.ac.uk/~maxbain/frozen-in-time/data/MSRVTT.zip',
+    'DiDeMo': 'https://github.com/LisaAnne/LocalizingMoments',
+    'LSMDC': 'https://sites.google.com/site/describingmovies/',
+    'ActivityNet': 'http://activity-net.org/download.html',
+    'MSVD': 'https://www.cs.utexas.edu/users/ml/clamp/videoDescription/',
+    'Vinoground': 'https://huggingface.co/datasets/HanSolo9682/Vinoground',
+    'CiA-Retrieval EPIC': 'https://epic-kitchens.github.io/',
+    'CiA-Retrieval Charades': 'https://prior.allenai.org/projects/charades',
+    'Test of Time, synthetic': 'https://github.com/bpiyush/TestOfTime',
+    **dict.fromkeys(('RTime-Binary', 'RTime-Hard'),
+                    'https://github.com/qyr0403/Reversed-in-Time'),
 }
 # Protocol of the paper's figures: task and prefix of its metrics in the model index.
 TASKS = {
@@ -61,7 +86,7 @@ def names(pattern: str) -> list[str]:
 
 def start_of(config: Config) -> str:
     """What ``load_from`` is called where it is published."""
-    return WEIGHTS[Path(config.load_from).parent.name] if config.get('load_from') else ''
+    return WEIGHTS[config.load_from] if config.get('load_from') else ''
 
 
 def pretraining() -> str:
@@ -88,6 +113,16 @@ def pretraining() -> str:
         [['config', 'model', 'mask', 'clips a GPU', 'epochs', 'starts from'], *rows])
 
 
+def weights() -> str:
+    """Weights by name, and where they are had."""
+    rows = [[f'`{name}`', f'TVTSv2, trained as `{config}.py`',
+             f'https://drive.google.com/file/d/{RELEASED[name].drive_id}/view']
+            for name, config in TRAINED.items()]
+    return markdown_table([['name', 'weights', 'from'], *rows, *(
+        [f'`{name}`', told, f'https://huggingface.co/{name.removeprefix("hf://")}']
+        for name, told in WEIGHTS.items())])
+
+
 def protocols() -> str:
     """The evaluation configs, a row for each benchmark."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -105,10 +140,11 @@ def protocols() -> str:
                  (config.model.get('cls_head') or {}).get('classes'),
                  config.test_evaluator.get('query_bank'), f'{data.data_prefix.video}/']
         rows.append([
-            protocol, config.benchmark, f'`{{{",".join(sizes)}}}_{protocol}_{benchmark}.py`',
+            protocol, f'[{config.benchmark}]({VIDEOS[config.benchmark]})',
+            f'`{{{",".join(sizes)}}}_{protocol}_{benchmark}.py`',
             f'`{root}/`: ' + ', '.join(
                 f'`{file.removeprefix(f"{root}/")}`' for file in files if file)])
-    return markdown_table([['protocol', 'benchmark', 'configs', 'reads'], *rows])
+    return markdown_table([['protocol', 'benchmark (its videos)', 'configs', 'reads'], *rows])
 
 
 def pixels() -> str:
@@ -153,7 +189,7 @@ def results_of(model: str) -> list[dict]:
             found.setdefault((task, benchmark), {}).update({
                 f'Paper {prefix}{METRICS[name]}{"" if group == "raw" else " DSL"}': value
                 for name, value in figures.items() if name in METRICS})
-    return [dict(Task=task, Dataset=dataset, Metrics=metrics)
+    return [dict(Task=task, Dataset=dataset, Videos=VIDEOS[dataset], Metrics=metrics)
             for (task, dataset), metrics in found.items()]
 
 
@@ -174,13 +210,14 @@ def models() -> str:
                 'Batch Size': config.train_dataloader.batch_size,
                 'Pretrained': start_of(config), 'Resolution': f'{side}x{side}',
                 'Training Data': size == 'tiny' and 'narrated shapes, made on the spot'},
-            'Results': results_of(f'TVTSv2 {size}')}
+            'Results': results_of(f'TVTSv2 {size}'),
+            'Weights': next((known for known, own in TRAINED.items() if own == name), None)}
         entry['Metadata'] = {key: value for key, value in entry['Metadata'].items() if value}
         listed.append({key: value for key, value in entry.items() if value})
     return yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
 
 
 def block(name: str) -> str:
-    """'pretraining', 'protocols', 'pixels' or 'paper' as Markdown, 'models' as YAML."""
-    return {made.__name__: made for made in (pretraining, protocols, pixels, paper, models)
+    """'pretraining', 'weights', 'protocols', 'pixels' or 'paper' as Markdown, 'models' as YAML."""
+    return {made.__name__: made for made in (pretraining, weights, protocols, pixels, paper, models)
             }[name]()

@@ -103,8 +103,7 @@ class TVTSv2Inferencer(BaseInferencer):
             model = os.fspath(model)
         if isinstance(model, str) and Path(model).suffix:
             model = load_config(model)
-            if weights is not None:
-                model.load_from = weights
+            model.load_from = weights
             fit_to_model(model)
         elif model is None and weights is not None:
             model = config_of_folder(weights)

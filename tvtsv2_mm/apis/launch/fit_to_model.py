@@ -34,13 +34,14 @@ def fit_to_model(cfg: Config) -> None:
     not read CLIP's, and no folder is named, it is the one beside the weights that are loaded.
     Of a model that transformers runs all of these stand in its folder.
     What a hook with a model of its own has is filled in for that model. What is given stays, but
-    that names of weights become the files that are fetched for them.
+    that names of weights become the files that are fetched for them; those of hooks only when they
+    are read, which a test does not.
     """
-    for _, part in walk([cfg._cfg_dict]):
-        for key in ('load_from', 'checkpoint') if isinstance(part, dict) else ():
+    model = cfg.get('model') or {}
+    for part in (cfg, *(part for _, part in walk([model]) if isinstance(part, dict))):
+        for key in ('load_from', 'checkpoint'):
             if is_published(part.get(key)):
                 part[key] = locate(part[key])
-    model = cfg.get('model') or {}
     hooks = [cfg.get('custom_hooks'), cfg.get('default_hooks')]
     # Of a ZeroShotCheckHook, whose data are for the model that it tests.
     for _, part in walk(hooks):

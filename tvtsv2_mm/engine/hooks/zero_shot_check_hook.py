@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from tvtsv2_mm.checkpoints.errors import CheckpointError
 from tvtsv2_mm.checkpoints.lora import merge_lora, without_lora
+from tvtsv2_mm.checkpoints.published import locate
 from tvtsv2_mm.engine.hooks._bare_model import bare_model
 from tvtsv2_mm.engine.hooks._probe_set import annotation_file, test_on
 from tvtsv2_mm.evaluation import results
@@ -78,7 +79,7 @@ class ZeroShotCheckHook(Hook):
         if not self._is_there(runner):
             return
         if (self.checkpoint is not None and _classes(runner) is None
-                and not Path(self.checkpoint).exists()):
+                and not Path(locate(self.checkpoint)).exists()):
             raise FileNotFoundError(
                 f'default_hooks.zero_shot_check.checkpoint: there is no {self.checkpoint}')
         if _before(runner) is not None:
