@@ -1,15 +1,14 @@
 """The sound of a video as speech recognisers take it, on the clock of the pictures."""
 
 from collections.abc import Iterator
+from itertools import chain, pairwise
 
 import av
 import numpy as np
 
-from tvtsv2_mm.video.errors import UnreadableVideoError
+from tvtsv2_mm.video.errors import NoSoundError, UnreadableVideoError
 from tvtsv2_mm.video.header import open_container
-from tvtsv2_mm.video.source import VideoSource
-
-SAMPLE_RATE = 16_000  # samples a second, of one channel
+from tvtsv2_mm.video.source import SAMPLE_RATE, VideoSource
 
 _BLOCK = 30 * SAMPLE_RATE
 # Longer sound is no video's: a small file may decode to silence without end.
@@ -20,15 +19,8 @@ _GAPS = range(SAMPLE_RATE // 10, 3600 * SAMPLE_RATE)
 _LOWEST_RATE = 2000
 
 
-class NoSoundError(UnreadableVideoError):
-    """The video has pictures alone."""
-
-    def __init__(self, path: str, reason: str = 'it has no sound') -> None:
-        super().__init__(path, reason)
-
-
 def read_sound(source: VideoSource) -> Iterator[np.ndarray]:
-    """Decode the sound of a video in blocks of about half a minute, so that its length is no matter.
+    """Decode the sound of a video in blocks of about half a minute, which bounds the memory.
 
     The first sample belongs to the moment at which the pictures' times start. Where the file has
     none, or they are damaged, for a tenth of a second or more, it is silent: else all that is said
@@ -69,7 +61,9 @@ def _samples(source: VideoSource,
     start = (container.start_time or 0) / av.time_base
     resampler, made_for = None, None
     num = 0
-    for frame in _frames(source, container):
+    frames = chain(_frames(source, container), [None])
+    for frame, following in pairwise(frames):
+        assert frame is not None  # that is the last one
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if resampler is None or kind != made_for:  # it may change within a stream
             if frame.sample_rate < _LOWEST_RATE:
@@ -78,7 +72,7 @@ def _samples(source: VideoSource,
             resampler = av.AudioResampler(format='s16', layout='mono', rate=SAMPLE_RATE)
             made_for = kind
         gap = 0 if frame.time is None else round((frame.time - start) * SAMPLE_RATE) - num
-        if gap in _GAPS:
+        if gap in _GAPS and _is_followed(frame, following):
             num += gap
             for first in range(0, gap, _BLOCK):
                 yield np.zeros(min(gap - first, _BLOCK), np.int16)
@@ -89,6 +83,14 @@ def _samples(source: VideoSource,
     if resampler is not None:
         for resampled in resampler.resample(None):
             yield resampled.to_ndarray().reshape(-1)
+
+
+def _is_followed(frame: av.AudioFrame, following: av.AudioFrame | None) -> bool:
+    """Whether the next frame bears a frame's time out: else it alone may be damaged."""
+    if following is None or following.time is None or frame.time is None:
+        return True
+    late = following.time - frame.time - frame.samples / frame.sample_rate
+    return abs(late) * SAMPLE_RATE < _GAPS.start
 
 
 def _frames(source: VideoSource, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
