@@ -273,3 +273,10 @@ def test_folders_of_the_hub(cache):
         server.asked.clear()
         assert from_hub(address, 'hf://me/tiny') == [path]
         assert server.asked == []
+
+
+def test_weights_of_another_name():
+    files = dict.fromkeys(('model.bin', 'config.json', 'vocabulary.txt', 'model.safetensors',
+                           'run.py', 'sub/model.bin'))
+    assert published._chosen('hf://me/whisper', files, ('model.bin', )).keys() == {
+        'model.bin', 'config.json', 'vocabulary.txt'}

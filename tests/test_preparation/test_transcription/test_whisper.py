@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -7,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.tiny_whisper import save_tiny_whisper
+from tests.whisper_models import RecordedModel, save_tiny_whisper
 from tvtsv2_mm.preparation.options import WHISPER_MODELS
 from tvtsv2_mm.preparation.transcription import Whisper, find_whisper, load_whisper
 from tvtsv2_mm.preparation.transcription import whisper as module
@@ -15,8 +14,7 @@ from tvtsv2_mm.preparation.transcription.whisper import HearingError, cut_into_p
 from tvtsv2_mm.video.sound import read_sound
 from tvtsv2_mm.video.source import SAMPLE_RATE, VideoSource
 
-DATA = Path(__file__).resolve().parents[2] / 'data'
-SPEECH = DATA / 'videos' / 'grid_swwp2s.mpg'
+SPEECH = Path(__file__).resolve().parents[2] / 'data' / 'videos' / 'grid_swwp2s.mpg'
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +39,7 @@ def test_faster_whisper_itself_hears_speech_and_silence(tiny):
 def test_the_language_is_one_that_the_model_knows(tiny):
     said = load_whisper(str(tiny), device='cpu', language='en')
     assert said.hear(read_sound(VideoSource(str(SPEECH))))['language'] == 'en'
-    with pytest.raises(ValueError, match='--language xx: the model .* knows af am ar'):
+    with pytest.raises(ValueError, match=r'--language xx: the model .* knows af am ar'):
         load_whisper(str(tiny), device='cpu', language='xx')
 
 
@@ -72,37 +70,19 @@ def test_models_by_name(tiny, tmp_path, monkeypatch):
             r'hand: the model\.bin, \*\.json and \*\.txt of it to a folder, and give the folder '
             r'\(--model FOLDER\)$')):
         find_whisper('small')
-    with pytest.raises(ValueError, match=r'--model smal: there is no such folder, .*small'):
-        find_whisper('smal')
+    with pytest.raises(ValueError, match=r'--model largest: there is no such folder, .*small'):
+        find_whisper('largest')
     # Another program has fetched it.
     monkeypatch.setattr('huggingface_hub.snapshot_download', lambda *_, **__: str(tiny))
     assert find_whisper('small') == tiny
     assert all(re.fullmatch(r'hf://[\w-]+/[\w.-]+', place) for place in WHISPER_MODELS.values())
 
 
-def recorded():
-    """A stand-in for the library's model, which answers with its own types what is recorded."""
-    from faster_whisper.transcribe import Segment, TranscriptionInfo, Word
-    record = json.loads((DATA / 'speech' / 'faster_whisper.json').read_text('utf-8'))
-    for kind, entry in ((Segment, record['segments'][0]), (TranscriptionInfo, record['info']),
-                        (Word, record['segments'][0]['words'][0])):
-        assert {field.name for field in dataclasses.fields(kind)} == entry.keys()
-    asked = []
-
-    def transcribe(audio, **options):
-        asked.append((len(audio), audio.dtype, options))
-        segments = [Segment(**entry | dict(words=[Word(**word) for word in entry['words']]))
-                    for entry in record['segments']]
-        return iter(segments), TranscriptionInfo(**record['info'])
-
-    return SimpleNamespace(transcribe=transcribe), asked
-
-
 def test_what_it_is_asked_and_what_becomes_of_its_answer():
-    model, asked = recorded()
+    model = RecordedModel()
     heard = Whisper(model).hear(read_sound(VideoSource(str(SPEECH))))
-    assert asked == [(47648, np.float32, dict(language=None, word_timestamps=True,
-                                              vad_filter=True))]
+    assert model.asked == [(47648, np.float32, dict(language=None, word_timestamps=True,
+                                                    vad_filter=True))]
     assert heard['language'] == 'en'
     [segment] = heard['segments']
     assert segment['text'] == ' Set white with P two soon.'
@@ -122,14 +102,14 @@ def test_a_long_video_is_heard_in_pieces_that_end_where_it_is_quiet(monkeypatch)
     assert all(len(piece) <= 10 * SAMPLE_RATE for _, piece in pieces)
     assert [start for start, _ in pieces] == pytest.approx(np.cumsum(
         [0, *(len(piece) / SAMPLE_RATE for _, piece in pieces[:-1])]))
-    model, asked = recorded()
+    model = RecordedModel()
     heard = Whisper(model).hear(blocks)
-    assert len(asked) == len(pieces) and heard['duration'] == 25.0
+    assert len(model.asked) == len(pieces) and heard['duration'] == 25.0
     assert [segment['start'] for segment in heard['segments']] == [
         pytest.approx(start + 0.62, abs=1e-3) for start, _ in pieces]
     assert [segment['id'] for segment in heard['segments']] == [*range(len(pieces))]
     # What was heard first is the language of all.
-    assert [options['language'] for _, _, options in asked] == [
+    assert [options['language'] for _, _, options in model.asked] == [
         None, *['en'] * (len(pieces) - 1)]
 
 

@@ -56,7 +56,7 @@ class TranscriptionReport:
 
     def summary(self) -> str:
         """The report as lines of text."""
-        lines = [f'transcribed {self.made} videos, {self.seconds / 3600:.2f} hours of sound',
+        lines = [f'transcribed {self.made} videos; {self.seconds / 3600:.2f} hours of sound',
                  f'{self.silent} have no sound, or nobody speaks: their transcripts are empty',
                  f'{self.there} were transcribed before'
                  + (f'; {self.made_otherwise} of them with another model or language, and stay so '
@@ -113,6 +113,7 @@ def transcribe_folder(videos: str | os.PathLike, load: Callable[[], Hear],
                             'transcripts (--out FOLDER)')
     report = TranscriptionReport(folder=folder)
     with locked(folder):
+        _remove_drafts(folder, FAILED)
         todo = _plan(root, names, report, made_with, with_subtitles)
         if todo:
             _Run(root, report, load(), made_with).do(todo, max_failed, show_progress)
@@ -128,8 +129,7 @@ def _plan(root: Path, names: list[str], report: TranscriptionReport, made_with: 
         by_folder[os.path.dirname(name)].append(name)
     todo = []
     for place, own in by_folder.items():
-        for draft in (report.folder / place).glob(f'.*{ENDING}.*.part'):
-            draft.unlink(missing_ok=True)  # of a run that was killed while it wrote
+        _remove_drafts(report.folder / place, f'*{ENDING}')
         stems = Counter(one_spelling(_stem(name)) for name in own)
         subtitled = set() if with_subtitles else _subtitled(root / place, stems)
         for name in own:
@@ -203,8 +203,8 @@ class _Run:
     def _do_one(self, name: str) -> None:
         report, video = self._report, self._root / name
         heard: dict[str, Any]
+        stamp = _stamp(video)  # before it is read: what is written to meanwhile has changed
         try:
-            stamp = _stamp(video)  # before it is read: what is written to meanwhile has changed
             blocks = self._process.read_sound(str(video), deadline=_SECONDS_PER_BLOCK)
             heard = self._hear(blocks)
         except NoSoundError:
@@ -224,6 +224,11 @@ class _Run:
             report.silent += 1
 
 
+def _remove_drafts(folder: Path, names: str) -> None:
+    for draft in folder.glob(f'.{names}.*.part'):  # of a run that was killed while it wrote
+        draft.unlink(missing_ok=True)
+
+
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]
 
@@ -233,9 +238,10 @@ def _transcript(folder: Path, name: str) -> Path:
 
 
 def _stamp(video: Path) -> dict[str, int]:
-    if not video.is_file():  # a link to what has gone, which reading it says
-        return {}
-    stat = video.stat()
+    try:
+        stat = video.stat()
+    except OSError:
+        return {}  # a link to what has gone: reading it says so
     return dict(size=stat.st_size, time=stat.st_mtime_ns)
 
 

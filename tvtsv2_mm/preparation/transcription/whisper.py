@@ -19,8 +19,8 @@ WEIGHTS = 'model.bin'
 # Without the last one faster-whisper fetches a tokenizer itself.
 _NEEDED = (WEIGHTS, 'config.json', 'tokenizer.json')
 
-# What faster-whisper makes of sound takes many times the memory of the sound, so a piece is heard at
-# a time. It ends where it is quietest in its last seconds.
+# What faster-whisper makes of sound takes many times the memory of it, so a piece is heard at a
+# time. It ends where it is quietest in its last seconds.
 _PIECE = 600 * SAMPLE_RATE
 _END = 30 * SAMPLE_RATE
 _STEP = SAMPLE_RATE // 10

@@ -1,9 +1,14 @@
-"""A Whisper of 200 kB that says " red ball" in German to any speech, for faster-whisper itself."""
+"""Whisper for tests: a tiny one for faster-whisper itself, and a record of what that answers."""
 
+import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+RECORD = Path(__file__).parent / 'data' / 'speech' / 'faster_whisper.json'
 
 WIDTH = 8
 # What stands at each place of what it says, behind the start, the language and the task.
@@ -12,7 +17,7 @@ END = 6
 
 
 def save_tiny_whisper(folder: Path) -> Path:
-    """Write it in the format of CTranslate2.
+    """Write one of 200 kB, which says " red ball" in German to any speech.
 
     The positions of its decoder are so large that the rest of it does not matter, and the word of
     a place is the one whose output looks in the direction of that place.
@@ -77,3 +82,23 @@ def save_tiny_whisper(folder: Path) -> Path:
     spec.save(str(folder))
     assert json.loads((folder / 'config.json').read_text())['lang_ids']
     return folder
+
+
+class RecordedModel:
+    """In the place of ``faster_whisper.WhisperModel``: answers what is recorded, in its types."""
+
+    supported_languages = ['en']
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.asked: list[tuple[int, Any, dict]] = []
+
+    def transcribe(self, audio: np.ndarray, **options: Any) -> tuple[Iterator, Any]:
+        from faster_whisper.transcribe import Segment, TranscriptionInfo, Word
+        self.asked.append((len(audio), audio.dtype, options))
+        record = json.loads(RECORD.read_text('utf-8'))
+        for kind, entry in ((Segment, record['segments'][0]), (TranscriptionInfo, record['info']),
+                            (Word, record['segments'][0]['words'][0])):
+            assert {field.name for field in dataclasses.fields(kind)} == entry.keys()
+        segments = [Segment(**entry | dict(words=[Word(**word) for word in entry['words']]))
+                    for entry in record['segments']]
+        return iter(segments), TranscriptionInfo(**record['info'])
