@@ -100,8 +100,8 @@ setup(
     package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt', 'py.typed']},
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={name: requirements(name)
-                    for name in ('video', 'weights', 'corpus', 'finetune', 'export', 'mteb', 'all',
-                                 'tests')},
+                    for name in ('video', 'weights', 'corpus', 'finetune', 'export', 'mteb',
+                                 'speech', 'all', 'tests')},
     cmdclass={'build_py': BuildWithMim, 'bdist_wheel': WheelWithMim},
     zip_safe=False,
 )

@@ -17,9 +17,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / 'tests' / 'data' / 'command_line.json'
-HEAVY = {'av', 'cv2', 'datasets', 'decord', 'matplotlib', 'mmaction', 'mmcv', 'mmengine',
-         'mmpretrain', 'mteb', 'pandas', 'ray', 'sentence_transformers', 'sklearn', 'torch',
-         'torchvision', 'transformers'}
+HEAVY = {'av', 'cv2', 'datasets', 'decord', 'faster_whisper', 'matplotlib', 'mmaction', 'mmcv',
+         'mmengine', 'mmpretrain', 'mteb', 'pandas', 'ray', 'sentence_transformers', 'sklearn',
+         'torch', 'torchvision', 'transformers'}
 
 
 class ParserFound(Exception):

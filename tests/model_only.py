@@ -135,6 +135,7 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'datasets': call('apis.mteb_encoder.load_encoder'),
         'mteb': call('apis.mteb_encoder.load_encoder'),
         'sentence_transformers': call('apis.sentence_transformer.sentence_transformer'),
+        'faster_whisper': call('preparation.transcription.whisper.load_whisper', 'small'),
     }
 
 

@@ -268,9 +268,16 @@ def test_folders_of_the_hub(cache):
         assert not [*cache.rglob('up.json')]
         for line, told in zip(refused, (
                 r'model\.safetensors is not what is published: its SHA-256 is',
-                'hf://me/none has no weights for PyTorch: none of model.safetensors, .*README',
+                'hf://me/none has no weights that can be read here: none of model.saf.*README',
                 r'hf://me/nobody could not be fetched \(.*404'), strict=True):
             assert re.match(f'error: .*{told}', line), line
         server.asked.clear()
         assert from_hub(address, 'hf://me/tiny') == [path]
         assert server.asked == []
+
+
+def test_weights_of_another_name():
+    files = dict.fromkeys(('model.bin', 'config.json', 'vocabulary.txt', 'model.safetensors',
+                           'run.py', 'sub/model.bin'))
+    assert published._chosen('hf://me/whisper', files, ('model.bin', )).keys() == {
+        'model.bin', 'config.json', 'vocabulary.txt'}

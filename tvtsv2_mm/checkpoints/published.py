@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -60,7 +60,7 @@ RELEASED = {
 }
 
 
-def locate(place: str | os.PathLike) -> str:
+def locate(place: str | os.PathLike, weights: Sequence[str] = FOLDER_FILES) -> str:
     """The file or folder that a name stands for, fetched where it is not there yet.
 
     What is fetched is kept with its size and SHA-256, and looked at again whenever it is used: the
@@ -69,6 +69,8 @@ def locate(place: str | os.PathLike) -> str:
 
     Args:
         place: a name of the module's list; anything else is returned as it is.
+        weights: names of the file of weights that is wanted of a folder of the hub: the first
+            that is there.
 
     Raises:
         CheckpointError: it cannot be fetched, and the message says which file to put where; or the
@@ -83,7 +85,7 @@ def locate(place: str | os.PathLike) -> str:
         return str(_released(name))
     hub = _HUB.fullmatch(name)
     if hub is not None:
-        return str(_of_hub(hub['id'], hub['revision']))
+        return str(_of_hub(hub['id'], hub['revision'], weights))
     if name.startswith('hf://'):
         raise CheckpointError(f'{name} is no name on the hub: hf://OWNER/MODEL, or '
                               'hf://OWNER/MODEL@REVISION')
@@ -120,7 +122,7 @@ def _released(name: str) -> Path:
     return file
 
 
-def _of_hub(repository: str, revision: str | None) -> Path:
+def _of_hub(repository: str, revision: str | None, weights: Sequence[str]) -> Path:
     name = f'hf://{repository}'
     with needed_for(f'fetching {name}'):
         from huggingface_hub import HfApi, snapshot_download
@@ -131,7 +133,8 @@ def _of_hub(repository: str, revision: str | None) -> Path:
             try:
                 found = HfApi().model_info(repository, revision=revision, timeout=30,
                                             files_metadata=True)
-                chosen = _chosen(name, {file.rfilename: file.lfs for file in found.siblings or ()})
+                chosen = _chosen(
+                    name, {file.rfilename: file.lfs for file in found.siblings or ()}, weights)
                 snapshot_download(repository, revision=found.sha, local_dir=folder,
                                   allow_patterns=[escape(file) for file in chosen])
             except CheckpointError:
@@ -139,7 +142,7 @@ def _of_hub(repository: str, revision: str | None) -> Path:
             except Exception as error:  # the hub's, of its network library, of the system
                 raise CheckpointError(
                     f'{name} could not be fetched ({_first_line(error)}). By hand: the '
-                    'model.safetensors, *.json and *.txt of it to a folder, and give the folder'
+                    f'{weights[0]}, *.json and *.txt of it to a folder, and give the folder'
                 ) from error
             known = {file: lfs.sha256 for file, lfs in chosen.items() if lfs is not None}
         _check(folder, [
@@ -160,16 +163,16 @@ def _kept(folder: Path) -> Generator[None]:
         yield
 
 
-def _chosen(name: str, files: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(name: str, files: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     """Of the files of a repository the weights, once, and what tells of model and texts."""
     safe = {file: lfs for file, lfs in files.items()
             if not {'', '.', '..'} & {*file.split('/')} and '\\' not in file}
     folders = sorted({os.path.dirname(file) for file in safe}, key=lambda path: path.count('/'))
-    weights = next((os.path.join(folder, file) for folder in folders for file in FOLDER_FILES
+    weights = next((os.path.join(folder, file) for folder in folders for file in wanted
                     if os.path.join(folder, file) in safe), None)
     if weights is None:
-        raise CheckpointError(f'{name} has no weights for PyTorch: none of '
-                              f'{", ".join(FOLDER_FILES)}, but {some(sorted(files))}')
+        raise CheckpointError(f'{name} has no weights that can be read here: none of '
+                              f'{", ".join(wanted)}, but {some(sorted(files))}')
     shards = re.sub(r'(\.\w+)\.index\.json$', r'-*\1', weights)
     return {file: lfs for file, lfs in safe.items()
             if file == weights or (shards != weights and fnmatch(file, shards))

@@ -9,6 +9,13 @@ ASR_PATTERNS = ('*.json', )
 SUBTITLE_PATTERNS = ('*.vtt', '*.srt')
 HOWTO100M_COLUMNS = ('video_id', 'start', 'end', 'text')
 WEBVID_LAYOUT = '{page_dir}/{videoid}.mp4'
+# Whisper as faster-whisper reads it, by the name of its size: where it is on the hub.
+WHISPER_MODELS = {
+    **{size: f'hf://Systran/faster-whisper-{size}' for size in (
+        'tiny', 'tiny.en', 'base', 'base.en', 'small', 'small.en', 'medium', 'medium.en',
+        'large-v2', 'large-v3')},
+    'large-v3-turbo': 'hf://mobiuslabsgmbh/faster-whisper-large-v3-turbo',
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ EXTRAS = {
         'mteb': 'mteb',
         'sentence_transformers': 'sentence-transformers',
     },
+    'speech': {'faster_whisper': 'faster-whisper'},
 }
 
 

@@ -34,6 +34,13 @@ class MissingVideoError(UnreadableVideoError):
     """There is no such file."""
 
 
+class NoSoundError(UnreadableVideoError):
+    """The video has pictures alone."""
+
+    def __init__(self, path: str, reason: str = 'it has no sound') -> None:
+        super().__init__(path, reason)
+
+
 class DecodingTimeoutError(UnreadableVideoError):
     """The video was not decoded before its deadline, so many seconds."""
 

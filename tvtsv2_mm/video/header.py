@@ -114,8 +114,8 @@ class OpenStream:
 
 
 @contextmanager
-def open_stream(source: VideoSource) -> Generator[OpenStream]:
-    """Open a video and its best stream with PyAV; whatever fails inside is named.
+def open_container(source: VideoSource) -> Generator[av.container.InputContainer]:
+    """Open a video with PyAV; whatever fails inside is named.
 
     Raises:
         UnreadableVideoError: If there is no such file, it is no video, or decoding fails.
@@ -128,20 +128,8 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
                      container_options=dict(
                          format_whitelist=_CONTAINERS,
                          protocol_whitelist='file' if source.data is None else '')) as container:
-            stream = container.streams.best('video')
-            if not isinstance(stream, av.VideoStream):
-                # Not their own `type`: PyAV 15 crashes over that of a damaged stream.
-                kinds = [kind for kind in ('audio', 'subtitles', 'data')
-                         if getattr(container.streams, kind)] or ['nothing']
-                raise UnreadableVideoError(
-                    source.path, f'it has no video stream, only {", ".join(kinds)}')
-            if stream.codec_context is None:
-                raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
-            stream.codec_context.thread_count = source.num_threads
-            # Pictures may become larger within a stream.
-            stream.codec_context.options = dict(max_pixels=str(MOST_PIXELS))
             opened = True
-            yield OpenStream(source, container, stream)
+            yield container
     except (SampleError, NotIndexableError):
         raise
     except Exception as error:  # whatever damaged bytes make of what FFmpeg tells
@@ -150,6 +138,25 @@ def open_stream(source: VideoSource) -> Generator[OpenStream]:
             detail = 'it is no container of a video, such as mp4, mkv, webm or avi'
         what = 'its stream is damaged' if opened else 'it cannot be opened as a video'
         raise UnreadableVideoError(source.path, f'{what} ({detail})') from error
+
+
+@contextmanager
+def open_stream(source: VideoSource) -> Generator[OpenStream]:
+    """Open a video and its best stream of pictures; raises as :func:`open_container`."""
+    with open_container(source) as container:
+        stream = container.streams.best('video')
+        if not isinstance(stream, av.VideoStream):
+            # Not their own `type`: PyAV 15 crashes over that of a damaged stream.
+            kinds = [kind for kind in ('audio', 'subtitles', 'data')
+                     if getattr(container.streams, kind)] or ['nothing']
+            raise UnreadableVideoError(
+                source.path, f'it has no video stream, only {", ".join(kinds)}')
+        if stream.codec_context is None:
+            raise UnreadableVideoError(source.path, 'there is no decoder for its video stream')
+        stream.codec_context.thread_count = source.num_threads
+        # Pictures may become larger within a stream.
+        stream.codec_context.options = dict(max_pixels=str(MOST_PIXELS))
+        yield OpenStream(source, container, stream)
 
 
 def read_video_header(source: VideoSource) -> VideoHeader:

@@ -18,11 +18,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tvtsv2_mm.utils.extras import MissingPackageError
+from tvtsv2_mm.utils.extras import MissingPackageError, needed_for
 from tvtsv2_mm.utils.processes import STOP_SIGNALS, end_with_parent
 from tvtsv2_mm.video.base_reader import BLOCK, VideoReader
 from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError, UnreadableVideoError
 from tvtsv2_mm.video.opening import open_video
+from tvtsv2_mm.video.source import VideoSource
 
 # Shared memory for the frames of a clip; only what is used of it is ever taken from the machine.
 _SHARED_BYTES = 256 * 2**20
@@ -56,6 +57,22 @@ class DecodingProcess:
         self._num_opened += 1
         times = self.call(path, deadline, 'open', dict(path=path, deadline=deadline, **options))
         return IsolatedReader(self, path, deadline, self._num_opened, times)
+
+    def read_sound(self, path: str, *, deadline: float | None) -> Iterator[np.ndarray]:
+        """Like :func:`~tvtsv2_mm.video.sound.read_sound`, over there; raises as :meth:`open`.
+
+        Args:
+            path: A video file.
+            deadline: Seconds for each block.
+        """
+        self._num_opened += 1
+        number = self._num_opened
+        block = self.call(path, deadline, 'open_sound', dict(path=path, deadline=deadline))
+        while block is not None:
+            yield block
+            if not self.is_current(number):
+                raise RuntimeError(f'{path}: its process has ended or opened another video')
+            block = self.call(path, deadline, 'next_sound', None)
 
     def call(self, path: str, deadline: float | None, name: str, argument: Any) -> Any:
         """Have something done for a video, see ``_answer_requests``; raises as :meth:`open`."""
@@ -179,7 +196,10 @@ def _serve(connection: Connection, shared: mmap.mmap, parent: int) -> NoReturn:
 
 
 def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
-    """'open', 'get_frames', 'stream_frames', 'next_frames' (None behind the last) and 'close'."""
+    """'open', 'get_frames', 'stream_frames', 'next_frames' (None behind the last) and 'close'.
+
+    Of sound 'open_sound', which gives the first block, and 'next_sound' (None behind the last).
+    """
     video: Any = None
     stream: Iterator[np.ndarray] = iter(())
     while True:
@@ -196,6 +216,10 @@ def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
                     stream = video.stream_frames(*argument)
                 frames = next(stream, None)
                 answer = None if frames is None else _share(frames, shared)
+            elif name in ('open_sound', 'next_sound'):
+                if name == 'open_sound':
+                    stream = _sound_of(**argument)
+                answer = next(stream, None)
             elif video is not None:  # another one will be opened, or none
                 video.close()
                 video = None
@@ -207,6 +231,12 @@ def _answer_requests(connection: Connection, shared: mmap.mmap) -> None:
         except Exception as error:
             answer = RuntimeError(f'{type(error).__name__}: {error}')
         connection.send(answer)
+
+
+def _sound_of(**argument: Any) -> Iterator[np.ndarray]:
+    with needed_for('reading the sound of videos'):
+        from tvtsv2_mm.video.sound import read_sound
+    return read_sound(VideoSource(**argument))
 
 
 def _share(frames: np.ndarray, shared: mmap.mmap) -> tuple[int, ...] | np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from tvtsv2_mm.video.errors import DecodingTimeoutError, MissingVideoError, UnreadableVideoError
 
+SAMPLE_RATE = 16_000  # of sound as it is given out: samples a second, one channel
+
 
 @dataclass
 class VideoSource:
