@@ -266,8 +266,10 @@ def is_run(words):
         return words[:1] == ['python']
     path, rest = tool
     configs = {Path(word).stem for word in rest if word.endswith('.py')}
-    # A peer's folder, and what comes of it or of a probe, is not there.
-    if {'--peers', 'fit', 'FOLDER'} & {*rest} and '--videos' not in rest:
+    # Neither a peer's folder nor what comes of it or of a probe is there, and where one process has
+    # extracted several would find nothing to do.
+    if {'--peers', 'fit', '--ray'} & {*rest} or words[0] == 'torchrun' or (
+            'FOLDER' in rest and '--videos' not in rest):
         return False
     return path.stem in RUN and configs <= SMALL_RUNS
 
