@@ -19,7 +19,6 @@ from tests.tiny_model import save_tiny_checkpoint
 from tvtsv2_mm.apis.launch.runs import apply_launch_arguments, load_config
 from tvtsv2_mm.datasets.annotations import load_transcripts
 from tvtsv2_mm.datasets.held_out import held_out_below, place_of
-from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
 from tvtsv2_mm.registry import MODELS, TRANSFORMS
 from tvtsv2_mm.utils.tokenizer import ClipTokenizer
 
@@ -54,29 +53,6 @@ def run_command(name, monkeypatch):
     command = re.search(rf'python tools/data/({name})\.py (.*)', SECTION)
     monkeypatch.setattr(sys, 'argv', [command[1], *command[2].split()])
     runpy.run_path(str(ROOT / 'tools' / 'data' / f'{name}.py'), run_name='__main__')
-
-
-@pytest.fixture(scope='module')
-def narrated(tmp_path_factory):
-    """Videos with .srt files beside them, in two folders."""
-    root = tmp_path_factory.mktemp('narrated')
-    build_narrated_shapes(root, NarratedShapesOptions(
-        transcript_videos=(9, 0), clip_rounds=(0, 0), order_clips=(0, 0), size=80))
-    for number, record in enumerate(load_transcripts(root / 'annotations/transcripts_train.jsonl')):
-        folder = root / 'my_videos' / ('kitchen', 'garden')[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.move(root / 'videos' / record['path'], folder / f'talk {number}.mp4')
-        # The last one has fewer words than a draw needs.
-        words = record['words'] if number < 8 else record['words'][:3]
-        (folder / f'talk {number}.srt').write_text('\n'.join(
-            f'{k}\n{srt_time(start)} --> {srt_time(end)}\n{word}\n'
-            for k, (word, start, end) in enumerate(words, 1)))
-    return root / 'my_videos'
-
-
-def srt_time(seconds):
-    ms = round(seconds * 1000)
-    return f'{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}'
 
 
 def save_config(name):

@@ -18,8 +18,9 @@ class PartiallyFrozenSiglipTextEncoder(BaseTextEncoder):
     is part of what the model was trained on. So a text has exactly ``context_length`` tokens.
 
     Args:
-        width, layers, heads, embed_dim, vocab_size, context_length, activation, norm_eps,
-        tokenizer: as in BaseTextEncoder; the defaults are those of SigLIP 2, ViT-B.
+        width, layers, heads, embed_dim, vocab_size, context_length: as in BaseTextEncoder; the
+            defaults are those of SigLIP 2, ViT-B.
+        tokenizer, activation, norm_eps: as there.
         options: what else BaseTextEncoder takes.
     """
 

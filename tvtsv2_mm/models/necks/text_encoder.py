@@ -19,8 +19,8 @@ class PartiallyFrozenTextEncoder(BaseTextEncoder):
     changes nothing.
 
     Args:
-        width, layers, heads, embed_dim, vocab_size, context_length, activation, norm_eps,
-        tokenizer: as in BaseTextEncoder.
+        width, layers, heads, embed_dim, vocab_size, context_length: as in BaseTextEncoder.
+        tokenizer, activation, norm_eps: as there.
         end_token: the embedding is read at the first token with this id; None reads it at the
             highest id of the text, which in CLIP's vocabulary is the end token.
         options: what else BaseTextEncoder takes.
