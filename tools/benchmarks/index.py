@@ -192,7 +192,7 @@ def measure(name: str, make: Callable[[np.ndarray], Contestant], made: Made) -> 
     index = make(made.rows)
     seconds = time.process_time() - started
     row: dict[str, Any] = dict(table='indexes', index=name, build_cpu_seconds=seconds,
-                               memory_mb=(_resident() - before) / 2**20)
+                               memory_gb=(_resident() - before) / 1e9)
     found: dict[str, tuple[float, float, int]] = {}
     for kind, queries in made.queries.items():
         for effort in index.efforts:
@@ -217,7 +217,7 @@ def kept_as(made: Made) -> Iterator[dict[str, Any]]:
     largest = float(np.abs(made.rows).max())
     for dtype, width in (('float16', 2), ('int8', 1)):
         row: dict[str, Any] = dict(table='kept as', dtype=dtype,
-                                   memory_mb=made.rows.size * width / 2**20)
+                                   memory_gb=made.rows.size * width / 1e9)
         kept = np.empty_like(made.rows)
         for start in range(0, len(kept), 2**16):
             part = made.rows[start:start + 2**16]
