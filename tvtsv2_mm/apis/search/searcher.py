@@ -60,8 +60,8 @@ class Searcher:
         self.features = features
         self.speech = speech if speech and speech.videos else None
 
-    def search(self, query: np.ndarray, top_k: int = 10, *,
-               per_video: bool = False) -> list[Moment]:
+    def search(self, query: np.ndarray, top_k: int = 10, *, per_video: bool = False,
+               folder: str = '') -> list[Moment]:
         """Find the moments nearest to a query.
 
         The nearest windows are looked at, ten for each moment that is wanted and at least a
@@ -72,6 +72,7 @@ class Searcher:
             query: float32 (E,), l2-normalised.
             top_k: how many moments.
             per_video: one result for each video, with the score of its best window.
+            folder: of the names of videos ('a/b'), to which the results are confined; '': all.
 
         Returns:
             Best first.
@@ -82,6 +83,8 @@ class Searcher:
         """
         if top_k < 1:
             raise ValueError(f'top_k must be at least 1, got {top_k}')
+        if folder:
+            return self._search_below(folder, query, top_k, per_video)
         count = max(_WINDOWS_PER_MOMENT * top_k, _FEWEST_WINDOWS)
         while True:
             found = self._seen(query, count, per_video)
@@ -90,6 +93,18 @@ class Searcher:
             if len(found) >= top_k or count >= len(self.features.videos):
                 return found[:top_k]
             count *= 2
+
+    def _search_below(self, folder: str, query: np.ndarray, top_k: int,
+                      per_video: bool) -> list[Moment]:
+        rows = _rows_below(self.features, folder)
+        if not len(rows):
+            return []
+        speech = None if self.speech is None else _taken(
+            self.speech, _rows_below(self.speech, folder))
+        found = Searcher(_taken(self.features, rows), speech).search(
+            query, top_k, per_video=per_video)
+        return [moment if moment.row is None else replace(moment, row=int(rows[moment.row]))
+                for moment in found]
 
     def _seen(self, query: np.ndarray, count: int, per_video: bool) -> list[Moment]:
         [rows], [cosines] = nearest(self.features.features, query[None], count)
@@ -113,6 +128,18 @@ class Searcher:
             spans = list(map(tuple, features.spans[rows].tolist()))
         return [Moment(video=features.videos[row], span=span, score=cosine, cosine=cosine, row=row)
                 for row, span, cosine in zip(rows.tolist(), spans, cosines.tolist(), strict=True)]
+
+
+def _rows_below(features: FeatureSet, folder: str) -> np.ndarray:
+    return np.array([row for row, video in enumerate(features.videos)
+                     if video.startswith(f'{folder}/')], np.int64)
+
+
+def _taken(features: FeatureSet, rows: np.ndarray) -> FeatureSet:
+    return replace(
+        features, videos=[features.videos[row] for row in rows], features=features.features[rows],
+        keys=features.keys[rows], spans=None if features.spans is None else features.spans[rows],
+        texts=None if features.texts is None else [features.texts[row] for row in rows])
 
 
 def merge(moments: Iterable[Moment]) -> list[Moment]:
