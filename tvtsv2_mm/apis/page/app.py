@@ -69,10 +69,20 @@ class Moment(BaseModel):
     row: int = Field(description='for `like`; -1: none')
 
 
+class Like(BaseModel):
+    """A moment that was given as ``like``."""
+
+    row: int
+    video: str
+    start: float | None
+    end: float | None
+
+
 class Result(BaseModel):
     """Results, best first."""
 
     moments: list[Moment]
+    like: list[Like]
     query_ms: float = Field(description='milliseconds that the model took, waiting included')
     search_ms: float
 
@@ -125,7 +135,7 @@ def build_app(library: Library, *, token: str | None = None,
 
     # The usual pages of documentation load scripts from elsewhere.
     app = FastAPI(title='tvtsv2_mm', description='Moments in videos, by text, picture and video.',
-                  docs_url=None, redoc_url=None, lifespan=lifespan)
+                  docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
     _add_errors(app)
     _add_search(app, library)
     _add_videos(app, library)
@@ -216,21 +226,26 @@ def _add_search(app: FastAPI, library: Library) -> None:
                      example: bytes | None = None) -> Response:
         if not all(math.isfinite(weight) and abs(weight) <= 1000 for weight in weights):
             raise PageError(422, 'weight: from -1000 to 1000')
-        return _as_json(await library.find(Wanted(
+        found = await library.find(Wanted(
             texts=[text for text in texts if text.strip()], rows=rows, folder=folder.strip('/'),
             unwanted=[text for text in unwanted if text.strip()], example=example,
-            weights=weights or None, per_video=per_video, top_k=top_k)))
+            weights=weights or None, per_video=per_video, top_k=top_k))
+        like = [dict(row=row, video=library.features.videos[row], **_times(library.span_of(row)))
+                for row in rows]
+        return _as_json(found, like)
 
 
-def _as_json(found: Found) -> Response:
-    moments = []
-    for one in found.moments:
-        start, end = one.span or (None, None)
-        moments.append(dict(
-            video=one.moment.video, start=start, end=end, score=one.moment.score,
-            cosine=one.moment.cosine, said=one.moment.text, said_cosine=one.moment.text_cosine,
-            row=one.row))
-    content = dict(moments=moments, query_ms=round(found.query_ms, 3),
+def _times(span: tuple[float, float] | None) -> dict[str, float | None]:
+    start, end = span or (None, None)
+    return dict(start=start, end=end)
+
+
+def _as_json(found: Found, like: list[dict]) -> Response:
+    moments = [dict(
+        video=one.moment.video, **_times(one.span), score=one.moment.score,
+        cosine=one.moment.cosine, said=one.moment.text, said_cosine=one.moment.text_cosine,
+        row=one.row) for one in found.moments]
+    content = dict(moments=moments, like=like, query_ms=round(found.query_ms, 3),
                    search_ms=round(found.search_ms, 3))
     return Response(json.dumps(content, ensure_ascii=False).encode(),
                     media_type='application/json', headers={'cache-control': 'no-store'})
@@ -268,8 +283,9 @@ def _add_videos(app: FastAPI, library: Library) -> None:
             return Response(status_code=304, headers=headers)
         return Response(picture, media_type='image/jpeg', headers=headers)
 
-    @app.api_route('/api/video', methods=['GET', 'HEAD'], response_class=Response,
-                   responses={key: _FAILURES[key] for key in (404, 422)} | {
+    @app.head('/api/video', include_in_schema=False)
+    @app.get('/api/video', response_class=Response, responses={
+        **{key: _FAILURES[key] for key in (404, 422)},
         200: dict(content={'video/*': {}}), 206: dict(description='the part that was asked for'),
         304: dict(description='it is as it was'),
         403: dict(model=Error, description='it is not in the folder'),

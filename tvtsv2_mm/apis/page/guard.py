@@ -15,7 +15,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEADERS = {
     'content-security-policy': "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob:; media-src 'self'; connect-src 'self'; form-action 'self'; "
+    "img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     'x-content-type-options': 'nosniff', 'x-frame-options': 'DENY',
     'referrer-policy': 'no-referrer', 'cross-origin-opener-policy': 'same-origin',

@@ -180,10 +180,16 @@ class Library:
                 middles = spans[rows].mean(axis=1)
                 row = rows[int(np.abs(middles - sum(moment.span) / 2).argmin())]
         span = moment.span
-        if span is None and self.features.spans is not None and row >= 0:
-            start, end = self.features.spans[row].tolist()
-            span = start, end
+        if span is None and row >= 0:
+            span = self.span_of(row)
         return FoundMoment(moment=moment, row=row, span=span)
+
+    def span_of(self, row: int) -> tuple[float, float] | None:
+        """Seconds at which a row of the features begins and ends; None: it is a whole video."""
+        if self.features.spans is None:
+            return None
+        start, end = self.features.spans[row].tolist()
+        return start, end
 
     def _holds(self, found: FoundMoment, row: int) -> bool:
         """Whether a moment is the one that was asked for."""
