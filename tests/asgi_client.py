@@ -85,8 +85,13 @@ class Client:
         blocks = iter([body] if isinstance(body, bytes) else body)
         told = self.told = []
 
+        ended = []
+
         async def receive() -> dict:
+            if ended:
+                await asyncio.Event().wait()  # the client stays
             block = next(blocks, None)
+            ended.extend([True] * (block is None))
             return {'type': 'http.request', 'body': block or b'', 'more_body': block is not None}
 
         async def send(message: dict) -> None:

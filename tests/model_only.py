@@ -134,6 +134,8 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'datasets': call('apis.mteb_encoder.load_encoder'),
         'mteb': call('apis.mteb_encoder.load_encoder'),
         'sentence_transformers': call('apis.sentence_transformer.sentence_transformer'),
+        'fastapi': call('apis.page.app.build_app'),
+        'uvicorn': call('apis.page.serving.PageServer'),
     }
 
 

@@ -30,6 +30,7 @@ EXTRAS = {
         'mteb': 'mteb',
         'sentence_transformers': 'sentence-transformers',
     },
+    'page': {name: name for name in ('fastapi', 'uvicorn')},
 }
 
 
