@@ -1,7 +1,7 @@
 """Show features of tools/extract_features.py as a page to find moments with, in the browser.
 
     python tools/serve.py OUT --checkpoint TVTSv2_ViT_B_16.pth
-    python tools/serve.py OUT -C ... --host 0.0.0.0      # for others; prints an address with a token
+    python tools/serve.py OUT -C ... --host 0.0.0.0     # for others; prints an address with a token
 
 Without --host it answers this machine alone. docs/page.md tells what is defended.
 """

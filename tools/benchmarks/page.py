@@ -3,9 +3,10 @@
     python tools/benchmarks/page.py                     # first results, B/16, 100,000 windows
     python tools/benchmarks/page.py --soak 600          # 50 requests a second, tiny model
 
-Features and weights are random; each text is one that was not asked for before. With --soak requests
-of all kinds come at a fixed rate, wrong ones among them: one that is not answered as it should be has
-failed. Shown is the resident memory of the server and its decoders by minute. Linux only (/proc).
+Features and weights are random; each text is one that was not asked for before. With --soak
+requests of all kinds come at a fixed rate, wrong ones among them: one that is not answered as it
+should be has failed. Shown is the resident memory of the server and its decoders by minute. Linux
+only (/proc).
 """
 
 import argparse

@@ -31,8 +31,11 @@ from tvtsv2_mm.video.files import walk_videos
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = dict(tiny='tiny_sorting', b32='vit-b32_retrieval_msrvtt',
                b16='vit-b16_retrieval_msrvtt')
-WORDS = ('a the one two red green old young man woman dog cat bird car boat tree house road river '
-         'runs walks jumps sits swims turns falls opens over under near behind beside in on').split()
+WORDS = (
+    'a', 'the', 'one', 'two', 'red', 'green', 'old', 'young', 'man', 'woman', 'dog', 'cat',
+    'bird', 'car', 'boat', 'tree', 'house', 'road', 'river', 'runs', 'walks', 'jumps',
+    'sits', 'swims', 'turns', 'falls', 'opens', 'over', 'under', 'near', 'behind', 'beside',
+    'in', 'on')
 WINDOWS_OF_A_VIDEO = 100
 CONNECTIONS = 32
 WARM_UP = 10
@@ -148,7 +151,8 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict]:
         'embed_dim', 512)
     make_features(folder / 'features', checkpoint, args.windows, width)
     rows = []
-    with running(folder / 'features', checkpoint, '--texts-only', '--videos', str(folder)) as server:
+    options = ['--texts-only', '--videos', str(folder)]
+    with running(folder / 'features', checkpoint, *options) as server:
         caller = Caller(server.port)
         for at_once in args.at_once:
             show_progress(f'{at_once} at a time')
@@ -182,7 +186,8 @@ def soak(args: argparse.Namespace, folder: Path) -> list[dict]:
     """Requests of all kinds at a rate: a row for each minute, with those that failed."""
     show_progress('making videos, weights and features')
     build_narrated_shapes(folder / 'shapes', NarratedShapesOptions(
-        transcript_videos=(8, 2), clip_rounds=(1, 1), order_clips=(2, 2)), workers=os.cpu_count() or 1)
+        transcript_videos=(8, 2), clip_rounds=(1, 1), order_clips=(2, 2)),
+        workers=os.cpu_count() or 1)
     checkpoint = make_checkpoint('tiny', folder / 'weights.pth')
     videos = folder / 'shapes' / 'videos'
     run_tool('extract_features', videos, folder / 'features', '--windows', 2, '-C', checkpoint,

@@ -25,11 +25,11 @@ class SpawnedDecodingProcess(DecodingProcess):
     def _fork(self) -> None:
         self._connection, theirs = Pipe()
         parent = os.getpid()
-        self._process = multiprocessing.get_context('spawn').Process(
+        process: Any = multiprocessing.get_context('spawn').Process(
             target=_serve, args=(theirs, b'', parent), daemon=True)
-        self._process.start()
+        process.start()
         theirs.close()
-        self._parent, self._child = parent, self._process.pid
+        self._process, self._parent, self._child = process, parent, process.pid
 
     def kill(self) -> int | None:
         """See :meth:`DecodingProcess.kill`."""

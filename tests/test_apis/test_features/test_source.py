@@ -14,7 +14,7 @@ def test_where_the_videos_lie(tmp_path, monkeypatch):
     out = tmp_path / 'out'
     assert find_source(out) == str(tmp_path / 'videos')
     (tmp_path / 'videos').rename(tmp_path / 'moved')
-    with pytest.raises(FileNotFoundError, match='there is no folder .*videos of the videos: name'):
+    with pytest.raises(FileNotFoundError, match=r'there is no folder .*videos of the videos: name'):
         find_source(out)
     assert find_source(out, str(tmp_path / 'moved')) == str(tmp_path / 'moved')
     write_source(out, 's3://bucket/videos')
@@ -27,7 +27,7 @@ def test_what_is_damaged_is_named(tmp_path, content):
     with pytest.raises(FileNotFoundError, match='name their folder with --videos'):
         find_source(tmp_path)
     (tmp_path / 'source.json').write_text(content)
-    with pytest.raises(ValueError, match='source.json'):
+    with pytest.raises(ValueError, match=r'source\.json'):
         find_source(tmp_path)
     assert find_source(tmp_path, tmp_path) == str(tmp_path)
 

@@ -212,7 +212,8 @@ def test_folders_words_and_errors(open_page):
     page.wait_for_selector('#results:not(.old) li')
 
     old = page.locator('.play', has_text='old.avi')
-    assert old.locator('img').evaluate('async (image) => (await image.decode(), image.naturalWidth)')
+    assert old.locator('img').evaluate(
+        'async (image) => (await image.decode(), image.naturalWidth)')
     old.click()
     page.wait_for_selector('#broken:visible')
     assert 'cannot play' in page.text_content('#broken')
@@ -257,7 +258,7 @@ def test_a_picture_and_a_clip_as_the_query(open_page, place):
 def test_a_file_that_is_neither(open_page, chromium):
     page = open_page()
     with page.expect_response('**/api/search?*') as answer:
-        page.set_input_files('#file', dict(name='x.png', mimeType='image/png', buffer=b'no picture'))
+        page.set_input_files('#file', dict(name='x.png', mimeType='image/png', buffer=b'none'))
     assert answer.value.status == 422
     page.wait_for_selector('#status.bad')
     assert 'no picture or video' in page.text_content('#status')

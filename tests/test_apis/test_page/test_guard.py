@@ -59,7 +59,8 @@ def test_the_token_is_compared_in_constant_time(guarded, monkeypatch):
     assert (TOKEN.encode(), TOKEN.encode()) in compared
 
 
-@pytest.mark.parametrize('host', ['127.0.0.1', 'localhost:8000', 'LOCALHOST:1', '[::1]:8000', '[::1]'])
+@pytest.mark.parametrize('host', [
+    '127.0.0.1', 'localhost:8000', 'LOCALHOST:1', '[::1]:8000', '[::1]'])
 def test_own_names(client, host):
     assert client.ask('/api/info', headers={'host': host}).status == 200
 

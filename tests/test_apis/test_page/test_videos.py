@@ -22,8 +22,9 @@ def test_whole_and_in_parts(client, content):
     assert whole.headers['accept-ranges'] == 'bytes'
     assert "filename*=UTF-8''two%20%26%20three.mp4" in whole.headers['content-disposition']
     tag = whole.headers['etag']
-    for wanted, start, stop in (('0-0', 0, 1), ('100-199', 100, 200), (f'{size - 5}-', size - 5, size),
-                                ('-7', size - 7, size), (f'0-{9 * size}', 0, size)):
+    for wanted, start, stop in (
+            ('0-0', 0, 1), ('100-199', 100, 200), (f'{size - 5}-', size - 5, size),
+            ('-7', size - 7, size), (f'0-{9 * size}', 0, size)):
         part = client.ask(address, headers={'range': f'bytes={wanted}'})
         assert (part.status, part.body) == (206, content[start:stop])
         assert part.headers['content-range'] == f'bytes {start}-{stop - 1}/{size}'

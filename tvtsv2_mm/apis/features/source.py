@@ -35,8 +35,8 @@ def find_source(folder: str | os.PathLike, videos: str | os.PathLike | None = No
     kept = Path(folder, SOURCE)
     if videos is None:
         if not kept.is_file():
-            raise FileNotFoundError(f'{folder} does not say where its videos lie (it was made by an '
-                                    'earlier version): name their folder with --videos')
+            raise FileNotFoundError(f'{folder} does not say where its videos lie (it was made by '
+                                    'an earlier version): name their folder with --videos')
         record = read_json(kept)
         check_fields(record, dict(videos=str), str(kept))
         videos = record['videos']

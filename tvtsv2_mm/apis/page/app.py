@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -128,7 +128,7 @@ def build_app(library: Library, *, token: str | None = None,
         token, hosts: see :class:`~tvtsv2_mm.apis.page.guard.Guard`.
     """
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         library.start()
         yield
         library.close()

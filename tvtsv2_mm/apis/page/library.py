@@ -1,4 +1,4 @@
-"""What the page shows: the features, the model that searches them, and the videos that they are of."""
+"""What the page shows: features, the model that searches them, and the videos they are of."""
 
 import os
 import time

@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from tvtsv2_mm.apis.page.errors import PageError
 from tvtsv2_mm.apis.page.files import OpenFile, VideoFolder, part_of
+from tvtsv2_mm.apis.page.guard import Receive, Scope, Send
 from tvtsv2_mm.utils.extras import needed_for
 
 with needed_for('the page'):
@@ -59,7 +60,7 @@ class _FileResponse(StreamingResponse):
         super().__init__(_blocks(file.number, start, stop), status, headers)
         self._number = file.number
 
-    async def __call__(self, scope, receive, send) -> None:  # noqa: ANN001
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
             await super().__call__(scope, receive, send)
