@@ -62,6 +62,15 @@ def test_over_http(own):
             PageServer(own, port=name.getsockname()[1])
 
 
+def test_answers_do_not_wait_for_the_client(library):
+    server = PageServer(library, port=0)
+    host, port = server._socket.getsockname()
+    with server._socket, socket.create_connection((host, port)):
+        accepted, _ = server._socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_token_is_drawn_for_other_machines(own):
     with running(own, host='0.0.0.0') as address:
         found = re.fullmatch(r'http://[^/]+:(\d+)/\?token=([\w-]{20,})', address)
