@@ -8,8 +8,6 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
-import anyio
-
 from tvtsv2_mm.apis.page.errors import BusyError, PageError
 from tvtsv2_mm.apis.page.guard import App, Guard
 from tvtsv2_mm.apis.page.library import Found, Library, Wanted
@@ -18,6 +16,7 @@ from tvtsv2_mm.utils.errors import shortened
 from tvtsv2_mm.utils.extras import needed_for
 
 with needed_for('the page'):
+    import anyio
     from fastapi import FastAPI, Query, Request, Response
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse

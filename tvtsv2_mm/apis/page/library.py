@@ -219,7 +219,8 @@ class Library:
                     checkpoint=os.path.basename(str(self.features.meta.get('checkpoint', ''))))
 
     def start(self) -> None:
-        """Have a decoder ready before the first picture is asked for."""
+        """Have model and decoder ready before they are asked."""
+        self._texts.begin(['a video'])
         self.stills.start()
 
     def close(self) -> None:

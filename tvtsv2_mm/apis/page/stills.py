@@ -8,13 +8,13 @@ from PIL import Image
 from tvtsv2_mm.apis.page.errors import PageError
 from tvtsv2_mm.apis.page.files import VideoFolder
 from tvtsv2_mm.apis.page.work import Crew, Kept
-from tvtsv2_mm.video.errors import SampleError
+from tvtsv2_mm.video.errors import DecodingTimeoutError, SampleError
 from tvtsv2_mm.video.spawned_reader import DecodingPool
 
 SIDE = 360  # pixels of the longer side
 _DEADLINE_S = 10.0
 _KEPT_BYTES = 64 * 2**20
-_ANSWER = bytes | PageError  # what could not be read is kept too: it takes as long again
+_ANSWER = bytes | str  # why it cannot be read is kept too: to find it out takes as long again
 
 
 class Stills:
@@ -44,8 +44,8 @@ class Stills:
             if found is None:
                 found = await self._crew.run(self._make, file.path, tenth / 10)
                 self._kept.put(key, found)
-        if isinstance(found, PageError):
-            raise found
+        if isinstance(found, str):
+            raise PageError(422, f'the video cannot be read: {found}')
         return found, tag
 
     def _make(self, path: str, seconds: float) -> _ANSWER:
@@ -53,8 +53,10 @@ class Stills:
             with self._decoders.opened(path, deadline=_DEADLINE_S, square_pixels=True) as reader:
                 shown = int(np.searchsorted(reader.frame_starts, seconds + 1e-6, 'right')) - 1
                 [frame] = reader.get_frames([max(shown, 0)])
+        except DecodingTimeoutError:  # another time it may not: not kept
+            raise PageError(503, 'the picture took too long: try again later') from None
         except SampleError as error:
-            return PageError(422, f'the video cannot be read: {error.reason}')
+            return error.reason
         picture = Image.fromarray(frame)
         picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
         file = io.BytesIO()
@@ -71,4 +73,4 @@ class Stills:
 
 
 def _size_of(answer: _ANSWER) -> int:
-    return 500 + (len(answer) if isinstance(answer, bytes) else len(answer.message))
+    return 500 + len(answer)

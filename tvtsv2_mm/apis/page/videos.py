@@ -4,14 +4,13 @@ import os
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-import anyio.to_thread
-
 from tvtsv2_mm.apis.page.errors import PageError
 from tvtsv2_mm.apis.page.files import OpenFile, VideoFolder, part_of
 from tvtsv2_mm.apis.page.guard import Receive, Scope, Send
 from tvtsv2_mm.utils.extras import needed_for
 
 with needed_for('the page'):
+    import anyio.to_thread
     from fastapi import Request, Response
     from fastapi.responses import StreamingResponse
 

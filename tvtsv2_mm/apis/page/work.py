@@ -101,11 +101,15 @@ class TextEncoder:
             BusyError: too many wait.
             ValueError: of the model.
         """
+        return await asyncio.wrap_future(self.begin(texts))
+
+    def begin(self, texts: Sequence[str]) -> Future[np.ndarray]:
+        """Have texts embedded, without waiting for it; raises as :meth:`embed`."""
         if self._waiting.qsize() >= self._most:
             raise BusyError
-        future: Future = Future()
+        future: Future[np.ndarray] = Future()
         self._waiting.put((texts, future))
-        return await asyncio.wrap_future(future)
+        return future
 
     def close(self) -> None:
         """End the thread."""
