@@ -97,11 +97,12 @@ setup(
     # site-packages does not hide the package, as it would from setuptools' import hook.
     package_dir={'': '.'},
     packages=find_packages(include=['tvtsv2_mm', 'tvtsv2_mm.*']),
-    package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt', 'py.typed']},
+    package_data={'tvtsv2_mm': ['**/*.json', '**/*.txt', 'py.typed', 'apis/page/*.html',
+                                'apis/page/*.css', 'apis/page/*.js', 'apis/page/*.svg']},
     install_requires=requirements('mminstall') + requirements('runtime'),
     extras_require={name: requirements(name)
                     for name in ('video', 'weights', 'corpus', 'finetune', 'export', 'mteb',
-                                 'speech', 'all', 'tests')},
+                                 'speech', 'page', 'all', 'tests')},
     cmdclass={'build_py': BuildWithMim, 'bdist_wheel': WheelWithMim},
     zip_safe=False,
 )

@@ -136,6 +136,8 @@ def uses(folder: Path) -> dict[str, Callable[[], Any]]:
         'mteb': call('apis.mteb_encoder.load_encoder'),
         'sentence_transformers': call('apis.sentence_transformer.sentence_transformer'),
         'faster_whisper': call('preparation.transcription.whisper.load_whisper', 'small'),
+        'fastapi': call('apis.page.app.build_app'),
+        'uvicorn': call('apis.page.serving.PageServer'),
     }
 
 

@@ -27,8 +27,8 @@ except ModuleNotFoundError:  # in an environment that has pip alone
     from pip._vendor.packaging.utils import canonicalize_name
 
 FILES = Path(__file__).resolve().parents[1] / 'requirements'
-EXTRAS = ('video', 'weights', 'corpus', 'finetune', 'export', 'mteb', 'speech', 'all',
-          'tests')
+EXTRAS = ('video', 'weights', 'corpus', 'finetune', 'export', 'mteb', 'speech', 'page',
+          'all', 'tests')
 # What stays. Of packages that bring one module any serves that fits; where none is there, the first
 # comes. (mmcv-full is mmcv 1, on which mmaction2 cannot be imported.)
 _KEPT = (

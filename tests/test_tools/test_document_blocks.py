@@ -57,6 +57,7 @@ RUN = {
     'check_release_equality': [], 'compare_results': [], 'convert_checkpoint': [],
     'csv_to_annotations': [], 'find_duplicates': [], 'inspect_annotations': ['--sample', '4'],
     'make_shards': ['--workers', '1', '--min-seconds', '0.1'], 'subtitles_to_transcripts': [],
+    'export_features': [],
     'demo': CPU, 'search': CPU, 'extract_features': [*CPU, '--num-workers', '0'],
     'make_narrated_shapes': ['--transcript-videos', '4', '2', '--clip-rounds', '0', '1',
                              '--order-clips', '0', '0', '--workers', '1'],

@@ -26,7 +26,7 @@ from tvtsv2_mm.video.errors import SampleError
 from tvtsv2_mm.video.files import VIDEO_SUFFIXES, is_video_name, printable, walk_videos
 from tvtsv2_mm.video.frame_scaling import FrameScaling
 
-Video = str | os.PathLike | bytes | np.ndarray
+Video = str | os.PathLike | bytes | np.ndarray | VideoReader
 
 
 class VideoError(UserFileError, RuntimeError):
@@ -80,8 +80,8 @@ class ArrayReader(VideoReader):
 
     def get_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copies of frames, uint8 (len(indices), H, W, 3), at ``size``."""
-        return np.stack([self._scaling.scale(frame, self.size)
-                         for frame in self._frames[np.asarray(indices)]])
+        return np.stack([self._scaling.scale(self._frames[index], self.size)
+                         for index in indices])
 
     def close(self) -> None:
         """Nothing to free: the frames are the caller's."""
@@ -92,7 +92,8 @@ class ClipSource(Dataset):
 
     Args:
         videos: paths, addresses (``file://``, and what mmengine.fileio reads), the bytes of files,
-            or arrays. Each is asked for when its turn comes.
+            arrays, or videos that are open at the size of the transforms. Each is asked for when
+            its turn comes.
         transforms: of :func:`clip_transforms`.
         texts: K texts of each video, which travel with it as tokens of ``tokenizer``.
         tokenizer: given with ``texts``.
@@ -134,8 +135,9 @@ class ClipSource(Dataset):
 @contextmanager
 def opened(video: Video, name: str, opening: OpenVideo) -> Generator[dict[str, Any]]:
     """What an open video adds to a sample: its reader, and what that knows."""
-    if isinstance(video, np.ndarray):
-        reader = ArrayReader(video, name, opening.scaling)
+    if isinstance(video, np.ndarray | VideoReader):
+        reader = ArrayReader(video, name, opening.scaling) if isinstance(
+            video, np.ndarray) else video
         yield dict(filename=name, video_reader=reader, total_frames=reader.num_frames,
                    fps=reader.fps, duration=reader.duration)
     elif isinstance(video, bytes):
@@ -153,6 +155,8 @@ def failure_of(name: str, error: SampleError | OSError) -> Failure:
 
 def name_of(video: Video, index: int) -> str:
     """Name of a video in results: its path, or its place among the inputs."""
+    if isinstance(video, VideoReader):
+        return video.path
     if isinstance(video, bytes | np.ndarray):
         return f'{"bytes" if isinstance(video, bytes) else "array"} {index}'
     return printable(os.fspath(video))

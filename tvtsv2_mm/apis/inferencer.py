@@ -44,6 +44,7 @@ from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
 from tvtsv2_mm.utils.tokenizer import TextTokenizer, check_reads
 from tvtsv2_mm.utils.tokenizer_files import FOLDER, find_tokenizer
+from tvtsv2_mm.video.base_reader import VideoReader
 
 TASKS = ('features', 'zero-shot', 'retrieval', 'sort')
 NOT_FINITE = 'the weights hold NaN, or the dtype is too narrow for them'
@@ -358,7 +359,7 @@ class TVTSv2Inferencer(BaseInferencer):
         """Pictures are drawn by :mod:`tvtsv2_mm.apis.pictures`, not by an mmengine visualizer."""
 
     def _inputs_to_list(self, inputs: Video | Sequence[Video]) -> Sequence[Video]:
-        if isinstance(inputs, np.ndarray | bytes):
+        if isinstance(inputs, np.ndarray | bytes | VideoReader):
             inputs = [inputs]
         elif isinstance(inputs, str | os.PathLike):
             path = os.fspath(inputs)

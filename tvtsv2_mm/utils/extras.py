@@ -32,6 +32,7 @@ EXTRAS = {
         'sentence_transformers': 'sentence-transformers',
     },
     'speech': {'faster_whisper': 'faster-whisper'},
+    'page': {name: name for name in ('fastapi', 'uvicorn')},
 }
 
 

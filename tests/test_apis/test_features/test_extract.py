@@ -132,9 +132,9 @@ def test_failed_videos_are_tried_again_on_request(corpus, tmp_path, config, deco
     assert load_features(out).failed == []
 
 
-@pytest.mark.parametrize('writes', [5, 6])
+@pytest.mark.parametrize('writes', [6, 7])
 def test_a_kill_at_a_write_costs_one_part(corpus, tmp_path, config, expected, decoded, writes):
-    """Writes: hash, meta, then features and record of each part; killed in the second part."""
+    """Writes: hash, meta, source; features and record of each part, killed in the second."""
     out = tmp_path / 'out'
     run_killed_at_write(
         'from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract',

@@ -15,6 +15,7 @@ from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_di
 from tvtsv2_mm.apis.clips import Failure, list_videos
 from tvtsv2_mm.apis.features.per_video import file_names, write_per_video
 from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256, stamp_of
+from tvtsv2_mm.apis.features.source import write_source
 from tvtsv2_mm.apis.features.speech import SPEECH, embed_speech
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.windows import Windows
@@ -177,6 +178,7 @@ def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Infer
     windows = {} if config.windows is None else dict(windows=vars(config.windows))
     store.begin(dict(made_with(store, config), embed_dim=inferencer.model.backbone.embed_dim,
                      clip=inferencer.pipeline, normalized=True, **windows))
+    write_source(store.folder, root)
     done, last = store.done(retry_failed=retry_failed)
     return cut_into_parts(
         [video for video in videos

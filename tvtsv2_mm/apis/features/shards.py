@@ -4,6 +4,7 @@
     parts/00000000.npy      features of a part, float32 (n, E) (or .safetensors, .parquet)
     parts/00000000.json     its videos, row by row, and those that failed
     checkpoint.json         hash of the checkpoint, and of which file it is
+    source.json             where the videos lay at the last run
     index.jsonl             {"video": ..., "shard": "parts/00000000.npy", "row": 0,
                             "spacing": "index"} a line; "windows", [[start, end], ...] in seconds,
                             where a video has several rows, and their "texts" if they are spoken

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tvtsv2_mm.apis.clips import Video
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.utils.errors import UserFileError
+from tvtsv2_mm.video.base_reader import VideoReader
 from tvtsv2_mm.video.header import MOST_PIXELS
 
 # Of a query that is not wanted: texts have much in common, which would be taken away with it.
@@ -98,13 +99,14 @@ def embed_examples(inferencer: TVTSv2Inferencer, examples: Sequence[Video]) -> n
     clips: list[Video] = []
     for example in examples:
         still = read_still(example)
-        clips.append(example if still is None else np.repeat(still[None], num_frames, axis=0))
+        clips.append(example if still is None else np.broadcast_to(
+            still, (num_frames, *still.shape)))
     return inferencer.embed_videos(clips, batch_size=1)
 
 
 def read_still(example: Video) -> np.ndarray | None:
     """Read a picture, turned as it asks for: uint8 (H, W, 3), RGB; None of what is none."""
-    if isinstance(example, np.ndarray):
+    if isinstance(example, np.ndarray | VideoReader):
         return None
     is_bytes = isinstance(example, bytes)
     name = 'the picture' if is_bytes else os.fspath(example)
