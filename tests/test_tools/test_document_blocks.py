@@ -28,6 +28,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -310,8 +311,8 @@ def follow(words, monkeypatch):
             pass
         case ['pip', 'install', *rest]:
             for word in rest:
-                for extra in re.findall(r'\[(.*)\]', word):
-                    assert extra in (*EXTRAS, 'all'), f'there is no extra {extra}'
+                for extra in ','.join(re.findall(r'\[(.*)\]', word)).split(','):
+                    assert extra in (*EXTRAS, 'all', ''), f'there is no extra {extra}'
         case _:
             raise AssertionError(f'nobody knows how to follow {words}: run it, or mark the block')
 
@@ -364,10 +365,10 @@ def check_tool(path, words, monkeypatch):
         return read_and_stop
 
     monkeypatch.setattr(sys, 'argv', [path.name, *words])
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as context:
         for name in ('parse_args', 'parse_intermixed_args'):
-            patch.setattr(ArgumentParser, name, stop_behind(getattr(ArgumentParser, name)))
-        patch.syspath_prepend(str((ROOT / path).parent))
+            context.setattr(ArgumentParser, name, stop_behind(getattr(ArgumentParser, name)))
+        context.syspath_prepend(str((ROOT / path).parent))
         with pytest.raises(ParsedEnough) as caught:
             runpy.run_path(str(ROOT / path), run_name='__main__')
     args = caught.value.args[0]
@@ -382,7 +383,8 @@ def check_config(cfg, options):
     from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
     from tvtsv2_mm.apis.launch.overrides import apply_overrides
     apply_overrides(cfg, options)
-    fit_to_model(cfg)
+    with patch('tvtsv2_mm.apis.launch.fit_to_model.locate', str):  # nothing is fetched
+        fit_to_model(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'tvtsv2_mm')):
         if cfg.model.backbone.type != 'HuggingFaceBackbone':  # its sizes are in a folder
             cfg.merge_from_dict(small_model(cfg.model))
