@@ -19,7 +19,7 @@ import torch.multiprocessing as mp
 # Processes come from one that has imported this already: 6 s each else.
 WARM = mp.get_context('forkserver')
 WARM.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
-                              'tvtsv2_mm.engine', 'tvtsv2_mm.evaluation'])
+                              'tvtsv2_mm.engine', 'tvtsv2_mm.evaluation', 'tests.fuzz.targets'])
 
 
 def _run_rank(rank: int, world_size: int, port: int, environment: dict[str, str],

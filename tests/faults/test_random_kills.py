@@ -265,7 +265,7 @@ def test_the_same_seed_gives_the_same_result(data, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=[ONLY_LONG] if name in [*TRAININGS][1:] else [])
+    pytest.param(name, marks=[ONLY_LONG] if name in TRAININGS else [])
     for name in (*TRAININGS, *TOOLS)])
 def test_killed_at_random_moments(name, data, tmp_path):
     job = _job(name, data)
