@@ -39,9 +39,11 @@ from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.checkpoints.published import locate
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.datasets.transforms import SampleClipFrames
+from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
+from tvtsv2_mm.utils.randomness import without_drawing
 from tvtsv2_mm.utils.tokenizer import TextTokenizer, check_reads
 from tvtsv2_mm.utils.tokenizer_files import FOLDER, find_tokenizer
 
@@ -337,11 +339,19 @@ class TVTSv2Inferencer(BaseInferencer):
                 with torch.device('meta'):
                     model = MODELS.build(dict(parts, neck=None))
                 model.neck = MODELS.build(parts['neck'])
-            else:
-                model = MODELS.build(parts)
+            elif checkpoint is not None:
+                with without_drawing():
+                    model = MODELS.build(parts)
+                if not isinstance(model, VideoTextModel):  # what others load need not be all of it
+                    model = MODELS.build(parts)
             if checkpoint is None:
                 raise ValueError('weights are needed: give a checkpoint')
             _load_checkpoint_to_model(model, checkpoint)
+            new = (getattr(model, 'load_report', None) or {}).get('new')
+            if new and not self.texts_only:  # what the checkpoint does not give begins as it should
+                own, drawn = model.state_dict(), MODELS.build(parts).state_dict()
+                for key in new:
+                    own[key].copy_(drawn[key])
         self._beside = None if weights is None else os.fspath(weights)
         self.tokenizer = self.tokenizer or cfg.get('tokenizer')
         if self.texts_only:
