@@ -40,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.smoke:
         args.sizes, args.rounds, args.precisions = ['tiny'], 1, ['fp32']
-    import tvtsv2_mm  # noqa: F401  mends torchvision before open_clip imports it
+    import tvtsv2_mm  # noqa: F401  # isort: skip  # mends torchvision, before open_clip imports it
     from journeys import measure
     from results import save
     cores = sorted(os.sched_getaffinity(0))[:args.cores]

@@ -247,7 +247,7 @@ def each(first: float, whole: float, count: int) -> float:
 
 def speedups(spent: Sequence[tuple[Spent, Spent]], other: Sequence[tuple[Spent, Spent]],
              count: int) -> dict[str, float]:
-    """How many times as fast as another: medians of the rounds, in each of which both had a turn."""
+    """How many times as fast as another: medians of the rounds."""
     pairs = list(zip(spent, other, strict=True))
     return dict(
         whole=statistics.median(theirs[1].seconds / own[1].seconds for own, theirs in pairs),

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 _DRAWS = {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_}
 
 
-class without_drawing(TorchFunctionMode):  # noqa: N801  used as a function
+class without_drawing(TorchFunctionMode):
     """Modules that are built within get memory for their weights, and no random values.
 
     For those whose weights are loaded next: drawing them takes a B/16 a second or two.

@@ -7,8 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-import tvtsv2_mm  # noqa: F401  lets a CUDA build of torchvision be imported beside a CPU torch
-import decord  # isort: skip
+# First: it lets a CUDA build of torchvision be imported beside a CPU torch.
+import tvtsv2_mm  # noqa: F401  # isort: skip
+import decord
 import numpy as np
 import open_clip
 import torch
