@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import open_clip
@@ -98,7 +99,7 @@ def make_ours(folder: Path, config: Config) -> Side:
 
 def make_open_clip(folder: Path, size: str, backbone: dict) -> Side:
     """open_clip's CLIP: a folder as it writes them to the hub."""
-    known = open_clip.get_model_config(f'ViT-B-{backbone["patch_size"]}')
+    known: Any = open_clip.get_model_config(f'ViT-B-{backbone["patch_size"]}')
     if size not in ('b32', 'b16'):
         known['embed_dim'] = backbone['embed_dim']
         known['vision_cfg'] = dict(known['vision_cfg'], head_width=32, **{
@@ -159,23 +160,24 @@ def run(side: Side, videos: Path, count: int, dtype: str, out: Path) -> Spent:
     # Threads as each side takes them by itself.
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         environment.pop(name, None)
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *side.command(videos, out, dtype)], env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)  # of its children too, which it has waited for
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ValueError(f'{" ".join(process.args)} failed: {errors[-2000:]}')
+    command = [sys.executable, *side.command(videos, out, dtype)]
+    start, before = time.perf_counter(), cpu_seconds_of_children()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    spent = Spent(time.perf_counter() - start, cpu_seconds_of_children() - before)
+    if done.returncode:
+        raise ValueError(f'{" ".join(command)} failed: {done.stderr[-2000:]}')
     features = side.read(out)
     lengths = np.linalg.norm(features, axis=1)
     if len(features) != count or not np.allclose(lengths, 1, atol=1e-3):
-        raise ValueError(f'{" ".join(process.args)} has {len(features)} features of {count} videos '
-                         f'with lengths {lengths}')
-    return Spent(seconds, usage.ru_utime + usage.ru_stime)
+        raise ValueError(f'{" ".join(command)} has {len(features)} features of {count} videos, '
+                         f'with the lengths {lengths}')
+    return spent
+
+
+def cpu_seconds_of_children() -> float:
+    """Of those that have ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict]:

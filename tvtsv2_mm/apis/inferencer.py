@@ -330,6 +330,8 @@ class TVTSv2Inferencer(BaseInferencer):
         if isinstance(kind, str) and kind.rpartition('.')[2] == RECOGNIZER:
             raise ValueError(f'the config is of a {RECOGNIZER} of MMAction2: leave it out, as its '
                              'checkpoint tells what its video encoder is')
+        if checkpoint is None:
+            raise ValueError('weights are needed: give a checkpoint')
         # Classes come with the call, and the sizes of another data set's head do not matter.
         parts = dict(without_lora(cfg.model), cls_head=None)
         with DefaultScope.overwrite_default_scope('tvtsv2_mm'), warnings.catch_warnings():
@@ -339,13 +341,11 @@ class TVTSv2Inferencer(BaseInferencer):
                 with torch.device('meta'):
                     model = MODELS.build(dict(parts, neck=None))
                 model.neck = MODELS.build(parts['neck'])
-            elif checkpoint is not None:
+            else:
                 with without_drawing():
                     model = MODELS.build(parts)
                 if not isinstance(model, VideoTextModel):  # what others load need not be all of it
                     model = MODELS.build(parts)
-            if checkpoint is None:
-                raise ValueError('weights are needed: give a checkpoint')
             _load_checkpoint_to_model(model, checkpoint)
             new = (getattr(model, 'load_report', None) or {}).get('new')
             if new and not self.texts_only:  # what the checkpoint does not give begins as it should
