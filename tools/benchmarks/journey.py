@@ -50,7 +50,7 @@ def main() -> None:
             rows = measure(args, Path(folder))
         except (ValueError, FileNotFoundError) as error:
             sys.exit(f'error: {error}')
-    save('journey', rows, args)
+    save(f'journey-{"-".join(args.sizes)}', rows, args)
 
 
 if __name__ == '__main__':
