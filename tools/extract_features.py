@@ -66,9 +66,10 @@ def main() -> None:
     if (args.ray is not None) + (args.launcher != 'none') + args.profile > 1:
         parser.error('choose one of --ray, --launcher and --profile')
     from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
-    from tvtsv2_mm.apis.features.on_ray import extract_on_ray
     from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
     from tvtsv2_mm.apis.windows import Windows
+    from tvtsv2_mm.utils.processes import keep_freed_memory
+    keep_freed_memory()
     if args.windows is None and args.stride is not None:
         parser.error('--stride is of --windows')
     profile = None
@@ -87,6 +88,7 @@ def main() -> None:
         shared = dict(format=args.format, part_size=args.part_size, retry_failed=args.retry_failed,
                       per_video_files=args.per_video_files)
         if args.ray is not None:
+            from tvtsv2_mm.apis.features.on_ray import extract_on_ray
             counts = extract_on_ray(
                 args.videos, args.out, config, address=args.ray, num_replicas=args.replicas,
                 gpus_per_replica=args.gpus_per_replica, **shared)

@@ -264,6 +264,22 @@ def test_one_clear_error(infer, inputs, words, message):
         infer(inputs, **words)
 
 
+def test_what_a_checkpoint_lacks_begins_as_it_should(checkpoint, tmp_path):
+    whole = torch.load(checkpoint, weights_only=True)
+    whole['state_dict'] = {key: value for key, value in whole['state_dict'].items()
+                           if not key.startswith('sorting_head.')}
+    torch.save(whole, tmp_path / 'part.pth')
+    torch.manual_seed(0)
+    model = TVTSv2Inferencer(weights=str(tmp_path / 'part.pth'), device='cpu').model
+    assert model.load_report['new']
+    for key, value in model.state_dict().items():
+        if key.startswith('sorting_head.'):
+            # As it is drawn, or as norms and biases begin: not what lay in memory.
+            assert value.abs().max() < 2 and (value.ndim == 1 or value.std() > 1e-3), key
+        else:
+            assert torch.equal(value, whole['state_dict'][key]), key
+
+
 def test_the_text_encoder_alone(infer, checkpoint):
     alone = TVTSv2Inferencer(weights=checkpoint, device='cpu', texts_only=True)
     assert {name.split('.')[0] for name, _ in alone.model.named_parameters()} == {'neck'}

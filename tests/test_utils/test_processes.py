@@ -1,5 +1,6 @@
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -140,3 +141,33 @@ def test_forks_wait():
     process.start()
     process.join()
     assert process.exitcode == 0
+
+
+KEEPING = '''
+import resource, sys
+from tvtsv2_mm.utils.processes import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == 'keep' else None
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+b'x' * 2**26
+before = faults()
+for _ in range(8):
+    b'x' * 2**26
+print(kept, faults() - before)
+'''
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='it is about glibc')
+def test_freed_memory_is_kept():
+    found = {}
+    for words, environment in ((['keep'], {}), (['not'], {}),
+                               (['keep'], dict(MALLOC_TOP_PAD_='131072'))):
+        done = subprocess.run([sys.executable, '-c', KEEPING, *words], cwd=ROOT, check=True,
+                              capture_output=True, text=True, env=environment | {
+                                  key: value for key, value in os.environ.items()
+                                  if not key.startswith(('MALLOC_', 'GLIBC_'))})
+        kept, faults = done.stdout.split()
+        found[kept] = int(faults)
+    # What the environment says holds.
+    assert found.keys() == {'True', 'None', 'False'}
+    assert found['True'] < 0.2 * min(found['None'], found['False'])

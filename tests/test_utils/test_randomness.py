@@ -3,8 +3,9 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from tvtsv2_mm.utils.randomness import generators_kept
+from tvtsv2_mm.utils.randomness import generators_kept, without_drawing
 
 
 def draw():
@@ -22,3 +23,16 @@ def test_draws_within_change_nothing_behind(device):
         assert draw() == expected
         raise KeyError  # nor where it ends in an error
     assert draw() == expected
+
+
+def test_modules_are_built_without_drawing():
+    states = torch.get_rng_state()
+    with without_drawing():
+        layer = nn.Linear(4, 3)
+        nn.init.normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        assert torch.equal(torch.get_rng_state(), states)
+        assert not layer.bias.any()  # what is no draw is done
+        nn.init.trunc_normal_(layer.weight)  # drawn again until it fits
+    assert layer.weight.abs().max() <= 2
+    assert not torch.equal(torch.get_rng_state(), states)

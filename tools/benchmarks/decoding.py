@@ -95,17 +95,18 @@ def compare(spent: Mapping[str, Mapping[Path, float]], name: str, other: str,
             f'speedup_{other}_lowest': min(ratios), f'speedup_{other}_highest': max(ratios)}
 
 
-def generate_clip(path: Path) -> None:
-    """Write 10 s of 1080p H.264 with one key frame in 250: a textured picture that moves."""
+def generate_clip(path: Path, *, width: int = 1920, height: int = 1080,
+                  seconds: int = 10) -> None:
+    """Write H.264 of 30 frames/s with one key frame in 250: a textured picture that moves."""
     rng = np.random.default_rng(0)
     texture = cv2.resize(rng.integers(0, 255, (160, 240, 3), np.uint8), (2400, 1600))
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=30)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 1920, 1080, 'yuv420p', 250
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, 'yuv420p', 250
         stream.options = {'preset': 'veryfast', 'crf': '28', 'sc_threshold': '0'}
-        for i in range(300):
+        for i in range(30 * seconds):
             top, left = int(250 + 240 * np.sin(i / 40)), int(240 + 230 * np.cos(i / 30))
-            picture = np.array(texture[top:top + 1080, left:left + 1920], np.uint8)
+            picture = np.array(texture[top:top + height, left:left + width], np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
         container.mux(stream.encode())
 

@@ -28,7 +28,8 @@ from tvtsv2_mm.utils.processor import processor
 UNITS = {
     'seconds': 's', 'ms': 'ms', 'mb': 'MB', 'gb': 'GB', 'clips': '1', 'blocks': '1', 'files': '1',
     'requests': '1', 'windows': '1', 'minutes': 'min', 'x': 'times the other',
-    'speedup': 'times as fast as the other', 'share': '1', 'levels': '1/255', 'difference': '1'}
+    'speedup': 'times as fast as the other', 'share': '1', 'levels': '1/255', 'difference': '1',
+    'minute': '1/min', 'gflop': 'GFLOP'}
 
 
 def units(rows: Iterable[Mapping]) -> dict[str, str]:

@@ -39,9 +39,11 @@ from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.checkpoints.published import locate
 from tvtsv2_mm.choices import DTYPES
 from tvtsv2_mm.datasets.transforms import SampleClipFrames
+from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
+from tvtsv2_mm.utils.randomness import without_drawing
 from tvtsv2_mm.utils.tokenizer import TextTokenizer, check_reads
 from tvtsv2_mm.utils.tokenizer_files import FOLDER, find_tokenizer
 from tvtsv2_mm.video.base_reader import VideoReader
@@ -328,6 +330,8 @@ class TVTSv2Inferencer(BaseInferencer):
         if isinstance(kind, str) and kind.rpartition('.')[2] == RECOGNIZER:
             raise ValueError(f'the config is of a {RECOGNIZER} of MMAction2: leave it out, as its '
                              'checkpoint tells what its video encoder is')
+        if checkpoint is None:
+            raise ValueError('weights are needed: give a checkpoint')
         # Classes come with the call, and the sizes of another data set's head do not matter.
         parts = dict(without_lora(cfg.model), cls_head=None)
         with DefaultScope.overwrite_default_scope('tvtsv2_mm'), warnings.catch_warnings():
@@ -338,10 +342,16 @@ class TVTSv2Inferencer(BaseInferencer):
                     model = MODELS.build(dict(parts, neck=None))
                 model.neck = MODELS.build(parts['neck'])
             else:
-                model = MODELS.build(parts)
-            if checkpoint is None:
-                raise ValueError('weights are needed: give a checkpoint')
+                with without_drawing():
+                    model = MODELS.build(parts)
+                if not isinstance(model, VideoTextModel):  # what others load need not be all of it
+                    model = MODELS.build(parts)
             _load_checkpoint_to_model(model, checkpoint)
+            new = (getattr(model, 'load_report', None) or {}).get('new')
+            if new and not self.texts_only:  # what the checkpoint does not give begins as it should
+                own, drawn = model.state_dict(), MODELS.build(parts).state_dict()
+                for key in new:
+                    own[key].copy_(drawn[key])
         self._beside = None if weights is None else os.fspath(weights)
         self.tokenizer = self.tokenizer or cfg.get('tokenizer')
         if self.texts_only:

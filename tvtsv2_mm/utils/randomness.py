@@ -3,9 +3,30 @@
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+# Not the tensors' own: trunc_normal_ draws until it has what fits.
+_DRAWS = {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_}
+
+
+class without_drawing(TorchFunctionMode):
+    """Modules that are built within get memory for their weights, and no random values.
+
+    For those whose weights are loaded next: drawing them takes a B/16 a second or two.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (),
+                           kwargs: dict | None = None) -> Any:
+        """Do what is asked, but for the most common draws."""
+        kwargs = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else kwargs['tensor']
+        return func(*args, **kwargs)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.tiny_model import (
 )
 from tvtsv2_mm.apis.clips import ClipSource
 from tvtsv2_mm.apis.features import FeatureStore, load_features
+from tvtsv2_mm.apis.features import extract as extract_module
 from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_video_list
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
@@ -285,3 +287,13 @@ def test_the_index_tells_by_which_rule_frames_were_chosen(tmp_path, config):
     rows = map(json.loads, (tmp_path / 'out/index.jsonl').read_text().splitlines())
     assert {row['video']: row['spacing'] for row in rows} == {
         'even.mp4': 'index', 'pause.mp4': 'time'}
+
+
+@pytest.mark.parametrize(('times', 'dtype', 'warned'), [
+    (2.0, 'bfloat16', 1), (0.5, 'bfloat16', 0), (2.0, 'float32', 0)])
+def test_a_dtype_that_is_slower_here_is_told(config, monkeypatch, recwarn, times, dtype, warned):
+    monkeypatch.setattr(extract_module, 'slowdown', lambda _: times)
+    replace(config, dtype=dtype).build()
+    told = [str(one.message) for one in recwarn if 'times as long' in str(one.message)]
+    assert len(told) == warned
+    assert all('2.0 times as long for products in bfloat16' in one for one in told)

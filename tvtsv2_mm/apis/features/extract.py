@@ -1,6 +1,7 @@
 """Extract the features of a corpus: in one process, in several, or on Ray."""
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_dist
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
@@ -19,6 +21,7 @@ from tvtsv2_mm.apis.features.source import write_source
 from tvtsv2_mm.apis.features.speech import SPEECH, embed_speech
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.windows import Windows
+from tvtsv2_mm.models.layers.cpu.products import slowdown
 from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.parts import Part, cut_into_parts, follow
 from tvtsv2_mm.utils.text_files import read_lines
@@ -53,6 +56,12 @@ class ExtractionConfig:
         inferencer = TVTSv2Inferencer(
             self.config, self.weights, device=self.device, dtype=self.dtype, clips=self.clips,
             frames=self.frames, fps=self.fps, show_progress=False)
+        if inferencer.device.type == 'cpu' and inferencer.dtype != torch.float32:
+            times = slowdown(inferencer.dtype)
+            if times > 1.2:
+                warnings.warn(
+                    f'this CPU takes {times:.1f} times as long for products in {self.dtype} as in '
+                    'float32, which is more exact too: leave --dtype out', stacklevel=2)
         if self.fps is not None and self.windows is not None:
             wanted, taken = self.fps * self.windows.seconds, inferencer.num_frames
             if wanted > taken + 1e-6:

@@ -1,4 +1,5 @@
 import shutil
+import time
 
 import pytest
 import torch
@@ -121,3 +122,10 @@ def test_exported_files_have_plain_operations(is_amd):
     exported = torch.export.export(Layer(), (torch.randn(5, 8), torch.randn(8, 12)))
     assert [node.target for node in exported.graph.nodes if node.op == 'call_function'] == [
         torch.ops.aten.matmul.default]
+
+
+def test_the_slowdown_of_a_dtype(monkeypatch):
+    monkeypatch.setattr(products, 'product', lambda a, b: time.sleep(
+        0.02 if a.dtype == torch.bfloat16 else 0.005))
+    assert 2 < products.slowdown(torch.bfloat16) < 6
+    assert 0.5 < products.slowdown(torch.float16) < 2

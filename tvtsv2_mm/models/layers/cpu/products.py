@@ -1,5 +1,6 @@
 """Matrix products of linear layers, by the quickest of torch's libraries."""
 
+import time
 from functools import cache
 
 import torch
@@ -28,6 +29,23 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, scale: float = 1.0
     if scale != 1:
         return torch.addmm(a.new_empty(1), a, b, alpha=scale, beta=0)
     return a @ b
+
+
+def slowdown(dtype: torch.dtype) -> float:
+    """How many times as long as in float32 this CPU takes for products in another dtype.
+
+    Measured, in a twentieth of a second: what a CPU lists says little. Intel's with AVX512_BF16,
+    but without AMX or with it switched off, take twice as long (docs/performance.md).
+    """
+    seconds = dict.fromkeys((torch.float32, dtype), float('inf'))
+    matrices = {kind: (torch.ones(256, 768, dtype=kind), torch.ones(768, 768, dtype=kind))
+                for kind in seconds}
+    for _ in range(6):
+        for kind, (a, b) in matrices.items():
+            start = time.perf_counter()
+            product(a, b)
+            seconds[kind] = min(seconds[kind], time.perf_counter() - start)
+    return seconds[dtype] / seconds[torch.float32]
 
 
 @torch.compiler.assume_constant_result
