@@ -17,7 +17,7 @@ def test_a_slope_and_its_interval():
 
 @pytest.mark.faults
 def test_nothing_is_left_behind(tmp_path):
-    minutes = cases(1, 90) / 3
+    minutes = cases(1, 120) / 4
     result = soak(minutes, tmp_path)
     keep('soak', 'soak', asdict(result))
     assert result.samples > 20 and result.hostile > 0

@@ -33,7 +33,7 @@ _ROWS_PER_CLUSTER = 64  # of which the centres are means
 _ITERATIONS = 8
 _GROWTH = 4  # times the rows of which the centres are means, until there are others
 
-# Clusters a query looks into: at recall@10 of 0.95 tools/benchmarks/index.py needs half of them.
+# Clusters a query looks into: tools/benchmarks/index.py needs a quarter for a recall@10 of 0.98.
 PROBES = 32
 # More than this share of all rows is sooner found by comparing all.
 _LARGEST_SHARE = 0.01
