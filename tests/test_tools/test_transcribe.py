@@ -26,7 +26,7 @@ def run(tmp_path, monkeypatch, capsys):
     shutil.copy(CLIPS / 'part_0.mp4', 'my_videos')
 
     def call(name, *more):
-        command = re.search(rf'^    python tools/data/{name}\.py (my_videos.*)$', README, re.M)
+        command = re.search(rf'^python tools/data/{name}\.py (my_videos.*)$', README, re.M)
         monkeypatch.setattr(sys, 'argv', [name, *command[1].split(), *more])
         runpy.run_path(str(ROOT / 'tools' / 'data' / f'{name}.py'), run_name='__main__')
         return capsys.readouterr().out
