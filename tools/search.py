@@ -49,8 +49,9 @@ def main() -> None:
                 args.features, args.checkpoint, config=args.config, device=args.device,
                 dtype=args.dtype, texts_only=not args.like, exact=True)
             found = [searcher.search(vector, args.top_k, per_video=args.per_video,
-                                     folder=args.folder)
-                     for vector in embed_queries(inferencer, queries)]
+                                     folder=args.folder, speech=query.is_told)
+                     for query, vector in zip(queries, embed_queries(inferencer, queries),
+                                              strict=True)]
     except (FileNotFoundError, RuntimeError, ValueError) as error:
         parser.error(str(error))
     if args.json:

@@ -42,6 +42,7 @@ from tvtsv2_mm.datasets.transforms import SampleClipFrames
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import INFERENCERS, MODELS
 from tvtsv2_mm.utils.config_errors import config_errors
+from tvtsv2_mm.utils.errors import shortened
 from tvtsv2_mm.utils.huggingface_tokenizer import build_tokenizer
 from tvtsv2_mm.utils.randomness import without_drawing
 from tvtsv2_mm.utils.tokenizer import TextTokenizer, check_reads
@@ -100,6 +101,12 @@ class TVTSv2Inferencer(BaseInferencer):
                  show_progress: bool = True) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, not {dtype!r}')
+        if device is not None:
+            try:
+                torch.empty(0, device=device)
+            except (AssertionError, RuntimeError) as error:  # torch's, by what it was built with
+                raise ValueError(f'device {device} cannot be used: {shortened(str(error))}'
+                                 ) from error
         if weights is not None:
             weights = locate(weights)
         if isinstance(model, os.PathLike):

@@ -28,6 +28,7 @@ _ADVICE = {
     errno.ENOENT: 'its folder has vanished: make it again',
     errno.ENOTDIR: 'its folder is no folder',
     errno.EISDIR: 'a folder has its name',
+    errno.EEXIST: 'a file has its name',
     errno.ENAMETOOLONG: 'choose a shorter name',
 }
 

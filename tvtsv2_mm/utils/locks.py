@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tvtsv2_mm.utils.errors import UserFileError
+from tvtsv2_mm.utils.files import make_folder
 
 LOCK = '.lock'
 _held: set[int] = set()  # descriptors
@@ -38,9 +39,10 @@ def locked(folder: str | os.PathLike, patience: float = 0.0) -> Generator[None]:
 
     Raises:
         UserFileError: another run holds it; the message names its process and machine.
+        UnwritableError: it cannot be made.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # Not emptied before it is ours: it says whose it is.
     with open(folder / LOCK, 'a+', encoding='utf-8') as file:
         if not _take(file.fileno(), patience):

@@ -28,6 +28,7 @@ from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_vide
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.search import Searcher
+from tvtsv2_mm.utils.errors import UnwritableError
 
 
 @pytest.fixture(scope='module')
@@ -122,6 +123,33 @@ def test_a_second_run_decodes_only_what_is_new(corpus, tmp_path, config, expecte
     assert extract(str(corpus), out, config, part_size=3, show_progress=False) == (8, 1)
     assert decoded == ['b/part_0.mp4']
     check(out, expected)
+
+
+def test_a_shard_that_has_gone_is_made_anew_and_what_is_left_out_told(
+        corpus, tmp_path, config, expected, decoded, monkeypatch):
+    told = []
+    monkeypatch.setattr('tvtsv2_mm.apis.features.shards.print_log',
+                        lambda text, logger: told.append(text))
+    out = tmp_path / 'out'
+    extract(str(corpus), str(out), config, part_size=2, show_progress=False)
+    [shard, *_] = sorted((out / 'parts').glob('*.npy'))
+    shard.unlink()
+    decoded.clear()
+    extract(str(corpus), str(out), config, show_progress=False)
+    assert len(decoded) == 2 and told == [f'{shard} has gone: its videos are extracted anew']
+    found = load_features(out)
+    assert len(found.videos) == 2 * len(NAMES)
+    for video, features in zip(found.videos, found.features, strict=True):
+        np.testing.assert_allclose(features, expected[video[2:]], atol=1e-5)
+    shutil.rmtree(corpus / 'b')
+    extract(str(corpus), str(out), config, show_progress=False)
+    assert told[1].startswith(f'{len(NAMES)} videos of earlier runs in {out} are not')
+    file = tmp_path / 'file'
+    file.touch()
+    with pytest.raises(UnwritableError, match='a file has its name'):
+        extract(str(corpus), str(file), config, show_progress=False)
+    with pytest.raises(ValueError, match='device nonsense cannot be used'):
+        extract(str(corpus), str(out), replace(config, device='nonsense'), show_progress=False)
 
 
 def test_failed_videos_are_tried_again_on_request(corpus, tmp_path, config, decoded):

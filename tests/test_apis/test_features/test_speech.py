@@ -62,6 +62,13 @@ def test_transcripts_beside_videos_are_embedded(tmp_path, config, capsys):
         ('alone.mp4', 'a cat'), ('below/a.mp4', 'on the grass')]
     assert [key for key in now.keys if key in before.values()] == [before['on the grass']]
 
+    # With the last transcript go the passages, and with a video that cannot be read its own.
+    for path in (corpus / 'a.vtt', corpus / 'a.srt', corpus / 'below/a.mp4.json'):
+        path.unlink()
+    (corpus / 'alone.mp4').write_bytes(b'no video')
+    extract(str(corpus), str(out), config, show_progress=False)
+    assert load_features(out / 'speech').videos == []
+
 
 def test_whole_videos_get_no_passages(tmp_path, config):
     write_grey_video(tmp_path / 'a.mp4', num_frames=12)

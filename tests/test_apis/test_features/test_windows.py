@@ -150,7 +150,7 @@ def test_files_that_change_come_and_go_are_seen(corpus, tmp_path, config):
 @pytest.mark.parametrize(('names', 'message'), [
     (['a.mp4', 'a.avi'], 'a.mp4 and a.avi would have one file, a.npy'),
     (['../corpus/a.mp4'], 'not below the folder'), (['/x/a.mp4'], 'not below the folder'),
-    (['http://x/a.mp4'], 'not below the folder')])
+    (['http://x/a.mp4'], 'not below the folder'), ([f'{"x" * 250}.mp4'], 'name is too long')])
 def test_files_of_each_video_stay_in_their_folder(tmp_path, config, names, message):
     (tmp_path / 'list.txt').write_text('\n'.join(names))
     with pytest.raises(ValueError, match=message):

@@ -81,6 +81,19 @@ def test_an_index_is_made_kept_and_brought_up_to_date(tmp_path, messages):
     assert len(messages) == 2 and len(load_file(tmp_path / FILE)['centres']) > len(kept['centres'])
 
 
+def test_a_part_that_was_made_anew_under_its_number_is_seen(tmp_path, messages):
+    features = made()
+    open_index(tmp_path, features)
+    before = load_file(tmp_path / FILE)['clusters']
+    changed, own = made(), made([7], seed=1)
+    changed.features[350:400] = own.features
+    found = open_index(tmp_path, changed)
+    assert len(messages) == 1
+    np.testing.assert_array_equal(found.nearest(own.features, 1)[0][:, 0], np.arange(350, 400))
+    after = load_file(tmp_path / FILE)['clusters']
+    assert (before != after)[350:400].mean() > 0.5 and (before == after).mean() > 0.98
+
+
 def test_an_index_of_other_features_is_made_anew(tmp_path, messages):
     features, others = made(), made(seed=1)
     open_index(tmp_path, features)

@@ -59,25 +59,49 @@ def test_whole_videos():
     assert [(moment.video, moment.span) for moment in found] == [('b', None), ('c', None)]
 
 
-def test_sight_and_speech_are_joined_by_their_ranks():
-    seen = features_of([0.3, 0.2, 0.1, 0.0], videos=['a', 'b', 'b', 'c'],
-                       spans=[[0, 4], [0, 4], [20, 24], [0, 4]])
-    said = features_of([0.9, 0.8, 0.7], videos=['b', 'c', 'd'], texts=['x', 'y', 'z'],
+def standard(values):
+    values = np.asarray(values, np.float32)
+    return (values - values.mean()) / values.std()
+
+
+def test_sight_and_speech_are_joined_by_how_far_they_stand_out():
+    sights, words = [0.3, 0.2, 0.1, 0.0, -0.4], [0.9, 0.8, 0.2]
+    seen = features_of(sights, videos=['a', 'b', 'b', 'c', 'd'],
+                       spans=[[0, 4], [0, 4], [20, 24], [0, 4], [8, 9]])
+    said = features_of(words, videos=['b', 'c', 'd'], texts=['x', 'y', 'z'],
                        spans=[[3, 9], [30, 35], [1, 2]])
     found = Searcher(seen, said).search(QUERY, 10)
+    by_sight, by_words = standard(sights), standard(words)
     assert [(moment.video, moment.span, moment.text) for moment in found] == [
         ('b', (0.0, 9.0), 'x'), ('a', (0.0, 4.0), None), ('c', (30.0, 35.0), 'y'),
-        ('b', (20.0, 24.0), None), ('d', (1.0, 2.0), 'z'), ('c', (0.0, 4.0), None)]
+        ('b', (20.0, 24.0), None), ('c', (0.0, 4.0), None), ('d', (8.0, 9.0), None)]
     first, second, third, *_ = found
-    assert first.score == pytest.approx(1 / 61 + 1 / 62)
+    assert first.score == pytest.approx(by_sight[1] + by_words[0], abs=1e-4)
     assert (first.cosine, first.text_cosine, first.row) == (
         pytest.approx(0.2), pytest.approx(0.9), 1)
-    assert second.score == pytest.approx(1 / 61) and second.text_cosine is None
-    assert (third.cosine, third.row) == (None, None)
+    assert second.score == pytest.approx(by_sight[0], abs=1e-4) and second.text_cosine is None
+    assert third.score == pytest.approx(by_words[1], abs=1e-4)
+    assert (third.cosine, third.row) == (None, None)  # "z" is below the mean of what is said
     videos = Searcher(seen, said).search(QUERY, 10, per_video=True)
     assert [(moment.video, moment.text, moment.span) for moment in videos] == [
-        ('b', 'x', None), ('a', None, None), ('c', 'y', None), ('d', 'z', None)] or [
-        moment.video for moment in videos][:2] == ['b', 'c']
+        ('b', 'x', None), ('a', None, None), ('c', 'y', None), ('d', None, None)]
+    alone = Searcher(seen, said).search(QUERY, 10, speech=False)
+    assert all(moment.text is None and moment.score == moment.cosine for moment in alone)
+
+
+def test_few_passages_do_not_come_before_what_is_seen():
+    rng = np.random.default_rng(0)
+    seen = features_of(np.r_[1.0, rng.normal(0, 0.2, 999).clip(-0.6, 0.6)],
+                       videos=[f'v{i}' for i in range(1000)], spans=[[0, 4]] * 1000)
+    said = features_of([0.6, 0.5], videos=['v500', 'v501'], spans=[[0, 2]] * 2,
+                       texts=['unrelated', 'unrelated too'])
+    found = Searcher(seen, said).search(QUERY, 20)
+    assert found[0].video == 'v0' and not any(moment.text for moment in found)
+    # One of many that is meant does.
+    said = features_of(np.r_[0.95, rng.normal(0.5, 0.05, 49)], texts=['meant', *['other'] * 49],
+                       videos=[f'v{500 + i}' for i in range(50)], spans=[[0, 2]] * 50)
+    best = Searcher(seen, said).search(QUERY, 1)[0]
+    assert (best.video, best.text) == ('v500', 'meant')
 
 
 def test_a_passage_over_two_moments_makes_them_one():
@@ -86,7 +110,7 @@ def test_a_passage_over_two_moments_makes_them_one():
     said = [Moment(video='a', span=(3.0, 9.0), score=0.7, text='x', text_cosine=0.7)]
     [moment] = join(seen, said)
     assert moment.span == (0.0, 12.0) and (moment.cosine, moment.row, moment.text) == (0.9, 0, 'x')
-    assert moment.score == pytest.approx(2 / 61)
+    assert moment.score == pytest.approx(1.6)
     assert merge([]) == join([], []) == []
 
 

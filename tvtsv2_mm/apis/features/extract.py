@@ -23,7 +23,8 @@ from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.windows import Windows
 from tvtsv2_mm.models.layers.cpu.products import slowdown
 from tvtsv2_mm.utils.errors import UserFileError
-from tvtsv2_mm.utils.parts import Part, cut_into_parts, follow
+from tvtsv2_mm.utils.files import read_json_lines
+from tvtsv2_mm.utils.parts import FAILURE, Part, cut_into_parts, follow
 from tvtsv2_mm.utils.text_files import read_lines
 from tvtsv2_mm.video.files import printable
 
@@ -155,15 +156,17 @@ def add_what_is_asked(store: FeatureStore, config: ExtractionConfig, inferencer:
                       root: str, videos: Sequence[str], per_video_files: bool,
                       show_progress: bool) -> None:
     """What a finished extraction gets: a file of each video, and with windows what is said."""
-    if per_video_files:
-        write_per_video(store.folder)
     if config.windows is not None and inferencer.model.neck is not None:
         speech = FeatureStore(store.folder / SPEECH, store.format)
-        found, failed = embed_speech(speech, root, videos, inferencer, made_with(store, config),
-                                     show_progress=show_progress)
+        unread = {row['video'] for row in read_json_lines(store.folder / 'failed.jsonl', FAILURE)}
+        found, failed = embed_speech(
+            speech, root, [video for video in videos if printable(video) not in unread],
+            inferencer, made_with(store, config), show_progress=show_progress)
         if show_progress and found + failed:
             print(f'{found} transcripts in {speech.folder}' + (
                 f'; {failed} cannot be read, see {speech.folder}/failed.jsonl' if failed else ''))
+    if per_video_files:
+        write_per_video(store.folder)
 
 
 def made_with(store: FeatureStore, config: ExtractionConfig) -> dict[str, Any]:

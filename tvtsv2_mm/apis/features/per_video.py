@@ -13,6 +13,7 @@ from tvtsv2_mm.utils.files import make_folder, write_atomically
 from tvtsv2_mm.video.files import printable
 
 FOLDER = 'per_video'
+_LONGEST_NAME = 230  # bytes: with what a draft's name has more, most disks take 255
 
 
 def file_names(videos: Sequence[str]) -> dict[str, str]:
@@ -29,6 +30,8 @@ def file_names(videos: Sequence[str]) -> dict[str, str]:
                 f'{video} is not below the folder of the list: there is no place for '
                 'a file of its own')
         name = str(path.with_name(f'{path.stem}.npy'))
+        if len(os.fsencode(path.name)) > _LONGEST_NAME:
+            raise UserFileError(f'{video}: its name is too long for a file of its own')
         if name in names:
             raise UserFileError(f'{names[name]} and {video} would have one file, {name}')
         names[name] = video

@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from safetensors.numpy import load_file, save_file
 
 from tvtsv2_mm.apis.clips import Failure
@@ -112,14 +113,18 @@ class FeatureStore(PartStore):
         done: dict[str, Any] = {}
         last = -1
         for part in self.parts():
+            last = part['number']
             failed = [failure['video'] for failure in part['failed']]
             stamps = part.get('stamps', {})  # parts of earlier versions have none
             if not isinstance(stamps, dict):
                 raise UserFileError(f'{self.damaged(part["number"])}: its "stamps"')
+            if part['shard'] and not (self.folder / part['shard']).is_file():
+                print_log(f'{self.folder / part["shard"]} has gone: its videos are extracted anew',
+                          'current')
+                continue
             done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
             for video in failed if retry_failed else ():
                 done.pop(video, None)
-            last = part['number']
         return done, last
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
@@ -148,6 +153,9 @@ class FeatureStore(PartStore):
         if lost:
             raise RuntimeError(f'{len(lost)} videos are in no part, the first is {lost[0]}: run '
                                'the extraction again')
+        if left := len((places.keys() | reasons.keys()) - {*order}):
+            print_log(f'{left} videos of earlier runs in {self.folder} are not in this list, and '
+                      'left out', 'current')
         found = [places[video] for video in order if video in places]
         failed = [reasons[video] for video in order if video not in places]
         write_atomically(self.folder / 'failed.jsonl', to_json_lines(failed))

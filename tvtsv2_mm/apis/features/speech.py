@@ -39,7 +39,7 @@ def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
     Args:
         store: ``SPEECH`` in the folder of the features.
         root: the folder that the names are relative to.
-        videos: the names.
+        videos: the names of those that have features.
         inferencer: the model.
         meta: what the passages are embedded with.
         show_progress: draw a progress bar.
@@ -48,7 +48,7 @@ def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
         Of how many videos passages were embedded, and how many have a file that is no transcript.
     """
     files = transcripts_beside(root, videos)
-    if not files:
+    if not files and not (store.folder / 'index.jsonl').is_file():
         return 0, 0
     with store.locked():
         store.begin(meta)

@@ -226,7 +226,7 @@ def _add_search(app: FastAPI, library: Library) -> None:
         if not all(math.isfinite(weight) and abs(weight) <= 1000 for weight in weights):
             raise PageError(422, 'weight: from -1000 to 1000')
         found = await library.find(Wanted(
-            texts=[text for text in texts if text.strip()], rows=rows, folder=folder.strip('/'),
+            texts=[text for text in texts if text.strip()], rows=rows, folder=folder.rstrip('/'),
             unwanted=[text for text in unwanted if text.strip()], example=example,
             weights=weights or None, per_video=per_video, top_k=top_k))
         like = [dict(row=row, video=library.features.videos[row], **_times(library.span_of(row)))

@@ -112,7 +112,8 @@ class Library:
                      search_ms=1e3 * (time.perf_counter() - embedded))
 
     def _search(self, query: np.ndarray, count: int, wanted: Wanted) -> list[Moment]:
-        return self.searcher.search(query, count, per_video=wanted.per_video, folder=wanted.folder)
+        return self.searcher.search(query, count, per_video=wanted.per_video, folder=wanted.folder,
+                                    speech=bool(wanted.texts))
 
     async def _embed(self, wanted: Wanted) -> np.ndarray:
         """The query: float32 (E,), l2-normalised."""

@@ -39,7 +39,8 @@ PROBES = 32
 _LARGEST_SHARE = 0.01
 
 _ROWS_AT_ONCE = 2**14
-_ROWS_LOOKED_AT, _FEWEST_AGREE = 1000, 0.99
+# Of each part, which is written once; a row between two clusters may seem to have moved.
+_ROWS_OF_A_PART, _FEWEST_AGREE = 4, 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,8 @@ def open_index(folder: str | os.PathLike, features: FeatureSet) -> ExactIndex:
         return ExactIndex(features.features)
     before = _read(path, features.features.shape[1])
     clusters = _update(before, features)
-    if before is None or not np.array_equal(before.keys, clusters.keys):
+    if before is None or not (np.array_equal(before.keys, clusters.keys)
+                              and np.array_equal(before.clusters, clusters.clusters)):
         try:
             write_atomically(path, lambda draft: save_file(
                 dict(centres=clusters.centres, keys=clusters.keys, clusters=clusters.clusters,
@@ -149,7 +151,11 @@ def _update(before: Clusters | None, features: FeatureSet) -> Clusters:
         places = np.minimum(np.searchsorted(before.keys, keys), len(before.keys) - 1)
         is_known = before.keys[places] == keys
         clusters = before.clusters[places]
-        if _agree(before.centres, features.features, order[is_known], clusters[is_known]):
+        parts = keys >> 32
+        others = _other_parts(before.centres, features.features, order[is_known],
+                              clusters[is_known], parts[is_known])
+        if len(others) <= len(np.unique(parts[is_known])) / 2:
+            is_known &= ~np.isin(parts, others)
             new = order[~is_known]
             clusters[~is_known] = nearest_centres(before.centres, features.features, new)
             return Clusters(centres=before.centres, keys=keys, clusters=clusters, rows=before.rows)
@@ -159,12 +165,14 @@ def _update(before: Clusters | None, features: FeatureSet) -> Clusters:
                     clusters=nearest_centres(centres, features.features, order))
 
 
-def _agree(centres: np.ndarray, features: np.ndarray, rows: np.ndarray,
-           clusters: np.ndarray) -> bool:
-    """Whether rows lie where the file says, as far as a few of them show it."""
-    some = np.random.default_rng(0).permutation(len(rows))[:_ROWS_LOOKED_AT]
+def _other_parts(centres: np.ndarray, features: np.ndarray, rows: np.ndarray,
+                 clusters: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Parts that are others under their old numbers: few of some rows lie where the file says."""
+    numbers, starts, counts = np.unique(parts, return_index=True, return_counts=True)
+    some = [start + count * i // _ROWS_OF_A_PART for start, count in zip(
+        starts.tolist(), counts.tolist(), strict=True) for i in range(_ROWS_OF_A_PART)]
     alike = nearest_centres(centres, features, rows[some]) == clusters[some]
-    return not len(some) or float(alike.mean()) >= _FEWEST_AGREE
+    return numbers[alike.reshape(-1, _ROWS_OF_A_PART).mean(axis=1) < _FEWEST_AGREE]
 
 
 def centres_of(features: np.ndarray) -> tuple[np.ndarray, int]:

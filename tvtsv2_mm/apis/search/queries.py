@@ -35,6 +35,11 @@ class Query:
     texts: Sequence[tuple[str, float]] = ()
     examples: Sequence[tuple[Video, float]] = ()
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a text is looked for: else it is not searched in what is said."""
+        return any(weight > 0 for _, weight in self.texts)
+
 
 def build_queries(texts: Sequence[str], like: Sequence[str] = (), unwanted: Sequence[str] = (),
                   weights: Sequence[float] | None = None) -> list[Query]:
@@ -51,7 +56,10 @@ def build_queries(texts: Sequence[str], like: Sequence[str] = (), unwanted: Sequ
     """
     wanted = [*texts, *like]
     if not wanted:
-        raise ValueError('there is nothing to look for: give a text, or a file (--like)')
+        raise ValueError('there is nothing to look for: give a text, before --like and --not, or a '
+                         'file (--like)')
+    if not all(text.strip() for text in (*texts, *unwanted)):
+        raise ValueError('a text is empty')
     less = [(text, UNWANTED_WEIGHT) for text in unwanted]
     if weights is None:
         return [*(Query(name=text, texts=[(text, 1.0), *less]) for text in texts),

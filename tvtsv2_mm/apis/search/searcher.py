@@ -14,8 +14,8 @@ from tvtsv2_mm.apis.search.vectors import ExactIndex
 _WINDOWS_PER_MOMENT = 10
 _FEWEST_WINDOWS = 100
 
-# Ranks are joined as 1 / (60 + rank), summed (reciprocal rank fusion, Cormack et al. 2009).
-_RANK_OFFSET = 60
+# Of each kind of rows, so many tell how cosines with a query are spread.
+_ROWS_LOOKED_AT = 20_000
 
 _ROUNDING = 1e-6  # seconds
 
@@ -27,8 +27,8 @@ class Moment:
     Attributes:
         video: its name, as the features have it.
         span: seconds at which it begins and ends; None: the whole video is meant.
-        score: by which moments are ranked: the cosine, or where speech is searched too, the sum of
-            1 / (60 + rank) of both.
+        score: by which moments are ranked: the cosine, or where speech is searched too, by how many
+            standard deviations it lies above the mean, the sum of both.
         cosine: of the query with the nearest window; None: it was found by its words alone.
         text: what is said there, of all passages the nearest one; None: none is near.
         text_cosine: of the query with that.
@@ -67,18 +67,22 @@ class Searcher:
         self._said = _Rows(self.speech, speech_index) if self.speech else None
 
     def search(self, query: np.ndarray, top_k: int = 10, *, per_video: bool = False,
-               folder: str = '') -> list[Moment]:
+               folder: str = '', speech: bool = True) -> list[Moment]:
         """Find the moments nearest to a query.
 
         The nearest windows are looked at, ten for each moment that is wanted and at least a
         hundred; those that touch are one moment, with the score of the best. Passages of speech
-        join the moments that they overlap.
+        join the moments that they overlap. Cosines with texts are larger than those with videos,
+        so both count by where they lie among all cosines of their kind: of few passages none lies
+        far above the others, unless it is meant.
 
         Args:
             query: float32 (E,), l2-normalised.
             top_k: how many moments.
             per_video: one result for each video, with the score of its best window.
             folder: of the videos' names, that alone is searched ('travel/2024'); '': all.
+            speech: whether what is said is searched, where it is known: not for a query that is no
+                text.
 
         Returns:
             Best first.
@@ -94,9 +98,12 @@ class Searcher:
         count = max(_WINDOWS_PER_MOMENT * top_k, _FEWEST_WINDOWS)
         while True:
             found, most = self._seen.moments(query, count, per_video, folder)
-            if self._said is not None:
+            if self._said is not None and speech:
                 said, most_said = self._said.moments(query, count, per_video, folder)
-                found, most = join(found, said), max(most, most_said)
+                found = join(self._seen.standardised(query, found),
+                             [moment for moment in self._said.standardised(query, said)
+                              if moment.score > 0])
+                most = max(most, most_said)
             if len(found) >= top_k or count >= most:
                 return found[:top_k]
             count *= 2
@@ -121,6 +128,13 @@ class _Rows:
         return merge(map(partial(self._moment, per_video), found.tolist(),
                          cosines.tolist())), most
 
+    def standardised(self, query: np.ndarray, moments: Iterable[Moment]) -> list[Moment]:
+        """With scores that can be compared with those of the other kind."""
+        every = -(-len(self._features.features) // _ROWS_LOOKED_AT)
+        cosines = self._features.features[::every] @ query
+        mean, spread = float(cosines.mean()), max(float(cosines.std()), 1e-6)
+        return [replace(moment, score=(moment.score - mean) / spread) for moment in moments]
+
     def _rows_in(self, folder: str) -> np.ndarray:
         start = folder.rstrip('/') + '/'
         return np.flatnonzero(np.array([name.startswith(start) for name in self._names])
@@ -143,8 +157,7 @@ def merge(moments: Iterable[Moment]) -> list[Moment]:
 
 
 def join(seen: Sequence[Moment], said: Sequence[Moment]) -> list[Moment]:
-    """Join what was found by sight and by words, each best first, by their ranks; best first."""
-    ranks = {id(moment): rank for found in (seen, said) for rank, moment in enumerate(found, 1)}
+    """Join what was found by sight and by words, whose scores can be compared; best first."""
     joined = []
     for group in _groups([*seen, *said]):
         parts = [max(part, key=_score) for part in (
@@ -153,7 +166,7 @@ def join(seen: Sequence[Moment], said: Sequence[Moment]) -> list[Moment]:
         first, last = parts[0], parts[-1]
         joined.append(_spanning(group, replace(
             first, text=last.text, text_cosine=last.text_cosine,
-            score=sum(1 / (_RANK_OFFSET + ranks[id(part)]) for part in parts))))
+            score=sum(map(_score, parts)))))
     return _best_first(joined)
 
 
