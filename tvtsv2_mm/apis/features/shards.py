@@ -111,6 +111,7 @@ class FeatureStore(PartStore):
         failed.
         """
         done: dict[str, Any] = {}
+        lost: dict[Path, list[str]] = {}
         last = -1
         for part in self.parts():
             last = part['number']
@@ -119,12 +120,14 @@ class FeatureStore(PartStore):
             if not isinstance(stamps, dict):
                 raise UserFileError(f'{self.damaged(part["number"])}: its "stamps"')
             if part['shard'] and not (self.folder / part['shard']).is_file():
-                print_log(f'{self.folder / part["shard"]} has gone: its videos are extracted anew',
-                          'current')
+                lost[self.folder / part['shard']] = part['videos']
                 continue
             done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
             for video in failed if retry_failed else ():
                 done.pop(video, None)
+        for shard, videos in lost.items():
+            if not done.keys() >= {*videos}:
+                print_log(f'{shard} has gone: its videos are extracted anew', 'current')
         return done, last
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
