@@ -31,6 +31,7 @@ GOLDEN = json.loads((ROOT / 'tests/data/golden/release_pixels.json').read_text()
 
 def pipeline_of(name, loader='test_dataloader'):
     cfg = Config.fromfile(CONFIGS / name)
+    cfg.load_from = None  # nothing is fetched
     fit_to_model(cfg)
     return cfg[loader].dataset.pipeline
 

@@ -69,7 +69,7 @@ def open_page(chromium, address):
     def open_(target='', **options):
         context = chromium.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         # That an answer is an error is told too, which tests ask for.
         page.on('console', lambda told: found.append(told.text) if told.type == 'error'

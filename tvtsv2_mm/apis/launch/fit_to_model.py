@@ -24,7 +24,7 @@ _OF_DATASETS = {'data_root': 'ann_file', 'held_out_share': 'held_out_by'}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def fit_to_model(cfg: Config) -> None:
+def fit_to_model(cfg: Config, *, fetch: bool = True) -> None:
     """Fill in, in place, what the data sets, transforms and heads of a config leave out.
 
     Frames, crop, context and patches become those of ``model``; OpenVideo before a CropClip gets
@@ -36,9 +36,14 @@ def fit_to_model(cfg: Config) -> None:
     What a hook with a model of its own has is filled in for that model. What is given stays, but
     that names of weights become the files that are fetched for them; those of hooks only when they
     are read, which a test does not.
+
+    Args:
+        cfg: the config.
+        fetch: whether names of weights are fetched; not where a run goes on from its own.
     """
     model = cfg.get('model') or {}
-    for part in (cfg, *(part for _, part in walk([model]) if isinstance(part, dict))):
+    parts = (cfg, *(part for _, part in walk([model]) if isinstance(part, dict)))
+    for part in parts if fetch else ():
         for key in ('load_from', 'checkpoint'):
             if is_published(part.get(key)):
                 part[key] = locate(part[key])

@@ -22,7 +22,12 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from tvtsv2_mm.apis.launch.fit_to_model import LOADERS, fit_to_model
-from tvtsv2_mm.apis.launch.latest import agree_on_latest, check_resumable, checkpoint_folders
+from tvtsv2_mm.apis.launch.latest import (
+    agree_on_latest,
+    check_resumable,
+    checkpoint_folders,
+    is_begun,
+)
 from tvtsv2_mm.apis.launch.overrides import apply_overrides
 from tvtsv2_mm.apis.launch.schedule import settle_schedule
 from tvtsv2_mm.checkpoints import CheckpointError
@@ -137,7 +142,8 @@ def apply_launch_arguments(cfg: Config, args: argparse.Namespace) -> None:
     apply_overrides(cfg, args.cfg_options or {})
     _follow_start(cfg, start)
     cfg.work_dir = str(cfg.work_dir)
-    fit_to_model(cfg)
+    resume = getattr(args, 'resume', None)
+    fit_to_model(cfg, fetch=resume is None or (resume == 'auto' and not is_begun(cfg)))
     _leave_out_hooks(cfg)
     _compile_blocks(cfg)
     if get_device() == 'cuda':
