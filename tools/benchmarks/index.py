@@ -22,13 +22,14 @@ def main() -> None:
     parser.add_argument('--width', type=int, default=512, help='of a vector (%(default)s)')
     parser.add_argument('--indexes', nargs='+', default=(), metavar='NAME',
                         help='those of indexes.py that are compared (all)')
-    parser.add_argument('--out', help='JSON file (benchmarks/results/index_<hardware>_<date>.json)')
+    parser.add_argument('--out',
+                        help='JSON file (benchmarks/results/<what>_<hardware>_<date>.json)')
     args = parser.parse_args()
     from indexes import CONTESTANTS, measure_all
     from results import save
     if unknown := {*args.indexes} - {*CONTESTANTS}:
         parser.error(f'there is no index {", ".join(unknown)}; there are {", ".join(CONTESTANTS)}')
-    save('index', measure_all(args.rows, args.width, args.indexes), args)
+    save(f'index-{args.rows}', measure_all(args.rows, args.width, args.indexes), args)
 
 
 if __name__ == '__main__':
