@@ -117,7 +117,7 @@ def test_search_by_example(call, checkpoint, tmp_path, capsys):
     cosines = load_features('features').features @ (query / np.linalg.norm(query))
     np.testing.assert_allclose(found['scores'], -np.sort(-cosines), atol=1e-5)
     assert found['text'] == f'+1 a -0.5 b +2 {VIDEOS / NAMES[0]}'
-    for wrong, message in (([], 'nothing to look for: give a text, or a file (--like)'),
+    for wrong, message in (([], 'nothing to look for: give a text, before --like and --not'),
                            (['a', '--sum', 1, 2], '2 weights are given for 1 texts and files'),
                            (['a', '--sum', 0], r'leave nothing of a query'),
                            (['--like', 'gone.mp4'], 'gone.mp4: there is no such file')):

@@ -102,7 +102,7 @@ class Searcher:
                 said, most_said = self._said.moments(query, count, per_video, folder)
                 found = join(self._seen.standardised(query, found),
                              [moment for moment in self._said.standardised(query, said)
-                              if moment.score > 0])
+                              if moment.score >= 0])
                 most = max(most, most_said)
             if len(found) >= top_k or count >= most:
                 return found[:top_k]
