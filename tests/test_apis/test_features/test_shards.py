@@ -137,12 +137,14 @@ def test_arrays_changed_at_random_are_read_or_named(tmp_path, ending):
     ('{', 'JSONDecodeError'), ('[]', 'object'), ('{}', '"shard"|"videos"'),
     ('{"shard": null, "videos": [1], "failed": []}', '"videos"'),
     ('{"shard": null, "videos": [], "failed": [{"video": "a"}]}', '"failed"'),
-    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": ["time", "x"]}', '"spacings"'),
-    ('{"shard": "x", "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"'),
-    ('{"shard": "x", "videos": ["a"], "failed": [], "windows": [[[0, 1]], [[1, 2]]]}', '"windows"'),
-    ('{"shard": "x", "videos": ["a"], "failed": [], "stamps": [5]}', '"stamps"')])
+    ('{"shard": GONE, "videos": ["a"], "failed": [], "spacings": ["time", "x"]}', '"spacings"'),
+    ('{"shard": GONE, "videos": ["a"], "failed": [], "spacings": 5}', '"spacings"'),
+    ('{"shard": GONE, "videos": ["a"], "failed": [], "windows": [[[0, 1]], [[1, 2]]]}', '"windows"'),
+    ('{"shard": GONE, "videos": ["a"], "failed": [], "stamps": [5]}', '"stamps"'),
+    ('{"shard": "../x", "videos": ["a"], "failed": []}', '"shard"'),
+])
 def test_a_damaged_record_of_a_part_is_named(folder, text, message):
-    (folder / 'parts' / '00000001.json').write_text(text)
+    (folder / 'parts' / '00000001.json').write_text(text.replace('GONE', '"parts/00000001.npy"'))
     shutil.copy(folder / 'parts' / '00000000.json', folder / 'parts' / '0 copy.json')
     with pytest.raises(ValueError, match=rf'00000001\.json is damaged.*({message})'):
         FeatureStore(folder).done()

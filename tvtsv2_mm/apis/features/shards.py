@@ -111,7 +111,7 @@ class FeatureStore(PartStore):
         failed.
         """
         done: dict[str, Any] = {}
-        lost: dict[Path, list[str]] = {}
+        lost: dict[str, list[str]] = {}
         last = -1
         for part in self.parts():
             last = part['number']
@@ -119,15 +119,19 @@ class FeatureStore(PartStore):
             stamps = part.get('stamps', {})  # parts of earlier versions have none
             if not isinstance(stamps, dict):
                 raise UserFileError(f'{self.damaged(part["number"])}: its "stamps"')
-            if part['shard'] and not (self.folder / part['shard']).is_file():
-                lost[self.folder / part['shard']] = part['videos']
+            shard = part.get('shard')
+            if shard is not None and not _SHARD.fullmatch(shard):
+                raise UserFileError(f'{self.damaged(part["number"])}: its "shard"')
+            if shard is not None and not (self.folder / shard).is_file():
+                lost[shard] = part['videos']
                 continue
             done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
             for video in failed if retry_failed else ():
                 done.pop(video, None)
         for shard, videos in lost.items():
             if not done.keys() >= {*videos}:
-                print_log(f'{shard} has gone: its videos are extracted anew', 'current')
+                print_log(f'{self.folder / shard} has gone: its videos are extracted anew',
+                          'current')
         return done, last
 
     def finish(self, order: Sequence[str]) -> tuple[int, int]:
