@@ -21,7 +21,7 @@ from typing import Any
 
 from tvtsv2_mm.utils.errors import shortened
 from tvtsv2_mm.utils.extras import needed_for
-from tvtsv2_mm.utils.files import file_sha256, make_folder, to_json, write_atomically
+from tvtsv2_mm.utils.files import file_sha256, file_stamp, make_folder, to_json, write_atomically
 from tvtsv2_mm.utils.locks import locked
 
 from .entries import some
@@ -189,7 +189,7 @@ def _check(folder: Path, files: Iterable[Path], known: Mapping[str, str]) -> Non
     """
     record = folder / _RECORD
     if not record.is_file():
-        found = {str(path.relative_to(folder)): dict(sha256=file_sha256(path), **_stamp(path))
+        found = {str(path.relative_to(folder)): dict(sha256=file_sha256(path), **file_stamp(path))
                  for path in files}
         for file, sha256 in known.items():
             if found[file]['sha256'] != sha256:
@@ -202,7 +202,7 @@ def _check(folder: Path, files: Iterable[Path], known: Mapping[str, str]) -> Non
     with reading(record):
         kept = json.loads(record.read_text('utf-8'))
         touched = {file: dict(told) for file, told in kept.items()
-                   if _stamp(folder / file) != {key: told[key] for key in ('size', 'time')}}
+                   if file_stamp(folder / file) != {key: told[key] for key in ('size', 'time')}}
     for file, told in touched.items():
         path = folder / file
         if not path.is_file():
@@ -211,16 +211,9 @@ def _check(folder: Path, files: Iterable[Path], known: Mapping[str, str]) -> Non
             raise CheckpointError(f'{path} is not what was fetched: its size or SHA-256 is another '
                                   f'({told["size"]} bytes, {told["sha256"]}). Remove {folder}, and '
                                   'it is fetched anew')
-        kept[file].update(_stamp(path))
+        kept[file].update(file_stamp(path))
     if touched:
         write_atomically(record, to_json(kept))
-
-
-def _stamp(path: Path) -> dict[str, int]:
-    if not path.is_file():
-        return {}
-    stat = path.stat()
-    return dict(size=stat.st_size, time=stat.st_mtime_ns)
 
 
 def _first_line(error: Exception) -> str:

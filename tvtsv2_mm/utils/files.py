@@ -66,6 +66,14 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def file_stamp(path: Path) -> dict[str, int]:
+    """``size`` and ``time`` of a file, by which a change is seen; empty where there is none."""
+    if not path.is_file():
+        return {}
+    stat = path.stat()
+    return dict(size=stat.st_size, time=stat.st_mtime_ns)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those that it is in, where they are missing.
 

@@ -1,7 +1,7 @@
 """From the windows nearest to a query to moments: neighbours merged, sight and speech joined."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -95,14 +95,16 @@ class Searcher:
             raise ValueError(f'top_k must be at least 1, got {top_k}')
         if folder and not len(self._seen.in_folder(folder)):
             raise ValueError(f'no video of the features is in a folder {folder}')
+        said_by = self._said if speech else None
+        scales = said_by and (self._seen.scale(query), said_by.scale(query))
         count = max(_WINDOWS_PER_MOMENT * top_k, _FEWEST_WINDOWS)
         while True:
             found, most = self._seen.moments(query, count, per_video, folder)
-            if self._said is not None and speech:
-                said, most_said = self._said.moments(query, count, per_video, folder)
-                found = join(self._seen.standardised(query, found),
-                             [moment for moment in self._said.standardised(query, said)
-                              if moment.score >= 0])
+            if said_by and scales:
+                by_sight, by_words = scales
+                said, most_said = said_by.moments(query, count, per_video, folder)
+                found = join(map(by_sight, found),
+                             [moment for moment in map(by_words, said) if moment.score >= 0])
                 most = max(most, most_said)
             if len(found) >= top_k or count >= most:
                 return found[:top_k]
@@ -128,12 +130,13 @@ class _Rows:
         return merge(map(partial(self._moment, per_video), found.tolist(),
                          cosines.tolist())), most
 
-    def standardised(self, query: np.ndarray, moments: Iterable[Moment]) -> list[Moment]:
-        """With scores that can be compared with those of the other kind."""
+    def scale(self, query: np.ndarray) -> Callable[[Moment], Moment]:
+        """What gives a moment a score that can be compared with those of the other kind."""
+        self._index.check(query[None])
         every = -(-len(self._features.features) // _ROWS_LOOKED_AT)
         cosines = self._features.features[::every] @ query
         mean, spread = float(cosines.mean()), max(float(cosines.std()), 1e-6)
-        return [replace(moment, score=(moment.score - mean) / spread) for moment in moments]
+        return lambda moment: replace(moment, score=(moment.score - mean) / spread)
 
     def _rows_in(self, folder: str) -> np.ndarray:
         start = folder.rstrip('/') + '/'
@@ -156,7 +159,7 @@ def merge(moments: Iterable[Moment]) -> list[Moment]:
     return _best_first(_spanning(group, max(group, key=_score)) for group in _groups(moments))
 
 
-def join(seen: Sequence[Moment], said: Sequence[Moment]) -> list[Moment]:
+def join(seen: Iterable[Moment], said: Iterable[Moment]) -> list[Moment]:
     """Join what was found by sight and by words, whose scores can be compared; best first."""
     joined = []
     for group in _groups([*seen, *said]):

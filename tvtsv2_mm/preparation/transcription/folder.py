@@ -17,6 +17,7 @@ from tvtsv2_mm.preparation.transcription.whisper import HearingError
 from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.files import (
     check_fields,
+    file_stamp,
     make_folder,
     read_json,
     to_json_lines,
@@ -168,7 +169,7 @@ def _state(video: Path, transcript: Path, made_with: Mapping[str, Any]) -> str:
     except (OSError, ValueError):
         return 'foreign'
     own = content[OWN_KEY]
-    if own['video'] != _stamp(video):
+    if own['video'] != file_stamp(video):
         return 'new'
     return 'there' if own['made_with'] == made_with else 'otherwise'
 
@@ -203,7 +204,7 @@ class _Run:
     def _do_one(self, name: str) -> None:
         report, video = self._report, self._root / name
         heard: dict[str, Any]
-        stamp = _stamp(video)  # before it is read: what is written to meanwhile has changed
+        stamp = file_stamp(video)  # before it is read: what is written to meanwhile has changed
         try:
             blocks = self._process.read_sound(str(video), deadline=_SECONDS_PER_BLOCK)
             heard = self._hear(blocks)
@@ -235,14 +236,6 @@ def _stem(name: str) -> str:
 
 def _transcript(folder: Path, name: str) -> Path:
     return folder / os.path.dirname(name) / f'{_stem(name)}{ENDING}'
-
-
-def _stamp(video: Path) -> dict[str, int]:
-    try:
-        stat = video.stat()
-    except OSError:
-        return {}  # a link to what has gone: reading it says so
-    return dict(size=stat.st_size, time=stat.st_mtime_ns)
 
 
 def _fail(report: TranscriptionReport, name: str, reason: str) -> None:
