@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,28 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-# Processes come from one that has imported this already: 6 s each else.
-WARM = mp.get_context('forkserver')
-WARM.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
+_WARM = mp.get_context('forkserver')
+_WARM.set_forkserver_preload(['tvtsv2_mm', 'mmengine.runner', 'tvtsv2_mm.models',
                               'tvtsv2_mm.engine', 'tvtsv2_mm.evaluation', 'tests.fuzz.targets'])
+
+
+def warm_process(target: Callable, args: tuple = ()) -> mp.Process:
+    """A process, from one that has imported the package already: 6 s each else."""
+    _start_server()
+    return _WARM.Process(target=target, args=args)
+
+
+def _start_server() -> None:
+    """Start that one, if need be, from here: it imports from its folder.
+
+    In the folder of a test it would find the ``tests`` that model-index installs.
+    """
+    before = os.getcwd()
+    os.chdir(Path(__file__).parents[1])
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(before)
 
 
 def _run_rank(rank: int, world_size: int, port: int, environment: dict[str, str],
@@ -51,6 +70,7 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> None:
     The function must be at the top level of a module; what fails in a rank fails here. A training
     in shards that FullyShardStrategy refuses, as with torch 2.7, skips the test.
     """
+    _start_server()
     try:
         mp.start_processes(_run_rank, (world_size, free_port(), dict(os.environ), function, args),
                            nprocs=world_size, start_method='forkserver')
@@ -79,7 +99,7 @@ class TrainingRanks:
         port = free_port()
         self._texts = [folder.parent / f'{folder.name}_{rank}.txt' for rank in range(world_size)]
         self.processes = [
-            WARM.Process(target=_train_as_rank, args=(rank, world_size, port, arguments, text))
+            warm_process(_train_as_rank, args=(rank, world_size, port, arguments, text))
             for rank, text in enumerate(self._texts)]
         for process in self.processes:
             process.start()
@@ -145,7 +165,7 @@ def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) ->
         arguments: Of the program.
         write: Counted from 1.
     """
-    process = WARM.Process(target=_die_at_write,
+    process = warm_process(_die_at_write,
                             args=(imports, call, [*map(str, arguments)], write))
     process.start()
     process.join()

@@ -21,7 +21,7 @@ from mmengine.config import Config
 
 from tests.faults.record import ONLY_LONG, cases, record
 from tests.faults.trainings import ROOT, Training, assert_same, wait
-from tests.helpers import WARM
+from tests.helpers import warm_process
 from tests.tiny_model import save_tiny_checkpoint
 from tvtsv2_mm.apis.features import load_features
 from tvtsv2_mm.preparation.narrated_shapes import NarratedShapesOptions, build_narrated_shapes
@@ -62,7 +62,7 @@ class Tool:
 
     def start(self, folder: Path) -> list[Any]:
         folder.mkdir(exist_ok=True)
-        process = WARM.Process(target=_call, args=(
+        process = warm_process(_call, args=(
             self.program, [str(folder / 'out') if word == 'OUT' else word for word in self.words],
             folder / 'told.txt'))
         process.start()

@@ -18,7 +18,7 @@ import torch
 from mmengine.config import Config
 
 from tests.faults.record import record
-from tests.helpers import WARM
+from tests.helpers import warm_process
 from tvtsv2_mm.apis.features.shards import FeatureStore
 from tvtsv2_mm.apis.launch.runs import apply_resume, build_runner, plain_errors
 from tvtsv2_mm.apis.pictures import write_png
@@ -209,7 +209,7 @@ def _let_folder_vanish(folder: Path) -> None:
 
 
 def _run(*args: Any) -> int:
-    process = WARM.Process(target=_train, args=args)
+    process = warm_process(_train, args=args)
     process.start()
     process.join()
     return process.exitcode

@@ -16,7 +16,7 @@ from mmengine.logging import MessageHub
 from torch import distributed
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-from tests.helpers import WARM, free_port
+from tests.helpers import free_port, warm_process
 from tvtsv2_mm.apis.launch.runs import apply_resume, build_runner
 from tvtsv2_mm.checkpoints.untrusted import load_torch_file
 from tvtsv2_mm.checkpoints.whole import check_whole
@@ -43,7 +43,7 @@ class Training:
         """Start the ranks; ``watch`` is called in the ranks it names, before they train."""
         folder.mkdir(exist_ok=True)
         port = free_port()
-        processes = [WARM.Process(target=_train, args=(
+        processes = [warm_process(_train, args=(
             self, rank, port, folder, (watch or {}).get(rank))) for rank in range(self.ranks)]
         for process in processes:
             process.start()

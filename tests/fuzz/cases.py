@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.fuzz.guards import Guard
 from tests.fuzz.mutations import mutate
-from tests.helpers import WARM
+from tests.helpers import warm_process
 
 _LONGEST_S = 120.0  # of a case that waits
 _LONGEST_MESSAGE = 3000
@@ -88,7 +88,7 @@ def run_cases(target: Target, folder: Path, numbers: range) -> Outcome:
     at = numbers.start
     while at < numbers.stop:
         log = folder / f'from_{at}.jsonl'
-        child = WARM.Process(target=_run, args=(target, seeds, work, log, at, numbers.stop))
+        child = warm_process(_run, args=(target, seeds, work, log, at, numbers.stop))
         child.start()
         child.join()  # it watches its own time
         entries = [json.loads(line) for line in log.read_text('utf-8').splitlines()]

@@ -1,9 +1,10 @@
+import multiprocessing
 import os
 import signal
 
 import pytest
 
-from tests.helpers import WARM
+from tests.helpers import warm_process
 from tvtsv2_mm.utils.errors import UserFileError
 from tvtsv2_mm.utils.locks import is_locked, locked
 
@@ -31,8 +32,8 @@ def test_one_run_at_a_time_and_a_message_that_names_the_other(tmp_path):
 
 @pytest.mark.parametrize('forked', [False, True])
 def test_a_kill_frees_the_folder_though_children_live_on(tmp_path, forked):
-    ours, theirs = WARM.Pipe()
-    process = WARM.Process(target=hold, args=(tmp_path, theirs, forked))
+    ours, theirs = multiprocessing.Pipe()
+    process = warm_process(hold, args=(tmp_path, theirs, forked))
     process.start()
     child = ours.recv()
     with pytest.raises(UserFileError, match=f'process {process.pid} '):

@@ -1,4 +1,5 @@
 import hashlib
+import multiprocessing
 import os
 import platform
 import signal
@@ -11,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from tests.helpers import WARM
+from tests.helpers import warm_process
 from tvtsv2_mm.utils import processes
 from tvtsv2_mm.utils.processes import end_with_parent, leave_signals_to_parent
 
@@ -47,8 +48,8 @@ def start_one_that_is_stuck(has):
 
 
 def test_a_process_that_is_stuck_ends_with_its_killed_parent():
-    ours, theirs = WARM.Pipe()
-    parent = WARM.Process(target=start_one_that_is_stuck, args=(theirs, ))
+    ours, theirs = multiprocessing.Pipe()
+    parent = warm_process(start_one_that_is_stuck, args=(theirs, ))
     parent.start()
     child = ours.recv()
     assert not has_ended(child, 0)
@@ -62,14 +63,14 @@ def end_with_one_that_has_ended():
 
 
 def test_a_parent_that_has_ended_before_is_seen():
-    process = WARM.Process(target=end_with_one_that_has_ended)
+    process = warm_process(end_with_one_that_has_ended)
     process.start()
     process.join()
     assert process.exitcode == 1
 
 
 def test_a_process_from_a_server_lives_with_the_one_it_is_for():
-    process = WARM.Process(target=end_with_parent)
+    process = warm_process(end_with_parent)
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -137,7 +138,7 @@ def fork_beside_one_at_work():
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason='Python has mended it')
 def test_forks_wait():
-    process = WARM.Process(target=fork_beside_one_at_work)
+    process = warm_process(fork_beside_one_at_work)
     process.start()
     process.join()
     assert process.exitcode == 0
