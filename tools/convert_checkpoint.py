@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tvtsv2_mm.apis.launch.arguments import ReadOverrides
 from tvtsv2_mm.choices import ACTIVATIONS, DTYPES, TARGET_LAYOUTS
+from tvtsv2_mm.utils.processes import importing
 
 if TYPE_CHECKING:
     from tvtsv2_mm.checkpoints import Description
@@ -88,9 +89,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.interpolate_positions and args.config is None:
         parser.error('--interpolate-positions needs --config, which says to what sizes')
-    from tvtsv2_mm.apis.launch.runs import load_config
-    from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
-    from tvtsv2_mm.checkpoints.entries import report_lines
+    with importing():
+        from tvtsv2_mm.apis.launch.runs import load_config
+        from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint
+        from tvtsv2_mm.checkpoints.entries import report_lines
     try:
         if args.target is None:
             print_config(args)

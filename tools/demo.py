@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from tvtsv2_mm.apis.launch.arguments import add_clip_arguments, add_model_arguments
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import print_table, printable
 
 
@@ -36,8 +37,9 @@ def main() -> None:
     """Label."""
     parser = build_parser()
     args = parser.parse_args()
-    from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
+    with importing():
+        from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+        from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
     is_folder = Path(args.video).is_dir()
     picture = args.out or f'{Path(args.video).stem}_labels.png'
     out = args.out if is_folder else picture

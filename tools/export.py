@@ -8,6 +8,7 @@ Each takes any batch: video uint8 (B, T, 3, H, W) in RGB, tokens int64 (B, L); e
 
 import argparse
 
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -27,9 +28,10 @@ def main() -> None:
     """Export."""
     parser = build_parser()
     args = parser.parse_args()
-    from tvtsv2_mm.apis.export import export_towers
-    from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
-    from tvtsv2_mm.apis.launch.runs import check_checkpoint
+    with importing():
+        from tvtsv2_mm.apis.export import export_towers
+        from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
+        from tvtsv2_mm.apis.launch.runs import check_checkpoint
     try:
         args.checkpoint = check_checkpoint(args.checkpoint)
         model = TVTSv2Inferencer(args.config, args.checkpoint, device='cpu').model

@@ -5,6 +5,8 @@
 
 import argparse
 
+from tvtsv2_mm.utils.processes import importing
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
@@ -19,7 +21,8 @@ def main() -> None:
     """Write."""
     parser = build_parser()
     args = parser.parse_args()
-    from tvtsv2_mm.apis.features.table import export_table
+    with importing():
+        from tvtsv2_mm.apis.features.table import export_table
     try:
         rows = export_table(args.features, args.table)
     except (FileNotFoundError, ValueError) as error:

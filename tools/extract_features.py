@@ -17,6 +17,7 @@ from tvtsv2_mm.apis.launch.arguments import (
     parse_launch_arguments,
 )
 from tvtsv2_mm.choices import FEATURE_FORMATS
+from tvtsv2_mm.utils.processes import importing, keep_freed_memory
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--part-size', type=int,
                         help='videos of a shard; what a kill can cost each process (256; with '
                         '--windows 16)')
-    parser.add_argument('--batch-size', type=int, default=8, help='clips at once (%(default)s)')
+    parser.add_argument('--batch-size', type=int, help='clips at once (8; on a CPU 2)')
     parser.add_argument('--num-workers', type=int, default=min(os.cpu_count() or 1, 8),
                         help='decoding processes of each process; 0: none (%(default)s)')
     parser.add_argument('--retry-failed', action='store_true',
@@ -65,10 +66,10 @@ def main() -> None:
     args = parse_launch_arguments(parser)
     if (args.ray is not None) + (args.launcher != 'none') + args.profile > 1:
         parser.error('choose one of --ray, --launcher and --profile')
-    from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
-    from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
-    from tvtsv2_mm.apis.windows import Windows
-    from tvtsv2_mm.utils.processes import keep_freed_memory
+    with importing():
+        from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract
+        from tvtsv2_mm.apis.launch.runs import check_checkpoint, check_file
+        from tvtsv2_mm.apis.windows import Windows
     keep_freed_memory()
     if args.windows is None and args.stride is not None:
         parser.error('--stride is of --windows')

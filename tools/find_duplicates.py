@@ -6,6 +6,7 @@
 import argparse
 import json
 
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import clock_time, print_table
 
 
@@ -25,8 +26,9 @@ def main() -> None:
     """Find."""
     parser = build_parser()
     args = parser.parse_args()
-    from tvtsv2_mm.apis.features import load_features
-    from tvtsv2_mm.apis.search.duplicates import find_duplicates
+    with importing():
+        from tvtsv2_mm.apis.features import load_features
+        from tvtsv2_mm.apis.search.duplicates import find_duplicates
     try:
         found = find_duplicates(load_features(args.features), args.threshold)
     except (FileNotFoundError, ValueError) as error:

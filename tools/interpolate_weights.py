@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -33,13 +34,14 @@ def main() -> None:
     """Interpolate."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
-    from tvtsv2_mm.apis.interpolation import interpolate_weights
-    from tvtsv2_mm.apis.launch.runs import (
-        apply_launch_arguments,
-        check_checkpoint,
-        load_config,
-        plain_errors,
-    )
+    with importing():
+        from tvtsv2_mm.apis.interpolation import interpolate_weights
+        from tvtsv2_mm.apis.launch.runs import (
+            apply_launch_arguments,
+            check_checkpoint,
+            load_config,
+            plain_errors,
+        )
     folder = Path(args.work_dir or 'work_dirs/interpolation')
     configs = {}
     try:

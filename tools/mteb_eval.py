@@ -11,6 +11,7 @@ import argparse
 import os
 
 from tvtsv2_mm.apis.launch.arguments import ReadOverrides, add_clip_arguments, add_model_arguments
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import print_table
 
 
@@ -38,7 +39,8 @@ def main() -> None:
     parser = build_parser()
     args = parser.parse_args()
     try:
-        from tvtsv2_mm.apis.mteb_encoder import evaluate, find_tasks, load_encoder
+        with importing():
+            from tvtsv2_mm.apis.mteb_encoder import evaluate, find_tasks, load_encoder
         tasks = find_tasks(args.tasks)
         encoder = load_encoder(args.checkpoint, args.config, device=args.device, dtype=args.dtype,
                                clips=args.clips, frames=args.frames, meta=args.meta)

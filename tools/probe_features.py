@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tvtsv2_mm.apis.launch.arguments import ReadOverrides, add_frames_argument
 from tvtsv2_mm.choices import PROBES
+from tvtsv2_mm.utils.processes import importing
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,11 +36,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def extract(args: argparse.Namespace) -> None:
     """Make the cache."""
-    from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
-    from tvtsv2_mm.apis.launch.frames import show_frames
-    from tvtsv2_mm.apis.launch.overrides import apply_overrides
-    from tvtsv2_mm.apis.launch.runs import check_checkpoint, load_config
-    from tvtsv2_mm.evaluation.probes import extract_features, write_cache
+    with importing():
+        from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
+        from tvtsv2_mm.apis.launch.frames import show_frames
+        from tvtsv2_mm.apis.launch.overrides import apply_overrides
+        from tvtsv2_mm.apis.launch.runs import check_checkpoint, load_config
+        from tvtsv2_mm.evaluation.probes import extract_features, write_cache
     cfg = load_config(args.config)
     apply_overrides(cfg, args.cfg_options or {})
     show_frames(cfg, args.frames)
@@ -53,8 +55,9 @@ def extract(args: argparse.Namespace) -> None:
 
 def fit(args: argparse.Namespace) -> None:
     """Fit the probes, and write a result file of each."""
-    from tvtsv2_mm.evaluation.probes import fit_probe, possible_probes, read_cache
-    from tvtsv2_mm.evaluation.results import write_result
+    with importing():
+        from tvtsv2_mm.evaluation.probes import fit_probe, possible_probes, read_cache
+        from tvtsv2_mm.evaluation.results import write_result
     cache = read_cache(args.cache)
     folder = Path(args.out_dir or Path(args.cache).parent)
     for kind in args.probes or possible_probes(cache):

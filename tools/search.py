@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout
 
 from tvtsv2_mm.apis.launch.arguments import add_model_arguments
+from tvtsv2_mm.utils.processes import importing
 from tvtsv2_mm.utils.tables import clock_time, print_table
 
 
@@ -40,8 +41,9 @@ def main() -> None:
     """Search."""
     parser = build_parser()
     args = parser.parse_intermixed_args()  # texts may stand behind options, or be none
-    from tvtsv2_mm.apis.search import open_search
-    from tvtsv2_mm.apis.search.queries import build_queries, embed_queries
+    with importing():
+        from tvtsv2_mm.apis.search import open_search
+        from tvtsv2_mm.apis.search.queries import build_queries, embed_queries
     try:
         with redirect_stdout(sys.stderr):
             queries = build_queries(args.texts, args.like, args.unwanted, args.sum)

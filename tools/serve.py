@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout
 
 from tvtsv2_mm.apis.launch.arguments import add_model_arguments
+from tvtsv2_mm.utils.processes import importing
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     try:
         with redirect_stdout(sys.stderr):
-            from tvtsv2_mm.apis.page.serving import PageServer, open_library
+            with importing():
+                from tvtsv2_mm.apis.page.serving import PageServer, open_library
             library = open_library(
                 args.features, args.checkpoint, videos=args.videos, config=args.config,
                 device=args.device, dtype=args.dtype, texts_only=args.texts_only)

@@ -8,6 +8,7 @@ from tvtsv2_mm.apis.launch.arguments import (
     add_launch_arguments,
     parse_launch_arguments,
 )
+from tvtsv2_mm.utils.processes import importing
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -59,13 +60,14 @@ def main() -> None:
     """Test."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
-    from tvtsv2_mm.apis.launch.frames import show_frames
-    from tvtsv2_mm.apis.launch.runs import (
-        apply_launch_arguments,
-        build_runner,
-        load_config,
-        plain_errors,
-    )
+    with importing():
+        from tvtsv2_mm.apis.launch.frames import show_frames
+        from tvtsv2_mm.apis.launch.runs import (
+            apply_launch_arguments,
+            build_runner,
+            load_config,
+            plain_errors,
+        )
     try:
         cfg = load_config(args.config)
         apply_test_arguments(cfg, args)

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tvtsv2_mm.apis.launch.arguments import add_launch_arguments, parse_launch_arguments
+from tvtsv2_mm.utils.processes import importing
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -66,15 +67,16 @@ def main() -> None:
     """Train."""
     parser = build_parser()
     args = parse_launch_arguments(parser)
-    from tvtsv2_mm.apis.launch.latest import is_begun
-    from tvtsv2_mm.apis.launch.runs import (
-        apply_launch_arguments,
-        apply_resume,
-        build_runner,
-        check_checkpoint,
-        load_config,
-        plain_errors,
-    )
+    with importing():
+        from tvtsv2_mm.apis.launch.latest import is_begun
+        from tvtsv2_mm.apis.launch.runs import (
+            apply_launch_arguments,
+            apply_resume,
+            build_runner,
+            check_checkpoint,
+            load_config,
+            plain_errors,
+        )
     try:
         cfg = load_config(args.config)
         apply_train_arguments(cfg, args)

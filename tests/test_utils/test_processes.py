@@ -172,3 +172,27 @@ def test_freed_memory_is_kept():
     # What the environment says holds.
     assert found.keys() == {'True', 'None', 'False'}
     assert found['True'] < 0.2 * min(found['None'], found['False'])
+
+
+IMPORTS = """
+import gc
+from tvtsv2_mm.utils.processes import importing
+found = []
+for _ in range(2):
+    with importing():
+        assert not gc.isenabled()
+        import tvtsv2_mm.apis.features.extract
+    assert gc.isenabled()
+    found.append(gc.get_freeze_count())
+    kept = [[number] for number in range(1000)]
+gc.collect()
+print(*found, len(gc.get_objects()))
+"""
+
+
+def test_what_is_imported_is_not_looked_through_again():
+    done = subprocess.run([sys.executable, '-c', IMPORTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second, left = map(int, done.stdout.split())
+    # Once: what is made behind the imports may be garbage one day.
+    assert first == second > 200_000 > 10 * left

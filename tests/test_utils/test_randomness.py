@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from tvtsv2_mm.utils.randomness import generators_kept, without_drawing
 
@@ -31,6 +32,10 @@ def test_modules_are_built_without_drawing():
         layer = nn.Linear(4, 3)
         nn.init.normal_(layer.weight)
         nn.init.zeros_(layer.bias)
+        # While transformers draws, torch's functions are other ones.
+        CLIPTextModel(CLIPTextConfig(
+            vocab_size=8, hidden_size=4, intermediate_size=4, projection_dim=4,
+            num_hidden_layers=1, num_attention_heads=1))
         assert torch.equal(torch.get_rng_state(), states)
         assert not layer.bias.any()  # what is no draw is done
         nn.init.trunc_normal_(layer.weight)  # drawn again until it fits

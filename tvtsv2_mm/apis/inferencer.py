@@ -138,6 +138,11 @@ class TVTSv2Inferencer(BaseInferencer):
         [sampling] = [step for step in self.pipeline if step['type'] == 'SampleClipFrames']
         return sampling.get('num_frames', SampleClipFrames.num_frames)
 
+    @property
+    def usual_batch_size(self) -> int:
+        """Clips at once. A CPU gains nothing from more, and takes time and memory for them."""
+        return 2 if self.device.type == 'cpu' else 8
+
     def __call__(self,
                  inputs: Video | Sequence[Video],
                  *,
@@ -147,7 +152,7 @@ class TVTSv2Inferencer(BaseInferencer):
                  texts: Sequence[str] = (),
                  transcripts: Sequence[str] | Sequence[Sequence[str]] = (),
                  top_k: int = 5,
-                 batch_size: int = 8,
+                 batch_size: int | None = None,
                  num_workers: int = 0,
                  skip_failed: bool = False,
                  draw: bool = False,
@@ -166,7 +171,7 @@ class TVTSv2Inferencer(BaseInferencer):
             texts: retrieval: what to look for.
             transcripts: sort: K texts for all videos, or K for each video.
             top_k: how many labels of a video, or videos of a text, are returned and drawn.
-            batch_size: clips at once.
+            batch_size: clips at once; None takes the ``usual_batch_size``.
             num_workers: decoding processes; 0 decodes in this one.
             skip_failed: list videos that cannot be read under 'failed' instead of raising.
             draw: make pictures (not for 'features').
@@ -218,7 +223,7 @@ class TVTSv2Inferencer(BaseInferencer):
                                                  out_dir=out_dir) if draw else None
         return self.postprocess(samples, result, return_datasamples)
 
-    def preprocess(self, inputs: Sequence[Video], batch_size: int = 1, *,
+    def preprocess(self, inputs: Sequence[Video], batch_size: int | None = None, *,
                    texts: Sequence[Sequence[str]] | None = None,
                    names: Sequence[str] | None = None,
                    windows: Windows | None = None,
@@ -226,7 +231,9 @@ class TVTSv2Inferencer(BaseInferencer):
         """Decode and collate: a clip of each video, or its windows."""
         source = WindowSource(inputs, self.pipeline, windows, names) if windows else ClipSource(
             inputs, self.pipeline, texts, self._tokenizer if texts else None, names)
-        return iterate_clips(source, batch_size=batch_size, num_workers=num_workers)
+        return iterate_clips(
+            source, batch_size=self.usual_batch_size if batch_size is None else batch_size,
+            num_workers=num_workers)
 
     def predict(self, batch: ClipBatch, *,
                 keep_frames: bool = False) -> tuple[list[ActionDataSample], list[Failure]]:
@@ -262,7 +269,7 @@ class TVTSv2Inferencer(BaseInferencer):
         """The precision that was asked for."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    def embed_videos(self, videos: Sequence[Video], batch_size: int = 8,
+    def embed_videos(self, videos: Sequence[Video], batch_size: int | None = None,
                      num_workers: int = 0) -> np.ndarray:
         """Embed videos, each read when its turn comes: float32 (N, E), l2-normalised.
 
@@ -347,16 +354,20 @@ class TVTSv2Inferencer(BaseInferencer):
                 warnings.filterwarnings('ignore', message='.*non-meta parameter')
                 with torch.device('meta'):
                     model = MODELS.build(dict(parts, neck=None))
-                model.neck = MODELS.build(parts['neck'])
+                with without_drawing():
+                    model.neck = MODELS.build(parts['neck'])
             else:
                 with without_drawing():
                     model = MODELS.build(parts)
                 if not isinstance(model, VideoTextModel):  # what others load need not be all of it
                     model = MODELS.build(parts)
             _load_checkpoint_to_model(model, checkpoint)
-            new = (getattr(model, 'load_report', None) or {}).get('new')
-            if new and not self.texts_only:  # what the checkpoint does not give begins as it should
-                own, drawn = model.state_dict(), MODELS.build(parts).state_dict()
+            own = model.state_dict()
+            # What the checkpoint does not give begins as it should.
+            new = [key for key in (getattr(model, 'load_report', None) or {}).get('new', ())
+                   if not own[key].is_meta]
+            if new:
+                drawn = MODELS.build(parts).state_dict()
                 for key in new:
                     own[key].copy_(drawn[key])
         self._beside = None if weights is None else os.fspath(weights)

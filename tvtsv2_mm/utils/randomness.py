@@ -10,8 +10,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-# Not the tensors' own: trunc_normal_ draws until it has what fits.
-_DRAWS = {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_}
+# Not the tensors' own: trunc_normal_ draws until it has what fits. By name: while transformers
+# builds a model, torch's module has functions of its own there.
+_DRAWS = {'uniform_', 'normal_', 'kaiming_uniform_', 'kaiming_normal_'}
+_MODULES = {nn.init.__name__, 'transformers.initialization'}
 
 
 class without_drawing(TorchFunctionMode):
@@ -24,7 +26,7 @@ class without_drawing(TorchFunctionMode):
                            kwargs: dict | None = None) -> Any:
         """Do what is asked, but for the most common draws."""
         kwargs = kwargs or {}
-        if func in _DRAWS:
+        if getattr(func, '__module__', None) in _MODULES and func.__name__ in _DRAWS:
             return args[0] if args else kwargs['tensor']
         return func(*args, **kwargs)
 

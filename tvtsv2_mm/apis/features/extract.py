@@ -46,7 +46,7 @@ class ExtractionConfig:
     frames: str | None = None  # what is shown of its frames; None takes what the config says
     windows: Windows | None = None  # one vector for each; None: one a video
     fps: float | None = None  # frames a second; None: as many of each clip as the model takes
-    batch_size: int = 8  # clips at once
+    batch_size: int | None = None  # clips at once; None: 8, on a CPU 2
     num_workers: int = 0  # decoding processes of each process
 
     def build(self) -> TVTSv2Inferencer:
