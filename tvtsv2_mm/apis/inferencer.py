@@ -34,6 +34,7 @@ from tvtsv2_mm.apis.launch.fit_to_model import fit_to_model
 from tvtsv2_mm.apis.launch.library_models import config_of_folder
 from tvtsv2_mm.apis.launch.runs import load_config
 from tvtsv2_mm.apis.windows import Windows, WindowSource
+from tvtsv2_mm.checkpoints.files import load_from_disk
 from tvtsv2_mm.checkpoints.lora import without_lora
 from tvtsv2_mm.checkpoints.model_config import RECOGNIZER, config_of_checkpoint
 from tvtsv2_mm.checkpoints.published import locate
@@ -333,7 +334,10 @@ class TVTSv2Inferencer(BaseInferencer):
     def _init_model(self, cfg: ConfigDict, weights: str | None, device: str = 'cpu') -> nn.Module:
         checkpoint: Any = None
         if weights is not None:
-            checkpoint = _load_checkpoint(os.fspath(weights), map_location='cpu')
+            # Of a file here, each tensor is read when it is copied into the model.
+            is_here = Path(weights).expanduser().exists()
+            checkpoint = (load_from_disk(weights, mmap=True) if is_here else
+                          _load_checkpoint(os.fspath(weights), map_location='cpu'))
             if not cfg:
                 cfg.update(config_of_checkpoint(checkpoint, os.fspath(weights)))
         if cfg.get('model') is None:

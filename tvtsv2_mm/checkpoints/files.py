@@ -37,8 +37,13 @@ WEIGHTS = ('.safetensors', '.bin', '.pt', '.pth')
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_disk(filename: str | Path, map_location: Any = None) -> Any:
+def load_from_disk(filename: str | Path, map_location: Any = None, *, mmap: bool = False) -> Any:
     """Load a checkpoint of any kind: a file, an index of shards, or a folder.
+
+    Args:
+        filename: of it.
+        map_location: as of ``torch.load``.
+        mmap: leave the tensors on disk until they are read; the file must not change meanwhile.
 
     Returns:
         What a torch file holds. The weights of a model, or bare weights, are its ``state_dict``,
@@ -51,7 +56,7 @@ def load_from_disk(filename: str | Path, map_location: Any = None) -> Any:
         CheckpointError: it is damaged, needs more than ``weights_only=True`` allows, or its weights
             are not finite.
     """
-    content, report = _read(filename, map_location or 'cpu', mmap=False)
+    content, report = _read(filename, map_location or 'cpu', mmap=mmap)
     if not (isinstance(content, Mapping)
             and isinstance(content.get('state_dict', content), Mapping)):
         raise CheckpointError(f'{filename} holds no state dict (names and tensors). It has '

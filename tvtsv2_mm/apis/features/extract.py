@@ -4,6 +4,7 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -134,7 +135,7 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
     root, videos = read_video_list(source)
     if per_video_files:
         file_names(videos)
-    inferencer = config.build()
+    inferencer = build_beside_hash(store, config) if rank == 0 else config.build()
     with store.locked() if rank == 0 else nullcontext():
         plan: list[list[Part]] = [[]]
         if rank == 0:
@@ -150,6 +151,13 @@ def extract(source: str, folder: str, config: ExtractionConfig, *, format: str =
         counts = store.finish(videos)
     add_what_is_asked(store, config, inferencer, root, videos, per_video_files, show_progress)
     return counts
+
+
+def build_beside_hash(store: FeatureStore, config: ExtractionConfig) -> TVTSv2Inferencer:
+    """Load the model; meanwhile its file is hashed, and the hash kept in the store."""
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(checkpoint_sha256, store.folder, config.weights)
+        return config.build()
 
 
 def add_what_is_asked(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Inferencer,

@@ -7,6 +7,7 @@ from tvtsv2_mm.apis.features.extract import (
     ExtractionConfig,
     add_what_is_asked,
     begin,
+    build_beside_hash,
     extract_parts,
     read_video_list,
 )
@@ -72,7 +73,7 @@ def extract_on_ray(source: str, folder: str, config: ExtractionConfig, *, addres
     config = replace(config, weights=_absolute(config.weights),
                      config=config.config and _absolute(config.config))
     store = FeatureStore(folder, format)
-    inferencer = config.build()
+    inferencer = build_beside_hash(store, config)
     with store.locked():
         parts = begin(store, config, inferencer, root, videos, part_size, retry_failed)
         follow(run_on_ray(Worker, (config, folder, format, root), parts, address=address,

@@ -227,6 +227,7 @@ def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
     described = describe_checkpoint(weights, None)
     digest = described['sha256'] if described else None
     with suppress(OSError):  # a folder that only others may write to
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, to_json(dict(files=files, sha256=digest)))
     return digest
 
