@@ -84,7 +84,7 @@ def test_steps_compile_nothing_anew(models, monkeypatch, products):
     of another ratio is one graph more, whatever ratios follow. Products are oneDNN's (float32 on
     AMD's CPUs) or torch's own, which half precision takes.
     """
-    monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.products._is_amd',
+    monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.products._is_amd_with_avx512',
                         lambda: products == 'onednn')
     graphs, ran = [], []
 

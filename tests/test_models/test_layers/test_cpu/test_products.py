@@ -16,7 +16,7 @@ needs_onednn = pytest.mark.skipif(
     pytest.param(True, marks=needs_onednn, id='onednn'), pytest.param(False, id='torch')])
 def is_amd(request, monkeypatch):
     """What the CPU seems to be decides which library multiplies float32."""
-    monkeypatch.setattr(products, '_is_amd', lambda: request.param)
+    monkeypatch.setattr(products, '_is_amd_with_avx512', lambda: request.param)
     return request.param
 
 
@@ -83,7 +83,7 @@ def test_float32_goes_to_onednn_on_amd(is_amd, monkeypatch):
 
 @needs_onednn
 def test_user_can_switch_onednn_off(monkeypatch):
-    monkeypatch.setattr(products, '_is_amd', lambda: True)
+    monkeypatch.setattr(products, '_is_amd_with_avx512', lambda: True)
     a = torch.randn(4, 4)
     with torch.backends.mkldnn.flags(enabled=False):
         assert calls(monkeypatch, a, a) == 0
@@ -107,7 +107,7 @@ def test_flop_are_counted(is_amd):
 @needs_onednn
 @pytest.mark.skipif(shutil.which('g++') is None, reason='no compiler: g++')
 def test_compiled_code_multiplies_alike(monkeypatch):
-    monkeypatch.setattr(products, '_is_amd', lambda: True)
+    monkeypatch.setattr(products, '_is_amd_with_avx512', lambda: True)
     torch._dynamo.reset()
     a, b, bias = torch.randn(5, 8), torch.randn(8, 12), torch.randn(12)
     compiled = torch.compile(lambda *args: product(*args).relu(), fullgraph=True)

@@ -54,19 +54,21 @@ def _is_for_onednn(dtype: torch.dtype, with_bias: bool) -> bool:
 
     In bfloat16 these go to oneDNN as well, but addmm writes the bias before the product, where
     oneDNN adds it to results that are still in the cache. In float32 they go to MKL, which takes up
-    to twice as long on AMD's CPUs (docs/performance.md) and is at home on Intel's.
+    to twice as long on AMD's CPUs with AVX-512; on those without, and on Intel's, it is the quicker
+    one (docs/performance.md).
     """
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
         return False
     if dtype == torch.bfloat16:
         return with_bias and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return dtype == torch.float32 and _is_amd()
+    return dtype == torch.float32 and _is_amd_with_avx512()
 
 
 @cache
-def _is_amd() -> bool:
-    # torch.cpu.get_capabilities, which knows it as well, is newer than the lowest torch asked for.
-    return processor()[0] == 'AuthenticAMD'
+def _is_amd_with_avx512() -> bool:
+    # torch.cpu.get_capabilities, which knows the vendor, is newer than the lowest torch asked for.
+    return (processor()[0] == 'AuthenticAMD'
+            and torch.backends.cpu.get_cpu_capability().startswith('AVX512'))
 
 
 def _onednn_product(a: Tensor, b: Tensor, bias: Tensor | None, scale: float) -> Tensor:
