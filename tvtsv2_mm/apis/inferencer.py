@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from itertools import permutations
 from pathlib import Path
@@ -358,12 +359,13 @@ class TVTSv2Inferencer(BaseInferencer):
                 warnings.filterwarnings('ignore', message='.*non-meta parameter')
                 with torch.device('meta'):
                     model = MODELS.build(dict(parts, neck=None))
-                with without_drawing():
+                # What models of others load need not be all of it.
+                with without_drawing() if isinstance(model, VideoTextModel) else nullcontext():
                     model.neck = MODELS.build(parts['neck'])
             else:
                 with without_drawing():
                     model = MODELS.build(parts)
-                if not isinstance(model, VideoTextModel):  # what others load need not be all of it
+                if not isinstance(model, VideoTextModel):
                     model = MODELS.build(parts)
             _load_checkpoint_to_model(model, checkpoint)
             own = model.state_dict()
