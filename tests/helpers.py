@@ -165,8 +165,7 @@ def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) ->
         arguments: Of the program.
         write: Counted from 1.
     """
-    process = warm_process(_die_at_write,
-                            args=(imports, call, [*map(str, arguments)], write))
+    process = warm_process(_die_at_write, (imports, call, [*map(str, arguments)], write))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL

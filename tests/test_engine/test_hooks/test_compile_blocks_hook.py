@@ -82,7 +82,7 @@ def test_steps_compile_nothing_anew(models, monkeypatch, products):
 
     The first size goes on with its own graph, or with the second where that takes it too. A mask
     of another ratio is one graph more, whatever ratios follow. Products are oneDNN's (float32 on
-    AMD's CPUs) or torch's own, which half precision takes.
+    AMD's CPUs with AVX-512) or torch's own, which half precision takes.
     """
     monkeypatch.setattr('tvtsv2_mm.models.layers.cpu.products._is_amd_with_avx512',
                         lambda: products == 'onednn')
