@@ -3,6 +3,7 @@
 import builtins
 import gc
 import os
+import zlib
 from collections import Counter
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ import pytest
 import setuptools  # noqa: F401  (before Python's own distutils, or inductor stops over it)
 from mmengine.config import config
 from mmengine.registry import DefaultScope
+from mmengine.runner import set_random_seed
 from yapf.yapflib import yapf_api
 
 import tvtsv2_mm  # noqa: F401
@@ -42,6 +44,13 @@ def pytest_collection_finish():
     """mmengine's data sets collect garbage when they are made: not all modules each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Draw the same values in every run of a test, others with the variable TEST_SEED."""
+    name = os.environ.get('TEST_SEED', '') + item.nodeid
+    set_random_seed(zlib.crc32(name.encode()))
 
 
 @pytest.fixture(autouse=True)

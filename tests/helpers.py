@@ -171,6 +171,16 @@ def run_killed_at_write(imports: str, call: str, *arguments: Any, write: int) ->
     assert process.exitcode == -signal.SIGKILL
 
 
+def assert_close(found: torch.Tensor, expected: torch.Tensor, name: str = '') -> None:
+    """To 1e-5 of the largest entry, or of 1: float32 rounds to 2e-6 of it, seen against float64.
+
+    A bound of its own for every entry fails where small ones are sums of large ones.
+    """
+    bound = 1e-5 * max(1, expected.abs().max().item())
+    torch.testing.assert_close(found, expected, atol=bound, rtol=0,
+                               msg=lambda text: f'{name}: {text}')
+
+
 def assert_same_gradients(out: torch.Tensor, expected: torch.Tensor,
                           inputs: Sequence[torch.Tensor]) -> None:
     """Compare two outputs, and the gradients of one random weighted sum of each."""

@@ -18,18 +18,13 @@ from tests.golden_peers import (
     read_golden,
     small_parts,
 )
+from tests.helpers import assert_close
 from tvtsv2_mm.checkpoints import CheckpointError, given_description
 from tvtsv2_mm.checkpoints.convert_checkpoint import convert_checkpoint, inspect_checkpoint
 from tvtsv2_mm.models import VideoTextModel
 from tvtsv2_mm.registry import MODELS
 
 LAYOUTS = dict(imagebind='ImageBind', internvideo='InternVideo-MM', viclip='ViCLIP')
-
-
-def assert_close(found, expected):
-    """To 1e-5 of the largest entry."""
-    scale = expected.abs().max()
-    torch.testing.assert_close(found / scale, expected / scale, atol=1e-5, rtol=0)
 
 
 def save(path, name, **changes):

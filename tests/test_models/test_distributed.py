@@ -3,7 +3,7 @@
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.helpers import run_ranks
+from tests.helpers import assert_close, run_ranks
 from tvtsv2_mm.models import VideoTextModel
 
 
@@ -29,10 +29,7 @@ def check_rank(rank: int, world_size: int, model_cfg: dict, inputs: dict) -> Non
             if not parameter.requires_grad:
                 assert parameter.grad is None
                 continue
-            # float32 rounds to 2e-6 of the largest entry, seen against float64.
-            atol = 1e-5 * max(1, expected.grad.abs().max().item())
-            torch.testing.assert_close(
-                parameter.grad, expected.grad, atol=atol, rtol=1e-4, msg=lambda m, n=name: n + m)
+            assert_close(parameter.grad, expected.grad, name)
 
 
 def test_two_ranks_give_the_gradient_of_the_joint_batch(model_cfg, inputs):

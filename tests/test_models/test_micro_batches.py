@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.helpers import run_ranks
+from tests.helpers import assert_close, run_ranks
 from tvtsv2_mm.engine.strategies.fully_shard_strategy import gathers_again
 from tvtsv2_mm.models import VideoTextModel
 
@@ -56,9 +56,10 @@ def losses_and_gradients(model: VideoTextModel, inputs: dict, dtype: torch.dtype
 
 
 def assert_same(found: tuple[dict, dict], expected: tuple[dict, dict]) -> None:
-    torch.testing.assert_close(found[0], expected[0], atol=1e-6, rtol=1e-6)
-    assert list(found[0]) == list(expected[0])
-    torch.testing.assert_close(found[1], expected[1], atol=2e-5, rtol=1e-5)
+    for own, other in zip(found, expected, strict=True):
+        assert list(own) == list(other)
+        for name, value in own.items():
+            assert_close(value, other[name], name)
 
 
 @pytest.mark.parametrize('masked', [True, False])
@@ -202,10 +203,9 @@ def check_rank(rank: int, world_size: int, model_cfg: dict, inputs: dict) -> Non
             model.zero_grad()
         expected = losses_and_gradients(reference, batch)[1]
         for model in models:
-            found = [grad.full_tensor() if isinstance(grad, DTensor) else grad
-                     for grad in losses_and_gradients(model, own)[1].values()]
-            torch.testing.assert_close(
-                dict(zip(expected, found, strict=True)), expected, atol=3e-5, rtol=1e-4)
+            found = losses_and_gradients(model, own)[1].values()
+            for grad, (name, other) in zip(found, expected.items(), strict=True):
+                assert_close(grad.full_tensor() if isinstance(grad, DTensor) else grad, other, name)
 
 
 def test_two_ranks_give_the_gradient_of_the_joint_batch(model_cfg, batch):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.helpers import run_ranks
+from tests.helpers import assert_close, run_ranks
 from tests.test_models.test_losses.test_global_contrastive import LargestTensor, TwoTowers, pairs
 from tvtsv2_mm.models.losses import global_sigmoid_loss
 
@@ -32,7 +32,7 @@ def test_one_rank_equals_plain(chunk_size, scale, bias):
     torch.testing.assert_close(loss, expected.float())
     for own, reference in zip(torch.autograd.grad(3 * loss, given),
                               torch.autograd.grad(3 * expected, wide), strict=True):
-        torch.testing.assert_close(own, reference.float(), atol=2e-5, rtol=2e-5)
+        assert_close(own, reference.float())
 
 
 def test_true_pairs_that_are_well_learnt():
