@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help='tasks and benchmarks, by their names in mteb')
     add_model_arguments(parser)
     add_clip_arguments(parser)
-    parser.add_argument('--batch-size', type=int, default=8, help='clips at once (%(default)s)')
+    parser.add_argument('--batch-size', type=int, help='clips at once (8; on a CPU 2)')
     parser.add_argument('--num-workers', type=int, default=min(os.cpu_count() or 1, 8),
                         help='processes that load data and decode (%(default)s)')
     parser.add_argument('--meta', nargs='+', action=ReadOverrides, metavar='KEY=VALUE', default={},

@@ -181,7 +181,7 @@ def find_tasks(names: Iterable[str]) -> list[AbsTask]:
 
 
 def evaluate(encoder: MtebEncoder, tasks: Sequence[AbsTask], out: str | os.PathLike, *,
-             batch_size: int = 8, num_workers: int = 0,
+             batch_size: int | None = None, num_workers: int = 0,
              overwrite: bool = False) -> list[TaskResult]:
     """Evaluate, and write mteb's folder of results; what it has already is not done again.
 
@@ -189,7 +189,7 @@ def evaluate(encoder: MtebEncoder, tasks: Sequence[AbsTask], out: str | os.PathL
         encoder: the model.
         tasks: as of :func:`find_tasks`, or your own.
         out: mteb's folder: ``results/MODEL/REVISION/TASK.json``.
-        batch_size: clips at once.
+        batch_size: clips at once; None takes the ``usual_batch_size`` of the inferencer.
         num_workers: processes that load data and decode videos; below 2 this one does it.
         overwrite: do again what is there.
 
@@ -199,6 +199,7 @@ def evaluate(encoder: MtebEncoder, tasks: Sequence[AbsTask], out: str | os.PathL
     """
     found = mteb.evaluate(
         encoder, tasks, cache=mteb.ResultCache(out), num_proc=num_workers or None,
-        encode_kwargs=dict(batch_size=batch_size),
+        encode_kwargs=dict(batch_size=encoder.model.usual_batch_size if batch_size is None else
+                           batch_size),
         overwrite_strategy='always' if overwrite else 'only-missing')
     return found.task_results
