@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 HOST = '127.0.0.1:8000'
+BREAKS_OFF = b'the client is gone'  # as a part of a body
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Client:
             if ended:
                 await asyncio.Event().wait()  # the client stays
             block = next(blocks, None)
+            if block is BREAKS_OFF:
+                return {'type': 'http.disconnect'}
             ended.extend([True] * (block is None))
             return {'type': 'http.request', 'body': block or b'', 'more_body': block is not None}
 

@@ -6,6 +6,7 @@ import runpy
 import shutil
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,13 +78,24 @@ def test_extract_and_search(call, checkpoint, tmp_path, kind):
                                -np.sort(-similarity)[:, :3], atol=1e-5)
 
 
-def test_windows_and_the_search_of_moments(call, checkpoint, tmp_path, capsys):
+def test_windows_and_the_search_of_moments(call, checkpoint, tmp_path, capsys, monkeypatch):
     arguments = [VIDEOS, 'features', '-C', checkpoint, '--device', 'cpu', '--num-workers', 0]
     call('extract_features', *arguments, '--windows', 0.5, '--per-video-files')
     assert json.loads((tmp_path / 'features/meta.json').read_text())['windows'] == dict(
         seconds=0.5, stride=0.25)
     found = load_features('features')
     assert np.load('features/per_video/part_0.npy').shape[0] == found.videos.count('part_0.mp4')
+    told = []
+    for module in ('extract', 'per_video'):
+        monkeypatch.setattr(f'tvtsv2_mm.apis.features.{module}.print_log',
+                            lambda text, *_: told.append(text))
+    Path('features/per_video/gone.npy').touch()
+    call('extract_features', *arguments, '--windows', 0.5)
+    call('extract_features', *arguments, '--windows', 0.5, '--per-video-files')
+    assert told == [
+        'features/per_video is as an earlier run left it: --per-video-files renews it',
+        '1 files in features/per_video are of no video of this run, the first is gone.npy: delete '
+        'them if nothing needs them']
     for wrong, message in ((['--stride', '2'], '--stride is of --windows'),
                            (['--windows', '0'], 'seconds of windows must be a positive number'),
                            (['--windows', '4', '--stride', '-1'], 'stride of windows must be')):

@@ -77,7 +77,7 @@ class PartStore:
             yield
 
     def begin(self, meta: Mapping[str, Any]) -> None:
-        """Write what the results are made with, or compare it with what is there.
+        """Write what the results are made with, or compare it with that of the parts there.
 
         To be called with the folder locked.
 
@@ -88,7 +88,7 @@ class PartStore:
             draft.unlink()  # of a run that was killed while it wrote
         remove_drafts(self.folder)
         path = self.folder / 'meta.json'
-        if path.is_file():
+        if path.is_file() and any((self.folder / 'parts').glob('*.json')):
             there, meta = read_json(path), json.loads(to_json(meta))
             different = [f'{key}: {there.get(key)!r:.200} there, {meta.get(key)!r:.200} now'
                          for key in sorted({*there, *meta}) if there.get(key) != meta.get(key)]

@@ -28,6 +28,7 @@ from tvtsv2_mm.apis.features.extract import ExtractionConfig, extract, read_vide
 from tvtsv2_mm.apis.features.on_ray import extract_on_ray
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.search import Searcher
+from tvtsv2_mm.apis.windows import Windows
 from tvtsv2_mm.utils.errors import UnwritableError
 
 
@@ -123,6 +124,44 @@ def test_a_second_run_decodes_only_what_is_new(corpus, tmp_path, config, expecte
     assert extract(str(corpus), out, config, part_size=3, show_progress=False) == (8, 1)
     assert decoded == ['b/part_0.mp4']
     check(out, expected)
+
+
+def test_what_was_made_of_files_that_are_away_stays(corpus, tmp_path, config, decoded,
+                                                    monkeypatch):
+    """Of a network disk, say; what failed since there was no file is tried once there is one."""
+    told = []
+    monkeypatch.setattr(extract_module, 'print_log', lambda text, *_: told.append(text))
+    (corpus / 'list.txt').write_text('\n'.join(['a/example.mp4', 'b/example.mp4', 'link.mp4']))
+    os.symlink('nowhere.mp4', corpus / 'link.mp4')
+    words = str(corpus / 'list.txt'), str(tmp_path / 'out'), config
+    assert extract(*words, show_progress=False) == (2, 1)
+    os.rename(corpus / 'a', corpus / 'away')
+    decoded.clear()
+    assert extract(*words, show_progress=False) == (2, 1)
+    assert decoded == []
+    assert told == [f'1 files are not there now, the first is a/example.mp4: what {words[1]} has '
+                    'of them stays']
+    os.rename(corpus / 'away', corpus / 'a')
+    shutil.copy(VIDEOS / 'part_0.mp4', corpus / 'nowhere.mp4')
+    assert extract(*words, show_progress=False) == (3, 0)
+    assert decoded == ['corpus/link.mp4']
+
+
+def test_a_wrong_option_spoils_nothing(corpus, tmp_path, config):
+    out = str(tmp_path / 'out')
+    windows = replace(config, windows=Windows(seconds=2.0, stride=1.0))
+    for wrong, message in (
+            (dict(fps=-1.0), 'fps must be positive'), (dict(fps=np.inf), 'fps must be positive'),
+            (dict(fps=np.nan), 'fps must be positive'), (dict(batch_size=0), 'batch_size must be')):
+        with pytest.raises(ValueError, match=message):
+            extract(str(corpus), out, replace(windows, **wrong))
+    # What nothing was made with binds nobody.
+    store = FeatureStore(out)
+    with store.locked():
+        store.begin(dict(fps=3))
+    extract(str(corpus), out, windows, show_progress=False)
+    with pytest.raises(ValueError, match='made with something else'):
+        extract(str(corpus), out, config)
 
 
 def test_a_shard_that_has_gone_is_made_anew_and_what_is_left_out_told(
@@ -240,8 +279,10 @@ def test_on_ray(corpus, tmp_path, config, expected, monkeypatch):
 
 def test_a_folder_of_another_model_is_refused(corpus, tmp_path, config):
     out = tmp_path / 'out'
-    out.mkdir()
-    FeatureStore(out).begin(dict(dtype='float16'))
+    store = FeatureStore(out)
+    with store.locked():
+        store.begin(dict(dtype='float16'))
+        store.write_part(0, ['a.mp4'], np.ones((1, 4)), [])
     with pytest.raises(ValueError, match="dtype: 'float16' there, 'float32' now"):
         extract(str(corpus), str(out), config, show_progress=False)
 

@@ -25,11 +25,29 @@ def config(tmp_path_factory):
                             windows=Windows(seconds=2.0, stride=1.0))
 
 
+def test_what_is_said_after_the_end_is_left_out(tmp_path, config, monkeypatch):
+    """The subtitles are of another cut."""
+    told = []
+    monkeypatch.setattr('tvtsv2_mm.apis.features.speech.print_log',
+                        lambda text, *_: told.append(text))
+    for name in 'ab':
+        write_grey_video(tmp_path / f'{name}.mp4', num_frames=12, codec='mpeg4')
+    (tmp_path / 'a.vtt').write_text(VTT)
+    (tmp_path / 'b.vtt').write_text(VTT.replace('00:0', '01:0'))
+    extract(str(tmp_path), str(tmp_path / 'out'), config, show_progress=False)
+    found = load_features(tmp_path / 'out/speech')
+    assert found.texts == ['a dog runs']
+    assert told == [f'{tmp_path}/a.vtt: 1 of 2 passages begin after the end of the video, at '
+                    '1.2 s, and are left out']
+    assert [failure.reason for failure in found.failed] == [
+        'b.vtt: all of it is said after the end of the video, at 1.2 s']
+
+
 def test_transcripts_beside_videos_are_embedded(tmp_path, config, capsys):
     corpus = tmp_path / 'corpus'
     (corpus / 'below').mkdir(parents=True)
     for name in ('a.mp4', 'b.mp4', 'below/a.mp4', 'c.mp4', 'silent.mp4', 'alone.mp4'):
-        write_grey_video(corpus / name, num_frames=12, codec='mpeg4')
+        write_grey_video(corpus / name, num_frames=100, codec='mpeg4')
     (corpus / 'a.vtt').write_text(VTT)
     (corpus / 'a.srt').write_text(SRT)  # .vtt counts
     (corpus / 'b.en.srt').write_text(SRT)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.asgi_client import BREAKS_OFF
 from tvtsv2_mm.apis.inferencer import TVTSv2Inferencer
 from tvtsv2_mm.apis.page import app as app_module
 from tvtsv2_mm.apis.page.app import Error, Folders, Info, Result
@@ -118,6 +119,13 @@ def test_a_file_is_counted_while_it_comes(client, monkeypatch):
     assert answer.status in (408, 422)
 
 
+def test_an_upload_that_breaks_off_is_no_fault_of_ours(client, caplog):
+    answer = client.ask('/api/search', 'POST', {'content-length': '100'},
+                        body=[b'abc', BREAKS_OFF])
+    assert answer.status == 408 and 'did not come whole' in answer.json['error']
+    assert caplog.text == ''
+
+
 @pytest.mark.parametrize(('query', 'message'), [
     ('', 'nothing to look for'), ('text=%20', 'nothing to look for'), ('not=a', 'nothing to look'),
     ('text=' + 501 * 'a', 'text: String should have at most 500 characters'),
@@ -156,7 +164,7 @@ def test_pictures_of_a_video_that_was_damaged_since(client, extracted):
         assert answer.status == 422 and 'the video cannot be read' in answer.json['error']
         path.unlink()
         assert client.ask('/api/thumbnail?name=top.avi').json == dict(
-            error='the video is no longer there')
+            error='the video is no longer there, or its name is no UTF-8')
         assert client.ask('/api/video?name=top.avi').status == 404
     finally:
         path.write_bytes(whole)

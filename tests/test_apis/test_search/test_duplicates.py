@@ -39,6 +39,30 @@ def test_whole_videos():
         find_duplicates(found, 1.5)
 
 
+@pytest.mark.parametrize('values_at_once', [1, 2**25])
+@pytest.mark.parametrize('odd', [0, 15, 29])
+def test_each_of_many_copies_is_found_wherever_it_lies(monkeypatch, odd, values_at_once):
+    """Its own nearest count, though it is not among those of the others."""
+    monkeypatch.setattr(duplicates, '_VALUES_AT_ONCE', values_at_once)
+    rows = np.tile(unit([[1.0, 0.0]]), (30, 1))
+    rows[odd] = unit([[1.0, 0.1]])[0]
+    found = find_duplicates(films(rows, [1] * 30))
+    assert {name for pair in found for name in pair.videos} == {
+        f'{chr(97 + film)}.mp4' for film in range(30)}
+    assert len({pair.videos for pair in found}) == len(found)
+
+
+def test_copies_have_a_cosine_of_1():
+    row = unit(np.random.default_rng(0).normal(size=(1, 512)))
+    assert len(find_duplicates(films(np.tile(row, (8, 1)), (4, 4)), 1)) == 1
+
+
+def test_nothing_to_compare():
+    with pytest.raises(ValueError, match='no video to compare'):
+        find_duplicates(FeatureSet(videos=[], features=np.zeros((0, 0), np.float32), failed=[],
+                                   meta={}, keys=np.zeros(0, np.int64)))
+
+
 def test_black_frames_everywhere_do_not_fill_the_memory():
     rows = np.tile(unit([[1.0, 0.0]]), (3000, 1))
     found = find_duplicates(films(rows, (10, ) * 300))

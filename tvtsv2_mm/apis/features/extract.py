@@ -1,5 +1,7 @@
 """Extract the features of a corpus: in one process, in several, or on Ray."""
 
+import logging
+import math
 import os
 import warnings
 from collections import defaultdict
@@ -14,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_dist
+from mmengine.logging import print_log
 
 from tvtsv2_mm.apis.clips import Failure, list_videos
-from tvtsv2_mm.apis.features.per_video import file_names, write_per_video
+from tvtsv2_mm.apis.features.per_video import FOLDER, file_names, write_per_video
 from tvtsv2_mm.apis.features.shards import FeatureStore, checkpoint_sha256, stamp_of
 from tvtsv2_mm.apis.features.source import write_source
 from tvtsv2_mm.apis.features.speech import SPEECH, embed_speech
@@ -51,10 +54,18 @@ class ExtractionConfig:
     num_workers: int = 0  # decoding processes of each process
 
     def build(self) -> TVTSv2Inferencer:
-        """Load the model."""
+        """Load the model.
+
+        Raises:
+            ValueError: an option is out of range, or does not go with another one.
+        """
         if self.fps is not None and self.windows is None:
             raise ValueError('frames are taken by their rate (fps) from windows alone: of a whole '
                              'video, the model would see its middle')
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f'fps must be positive frames a second, got {self.fps:g}')
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {self.batch_size}')
         inferencer = TVTSv2Inferencer(
             self.config, self.weights, device=self.device, dtype=self.dtype, clips=self.clips,
             frames=self.frames, fps=self.fps, show_progress=False)
@@ -169,12 +180,23 @@ def add_what_is_asked(store: FeatureStore, config: ExtractionConfig, inferencer:
         unread = {row['video'] for row in read_json_lines(store.folder / 'failed.jsonl', FAILURE)}
         found, failed = embed_speech(
             speech, root, [video for video in videos if printable(video) not in unread],
-            inferencer, made_with(store, config), show_progress=show_progress)
+            inferencer, made_with(store, config), ends=_ends(store, config.windows),
+            show_progress=show_progress)
         if show_progress and found + failed:
             print(f'{found} transcripts in {speech.folder}' + (
                 f'; {failed} cannot be read, see {speech.folder}/failed.jsonl' if failed else ''))
     if per_video_files:
         write_per_video(store.folder)
+    elif (store.folder / FOLDER).is_dir():
+        print_log(f'{store.folder / FOLDER} is as an earlier run left it: --per-video-files renews '
+                  'it', 'current', logging.WARNING)
+
+
+def _ends(store: FeatureStore, windows: Windows) -> dict[str, float]:
+    """Seconds at which the videos end; at the latest, if windows lie apart."""
+    gap = max(windows.stride - windows.seconds, 0.0)
+    return {row['video']: row['windows'][-1][1] + gap
+            for row in read_json_lines(store.folder / 'index.jsonl', dict(video=str))}
 
 
 def made_with(store: FeatureStore, config: ExtractionConfig) -> dict[str, Any]:
@@ -188,7 +210,8 @@ def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Infer
     """Begin an extraction, or go on with one; returns new parts of what no finished part holds.
 
     So a killed extraction goes on, and a corpus may grow and change: nothing finished is done
-    again, but of a file that has another size or time.
+    again, but of a file that has another size or time. Of one that is not there now, what was made
+    of it stays: a disk may be away for a while.
     """
     if part_size is None:
         part_size = PART_SIZE if config.windows is None else WINDOWS_PART_SIZE
@@ -200,10 +223,14 @@ def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Infer
                      clip=inferencer.pipeline, normalized=True, **windows))
     write_source(store.folder, root)
     done, last = store.done(retry_failed=retry_failed)
+    now = {video: stamp_of(path_of(root, video)) for video in videos}
+    if gone := [video for video in videos if now[video] is None and done.get(printable(video))]:
+        print_log(f'{len(gone)} files are not there now, the first is {printable(gone[0])}: what '
+                  f'{store.folder} has of them stays', 'current', logging.WARNING)
     return cut_into_parts(
-        [video for video in videos
+        [video for video, stamp in now.items()
          if (name := printable(video)) not in done or (
-             done[name] is not None and done[name] != stamp_of(path_of(root, video)))],
+             None not in (stamp, done[name]) and stamp != done[name])],
         part_size, first=last + 1)
 
 

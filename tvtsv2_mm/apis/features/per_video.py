@@ -1,11 +1,13 @@
 """One file a video, as codes for temporal localisation and anomaly detection read features."""
 
+import logging
 import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from mmengine.logging import print_log
 
 from tvtsv2_mm.apis.features.shards import load_features
 from tvtsv2_mm.utils.errors import UserFileError
@@ -49,11 +51,17 @@ def write_per_video(folder: str | os.PathLike) -> Path:
     # Rows of one video follow each other.
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])[:len(names)])
     into = Path(folder, FOLDER)
+    written: set[Path] = set()
     for video, rows in zip(file_names(names[starts].tolist()).items(),
                            np.split(features.features, starts[1:].tolist()), strict=True):
         path = into / video[1]
         make_folder(path.parent)
         write_atomically(path, partial(_save, rows))
+        written.add(path)
+    if others := sorted({*into.rglob('*.npy')} - written):
+        print_log(f'{len(others)} files in {into} are of no video of this run, the first is '
+                  f'{others[0].name}: delete them if nothing needs them', 'current',
+                  logging.WARNING)
     return into
 
 

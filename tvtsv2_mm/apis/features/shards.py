@@ -107,8 +107,8 @@ class FeatureStore(PartStore):
     def done(self, *, retry_failed: bool = False) -> tuple[dict[str, Any], int]:
         """The stamps of the files of all videos in finished parts, and the last part's number (-1).
 
-        A video of which no file was stamped has None. With ``retry_failed``, without those that
-        failed.
+        A video of which no file was stamped has None, and one that failed so has []: no file has
+        this stamp. With ``retry_failed``, without those that failed.
         """
         done: dict[str, Any] = {}
         lost: dict[str, list[str]] = {}
@@ -125,7 +125,8 @@ class FeatureStore(PartStore):
             if shard is not None and not (self.folder / shard).is_file():
                 lost[shard] = part['videos']
                 continue
-            done |= {video: stamps.get(video) for video in [*part['videos'], *failed]}
+            done |= {video: stamps.get(video) for video in part['videos']}
+            done |= {video: stamps.get(video, []) for video in failed}
             for video in failed if retry_failed else ():
                 done.pop(video, None)
         for shard, videos in lost.items():
@@ -232,6 +233,20 @@ def checkpoint_sha256(folder: str | os.PathLike, weights: str) -> str | None:
     return digest
 
 
+def check_finished(folder: str | os.PathLike) -> Path:
+    """The folder, if an extraction ended there.
+
+    Raises:
+        FileNotFoundError: it lacks what an extraction writes.
+    """
+    for name in ('index.jsonl', 'failed.jsonl', 'meta.json'):
+        if not Path(folder, name).is_file():
+            raise FileNotFoundError(
+                f'{os.fspath(folder)} has no {name}: the extraction did not end (run it again, it '
+                'goes on), or this is no folder of features')
+    return Path(folder)
+
+
 def load_features(folder: str | os.PathLike) -> FeatureSet:
     """Read a finished extraction.
 
@@ -239,11 +254,8 @@ def load_features(folder: str | os.PathLike) -> FeatureSet:
         FileNotFoundError: there is no index in the folder, or not a file that it names.
         ValueError: a file is damaged.
     """
-    folder = Path(folder)
+    folder = check_finished(folder)
     index = folder / 'index.jsonl'
-    if not index.is_file():
-        raise FileNotFoundError(f'{folder} has no index.jsonl: the extraction did not end (run it '
-                                'again, it goes on), or this is no folder of features')
     rows = read_json_lines(index, _ROW)
     failed = read_json_lines(folder / 'failed.jsonl', FAILURE)
     meta = read_json(folder / 'meta.json')

@@ -1,5 +1,6 @@
 """What is said in videos, embedded by the text encoder: passages of the transcripts beside them."""
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from rich.progress import track
 
 from tvtsv2_mm.apis.clips import Failure
@@ -33,7 +35,7 @@ Passage = tuple[str, float, float]  # a text, the seconds at which it starts and
 
 def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
                  inferencer: TVTSv2Inferencer, meta: Mapping[str, Any], *,
-                 show_progress: bool = True) -> tuple[int, int]:
+                 ends: Mapping[str, float], show_progress: bool = True) -> tuple[int, int]:
     """Embed the transcripts that lie beside videos, each once, until its file changes.
 
     Args:
@@ -42,6 +44,7 @@ def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
         videos: the names of those that have features.
         inferencer: the model.
         meta: what the passages are embedded with.
+        ends: seconds at which the videos end, by their printable names.
         show_progress: draw a progress bar.
 
     Returns:
@@ -58,19 +61,19 @@ def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
         for part in track(cut_into_parts(new, _VIDEOS_OF_A_PART, first=last + 1), 'speech',
                           disable=not (show_progress and new)):
             _embed_part(store, part.number, {video: files[video] for video in part.items},
-                        inferencer)
+                        inferencer, ends)
         return store.finish(list(files))
 
 
 def _embed_part(store: FeatureStore, number: int, files: dict[str, list[str]],
-                inferencer: TVTSv2Inferencer) -> None:
+                inferencer: TVTSv2Inferencer, ends: Mapping[str, float]) -> None:
     found: dict[str, list[Passage]] = {}
     failed = []
     for video, paths in files.items():
         reasons = []
         for path in paths:
             try:
-                found[video] = read_passages(path)
+                found[video] = _within(ends[printable(video)], path)
                 break
             except DropRecord as error:
                 reasons.append(f'{os.path.basename(path)}: {error}')
@@ -84,6 +87,18 @@ def _embed_part(store: FeatureStore, number: int, files: dict[str, list[str]],
         texts=[[text for text, _, _ in own] for own in found.values()],
         stamps={printable(video): [stamp_of(path) for path in paths]
                 for video, paths in files.items()})
+
+
+def _within(end: float, path: str) -> list[Passage]:
+    """The passages of a transcript that begin in its video, which ends at this second."""
+    passages = read_passages(path)
+    within = [passage for passage in passages if passage[1] < end]
+    if not within:
+        raise DropRecord(f'all of it is said after the end of the video, at {end:g} s')
+    if late := len(passages) - len(within):
+        print_log(f'{path}: {late} of {len(passages)} passages begin after the end of the video, '
+                  f'at {end:g} s, and are left out', 'current', logging.WARNING)
+    return within
 
 
 def transcripts_beside(root: str, videos: Sequence[str]) -> dict[str, list[str]]:

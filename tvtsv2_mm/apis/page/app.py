@@ -22,6 +22,7 @@ with needed_for('the page'):
     from fastapi.responses import JSONResponse
     from pydantic import BaseModel, Field, StringConstraints
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
 
 MOST_BYTES = 64 * 2**20  # of a file that is sent
 _MOST_UPLOADS = 4  # at a time
@@ -262,8 +263,9 @@ async def _read_body(request: Request) -> bytes:
                                          and int(declared) > MOST_BYTES):
                     raise PageError(413, f'the file is larger than {MOST_BYTES >> 20} MB')
                 parts.append(part)
-    except TimeoutError:
-        raise PageError(408, f'the file did not come within {_UPLOAD_SECONDS:g} s') from None
+    except (TimeoutError, ClientDisconnect):
+        raise PageError(
+            408, f'the file did not come whole within {_UPLOAD_SECONDS:g} s') from None
     if not size:
         raise PageError(422, 'the file is empty')
     return b''.join(parts)

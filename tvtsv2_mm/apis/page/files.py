@@ -17,7 +17,7 @@ _KINDS = {'.mp4': 'video/mp4', '.m4v': 'video/mp4', '.mov': 'video/mp4', '.webm'
           '.mpg': 'video/mpeg', '.mpeg': 'video/mpeg', '.gif': 'image/gif', '.ts': 'video/mp2t'}
 _RANGE = re.compile(r'bytes=([0-9]{0,20})-([0-9]{0,20})')
 
-MISSING = 'the video is no longer there'
+MISSING = 'the video is no longer there, or its name is no UTF-8'
 OUTSIDE = 'the video does not lie in the folder of the videos, and is not shown'
 
 

@@ -7,6 +7,7 @@ import secrets
 import socket
 from ipaddress import ip_address
 
+from tvtsv2_mm.apis.features.shards import check_finished
 from tvtsv2_mm.apis.features.source import find_source
 from tvtsv2_mm.apis.page.app import build_app
 from tvtsv2_mm.apis.page.files import VideoFolder
@@ -38,6 +39,7 @@ def open_library(folder: str | os.PathLike, checkpoint: str, *, videos: str | No
         FileNotFoundError: there are no features, no checkpoint or no videos.
         ValueError: they do not belong together.
     """
+    check_finished(folder)
     root = find_source(folder, videos)
     searcher, inferencer = open_search(folder, checkpoint, config=config, device=device,
                                        dtype=dtype, texts_only=texts_only)

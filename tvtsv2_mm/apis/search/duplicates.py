@@ -11,6 +11,7 @@ from tvtsv2_mm.apis.features.shards import FeatureSet
 # Black frames are like all others: of each window the nearest few are enough.
 _MOST_ALIKE = 20
 _VALUES_AT_ONCE = 2**25
+_ROUNDING = 1e-6  # of the cosine of a vector with itself
 
 Span = tuple[float, float] | None
 
@@ -33,7 +34,7 @@ class Duplicate:
 def find_duplicates(features: FeatureSet, threshold: float = 0.95) -> list[Duplicate]:
     """Find near-duplicates among videos, or their windows.
 
-    Pairs of windows of two videos with at least this cosine count, of each window the 20 nearest;
+    Pairs of windows of two videos with at least this cosine count, of each window its 20 nearest;
     pairs of windows that follow each other in both videos are one part.
 
     Args:
@@ -44,8 +45,10 @@ def find_duplicates(features: FeatureSet, threshold: float = 0.95) -> list[Dupli
         The longest first, then the most alike.
 
     Raises:
-        ValueError: there is no such threshold.
+        ValueError: there is no such threshold, or no video.
     """
+    if not features.videos:
+        raise ValueError('there is no video to compare: all of them failed')
     if not -1 <= threshold <= 1:
         raise ValueError(f'threshold must be a cosine, from -1 to 1, got {threshold}')
     names = np.unique(np.asarray(features.videos), return_inverse=True)[1].ravel()
@@ -58,13 +61,14 @@ def find_duplicates(features: FeatureSet, threshold: float = 0.95) -> list[Dupli
 
 def _pairs(embeds: np.ndarray, names: np.ndarray,
            threshold: float) -> Iterator[tuple[int, int, float]]:
-    """Rows of two videos that are alike, the earlier first."""
+    """Rows of two videos that are alike, the earlier first and each pair once."""
+    known: set[tuple[int, int]] = set()
     step = max(_VALUES_AT_ONCE // max(len(embeds), 1), 1)
     for start in range(0, len(embeds), step):
         rows = np.arange(start, min(start + step, len(embeds)))
-        cosines = embeds[rows] @ embeds[start:].T
-        cosines[names[rows, None] == names[None, start:]] = -2
-        alike = np.argwhere(cosines >= threshold)
+        cosines = embeds[rows] @ embeds.T
+        cosines[names[rows, None] == names[None]] = -2
+        alike = np.argwhere(cosines >= threshold - _ROUNDING)
         # Of many, the nearest.
         values: np.ndarray = cosines[alike[:, 0], alike[:, 1]]
         order = np.lexsort((-values, alike[:, 0]))
@@ -73,8 +77,10 @@ def _pairs(embeds: np.ndarray, names: np.ndarray,
         for (row, column), cosine in zip(
                 alike[rank < _MOST_ALIKE].tolist(), values[rank < _MOST_ALIKE].tolist(),
                 strict=True):
-            if row < column:
-                yield start + row, start + column, cosine
+            pair = min(start + row, column), max(start + row, column)
+            if pair not in known:
+                known.add(pair)
+                yield *pair, cosine
 
 
 def _runs(pairs: list[tuple[int, int, float]]) -> Iterator[list[tuple[int, int, float]]]:

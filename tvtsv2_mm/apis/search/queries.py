@@ -139,8 +139,10 @@ def weighted_sum(embeds: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """The direction of a weighted sum of N embeddings: float32 (E,), l2-normalised.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: nothing is left, or a weight is out of range.
     """
+    if not all(abs(weight) <= 1000 for weight in weights):  # NaN neither
+        raise ValueError(f'weights go from -1000 to 1000, got {[*map(float, weights)]}')
     total = np.asarray(weights, np.float32) @ embeds
     length = float(np.linalg.norm(total))
     if not 1e-4 < length < float('inf'):
