@@ -41,6 +41,9 @@ def test_what_is_said_after_the_end_is_left_out(tmp_path, config, monkeypatch):
                     '1.2 s, and are left out']
     assert [failure.reason for failure in found.failed] == [
         'b.vtt: all of it is said after the end of the video, at 1.2 s']
+    write_grey_video(tmp_path / 'a.mp4', num_frames=100, codec='mpeg4')
+    extract(str(tmp_path), str(tmp_path / 'out'), config, show_progress=False)
+    assert load_features(tmp_path / 'out/speech').texts == ['a dog runs', 'a cat']
 
 
 def test_transcripts_beside_videos_are_embedded(tmp_path, config, capsys):

@@ -60,7 +60,7 @@ def write_per_video(folder: str | os.PathLike) -> Path:
         written.add(path)
     if others := sorted({*into.rglob('*.npy')} - written):
         print_log(f'{len(others)} files in {into} are of no video of this run, the first is '
-                  f'{others[0].name}: delete them if nothing needs them', 'current',
+                  f'{printable(others[0].name)}: delete them if nothing needs them', 'current',
                   logging.WARNING)
     return into
 

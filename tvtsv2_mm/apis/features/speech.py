@@ -36,7 +36,7 @@ Passage = tuple[str, float, float]  # a text, the seconds at which it starts and
 def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
                  inferencer: TVTSv2Inferencer, meta: Mapping[str, Any], *,
                  ends: Mapping[str, float], show_progress: bool = True) -> tuple[int, int]:
-    """Embed the transcripts that lie beside videos, each once, until its file changes.
+    """Embed the transcripts that lie beside videos, each once, until it or its video changes.
 
     Args:
         store: ``SPEECH`` in the folder of the features.
@@ -57,7 +57,7 @@ def embed_speech(store: FeatureStore, root: str, videos: Sequence[str],
         store.begin(meta)
         done, last = store.done()
         new = [video for video, paths in files.items()
-               if done.get(printable(video)) != [stamp_of(path) for path in paths]]
+               if done.get(printable(video)) != _stamp(paths, ends[printable(video)])]
         for part in track(cut_into_parts(new, _VIDEOS_OF_A_PART, first=last + 1), 'speech',
                           disable=not (show_progress and new)):
             _embed_part(store, part.number, {video: files[video] for video in part.items},
@@ -85,8 +85,13 @@ def _embed_part(store: FeatureStore, number: int, files: dict[str, list[str]],
         inferencer.embed_texts(texts) if texts else np.zeros((0, 0), np.float32), failed,
         windows=[[[start, end] for _, start, end in own] for own in found.values()],
         texts=[[text for text, _, _ in own] for own in found.values()],
-        stamps={printable(video): [stamp_of(path) for path in paths]
+        stamps={printable(video): _stamp(paths, ends[printable(video)])
                 for video, paths in files.items()})
+
+
+def _stamp(paths: Sequence[str], end: float) -> list:
+    """By which it is seen that other passages would be embedded now."""
+    return [*map(stamp_of, paths), end]
 
 
 def _within(end: float, path: str) -> list[Passage]:
@@ -96,8 +101,8 @@ def _within(end: float, path: str) -> list[Passage]:
     if not within:
         raise DropRecord(f'all of it is said after the end of the video, at {end:g} s')
     if late := len(passages) - len(within):
-        print_log(f'{path}: {late} of {len(passages)} passages begin after the end of the video, '
-                  f'at {end:g} s, and are left out', 'current', logging.WARNING)
+        print_log(f'{printable(path)}: {late} of {len(passages)} passages begin after the end of '
+                  f'the video, at {end:g} s, and are left out', 'current', logging.WARNING)
     return within
 
 
