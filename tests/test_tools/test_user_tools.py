@@ -132,6 +132,8 @@ def test_search_by_example(call, checkpoint, tmp_path, capsys):
     for wrong, message in (([], 'nothing to look for: give a text, before --like and --not'),
                            (['a', '--sum', 1, 2], '2 weights are given for 1 texts and files'),
                            (['a', '--sum', 0], r'leave nothing of a query'),
+                           (['a', '--sum', '1e39'], r'weights go from -1000 to 1000'),
+                           (['a', '--sum', 'nan'], r'weights go from -1000 to 1000'),
                            (['--like', 'gone.mp4'], 'gone.mp4: there is no such file')):
         with pytest.raises(SystemExit):
             call(*words, *wrong)

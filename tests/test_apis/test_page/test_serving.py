@@ -39,6 +39,11 @@ def own(extracted):
     return open_library(extracted / 'features', str(extracted / 'tiny.pth'), device='cpu')
 
 
+def test_a_folder_without_features_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'has no index.jsonl: .*no folder of features'):
+        open_library(tmp_path, 'tiny.pth')
+
+
 def test_over_http(own):
     with running(own) as address:
         assert re.fullmatch(r'http://127\.0\.0\.1:\d+/', address)
