@@ -335,6 +335,7 @@ def test_what_a_sampler_of_mmaction2_chose():
     (dict(clip_seconds=2), "in mode 'ends'"), (dict(mode='ends', clip_seconds=0), 'positive'),
     (dict(mode='ends', num_clips=2), 'with clip_seconds'),
     (dict(spacing='even'), "'auto', 'index', 'time'"), (dict(fps=0), 'fps'),
+    (dict(fps=float('nan')), 'fps must be'), (dict(fps=float('inf')), 'fps must be'),
     (dict(fps=2, spacing='time'), 'spacing'), (dict(mode='ends', fps=2), 'ends'),
     (dict(frames='even'), "'natural', 'shuffled'"), (dict(frames_seed=-1), 'frames_seed'),
     (dict(frames='shuffled', frames_seed=None), 'whole number'),

@@ -223,14 +223,15 @@ def begin(store: FeatureStore, config: ExtractionConfig, inferencer: TVTSv2Infer
                      clip=inferencer.pipeline, normalized=True, **windows))
     write_source(store.folder, root)
     done, last = store.done(retry_failed=retry_failed)
-    now = {video: stamp_of(path_of(root, video)) for video in videos}
-    if gone := [video for video in videos if now[video] is None and done.get(printable(video))]:
+    # Of files that have a stamp.
+    now = {video: stamp_of(path_of(root, video)) for video in videos
+           if done.get(printable(video)) is not None}
+    if gone := [video for video, stamp in now.items() if stamp is None and done[printable(video)]]:
         print_log(f'{len(gone)} files are not there now, the first is {printable(gone[0])}: what '
                   f'{store.folder} has of them stays', 'current', logging.WARNING)
     return cut_into_parts(
-        [video for video, stamp in now.items()
-         if (name := printable(video)) not in done or (
-             None not in (stamp, done[name]) and stamp != done[name])],
+        [video for video in videos if (name := printable(video)) not in done
+         or now.get(video) not in (None, done[name])],
         part_size, first=last + 1)
 
 

@@ -1,7 +1,6 @@
 """The JSON API, and the page that is made of it."""
 
 import json
-import math
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -224,8 +223,6 @@ def _add_search(app: FastAPI, library: Library) -> None:
     async def answer(texts: list[str], unwanted: list[str], rows: list[int],
                      weights: list[float], folder: str, per_video: bool, top_k: int,
                      example: bytes | None = None) -> Response:
-        if not all(math.isfinite(weight) and abs(weight) <= 1000 for weight in weights):
-            raise PageError(422, 'weight: from -1000 to 1000')
         found = await library.find(Wanted(
             texts=[text for text in texts if text.strip()], rows=rows, folder=folder.rstrip('/'),
             unwanted=[text for text in unwanted if text.strip()], example=example,

@@ -1,5 +1,6 @@
 """Choose the frames of a clip."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -87,7 +88,7 @@ class SampleClipFrames(BaseTransform):
                              f"'ends' with clip_seconds; got {self.num_clips} in mode {mode!r}")
         if spacing not in SPACINGS:
             raise ValueError(f'spacing must be one of {SPACINGS}, got {spacing!r}')
-        if fps is not None and fps <= 0:
+        if fps is not None and not 0 < fps < math.inf:
             raise ValueError(f'fps must be positive frames a second or None, got {fps}')
         if fps is not None and spacing != 'auto':
             raise ValueError(f'fps={fps} has a spacing of its own: leave out spacing={spacing!r}')
